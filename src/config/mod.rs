@@ -1,0 +1,268 @@
+//! What is true about this gateway: read from files once, checked whole, never half.
+//!
+//! [`load`] reads every file, collects *every* problem, and gives a [`Config`] or the problems.
+//! `Config` has no text left to parse and nothing optional that must be there after all.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use jiff::civil::Date;
+
+use crate::limits::Limits;
+use crate::minimise::Law;
+use crate::names::{FlowId, SchoolId, VendorId};
+use crate::pseudonym::Fingerprint;
+use crate::secret::{SecretBytes, SecretText};
+
+/// One whole configuration. A request takes the current one and keeps it to its end.
+#[derive(Debug)]
+pub struct Config {
+    /// Where callers are answered.
+    pub listen: Listen,
+    /// Where operators are answered: metrics, health, status.
+    pub admin: SocketAddr,
+    /// Threads of the data plane, 1 or more.
+    pub threads: usize,
+    /// The bounds in force.
+    pub limits: Limits,
+    /// How and how much is logged.
+    pub log: Log,
+    /// Every vendor of every school, sorted by school and vendor.
+    pub vendors: Vec<Arc<Vendor>>,
+    /// Which flow answers where; longest prefix first within a host.
+    pub doors: Vec<Door>,
+    /// Names everything that decides what leaves: the same on every node with the same files.
+    pub hash: PolicyHash,
+}
+
+impl Config {
+    /// The door for a request, by its host (lower case, default port left out) and raw path.
+    ///
+    /// `Err` tells whether the host is known at all.
+    pub fn door(&self, host: &str, path: &str) -> Result<&Door, NoDoor> {
+        let mut here = self.doors.iter().filter(|door| door.host == host).peekable();
+        let known = if here.peek().is_some() { NoDoor::PathUnknown } else { NoDoor::HostUnknown };
+        here.find(|door| door.rest(path).is_some()).ok_or(known)
+    }
+}
+
+/// Why no flow answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoDoor {
+    /// The host belongs to no school.
+    HostUnknown,
+    /// The host is a school's; nothing answers on the path.
+    PathUnknown,
+}
+
+/// One flow with the place where it is reached.
+#[derive(Debug)]
+pub struct Door {
+    /// Host and port of the school's `public`, lower case, the scheme's default port left out.
+    pub host: String,
+    /// The path of the school's `public` and the flow's `at`, without a slash at its end.
+    pub prefix: String,
+    /// Whose flow it is.
+    pub vendor: Arc<Vendor>,
+    /// The place of the flow in [`Vendor::flows`] and in the policy's flows alike.
+    pub flow: usize,
+}
+
+impl Door {
+    /// What of the path is left for the routes: empty, or beginning with a slash.
+    #[must_use]
+    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.prefix.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+}
+
+/// The public listener.
+#[derive(Debug)]
+pub struct Listen {
+    /// Its address.
+    pub address: SocketAddr,
+    /// TLS; without it only loopback is allowed.
+    pub tls: Option<ListenTls>,
+}
+
+/// TLS of the public listener.
+#[derive(Debug)]
+pub struct ListenTls {
+    /// The certificate chain, PEM, leaf first.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The oldest version spoken.
+    pub min: TlsVersion,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 and 1.3, by name only.
+    V12,
+    /// TLS 1.3, the default.
+    V13,
+}
+
+/// How and how much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Lines of JSON or of text.
+    pub format: LogFormat,
+    /// The least severe level that is written.
+    pub level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The severity of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something is broken.
+    Error,
+    /// Something was refused or is about to expire.
+    Warn,
+    /// Starts, stops, reloads: the default.
+    Info,
+    /// Every request.
+    Debug,
+}
+
+/// Names a policy by its content; 16 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyHash(pub String);
+
+/// One vendor at one school.
+#[derive(Debug)]
+pub struct Vendor {
+    /// The school's name: its folder.
+    pub school: SchoolId,
+    /// The vendor's name: its file.
+    pub id: VendorId,
+    /// The vendor's name for people.
+    pub name: String,
+    /// When the agreement is in force.
+    pub valid: Validity,
+    /// Whether messages are forwarded.
+    pub mode: Mode,
+    /// The largest body of this vendor's messages, in bytes.
+    pub body_bytes_max: u64,
+    /// Policy, keys and bounds.
+    pub law: Arc<Law>,
+    /// The flows, at the places of [`crate::policy::Policy::flows`].
+    pub flows: Vec<Flow>,
+    /// Which key is in use.
+    pub fingerprint: Fingerprint,
+    /// Names the content of the vendor's policy.
+    pub hash: PolicyHash,
+}
+
+/// The days on which an agreement is in force, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// The first day.
+    pub from: Date,
+    /// The last day.
+    pub until: Date,
+}
+
+/// Whether a vendor's messages are forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Rewritten and forwarded.
+    Enforce,
+    /// Every request is answered 503; nothing is forwarded.
+    Observe,
+}
+
+/// One caller and one upstream, as far as the wire needs to know.
+#[derive(Debug)]
+pub struct Flow {
+    /// Its name.
+    pub id: FlowId,
+    /// Who may call.
+    pub callers: Callers,
+    /// From which addresses, on top; none given means all.
+    pub ip_ranges: Vec<IpNet>,
+    /// Who is called.
+    pub upstream: Upstream,
+    /// With which credentials.
+    pub upstream_auth: UpstreamAuth,
+}
+
+/// Who may call a flow.
+#[derive(Debug)]
+pub enum Callers {
+    /// Anyone; only where the listener is on loopback.
+    Anyone,
+    /// Whoever the upstream takes: the caller's own `Authorization` is forwarded to it.
+    Forwarded,
+    /// Whoever shows a bearer token (RFC 6750) with one of these SHA-256 digests.
+    Tokens(Vec<SecretBytes<32>>),
+}
+
+/// An upstream: scheme, authority and the path that routes are appended to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// With TLS or without.
+    pub scheme: Scheme,
+    /// The host: a name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path, without a slash at its end.
+    pub base: String,
+    /// Whether a name may lead to a loopback, link-local or private address.
+    pub reach: Reach,
+}
+
+/// The scheme of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https(UpstreamTls),
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// A PEM file of roots to trust instead of the machine's own store.
+    pub roots: Option<PathBuf>,
+    /// The oldest version spoken.
+    pub min: TlsVersion,
+}
+
+/// Which addresses a host name may lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Any: `allow-private = true`, or the upstream is written as an address.
+    Any,
+    /// Public addresses only.
+    Public,
+}
+
+/// The credentials shown to an upstream.
+#[derive(Debug)]
+pub enum UpstreamAuth {
+    /// `Authorization: Basic …` with `user:password` from a file.
+    Basic(SecretText),
+    /// `Authorization: Bearer …` with a token from a file.
+    Bearer(SecretText),
+    /// The caller's own `Authorization`.
+    Forward,
+    /// None.
+    None,
+}

@@ -1,0 +1,10 @@
+//! Sluis
+pub mod clock;
+pub mod config;
+pub mod limits;
+pub mod minimise;
+pub mod names;
+pub mod policy;
+pub mod pseudonym;
+pub mod refusal;
+pub mod secret;

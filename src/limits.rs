@@ -1,0 +1,257 @@
+//! Every bound in one place, each with its unit and its reason.
+//!
+//! A [`Bound`] can be set in `[limits]` of `sluis.toml` under its [name](Bound::name); a constant
+//! cannot, because a pseudonym or a proof depends on it.
+
+use std::time::Duration;
+
+/// A name in the configuration (school, vendor, flow), in bytes. Names become metric labels.
+pub const NAME_BYTES_MAX: usize = 64;
+/// An identifier in its canonical form, in bytes (pseudonyms, derivation v1). ECK iD has 154.
+pub const IDENTIFIER_BYTES_MAX: usize = 1_024;
+/// Fields of one shape. A frame of the rewriter remembers which it saw in this many bits.
+pub const SHAPE_FIELDS_MAX: usize = 256;
+/// Shapes, kinds, value rules and constants of one policy, each. They are numbered with 16 bits.
+pub const POLICY_PARTS_MAX: usize = 4_096;
+/// Fields of one shape that are derived from a sibling. A frame remembers them in this many bits.
+pub const SHAPE_DERIVED_MAX: usize = 64;
+/// A URL kept as a URL, in characters: what browsers and servers commonly take.
+pub const URL_CHARS_MAX: usize = 2_048;
+/// A word kept as a slug, in characters.
+pub const SLUG_CHARS_MAX: usize = 128;
+/// A compiled `like` expression, in bytes of program: bounds the memory of one value rule.
+pub const LIKE_BYTES_MAX: usize = 1 << 20;
+/// One configuration file, in bytes.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
+/// Problems shown of one configuration; the rest is counted.
+pub const PROBLEMS_SHOWN_MAX: usize = 20;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// What a bound counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes: written `"16 MiB"`, `"64 KiB"` or a whole number.
+    Bytes,
+    /// A number of things.
+    Count,
+    /// Milliseconds: written `"10s"`, `"500ms"` or `"2m"`.
+    Time,
+}
+
+/// A bound that the configuration may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "Bound::why says what each is for, for readers and for docs alike")]
+pub enum Bound {
+    AnswerWriteIdle,
+    Body,
+    BodyBytesInFlight,
+    BodyIdle,
+    BodyTotal,
+    Connections,
+    ConnectionsPerClient,
+    Drain,
+    H2ConnectionWindow,
+    H2Frame,
+    H2HeaderList,
+    H2LocalResets,
+    H2PendingResets,
+    H2StreamWindow,
+    H2Streams,
+    Head,
+    HeadTime,
+    Header,
+    Headers,
+    HoldBack,
+    JsonDepth,
+    JsonKeys,
+    JsonNumber,
+    JsonString,
+    JsonSwitch,
+    KeepAliveIdle,
+    Requests,
+    RequestsPerVendor,
+    Target,
+    TlsHandshake,
+    UpstreamBodyIdle,
+    UpstreamConnect,
+    UpstreamHead,
+    UpstreamHeadTime,
+    UpstreamIdle,
+}
+
+/// One row of the table of bounds: name, unit, default, least, most, why.
+type Row = (Bound, &'static str, Unit, u64, u64, u64, &'static str);
+
+#[rustfmt::skip]
+const ROWS: &[Row] = {
+    use Bound::*;
+    use Unit::*;
+    &[
+        (AnswerWriteIdle,      "answer-write-idle",      Time,  30_000,      100, 600_000,       "a caller that does not read its answer is let go after this"),
+        (Body,                 "body",                   Bytes, 64 * MIB,    1,   16 << 30,      "one message; beyond it 413 inward, 502 outward"),
+        (BodyBytesInFlight,    "body-bytes-in-flight",   Bytes, 256 * MIB,   MIB, 1 << 40,       "what all messages being read may announce or hold together"),
+        (BodyIdle,             "body-idle",              Time,  10_000,      100, 600_000,       "the longest pause within a request body"),
+        (BodyTotal,            "body-total",             Time,  60_000,      100, 3_600_000,     "the longest a request body may take; a second more for every MiB"),
+        (Connections,          "connections",            Count, 10_000,      1,   1_000_000,     "open connections; beyond it new ones wait in the backlog"),
+        (ConnectionsPerClient, "connections-per-client", Count, 1_000,       1,   1_000_000,     "open connections of one address; beyond it new ones are closed"),
+        (Drain,                "drain",                  Time,  30_000,      0,   3_600_000,     "what SIGTERM gives requests under way to finish"),
+        (H2ConnectionWindow,   "h2-connection-window",   Bytes, MIB,         64 * KIB, 1 << 30,  "HTTP/2 flow control of one connection"),
+        (H2Frame,              "h2-frame",               Bytes, 16 * KIB,    16 * KIB, 16 * MIB - 1, "largest HTTP/2 frame taken"),
+        (H2HeaderList,         "h2-header-list",         Bytes, 16 * KIB,    KIB, MIB,           "decoded HTTP/2 head"),
+        (H2LocalResets,        "h2-local-resets",        Count, 64,          1,   10_000,        "streams we reset for errors before the connection ends"),
+        (H2PendingResets,      "h2-pending-resets",      Count, 20,          1,   10_000,        "streams reset by the peer and not yet seen by us (Rapid Reset)"),
+        (H2StreamWindow,       "h2-stream-window",       Bytes, 64 * KIB,    64 * KIB, 1 << 30,  "HTTP/2 flow control of one stream"),
+        (H2Streams,            "h2-streams",             Count, 100,         1,   10_000,        "HTTP/2 requests at once on one connection"),
+        (Head,                 "head",                   Bytes, 16 * KIB,    KIB, MIB,           "all header lines of one request; beyond it 431"),
+        (HeadTime,             "head-time",              Time,  10_000,      100, 600_000,       "from the first byte of a request to the end of its head"),
+        (Header,               "header",                 Bytes, 8 * KIB,     256, MIB,           "one header line; beyond it 431"),
+        (Headers,              "headers",                Count, 64,          8,   100,           "header lines of one request; beyond it 431"),
+        (HoldBack,             "hold-back",              Bytes, 256 * KIB,   0,   64 * MIB,      "input of a message that is read before its first byte goes on, so that a fault can still be refused whole"),
+        (JsonDepth,            "json-depth",             Count, 64,          1,   128,           "nesting of lists and objects"),
+        (JsonKeys,             "json-keys",              Count, 10_000,      1,   1_000_000,     "keys of one object that the policy enters"),
+        (JsonNumber,           "json-number",            Bytes, 64,          1,   1_024,         "one number"),
+        (JsonString,           "json-string",            Bytes, MIB,         64,  64 * MIB,      "one key or string that the policy reads; what is dropped passes by unheld"),
+        (JsonSwitch,           "json-switch",            Bytes, 64 * KIB,    64,  16 * MIB,      "what of an object is held until the field comes that says which shape it has"),
+        (KeepAliveIdle,        "keep-alive-idle",        Time,  60_000,      100, 3_600_000,     "a caller's connection with nothing on it"),
+        (Requests,             "requests",               Count, 1_000,       1,   1_000_000,     "requests under way; beyond it 503"),
+        (RequestsPerVendor,    "requests-per-vendor",    Count, 256,         1,   1_000_000,     "requests under way for one vendor; beyond it 503"),
+        (Target,               "target",                 Bytes, 8 * KIB,     64,  60 * KIB,      "path and query of one request; beyond it 414"),
+        (TlsHandshake,         "tls-handshake",          Time,  10_000,      100, 600_000,       "from accept to the end of the handshake"),
+        (UpstreamBodyIdle,     "upstream-body-idle",     Time,  15_000,      100, 600_000,       "the longest pause within an upstream's answer"),
+        (UpstreamConnect,      "upstream-connect",       Time,  3_000,       10,  600_000,       "name, connection and TLS handshake to an upstream"),
+        (UpstreamHead,         "upstream-head",          Bytes, 64 * KIB,    8 * KIB, 16 * MIB,  "the head of an upstream's answer"),
+        (UpstreamHeadTime,     "upstream-head-time",     Time,  30_000,      10,  3_600_000,     "from the request sent to the head of the answer"),
+        (UpstreamIdle,         "upstream-idle",          Time,  30_000,      0,   3_600_000,     "an upstream connection kept open with nothing on it"),
+    ]
+};
+
+impl Bound {
+    /// All bounds, in alphabetical order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ROWS.iter().map(|row| row.0)
+    }
+
+    /// The bound of that name in `[limits]`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        ROWS.iter().find(|row| row.1 == name).map(|row| row.0)
+    }
+
+    /// Its name in `[limits]`, kebab-case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        self.row().2
+    }
+
+    /// The default, in its unit.
+    #[must_use]
+    pub fn default_value(self) -> u64 {
+        self.row().3
+    }
+
+    /// The least and the most it can be set to.
+    #[must_use]
+    pub fn range(self) -> std::ops::RangeInclusive<u64> {
+        self.row().4..=self.row().5
+    }
+
+    /// What it is for, and what happens beyond it.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        self.row().6
+    }
+
+    fn row(self) -> &'static Row {
+        let place = ROWS.binary_search_by_key(&self.place(), |row| row.0.place());
+        // Every variant has its row: a test walks them all.
+        ROWS.get(place.unwrap_or(0)).unwrap_or(&FIRST)
+    }
+
+    #[expect(clippy::as_conversions, reason = "the discriminant of a field-less enum")]
+    const fn place(self) -> usize {
+        self as usize
+    }
+}
+
+const FIRST: Row = ROWS[0];
+
+/// The bounds in force: the defaults, with what the configuration set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    values: Box<[u64]>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            values: ROWS.iter().map(|row| row.3).collect(),
+        }
+    }
+}
+
+impl Limits {
+    /// Sets one bound; `Err` with the range if it lies outside it.
+    ///
+    /// # Errors
+    /// The range that the value must lie in.
+    pub fn set(&mut self, bound: Bound, value: u64) -> Result<(), std::ops::RangeInclusive<u64>> {
+        let range = bound.range();
+        match self.values.get_mut(bound.place()) {
+            Some(place) if range.contains(&value) => {
+                *place = value;
+                Ok(())
+            }
+            _ => Err(range),
+        }
+    }
+
+    /// A bound in its own unit.
+    #[must_use]
+    pub fn of(&self, bound: Bound) -> u64 {
+        self.values.get(bound.place()).copied().unwrap_or_default()
+    }
+
+    /// A bound as a size in memory, or a count.
+    #[must_use]
+    pub fn size(&self, bound: Bound) -> usize {
+        usize::try_from(self.of(bound)).unwrap_or(usize::MAX)
+    }
+
+    /// A bound as a wait.
+    #[must_use]
+    pub fn time(&self, bound: Bound) -> Duration {
+        Duration::from_millis(self.of(bound))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bound_has_its_row_and_its_default_lies_within_its_range() {
+        for (place, bound) in Bound::all().enumerate() {
+            assert_eq!(bound.place(), place, "{} is out of order", bound.name());
+            assert!(bound.range().contains(&bound.default_value()), "{}", bound.name());
+            assert_eq!(Bound::named(bound.name()), Some(bound));
+            assert_eq!(Limits::default().of(bound), bound.default_value());
+        }
+        assert_eq!(Bound::UpstreamIdle.place().saturating_add(1), ROWS.len());
+    }
+
+    #[test]
+    fn a_bound_can_be_set_within_its_range_only() {
+        let mut limits = Limits::default();
+        assert_eq!(limits.set(Bound::JsonDepth, 3), Ok(()));
+        assert_eq!(limits.size(Bound::JsonDepth), 3);
+        assert_eq!(limits.set(Bound::JsonDepth, 129), Err(1..=128));
+    }
+}

@@ -1,0 +1,10 @@
+//! The lock itself: rewrites heads and bodies under a policy. The only maker of [`Cleared`].
+//!
+//! This room is sans-I/O: it is fed chunks and gives chunks, and knows no socket, file, clock or
+//! task. The proxy is its first adapter, `sluis try` another.
+
+mod cleared;
+mod law;
+
+pub use cleared::Cleared;
+pub use law::Law;

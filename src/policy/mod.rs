@@ -1,0 +1,341 @@
+//! What one vendor may see: a compiled allowlist.
+//!
+//! A policy is made of *shapes* (the fields of one kind of object), *kinds* of identifier, and
+//! *flows* with their *routes*. It is built once from a vendor's file by `config`, holds no key and
+//! no data, and answers one question: given this shape and this key, which [`Rule`]? What it does
+//! not list is [`Rule::Drop`].
+
+mod keys;
+mod route;
+mod value;
+
+pub use keys::{KeyTable, key_hash};
+pub use route::{
+    Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
+};
+pub use value::{DateForm, Generaliser, ValueRules, ValueType};
+
+/// A part of a policy by its place: `Index<Shape>`, `Index<IdKind>`, …
+///
+/// Numbers, not references, so that a [`Rule`] is `Copy` and a shape may name itself.
+pub struct Index<Of> {
+    place: u16,
+    of: std::marker::PhantomData<fn() -> Of>,
+}
+
+impl<Of> Index<Of> {
+    /// The part at that place; `None` beyond [`limits::POLICY_PARTS_MAX`](crate::limits::POLICY_PARTS_MAX).
+    #[must_use]
+    pub fn new(place: usize) -> Option<Self> {
+        let place = u16::try_from(place).ok()?;
+        (usize::from(place) < crate::limits::POLICY_PARTS_MAX).then_some(Self {
+            place,
+            of: std::marker::PhantomData,
+        })
+    }
+
+    /// Its place.
+    #[must_use]
+    pub fn place(self) -> usize {
+        usize::from(self.place)
+    }
+}
+
+impl<Of> Clone for Index<Of> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Of> Copy for Index<Of> {}
+
+impl<Of> PartialEq for Index<Of> {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl<Of> Eq for Index<Of> {}
+
+impl<Of> std::fmt::Debug for Index<Of> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "#{}", self.place)
+    }
+}
+
+/// A kind of identifier, for the policy no more than its name; how its pseudonyms are made is
+/// `pseudonym`'s to know, under the same [`Index`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdKind {
+    /// Its name in `[ids.NAME]`: part of the derivation, so never changed.
+    pub name: String,
+}
+
+/// A text that is written as it stands: JSON, already encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constant {
+    /// One JSON scalar.
+    pub json: Box<[u8]>,
+}
+
+/// What becomes of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The same type, empty: `""`, `0`, `false`, `[]`, `{}`; null stays null.
+    Blank,
+    /// Always this, also where the field is absent or null.
+    Constant(Index<Constant>),
+    /// A pseudonym of that kind, made from the identifier in a sibling field.
+    Derived {
+        /// The kind of pseudonym.
+        kind: Index<IdKind>,
+        /// The place of the sibling within the same shape.
+        of: usize,
+    },
+    /// Nothing leaves.
+    Drop,
+    /// Less of it: a year for a date, a band for a number.
+    Generalise(Index<Generaliser>),
+    /// A pseudonym of that kind.
+    Identifier(Index<IdKind>),
+    /// One scalar of that type, byte for byte.
+    Keep(Keep),
+    /// Whatever is there, to any depth. Reported by every `check`.
+    KeepAll,
+    /// A list, each item under the same rule.
+    List(Item),
+    /// A list as [`Rule::List`], or one item without its brackets (`X[]?`).
+    ListOrOne(Item),
+    /// An object of that shape.
+    Object(Index<Shape>),
+}
+
+/// What becomes of one item of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A pseudonym of that kind.
+    Identifier(Index<IdKind>),
+    /// One scalar of that type.
+    Keep(Keep),
+    /// An object of that shape.
+    Object(Index<Shape>),
+}
+
+impl Item {
+    /// The rule for the item standing alone.
+    #[must_use]
+    pub const fn rule(self) -> Rule {
+        match self {
+            Self::Identifier(kind) => Rule::Identifier(kind),
+            Self::Keep(keep) => Rule::Keep(keep),
+            Self::Object(shape) => Rule::Object(shape),
+        }
+    }
+}
+
+/// A scalar that is kept if it is of this type and passes these rules; else dropped and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Its type.
+    pub of: ValueType,
+    /// `one-of`, `max`, `like`.
+    pub rules: Option<Index<ValueRules>>,
+}
+
+/// One line of a shape.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The key, unescaped.
+    pub key: Box<str>,
+    /// What becomes of its value.
+    pub rule: Rule,
+}
+
+/// The entries of a map keyed by identifiers: `_any`.
+#[derive(Clone, Copy, Debug)]
+pub struct Any {
+    /// The kind of identifier that every key without a line of its own is.
+    pub key: Index<IdKind>,
+    /// What becomes of the value behind such a key.
+    pub rule: Rule,
+}
+
+/// The fields of one kind of object.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Its name, for people.
+    pub name: String,
+    /// What is inside.
+    pub body: ShapeBody,
+}
+
+/// A shape lists fields, or chooses another shape.
+#[derive(Clone, Debug)]
+pub enum ShapeBody {
+    /// `[shape.X]` with fields.
+    Fields(Fields),
+    /// `[shape.X]` with `_switch`.
+    Switch(Switch),
+}
+
+/// The lines of a shape with what the rewriter needs to know of them beforehand.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    lines: Box<[Field]>,
+    table: KeyTable,
+    constants: Box<[usize]>,
+    derived: Box<[Derived]>,
+    /// What becomes of keys without a line, if they are identifiers.
+    pub any: Option<Any>,
+    /// Whether a key outside the policy refuses the message (`_strict`).
+    pub unlisted: Unlisted,
+}
+
+/// What a key without a line of its own does to the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlisted {
+    /// It is dropped and counted.
+    Drop,
+    /// It refuses the message: `_strict = true`.
+    Refuse,
+}
+
+/// A field that is made from a sibling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// The place of the field that is written.
+    pub field: usize,
+    /// The place of the sibling that it is made from.
+    pub of: usize,
+    /// The kind of pseudonym.
+    pub kind: Index<IdKind>,
+}
+
+impl Fields {
+    /// Compiles the lines of a shape. Keys must be distinct and at most
+    /// [`limits::SHAPE_FIELDS_MAX`](crate::limits::SHAPE_FIELDS_MAX).
+    #[must_use]
+    pub fn new(lines: Vec<Field>, any: Option<Any>, unlisted: Unlisted) -> Self {
+        let constant = |(place, line): (usize, &Field)| {
+            matches!(line.rule, Rule::Constant(_)).then_some(place)
+        };
+        let derived = |(field, line): (usize, &Field)| match line.rule {
+            Rule::Derived { kind, of } => Some(Derived { field, of, kind }),
+            Rule::Blank
+            | Rule::Constant(_)
+            | Rule::Drop
+            | Rule::Generalise(_)
+            | Rule::Identifier(_)
+            | Rule::Keep(_)
+            | Rule::KeepAll
+            | Rule::List(_)
+            | Rule::ListOrOne(_)
+            | Rule::Object(_) => None,
+        };
+        let keys: Vec<&[u8]> = lines.iter().map(|line| line.key.as_bytes()).collect();
+        Self {
+            table: KeyTable::new(&keys),
+            constants: lines.iter().enumerate().filter_map(constant).collect(),
+            derived: lines.iter().enumerate().filter_map(derived).collect(),
+            lines: lines.into(),
+            any,
+            unlisted,
+        }
+    }
+
+    /// The line of that key, by its [hash](key_hash) and its unescaped bytes.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &Field)> {
+        self.table.candidates(hash).find_map(|place| {
+            let line = self.lines.get(place)?;
+            (line.key.as_bytes() == key).then_some((place, line))
+        })
+    }
+
+    /// The line at that place.
+    #[must_use]
+    pub fn line(&self, place: usize) -> Option<&Field> {
+        self.lines.get(place)
+    }
+
+    /// All lines in the order of the file.
+    #[must_use]
+    pub fn lines(&self) -> &[Field] {
+        &self.lines
+    }
+
+    /// The places of the constants: written at the end of the object if they were not seen.
+    #[must_use]
+    pub fn constants(&self) -> &[usize] {
+        &self.constants
+    }
+
+    /// The fields that are made from siblings.
+    #[must_use]
+    pub fn derived(&self) -> &[Derived] {
+        &self.derived
+    }
+}
+
+/// A shape that is chosen by the value of one field.
+#[derive(Clone, Debug)]
+pub struct Switch {
+    /// The keys on the way to the field; every one may pass through a list.
+    pub path: Box<[Box<str>]>,
+    /// Value and shape, in policy order: the first case that any value matches is taken.
+    /// Only shapes with fields; never another switch.
+    pub cases: Box<[(Box<str>, Index<Shape>)]>,
+    /// What becomes of an object that no case matches.
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of an object that no case of its switch matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is removed, with its place in the list.
+    DropItem,
+    /// It is taken to be of this shape.
+    Shape(Index<Shape>),
+}
+
+/// A compiled policy.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// All shapes; the anonymous ones of routes among them.
+    pub shapes: Vec<Shape>,
+    /// All kinds of identifier.
+    pub kinds: Vec<IdKind>,
+    /// All constants.
+    pub constants: Vec<Constant>,
+    /// All generalisers.
+    pub generalisers: Vec<Generaliser>,
+    /// All value rules.
+    pub value_rules: Vec<ValueRules>,
+    /// The flows with their routes.
+    pub flows: Vec<Flow>,
+}
+
+impl Policy {
+    /// The shape at that place.
+    #[must_use]
+    pub fn shape(&self, index: Index<Shape>) -> Option<&Shape> {
+        self.shapes.get(index.place())
+    }
+
+    /// The fields of the shape at that place; `None` for a switch.
+    #[must_use]
+    #[inline]
+    pub fn fields(&self, index: Index<Shape>) -> Option<&Fields> {
+        match &self.shapes.get(index.place())?.body {
+            ShapeBody::Fields(fields) => Some(fields),
+            ShapeBody::Switch(_) => None,
+        }
+    }
+
+    /// The name of the kind at that place, for people.
+    #[must_use]
+    pub fn kind_name(&self, index: Index<IdKind>) -> &str {
+        self.kinds.get(index.place()).map_or("", |kind| &kind.name)
+    }
+}

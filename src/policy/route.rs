@@ -1,0 +1,150 @@
+//! Which requests a flow answers, and what each direction may carry.
+
+use super::{IdKind, Index, Rule};
+
+/// Who stands on a side of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The school or its systems.
+    School,
+    /// The vendor.
+    Vendor,
+}
+
+/// The methods a route can have (RFC 9110 section 9, RFC 5789).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the standard's own names")]
+pub enum Method {
+    Delete,
+    Get,
+    Patch,
+    Post,
+    Put,
+}
+
+impl Method {
+    /// The method of that name, case-sensitive.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Delete, Self::Get, Self::Patch, Self::Post, Self::Put]
+            .into_iter()
+            .find(|method| method.as_str() == name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Get => "GET",
+            Self::Patch => "PATCH",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+/// The type of a parameter in a path or query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParameterType {
+    /// RFC 3339 full-date.
+    Date,
+    /// RFC 3339 date-time with an offset.
+    DateTime,
+    /// Digits, at most 18, with an optional sign.
+    Int,
+    /// One of these words.
+    OneOf(Box<[Box<str>]>),
+    /// As [`super::ValueType::Slug`].
+    Slug,
+    /// As [`super::ValueType::Uuid`].
+    Uuid,
+}
+
+/// One segment of a route's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// An identifier: `{pupil}`.
+    Identifier(Index<IdKind>),
+    /// This text, decoded.
+    Literal(Box<str>),
+    /// A typed parameter: `{class:slug}`.
+    Parameter(ParameterType),
+}
+
+/// A query parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryParameter {
+    /// Its name, decoded.
+    pub name: Box<str>,
+    /// What its value may be.
+    pub rule: QueryRule,
+}
+
+/// What the value of a query parameter may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryRule {
+    /// An identifier; with `many`, the parameter may be repeated (`kind[]`).
+    Identifier(Index<IdKind>),
+    /// Identifiers, the parameter repeated: `kind[]`.
+    Identifiers(Index<IdKind>),
+    /// One value of that type.
+    One(ParameterType),
+}
+
+/// What one direction of a route carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// JSON under this rule.
+    Json(Rule),
+    /// No body: `"nothing"`, or not written. On an answer only the status passes.
+    Nothing,
+}
+
+/// One method and path, and what each direction may carry.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// As in the file, for labels and people: `GET /users/{pupil}`.
+    pub name: String,
+    /// The method.
+    pub method: Method,
+    /// The path, segment by segment; none for `/`.
+    pub path: Box<[Segment]>,
+    /// The query parameters that may come.
+    pub query: Box<[QueryParameter]>,
+    /// What goes to the vendor.
+    pub to_vendor: Content,
+    /// What comes from the vendor.
+    pub from_vendor: Content,
+}
+
+/// One caller and one upstream.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Its name, for labels and people.
+    pub name: String,
+    /// Who calls; the other side is the upstream.
+    pub caller: Side,
+    /// Most specific first: where two segments differ in kind, the literal one stands earlier.
+    pub routes: Vec<Route>,
+}
+
+impl Flow {
+    /// What the request of a route carries.
+    #[must_use]
+    pub const fn request_content(&self, route: &Route) -> Content {
+        match self.caller {
+            Side::School => route.to_vendor,
+            Side::Vendor => route.from_vendor,
+        }
+    }
+
+    /// What the answer of a route carries.
+    #[must_use]
+    pub const fn answer_content(&self, route: &Route) -> Content {
+        match self.caller {
+            Side::School => route.from_vendor,
+            Side::Vendor => route.to_vendor,
+        }
+    }
+}

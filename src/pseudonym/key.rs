@@ -1,0 +1,101 @@
+//! The key of one vendor: made at random, never derived, never shown.
+
+use std::fmt;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+
+use crate::secret::SecretBytes;
+
+/// The key of one vendor at one school, in one version: 32 random bytes.
+///
+/// It cannot be copied: `Kind` takes what it needs and the key is wiped when it goes.
+///
+/// ```
+/// let key = sluis::pseudonym::VendorKey::from([7; 32]);
+/// assert_eq!(format!("{key:?}"), format!("VendorKey({})", key.fingerprint()));
+/// ```
+/// ```compile_fail
+/// let key = sluis::pseudonym::VendorKey::from([7; 32]);
+/// let _second = key.clone();
+/// ```
+pub struct VendorKey(SecretBytes<32>);
+
+impl VendorKey {
+    /// Takes over 32 secret bytes.
+    #[must_use]
+    pub const fn new(bytes: SecretBytes<32>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, to wrap them under the master key and for nothing else.
+    #[must_use]
+    pub const fn secret(&self) -> &SecretBytes<32> {
+        &self.0
+    }
+
+    /// `HKDF-Expand(vendor key, "sluis v1 fingerprint", 8)`: says which key this is, and no more.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut bytes = [0; 8];
+        self.expand(&[b"sluis v1 fingerprint"], &mut bytes);
+        Fingerprint(bytes)
+    }
+
+    /// `HKDF-Expand(vendor key, "sluis v1 kind" ‖ lp(kind), 32)`, filled up with zeros to the block
+    /// of SHA-256, as HMAC itself does with a short key (RFC 2104 section 2).
+    pub(super) fn kind_key(&self, kind: &str) -> SecretBytes<64> {
+        // A kind's name is a configured name and so far shorter than 2^16.
+        let length = u16::try_from(kind.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let mut block = [0; 64];
+        let (kind_key, _) = block.split_at_mut(32);
+        self.expand(&[b"sluis v1 kind", &length, kind.as_bytes()], kind_key);
+        SecretBytes::from(block)
+    }
+
+    fn expand(&self, info: &[&[u8]], into: &mut [u8]) {
+        // Exposed to HKDF: a vendor key is a pseudorandom key in the sense of RFC 5869 section 3.3.
+        // Both steps fail on lengths alone (32 is a hash long, 8 and 32 are under 255 hashes).
+        if let Ok(hkdf) = Hkdf::<Sha256>::from_prk(self.0.expose()) {
+            let done = hkdf.expand_multi_info(info, into);
+            debug_assert!(done.is_ok(), "8 and 32 bytes can always be expanded");
+        }
+    }
+}
+
+impl From<[u8; 32]> for VendorKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(SecretBytes::from(bytes))
+    }
+}
+
+impl fmt::Debug for VendorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VendorKey({})", self.fingerprint())
+    }
+}
+
+/// Eight public bytes that say which key is meant: printed, logged, pinned. 16 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 8]);
+
+impl Fingerprint {
+    /// Reads 16 lowercase hex digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}

@@ -1,0 +1,184 @@
+//! How a tag is written, so that it fits the column the vendor has for it.
+
+use std::fmt;
+
+use data_encoding::{Encoding, HEXLOWER, Specification};
+use std::sync::LazyLock;
+
+/// RFC 4648 base32 in lower case, without padding.
+static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification.encoding().unwrap_or(data_encoding::BASE32_NOPAD)
+});
+
+/// How a pseudonym looks: `looks` in `[ids.NAME]`.
+///
+/// Lower case only, and none of `, ; " < > / ? # & + %` in a bare pseudonym: vendors have
+/// case-insensitive columns and split headers on commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Notation {
+    /// `digits:N`, 6 to 18: first digit not 0, never a number that passes the BSN 11-test.
+    Digits(u8),
+    /// `email`: `p`, base32 of 16 bytes, `@domain`.
+    Email {
+        /// The part behind the `@`.
+        domain: String,
+    },
+    /// `hex`: 16 bytes, 32 digits.
+    Hex,
+    /// `text:N`, 8 to 52 characters of base32.
+    Text(u8),
+    /// `url`: prefix and 128 hex digits, the shape of an ECK iD.
+    Url {
+        /// What stands before the digits.
+        prefix: String,
+    },
+    /// `uuid` (the default): 16 bytes, version 8, variant 10 (RFC 9562 section 5.8).
+    #[default]
+    Uuid,
+}
+
+impl Notation {
+    /// How many different pseudonyms there can be, as a power of two.
+    #[must_use]
+    pub fn bits(&self) -> f64 {
+        match self {
+            Self::Digits(digits) => {
+                f64::from(digits.saturating_sub(1)).mul_add(10_f64.log2(), 9_f64.log2())
+            }
+            Self::Email { .. } | Self::Hex => 128.0,
+            Self::Text(characters) => 5.0 * f64::from(*characters),
+            Self::Url { .. } => 256.0,
+            Self::Uuid => 122.0,
+        }
+    }
+
+    /// Writes the pseudonym whose tags are given: `tag(0)`, and `tag(i)` where it must choose again.
+    pub(super) fn write(&self, tag: impl Fn(u8) -> [u8; 32], out: &mut Vec<u8>) {
+        let first = tag(0);
+        let [half, _] = halves(&first);
+        match self {
+            Self::Digits(digits) => write_digits(*digits, &tag, out),
+            Self::Email { domain } => {
+                out.push(b'p');
+                push_encoded(&BASE32, &half, out);
+                out.push(b'@');
+                out.extend_from_slice(domain.as_bytes());
+            }
+            Self::Hex => push_encoded(&HEXLOWER, &half, out),
+            Self::Text(characters) => {
+                let end = out.len().saturating_add(usize::from(*characters));
+                push_encoded(&BASE32, &first, out);
+                out.truncate(end);
+            }
+            Self::Url { prefix } => {
+                out.extend_from_slice(prefix.as_bytes());
+                push_encoded(&HEXLOWER, &first, out);
+                push_encoded(&HEXLOWER, &tag(1), out);
+            }
+            Self::Uuid => write_uuid(half, out),
+        }
+    }
+}
+
+impl fmt::Display for Notation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Digits(digits) => write!(f, "digits:{digits}"),
+            Self::Email { .. } => f.write_str("email"),
+            Self::Hex => f.write_str("hex"),
+            Self::Text(characters) => write!(f, "text:{characters}"),
+            Self::Url { .. } => f.write_str("url"),
+            Self::Uuid => f.write_str("uuid"),
+        }
+    }
+}
+
+fn halves(tag: &[u8; 32]) -> [[u8; 16]; 2] {
+    let (halves, _) = tag.as_chunks::<16>();
+    match halves {
+        [left, right] => [*left, *right],
+        _ => [[0; 16]; 2],
+    }
+}
+
+/// Appends `bytes` encoded, without an allocation of its own.
+fn push_encoded(encoding: &Encoding, bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start.saturating_add(encoding.encode_len(bytes.len())), 0);
+    if let Some(room) = out.get_mut(start..) {
+        encoding.encode_mut(bytes, room);
+    }
+}
+
+fn write_uuid(mut bytes: [u8; 16], out: &mut Vec<u8>) {
+    bytes[6] = bytes[6] & 0x0F | 0x80;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    let mut hex = [0; 32];
+    HEXLOWER.encode_mut(&bytes, &mut hex);
+    let (quads, _) = hex.as_chunks::<4>();
+    for (place, quad) in quads.iter().enumerate() {
+        if (2..=5).contains(&place) {
+            out.push(b'-');
+        }
+        out.extend_from_slice(quad);
+    }
+}
+
+/// 128 bits reduced to `digits` digits: the bias is below 10^(digits-38).
+fn write_digits(digits: u8, tag: impl Fn(u8) -> [u8; 32], out: &mut Vec<u8>) {
+    let least = 10_u128.pow(u32::from(digits.clamp(6, 18)).saturating_sub(1));
+    let span = least.saturating_mul(9);
+    let numbers = (0..=u8::MAX).map(|again| {
+        let [half, _] = halves(&tag(again));
+        let rest = u128::from_be_bytes(half).checked_rem(span).unwrap_or(0);
+        least.saturating_add(rest).to_string()
+    });
+    // One in eleven passes the test; that all 256 do has a chance of 11^-256.
+    if let Some(number) = { numbers }.find(|number| !passes_bsn_test(number.as_bytes())) {
+        out.extend_from_slice(number.as_bytes());
+    }
+}
+
+/// The 11-test of the Dutch citizen service number: 9 digits, weights 9 8 7 6 5 4 3 2 -1.
+fn passes_bsn_test(digits: &[u8]) -> bool {
+    const WEIGHTS: [i32; 9] = [9, 8, 7, 6, 5, 4, 3, 2, -1];
+    let weigh = |(digit, weight): (&u8, i32)| {
+        i32::from(digit.wrapping_sub(b'0')).wrapping_mul(weight)
+    };
+    let sum = digits.iter().zip(WEIGHTS).map(weigh).fold(0, i32::wrapping_add);
+    digits.len() == WEIGHTS.len() && sum.rem_euclid(11) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bsn_test_knows_a_number_that_passes_and_one_that_does_not() {
+        assert!(passes_bsn_test(b"111222333"));
+        assert!(!passes_bsn_test(b"111222334"));
+        assert!(!passes_bsn_test(b"11122233"));
+    }
+
+    #[test]
+    fn base32_is_lower_case() {
+        assert_eq!(BASE32.encode(b"sluis"), "onwhk2lt");
+    }
+
+    #[test]
+    fn digits_choose_again_until_the_test_fails() {
+        let mut out = Vec::new();
+        // 100000000 + n passes for some n; tag(0) gives that n, tag(1) the next one.
+        let passing = (0_u128..).find(|n| passes_bsn_test((100_000_000 + n).to_string().as_bytes()));
+        let start = passing.unwrap();
+        let tag = |again: u8| {
+            let mut tag = [0; 32];
+            tag[..16].copy_from_slice(&(start + u128::from(again)).to_be_bytes());
+            tag
+        };
+        Notation::Digits(9).write(tag, &mut out);
+        assert_eq!(out, (100_000_001 + start).to_string().as_bytes());
+    }
+}

@@ -1,0 +1,322 @@
+//! Why a request is not served: a `Copy` enum with room for numbers only, never for what was sent.
+//!
+//! The status that a caller sees is decided in one place, `proxy::refuse`; here stand the causes,
+//! their stable codes and the words for people.
+
+use std::fmt;
+
+/// What is wrong with a JSON text (RFC 8259).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JsonFault {
+    /// A byte order mark (RFC 8259 section 8.1 forbids sending one).
+    ByteOrderMark,
+    /// The text ends before its value does.
+    Cut,
+    /// The same key twice in one object, however it is escaped.
+    DuplicateKey,
+    /// An escape that does not exist, or half of a surrogate pair.
+    Escape,
+    /// A key or string longer than `json-string`.
+    StringTooLong,
+    /// A number longer than `json-number`, or not a JSON number: `NaN`, `+1`, `01`, `1.`.
+    Number,
+    /// A byte below 0x20 within a string.
+    RawControl,
+    /// More than `json-switch` bytes of an object before the field that says which shape it has.
+    SwitchTooLate,
+    /// Anything else that is not JSON here.
+    Syntax,
+    /// Lists and objects deeper than `json-depth`.
+    TooDeep,
+    /// More than `json-keys` keys in one object.
+    TooManyKeys,
+    /// Something after the value.
+    Trailing,
+    /// Not UTF-8.
+    Utf8,
+}
+
+impl JsonFault {
+    /// The fault in words that fit after "the body is not well-formed:".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ByteOrderMark => "a byte order mark",
+            Self::Cut => "it ends too early",
+            Self::DuplicateKey => "a key is given twice",
+            Self::Escape => "a bad escape or a lone surrogate",
+            Self::StringTooLong => "a key or string is too long",
+            Self::Number => "a bad or too long number",
+            Self::RawControl => "a control character in a string",
+            Self::SwitchTooLate => "the field that says what an object is comes too late",
+            Self::Syntax => "a syntax error",
+            Self::TooDeep => "nested too deep",
+            Self::TooManyKeys => "too many keys in one object",
+            Self::Trailing => "something follows the value",
+            Self::Utf8 => "not UTF-8",
+        }
+    }
+}
+
+/// A part of Sluis that met a state it was built never to reach. Counted and alerted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// A configured value could not be written into a head.
+    Head,
+    /// The policy names a part that it does not hold.
+    Policy,
+    /// The rewriter lost its place.
+    Rewriter,
+}
+
+/// Why a request is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The caller's address is not in `ip-ranges`.
+    AddressForbidden,
+    /// Today lies outside `valid` of the agreement.
+    AgreementNotInForce,
+    /// The message is not well-formed JSON; `at` counts bytes from 0.
+    BodyMalformed {
+        /// What is wrong.
+        fault: JsonFault,
+        /// Where, in bytes from the start of the body.
+        at: u64,
+    },
+    /// The route takes a body and none came.
+    BodyMissing,
+    /// The sender of the body paused or took too long.
+    BodyTimeout,
+    /// The body is larger than `body` allows.
+    BodyTooLarge,
+    /// The route takes no body and one came.
+    BodyUnexpected,
+    /// A defect of Sluis itself.
+    Bug(Bug),
+    /// The caller is known, but not for this flow.
+    CallerForbidden,
+    /// The caller went away before its answer was whole.
+    CallerGone,
+    /// No valid credentials came.
+    CallerUnauthenticated,
+    /// A content coding other than `identity`.
+    ContentCodingUnsupported,
+    /// No content type, two, or one that the route does not declare.
+    ContentTypeUnsupported,
+    /// An `Expect` other than `100-continue`.
+    ExpectationUnknown,
+    /// A field outside the policy in a shape with `_strict`; `at` counts bytes from 0.
+    FieldUnexpected {
+        /// Where, in bytes from the start of the body.
+        at: u64,
+    },
+    /// No flow answers on this path.
+    FlowUnknown,
+    /// A head with more or longer lines than `headers`, `header` and `head` allow.
+    HeadTooLarge,
+    /// `Host`, authority and SNI disagree, or belong to no school.
+    HostUnknown,
+    /// An identifier is too long or has control, zero-width or direction characters in it.
+    IdentifierInvalid {
+        /// Where, in bytes from the start of the body; 0 for a path or query.
+        at: u64,
+    },
+    /// The path matches a route, but not with this method.
+    MethodNotListed,
+    /// As many requests are under way as the limits allow.
+    Overloaded,
+    /// Bad percent-encoding, dot or empty segments, or characters that a path may not have.
+    PathInvalid,
+    /// An upstream's address is loopback, link-local or private and `allow-private` is not set.
+    PrivateAddress,
+    /// A query parameter that is not listed, comes twice, or is not of its type.
+    QueryInvalid,
+    /// No route matches the path.
+    RouteUnknown,
+    /// The target is longer than `target`.
+    TargetTooLong,
+    /// A `Transfer-Encoding` other than exactly `chunked`.
+    TransferEncodingUnsupported,
+    /// An attempt to change protocols.
+    UpgradeRequested,
+    /// The upstream refused our own credentials.
+    UpstreamAuthentication,
+    /// The upstream broke off, or sent what is not HTTP.
+    UpstreamBroken,
+    /// The upstream answered with an error; the status passes, its body does not.
+    UpstreamError {
+        /// 400 to 599.
+        status: u16,
+    },
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// A redirect, a partial or an informational answer.
+    UpstreamUnexpected {
+        /// 100 to 399.
+        status: u16,
+    },
+    /// The upstream could not be reached.
+    UpstreamUnreachable,
+    /// The vendor is in `observe`: nothing is forwarded.
+    VendorObserved,
+    /// A version of HTTP before 1.1.
+    VersionUnsupported,
+}
+
+impl Refusal {
+    /// One of each, for tables and tests.
+    pub const ALL: [Self; 37] = [
+        Self::AddressForbidden,
+        Self::AgreementNotInForce,
+        Self::BodyMalformed { fault: JsonFault::Syntax, at: 0 },
+        Self::BodyMissing,
+        Self::BodyTimeout,
+        Self::BodyTooLarge,
+        Self::BodyUnexpected,
+        Self::Bug(Bug::Rewriter),
+        Self::CallerForbidden,
+        Self::CallerGone,
+        Self::CallerUnauthenticated,
+        Self::ContentCodingUnsupported,
+        Self::ContentTypeUnsupported,
+        Self::ExpectationUnknown,
+        Self::FieldUnexpected { at: 0 },
+        Self::FlowUnknown,
+        Self::HeadTooLarge,
+        Self::HostUnknown,
+        Self::IdentifierInvalid { at: 0 },
+        Self::MethodNotListed,
+        Self::Overloaded,
+        Self::PathInvalid,
+        Self::PrivateAddress,
+        Self::QueryInvalid,
+        Self::RouteUnknown,
+        Self::TargetTooLong,
+        Self::TransferEncodingUnsupported,
+        Self::UpgradeRequested,
+        Self::UpstreamAuthentication,
+        Self::UpstreamBroken,
+        Self::UpstreamError { status: 500 },
+        Self::UpstreamTimeout,
+        Self::UpstreamUnexpected { status: 302 },
+        Self::UpstreamUnreachable,
+        Self::VendorObserved,
+        Self::VersionUnsupported,
+        Self::BodyMalformed { fault: JsonFault::DuplicateKey, at: 0 },
+    ];
+
+    /// The stable code: part of the problem document, the log line and the metric label.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::AddressForbidden => "address_forbidden",
+            Self::AgreementNotInForce => "agreement_not_in_force",
+            Self::BodyMalformed { .. } => "body_malformed",
+            Self::BodyMissing => "body_missing",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyUnexpected => "body_unexpected",
+            Self::Bug(_) => "gateway_bug",
+            Self::CallerForbidden => "caller_forbidden",
+            Self::CallerGone => "caller_gone",
+            Self::CallerUnauthenticated => "caller_unauthenticated",
+            Self::ContentCodingUnsupported => "content_coding_unsupported",
+            Self::ContentTypeUnsupported => "content_type_unsupported",
+            Self::ExpectationUnknown => "expectation_unknown",
+            Self::FieldUnexpected { .. } => "field_unexpected",
+            Self::FlowUnknown => "flow_unknown",
+            Self::HeadTooLarge => "head_too_large",
+            Self::HostUnknown => "host_unknown",
+            Self::IdentifierInvalid { .. } => "identifier_invalid",
+            Self::MethodNotListed => "method_not_listed",
+            Self::Overloaded => "overloaded",
+            Self::PathInvalid => "path_invalid",
+            Self::PrivateAddress => "private_address",
+            Self::QueryInvalid => "query_invalid",
+            Self::RouteUnknown => "route_unknown",
+            Self::TargetTooLong => "target_too_long",
+            Self::TransferEncodingUnsupported => "transfer_encoding_unsupported",
+            Self::UpgradeRequested => "upgrade_requested",
+            Self::UpstreamAuthentication => "upstream_authentication",
+            Self::UpstreamBroken => "upstream_broken",
+            Self::UpstreamError { .. } => "upstream_error",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamUnexpected { .. } => "upstream_unexpected",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::VendorObserved => "vendor_observed",
+            Self::VersionUnsupported => "version_unsupported",
+        }
+    }
+
+    /// One sentence for the person who reads the problem document or the table in the README.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::AddressForbidden => "the caller's address is not in this flow's ip-ranges",
+            Self::AgreementNotInForce => "the agreement with this vendor is not in force today",
+            Self::BodyMalformed { fault, .. } => fault.words(),
+            Self::BodyMissing => "this route takes a body and none came",
+            Self::BodyTimeout => "the body came too slowly",
+            Self::BodyTooLarge => "the body is larger than the limit",
+            Self::BodyUnexpected => "this route takes no body and one came",
+            Self::Bug(_) => "a defect of the gateway; it has been counted and logged",
+            Self::CallerForbidden => "these credentials are not for this flow",
+            Self::CallerGone => "the caller went away before its answer was whole",
+            Self::CallerUnauthenticated => "no valid credentials came with the request",
+            Self::ContentCodingUnsupported => "only the identity content coding is understood",
+            Self::ContentTypeUnsupported => {
+                "the content type is missing, doubled or not the one this route declares"
+            }
+            Self::ExpectationUnknown => "only Expect: 100-continue is understood",
+            Self::FieldUnexpected { .. } => "a field that the policy does not name, where it must",
+            Self::FlowUnknown => "nothing answers on this path",
+            Self::HeadTooLarge => "the head of the request is larger than the limit",
+            Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
+            Self::IdentifierInvalid { .. } => {
+                "an identifier is too long or has invisible characters in it"
+            }
+            Self::MethodNotListed => "this path is not served with this method",
+            Self::Overloaded => "too many requests are under way",
+            Self::PathInvalid => "the path is not well-formed",
+            Self::PrivateAddress => "the upstream's name leads to a private address",
+            Self::QueryInvalid => {
+                "a query parameter is not listed, is repeated or is not of its type"
+            }
+            Self::RouteUnknown => "no route of this flow matches the path",
+            Self::TargetTooLong => "path and query are longer than the limit",
+            Self::TransferEncodingUnsupported => "only Transfer-Encoding: chunked is understood",
+            Self::UpgradeRequested => "protocols are not changed here",
+            Self::UpstreamAuthentication => "the upstream refused the gateway's own credentials",
+            Self::UpstreamBroken => "the upstream broke off or did not speak HTTP",
+            Self::UpstreamError { .. } => "the upstream answered with an error",
+            Self::UpstreamTimeout => "the upstream did not answer in time",
+            Self::UpstreamUnexpected { .. } => "the upstream sent a redirect or a partial answer",
+            Self::UpstreamUnreachable => "the upstream cannot be reached",
+            Self::VendorObserved => "this vendor is being observed: nothing is forwarded yet",
+            Self::VersionUnsupported => "HTTP/1.1 or HTTP/2 is needed",
+        }
+    }
+
+    /// Where in the body, in bytes from 0, if the cause has a place.
+    #[must_use]
+    pub const fn at(self) -> Option<u64> {
+        match self {
+            Self::BodyMalformed { at, .. }
+            | Self::FieldUnexpected { at }
+            | Self::IdentifierInvalid { at } => Some(at),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())?;
+        match self.at() {
+            Some(at) => write!(f, " (at byte {at})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
