@@ -12,7 +12,10 @@ pub struct Clock(Source);
 #[derive(Clone)]
 enum Source {
     System,
-    Test { start: Instant, unix_s: Arc<AtomicU64> },
+    Test {
+        start: Instant,
+        unix_s: Arc<AtomicU64>,
+    },
 }
 
 impl Clock {

@@ -42,7 +42,10 @@ pub enum Unit {
 
 /// A bound that the configuration may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "Bound::why says what each is for, for readers and for docs alike")]
+#[expect(
+    missing_docs,
+    reason = "Bound::why says what each is for, for readers and for docs alike"
+)]
 pub enum Bound {
     AnswerWriteIdle,
     Body,
@@ -175,7 +178,10 @@ impl Bound {
         ROWS.get(place.unwrap_or(0)).unwrap_or(&FIRST)
     }
 
-    #[expect(clippy::as_conversions, reason = "the discriminant of a field-less enum")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminant of a field-less enum"
+    )]
     const fn place(self) -> usize {
         self as usize
     }
@@ -240,7 +246,11 @@ mod tests {
     fn every_bound_has_its_row_and_its_default_lies_within_its_range() {
         for (place, bound) in Bound::all().enumerate() {
             assert_eq!(bound.place(), place, "{} is out of order", bound.name());
-            assert!(bound.range().contains(&bound.default_value()), "{}", bound.name());
+            assert!(
+                bound.range().contains(&bound.default_value()),
+                "{}",
+                bound.name()
+            );
             assert_eq!(Bound::named(bound.name()), Some(bound));
             assert_eq!(Limits::default().of(bound), bound.default_value());
         }

@@ -85,6 +85,8 @@ pub enum Refusal {
     },
     /// The route takes a body and none came.
     BodyMissing,
+    /// The body as a whole is not the object or list that the route declares.
+    BodyOfAnotherShape,
     /// The sender of the body paused or took too long.
     BodyTimeout,
     /// The body is larger than `body` allows.
@@ -168,8 +170,12 @@ impl Refusal {
     pub const ALL: [Self; 37] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
-        Self::BodyMalformed { fault: JsonFault::Syntax, at: 0 },
+        Self::BodyMalformed {
+            fault: JsonFault::Syntax,
+            at: 0,
+        },
         Self::BodyMissing,
+        Self::BodyOfAnotherShape,
         Self::BodyTimeout,
         Self::BodyTooLarge,
         Self::BodyUnexpected,
@@ -202,7 +208,6 @@ impl Refusal {
         Self::UpstreamUnreachable,
         Self::VendorObserved,
         Self::VersionUnsupported,
-        Self::BodyMalformed { fault: JsonFault::DuplicateKey, at: 0 },
     ];
 
     /// The stable code: part of the problem document, the log line and the metric label.
@@ -213,6 +218,7 @@ impl Refusal {
             Self::AgreementNotInForce => "agreement_not_in_force",
             Self::BodyMalformed { .. } => "body_malformed",
             Self::BodyMissing => "body_missing",
+            Self::BodyOfAnotherShape => "body_of_another_shape",
             Self::BodyTimeout => "body_timeout",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyUnexpected => "body_unexpected",
@@ -256,6 +262,7 @@ impl Refusal {
             Self::AgreementNotInForce => "the agreement with this vendor is not in force today",
             Self::BodyMalformed { fault, .. } => fault.words(),
             Self::BodyMissing => "this route takes a body and none came",
+            Self::BodyOfAnotherShape => "the body is not the object or list that is declared",
             Self::BodyTimeout => "the body came too slowly",
             Self::BodyTooLarge => "the body is larger than the limit",
             Self::BodyUnexpected => "this route takes no body and one came",

@@ -42,8 +42,16 @@ impl Config {
     ///
     /// `Err` tells whether the host is known at all.
     pub fn door(&self, host: &str, path: &str) -> Result<&Door, NoDoor> {
-        let mut here = self.doors.iter().filter(|door| door.host == host).peekable();
-        let known = if here.peek().is_some() { NoDoor::PathUnknown } else { NoDoor::HostUnknown };
+        let mut here = self
+            .doors
+            .iter()
+            .filter(|door| door.host == host)
+            .peekable();
+        let known = if here.peek().is_some() {
+            NoDoor::PathUnknown
+        } else {
+            NoDoor::HostUnknown
+        };
         here.find(|door| door.rest(path).is_some()).ok_or(known)
     }
 }

@@ -4,7 +4,12 @@
 //! task. The proxy is its first adapter, `sluis try` another.
 
 mod cleared;
+mod counts;
+mod head;
 mod law;
+mod value;
 
 pub use cleared::Cleared;
+pub use counts::{Action, Counts};
+pub use head::{Credentials, OutboundHead, RequestHead, answer_status, problem, request};
 pub use law::Law;

@@ -29,7 +29,10 @@ impl KeyTable {
             let hash = key_hash(key);
             let free = table.probe(hash).find(|at| table.slot(*at).place.is_none());
             if let Some(slot) = free.and_then(|at| table.slots.get_mut(at)) {
-                *slot = Slot { check: check(hash), place: Some(place) };
+                *slot = Slot {
+                    check: check(hash),
+                    place: Some(place),
+                };
             }
         }
         table
@@ -55,14 +58,16 @@ impl KeyTable {
     #[inline]
     fn probe(&self, hash: u64) -> impl Iterator<Item = usize> {
         let mask = self.mask;
-        (0..=mask).map(move |step| {
-            usize::try_from(hash.wrapping_add(step) & mask).unwrap_or(0)
-        })
+        (0..=mask).map(move |step| usize::try_from(hash.wrapping_add(step) & mask).unwrap_or(0))
     }
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "the high half")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "the high half"
+)]
 const fn check(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
@@ -89,7 +94,11 @@ pub fn key_hash(key: &[u8]) -> u64 {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "both halves are used")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "both halves are used"
+)]
 fn fold(left: u64, right: u64) -> u64 {
     let product = u128::from(left).wrapping_mul(u128::from(right));
     (product as u64) ^ ((product >> 64) as u64)
@@ -104,7 +113,11 @@ mod tests {
         let keys: Vec<String> = (0..200).map(|n| format!("field{n}")).collect();
         let table = KeyTable::new(&keys.iter().map(String::as_bytes).collect::<Vec<_>>());
         for (place, key) in keys.iter().enumerate() {
-            assert!(table.candidates(key_hash(key.as_bytes())).any(|found| found == place));
+            assert!(
+                table
+                    .candidates(key_hash(key.as_bytes()))
+                    .any(|found| found == place)
+            );
         }
         assert_eq!(table.candidates(key_hash(b"fieldX")).count(), 0);
         assert_eq!(KeyTable::new(&[]).candidates(key_hash(b"")).count(), 0);

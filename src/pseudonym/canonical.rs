@@ -140,7 +140,9 @@ mod tests {
     use super::*;
 
     fn form(rules: &[CanonicalRule], text: &str) -> Result<String, IdentifierFault> {
-        Canonical::new(rules.to_vec()).form(Identifier::new(text)).map(Cow::into_owned)
+        Canonical::new(rules.to_vec())
+            .form(Identifier::new(text))
+            .map(Cow::into_owned)
     }
 
     #[test]
@@ -156,10 +158,21 @@ mod tests {
 
     #[test]
     fn empty_long_and_invisible_identifiers_have_no_form() {
-        assert_eq!(form(&[CanonicalRule::Trim], " \t"), Err(IdentifierFault::Empty));
+        assert_eq!(
+            form(&[CanonicalRule::Trim], " \t"),
+            Err(IdentifierFault::Empty)
+        );
         assert_eq!(form(&[], &"a".repeat(1_025)), Err(IdentifierFault::TooLong));
         assert!(form(&[], &"a".repeat(1_024)).is_ok());
-        for bad in ["a\u{0}b", "a\u{7f}", "a\u{85}", "a\u{200b}b", "a\u{202e}b", "\u{feff}a", "a\nb"] {
+        for bad in [
+            "a\u{0}b",
+            "a\u{7f}",
+            "a\u{85}",
+            "a\u{200b}b",
+            "a\u{202e}b",
+            "\u{feff}a",
+            "a\nb",
+        ] {
             assert_eq!(form(&[], bad), Err(IdentifierFault::Invisible), "{bad:?}");
         }
     }

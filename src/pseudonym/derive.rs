@@ -52,7 +52,9 @@ impl Kind {
     /// [`IdentifierFault`]; then nothing was appended.
     pub fn write(&self, id: Identifier<'_>, out: &mut Vec<u8>) -> Result<(), IdentifierFault> {
         let canonical = self.spec.canonical.form(id)?;
-        self.spec.notation.write(|again| self.tag(&canonical, again), out);
+        self.spec
+            .notation
+            .write(|again| self.tag(&canonical, again), out);
         Ok(())
     }
 

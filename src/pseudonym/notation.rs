@@ -8,8 +8,12 @@ use std::sync::LazyLock;
 /// RFC 4648 base32 in lower case, without padding.
 static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
-    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification.encoding().unwrap_or(data_encoding::BASE32_NOPAD)
+    specification
+        .symbols
+        .push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification
+        .encoding()
+        .unwrap_or(data_encoding::BASE32_NOPAD)
 });
 
 /// How a pseudonym looks: `looks` in `[ids.NAME]`.
@@ -144,10 +148,13 @@ fn write_digits(digits: u8, tag: impl Fn(u8) -> [u8; 32], out: &mut Vec<u8>) {
 /// The 11-test of the Dutch citizen service number: 9 digits, weights 9 8 7 6 5 4 3 2 -1.
 fn passes_bsn_test(digits: &[u8]) -> bool {
     const WEIGHTS: [i32; 9] = [9, 8, 7, 6, 5, 4, 3, 2, -1];
-    let weigh = |(digit, weight): (&u8, i32)| {
-        i32::from(digit.wrapping_sub(b'0')).wrapping_mul(weight)
-    };
-    let sum = digits.iter().zip(WEIGHTS).map(weigh).fold(0, i32::wrapping_add);
+    let weigh =
+        |(digit, weight): (&u8, i32)| i32::from(digit.wrapping_sub(b'0')).wrapping_mul(weight);
+    let sum = digits
+        .iter()
+        .zip(WEIGHTS)
+        .map(weigh)
+        .fold(0, i32::wrapping_add);
     digits.len() == WEIGHTS.len() && sum.rem_euclid(11) == 0
 }
 
@@ -171,7 +178,8 @@ mod tests {
     fn digits_choose_again_until_the_test_fails() {
         let mut out = Vec::new();
         // 100000000 + n passes for some n; tag(0) gives that n, tag(1) the next one.
-        let passing = (0_u128..).find(|n| passes_bsn_test((100_000_000 + n).to_string().as_bytes()));
+        let passing =
+            (0_u128..).find(|n| passes_bsn_test((100_000_000 + n).to_string().as_bytes()));
         let start = passing.unwrap();
         let tag = |again: u8| {
             let mut tag = [0; 32];

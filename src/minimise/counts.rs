@@ -1,0 +1,106 @@
+//! What was done to the fields of one message, as numbers.
+
+/// What became of one field or list item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Emptied, its type kept.
+    Blanked,
+    /// A constant was written.
+    Constant,
+    /// An item of a list that no shape describes was removed.
+    DroppedItem,
+    /// The policy lists the field, to be dropped.
+    DroppedListed,
+    /// Not of the type that the policy names.
+    DroppedType,
+    /// The policy does not list the field.
+    DroppedUnlisted,
+    /// Of the right type, but against a value rule.
+    DroppedValue,
+    /// Made less exact.
+    Generalised,
+    /// An identifier with nothing in it; it stays empty.
+    IdentifierEmpty,
+    /// Left as it came.
+    Kept,
+    /// Became a pseudonym.
+    Pseudonymised,
+}
+
+impl Action {
+    /// All of them, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Blanked,
+        Self::Constant,
+        Self::DroppedItem,
+        Self::DroppedListed,
+        Self::DroppedType,
+        Self::DroppedUnlisted,
+        Self::DroppedValue,
+        Self::Generalised,
+        Self::IdentifierEmpty,
+        Self::Kept,
+        Self::Pseudonymised,
+    ];
+
+    /// Its name as a metric label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blanked => "blanked",
+            Self::Constant => "constant",
+            Self::DroppedItem => "dropped_item",
+            Self::DroppedListed => "dropped_listed",
+            Self::DroppedType => "dropped_type",
+            Self::DroppedUnlisted => "dropped_unlisted",
+            Self::DroppedValue => "dropped_value",
+            Self::Generalised => "generalised",
+            Self::IdentifierEmpty => "identifier_empty",
+            Self::Kept => "kept",
+            Self::Pseudonymised => "pseudonymised",
+        }
+    }
+
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminant of a field-less enum"
+    )]
+    const fn place(self) -> usize {
+        self as usize
+    }
+}
+
+/// How often each [`Action`] was taken in one message. A removed object counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts([u64; Action::ALL.len()]);
+
+impl Counts {
+    /// How often.
+    #[must_use]
+    pub fn of(&self, action: Action) -> u64 {
+        self.0.get(action.place()).copied().unwrap_or(0)
+    }
+
+    /// Once more.
+    #[inline]
+    pub(super) fn add(&mut self, action: Action) {
+        if let Some(count) = self.0.get_mut(action.place()) {
+            *count = count.wrapping_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_its_own_place() {
+        let mut counts = Counts::default();
+        for (place, action) in Action::ALL.into_iter().enumerate() {
+            assert_eq!(action.place(), place);
+            counts.add(action);
+            assert_eq!(counts.of(action), 1, "{}", action.name());
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The head of a message: its path, query and status.
+//!
+//! Nothing of a caller's head is copied. A target is matched on decoded segments and built anew
+//! from the route's own template (`wire.md` sections 1 and 6).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use super::value::is_parameter;
+use super::{Cleared, Law};
+use crate::policy::{Flow, Method, QueryParameter, QueryRule, Route, Segment, Side};
+use crate::pseudonym::{Identifier, IdentifierFault};
+use crate::refusal::{Bug, Refusal};
+
+/// A request that may go on, as far as its head tells.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// The place of its route in the flow.
+    pub route: usize,
+    /// What the upstream gets to see of it.
+    pub outbound: Cleared<OutboundHead>,
+}
+
+/// The head of a request as the upstream sees it; the wire adds host, lengths and credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundHead {
+    /// The method.
+    pub method: Method,
+    /// Path and query below the upstream's own base path; begins with a slash, or is empty.
+    pub target: String,
+}
+
+/// Matches a request to a route and builds the head that goes on.
+///
+/// `path` is what of the raw path is left behind the flow's door: empty, or beginning with a
+/// slash. `query` is raw, without its question mark.
+///
+/// # Errors
+/// In this order: [`Refusal::PathInvalid`] for what is no path at all, [`Refusal::RouteUnknown`],
+/// [`Refusal::MethodNotListed`], [`Refusal::PathInvalid`] for a parameter of another type,
+/// [`Refusal::QueryInvalid`], [`Refusal::IdentifierInvalid`].
+pub fn request(
+    law: &Law,
+    flow: usize,
+    method: &str,
+    path: &str,
+    query: Option<&str>,
+) -> Result<RequestHead, Refusal> {
+    let flow = law
+        .policy
+        .flows
+        .get(flow)
+        .ok_or(Refusal::Bug(Bug::Policy))?;
+    let segments = segments(path)?;
+    let (place, route) = find(flow, method, &segments)?;
+    let ids = Ids {
+        law,
+        caller: flow.caller,
+    };
+    let mut target = String::with_capacity(path.len().saturating_add(64));
+    for (segment, text) in route.path.iter().zip(&segments) {
+        target.push('/');
+        match segment {
+            Segment::Identifier(kind) => ids.write(*kind, text, &mut target)?,
+            Segment::Literal(_) | Segment::Parameter(_) => encode(text, &mut target),
+        }
+    }
+    write_query(&ids, route, query.unwrap_or_default(), &mut target)?;
+    let outbound = OutboundHead {
+        method: route.method,
+        target,
+    };
+    Ok(RequestHead {
+        route: place,
+        outbound: Cleared::new(outbound),
+    })
+}
+
+/// Whose credentials an upstream was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// The caller's own: what the upstream thinks of them is the caller's business.
+    Callers,
+    /// The gateway's: if they are refused, the gateway is at fault.
+    Ours,
+}
+
+/// Which statuses of an upstream may be answered with.
+///
+/// # Errors
+/// [`Refusal::UpstreamUnexpected`] for 1xx, 3xx, 206 and what is no status;
+/// [`Refusal::UpstreamAuthentication`] for 407, and for 401 and 403 against our own credentials;
+/// [`Refusal::UpstreamError`] for all other 4xx and 5xx, whose status passes without a body.
+pub const fn answer_status(status: u16, credentials: Credentials) -> Result<Cleared<u16>, Refusal> {
+    match (status, credentials) {
+        (206, _) => Err(Refusal::UpstreamUnexpected { status }),
+        (200..=299, _) => Ok(Cleared::new(status)),
+        (407, _) | (401 | 403, Credentials::Ours) => Err(Refusal::UpstreamAuthentication),
+        (400..=599, _) => Err(Refusal::UpstreamError { status }),
+        _ => Err(Refusal::UpstreamUnexpected { status }),
+    }
+}
+
+/// The problem document (RFC 9457) of a refusal.
+///
+/// Cleared by its type: a [`Refusal`] has no room for anything of a message.
+#[must_use]
+pub fn problem(refusal: Refusal, status: u16) -> Cleared<Bytes> {
+    let (code, words) = (refusal.code(), refusal.words());
+    let mut text = String::with_capacity(192);
+    // Codes and words are ours and hold no character that JSON would escape: a test looks.
+    let written = write!(
+        text,
+        r#"{{"type":"urn:sluis:refusal:{code}","title":"{words}","status":{status},"code":"{code}""#
+    );
+    debug_assert!(written.is_ok(), "a String takes what is written");
+    if let Some(at) = refusal.at() {
+        let written = write!(text, r#","at":{at}"#);
+        debug_assert!(written.is_ok(), "a String takes what is written");
+    }
+    text.push('}');
+    Cleared::new(Bytes::from(text))
+}
+
+/// The decoded segments of a raw path; none for an empty path or a lone slash.
+fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Refusal> {
+    match path.strip_prefix('/') {
+        None if path.is_empty() => Ok(Vec::new()),
+        None => Err(Refusal::PathInvalid),
+        Some("") => Ok(Vec::new()),
+        Some(rest) => rest.split('/').map(segment).collect(),
+    }
+}
+
+fn segment(raw: &str) -> Result<Cow<'_, str>, Refusal> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@%".contains(&byte);
+    if raw.is_empty() || !raw.bytes().all(plain) {
+        return Err(Refusal::PathInvalid);
+    }
+    let text = decode(raw).ok_or(Refusal::PathInvalid)?;
+    if text == "." || text == ".." {
+        return Err(Refusal::PathInvalid);
+    }
+    Ok(text)
+}
+
+/// Percent-decodes once; `None` for a bad escape, bad UTF-8, and for what must not hide behind an
+/// escape: `%`, `/`, `\`, `;` and control characters.
+fn decode(raw: &str) -> Option<Cow<'_, str>> {
+    if !raw.contains('%') {
+        return Some(Cow::Borrowed(raw));
+    }
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_first_chunk::<2>()?;
+        let byte = data_encoding::HEXLOWER_PERMISSIVE.decode(digits).ok()?;
+        let [byte] = byte.as_slice() else { return None };
+        if b"%/\\;".contains(byte) || byte.is_ascii_control() {
+            return None;
+        }
+        bytes.push(*byte);
+        rest = after;
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    (!text.chars().any(char::is_control)).then_some(Cow::Owned(text))
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986 section 2.3.
+fn encode(text: &str, target: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            target.push(char::from(byte));
+        } else {
+            let written = write!(target, "%{byte:02X}");
+            debug_assert!(written.is_ok(), "a String takes what is written");
+        }
+    }
+}
+
+/// How well a route fits a path.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Not,
+    ButAParameter,
+    ButTheMethod,
+    Whole,
+}
+
+fn find<'f>(
+    flow: &'f Flow,
+    method: &str,
+    segments: &[Cow<'_, str>],
+) -> Result<(usize, &'f Route), Refusal> {
+    let method = Method::parse(method);
+    let mut best = Fit::Not;
+    for (place, route) in flow.routes.iter().enumerate() {
+        let fit = match fit(route, segments) {
+            Fit::Whole if Some(route.method) != method => Fit::ButTheMethod,
+            fit => fit,
+        };
+        if fit == Fit::Whole {
+            return Ok((place, route));
+        }
+        best = best.max(fit);
+    }
+    Err(match best {
+        Fit::ButAParameter => Refusal::PathInvalid,
+        Fit::ButTheMethod => Refusal::MethodNotListed,
+        Fit::Not | Fit::Whole => Refusal::RouteUnknown,
+    })
+}
+
+fn fit(route: &Route, segments: &[Cow<'_, str>]) -> Fit {
+    if route.path.len() != segments.len() {
+        return Fit::Not;
+    }
+    let one = |(segment, text): (&Segment, &Cow<'_, str>)| match segment {
+        Segment::Identifier(_) => Fit::Whole,
+        Segment::Literal(literal) if **literal == **text => Fit::Whole,
+        Segment::Literal(_) => Fit::Not,
+        Segment::Parameter(of) if is_parameter(text, of) => Fit::Whole,
+        Segment::Parameter(_) => Fit::ButAParameter,
+    };
+    route
+        .path
+        .iter()
+        .zip(segments)
+        .map(one)
+        .min()
+        .unwrap_or(Fit::Whole)
+}
+
+/// Turns identifiers in a head into pseudonyms, on the way to the vendor only.
+struct Ids<'l> {
+    law: &'l Law,
+    caller: Side,
+}
+
+impl Ids<'_> {
+    fn write(
+        &self,
+        kind: crate::policy::Index<crate::policy::IdKind>,
+        text: &str,
+        target: &mut String,
+    ) -> Result<(), Refusal> {
+        let kind = match self.caller {
+            Side::School => self.law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?,
+            // An identifier brought home needs the register; `config` refuses such a route.
+            Side::Vendor => return Err(Refusal::Bug(Bug::Policy)),
+        };
+        let mut written = Vec::with_capacity(64);
+        match kind.write(Identifier::new(text), &mut written) {
+            Ok(()) => {
+                encode(std::str::from_utf8(&written).unwrap_or_default(), target);
+                Ok(())
+            }
+            Err(IdentifierFault::Empty | IdentifierFault::Invisible | IdentifierFault::TooLong) => {
+                Err(Refusal::IdentifierInvalid { at: 0 })
+            }
+        }
+    }
+}
+
+fn write_query(
+    ids: &Ids<'_>,
+    route: &Route,
+    query: &str,
+    target: &mut String,
+) -> Result<(), Refusal> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    let mut seen: Vec<&QueryParameter> = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').ok_or(Refusal::QueryInvalid)?;
+        let (name, value) = (query_text(name)?, query_text(value)?);
+        let parameter = route
+            .query
+            .iter()
+            .find(|parameter| *parameter.name == *name);
+        let parameter = parameter.ok_or(Refusal::QueryInvalid)?;
+        let again = seen.iter().any(|before| before.name == parameter.name);
+        if again && !matches!(parameter.rule, QueryRule::Identifiers(_)) {
+            return Err(Refusal::QueryInvalid);
+        }
+        target.push(if seen.is_empty() { '?' } else { '&' });
+        seen.push(parameter);
+        encode(&name, target);
+        target.push('=');
+        match &parameter.rule {
+            QueryRule::Identifier(kind) | QueryRule::Identifiers(kind) => {
+                ids.write(*kind, &value, target)?;
+            }
+            QueryRule::One(of) if is_parameter(&value, of) => encode(&value, target),
+            QueryRule::One(_) => return Err(Refusal::QueryInvalid),
+        }
+    }
+    Ok(())
+}
+
+/// Decodes a name or value of a query. A bare `+` is refused: a space to some, a plus to others.
+fn query_text(raw: &str) -> Result<Cow<'_, str>, Refusal> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%".contains(&byte);
+    let text = raw.bytes().all(plain).then(|| decode(raw)).flatten();
+    text.ok_or(Refusal::QueryInvalid)
+}
+
+#[cfg(test)]
+mod tests;

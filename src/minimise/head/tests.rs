@@ -1,0 +1,227 @@
+use super::*;
+use crate::limits::Limits;
+use crate::policy::{Content, IdKind, Index, ParameterType, Policy};
+use crate::pseudonym::{Canonical, Kind, KindSpec, Notation, VendorKey};
+
+fn law(caller: Side) -> Law {
+    let kind = Index::new(0).unwrap();
+    let route = |method, path: Vec<Segment>, query: Vec<QueryParameter>| Route {
+        name: String::new(),
+        method,
+        path: path.into(),
+        query: query.into(),
+        to_vendor: Content::Nothing,
+        from_vendor: Content::Nothing,
+    };
+    let literal = |text: &str| Segment::Literal(text.into());
+    let parameter = |name: &str, rule| QueryParameter {
+        name: name.into(),
+        rule,
+    };
+    let int = || QueryRule::One(ParameterType::Int);
+    let routes = vec![
+        route(
+            Method::Get,
+            vec![literal("users")],
+            vec![
+                parameter("limit", int()),
+                parameter("pupil", QueryRule::Identifier(kind)),
+                parameter("of", QueryRule::Identifiers(kind)),
+            ],
+        ),
+        route(
+            Method::Put,
+            vec![literal("users"), Segment::Identifier(kind)],
+            vec![],
+        ),
+        route(
+            Method::Get,
+            vec![literal("classes"), Segment::Parameter(ParameterType::Slug)],
+            vec![],
+        ),
+        route(Method::Get, vec![], vec![]),
+    ];
+    let spec = KindSpec {
+        name: "pupil".to_owned(),
+        canonical: Canonical::default(),
+        notation: Notation::Hex,
+    };
+    Law {
+        policy: Policy {
+            kinds: vec![IdKind {
+                name: "pupil".to_owned(),
+            }],
+            flows: vec![Flow {
+                name: "pull".to_owned(),
+                caller,
+                routes,
+            }],
+            ..Policy::default()
+        },
+        kinds: vec![Kind::new(&VendorKey::from([7; 32]), spec)],
+        limits: Limits::default(),
+    }
+}
+
+fn target(method: &str, path: &str, query: Option<&str>) -> Result<String, Refusal> {
+    let head = request(&law(Side::School), 0, method, path, query)?;
+    Ok(head.outbound.release().target)
+}
+
+#[test]
+fn a_target_is_built_anew_from_its_route() {
+    assert_eq!(
+        target("GET", "/users", Some("limit=10")).unwrap(),
+        "/users?limit=10"
+    );
+    assert_eq!(
+        target("GET", "/%75sers", Some("l%69mit=10")).unwrap(),
+        "/users?limit=10"
+    );
+    assert_eq!(target("GET", "", None).unwrap(), "");
+    assert_eq!(target("GET", "/", Some("")).unwrap(), "");
+    assert_eq!(target("GET", "/classes/1a", None).unwrap(), "/classes/1a");
+}
+
+#[test]
+fn an_identifier_in_path_and_query_becomes_a_pseudonym() {
+    let made = target("PUT", "/users/S-64003", None).unwrap();
+    let pseudonym = made.strip_prefix("/users/").unwrap();
+    assert_eq!(pseudonym.len(), 32);
+    assert_eq!(
+        target("GET", "/users", Some("pupil=S%2D64003&limit=1")).unwrap(),
+        format!("/users?pupil={pseudonym}&limit=1")
+    );
+    assert_eq!(
+        target("GET", "/users", Some("of=S-64003&of=S-64003")).unwrap(),
+        format!("/users?of={pseudonym}&of={pseudonym}")
+    );
+    assert_eq!(
+        target("PUT", "/users/%20", None),
+        Err(Refusal::IdentifierInvalid { at: 0 })
+    );
+}
+
+#[test]
+fn an_identifier_from_the_vendor_never_passes_unread() {
+    let head = request(&law(Side::Vendor), 0, "PUT", "/users/S-64003", None);
+    assert_eq!(head.unwrap_err(), Refusal::Bug(Bug::Policy));
+}
+
+#[test]
+fn what_is_no_path_is_refused() {
+    for path in [
+        "/users/",
+        "//users",
+        "/./users",
+        "/users/..",
+        "/users/%2e%2e",
+        "/a;b",
+        "/a%3bb",
+        "/a%2fb",
+        "/a%5Cb",
+        "/a%00",
+        "/a%7f",
+        "/a%25b",
+        "/a%",
+        "/a%4",
+        "/a%zz",
+        "/%ff",
+        "/a\\b",
+        "/a b",
+        "/é",
+        "users",
+        "/%C2%85",
+        "/a\"b",
+    ] {
+        assert_eq!(
+            target("GET", path, None),
+            Err(Refusal::PathInvalid),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn routes_methods_and_parameters_are_told_apart() {
+    assert_eq!(target("GET", "/nobody", None), Err(Refusal::RouteUnknown));
+    assert_eq!(
+        target("GET", "/users/x/y", None),
+        Err(Refusal::RouteUnknown)
+    );
+    assert_eq!(target("GET", "/Users", None), Err(Refusal::RouteUnknown));
+    assert_eq!(
+        target("POST", "/users", None),
+        Err(Refusal::MethodNotListed)
+    );
+    assert_eq!(target("get", "/users", None), Err(Refusal::MethodNotListed));
+    assert_eq!(
+        target("BREW", "/users", None),
+        Err(Refusal::MethodNotListed)
+    );
+    assert_eq!(
+        target("GET", "/classes/a%20b", None),
+        Err(Refusal::PathInvalid)
+    );
+}
+
+#[test]
+fn what_a_query_may_not_hold_is_refused() {
+    for query in [
+        "limit=1&limit=2",
+        "limit=x",
+        "limit=",
+        "limit",
+        "other=1",
+        "=1",
+        "&",
+        "limit=1&",
+        "Limit=1",
+        "limit=1;offset=2",
+        "limit=+1",
+        "limit=1%",
+        "limit=%00",
+        "pupil=a+b",
+        "pupil=1&pupil=2",
+        "limit=1#x",
+        "limit=\"",
+        "limit=%2525",
+    ] {
+        assert_eq!(
+            target("GET", "/users", Some(query)),
+            Err(Refusal::QueryInvalid),
+            "{query}"
+        );
+    }
+    assert_eq!(
+        target("GET", "/users", Some("pupil=")),
+        Err(Refusal::IdentifierInvalid { at: 0 })
+    );
+}
+
+#[test]
+fn only_whole_successes_pass_as_they_are() {
+    let ours = |status| answer_status(status, Credentials::Ours).map(Cleared::release);
+    assert_eq!(ours(200), Ok(200));
+    assert_eq!(ours(204), Ok(204));
+    assert_eq!(ours(206), Err(Refusal::UpstreamUnexpected { status: 206 }));
+    assert_eq!(ours(302), Err(Refusal::UpstreamUnexpected { status: 302 }));
+    assert_eq!(ours(101), Err(Refusal::UpstreamUnexpected { status: 101 }));
+    assert_eq!(ours(600), Err(Refusal::UpstreamUnexpected { status: 600 }));
+    assert_eq!(ours(401), Err(Refusal::UpstreamAuthentication));
+    assert_eq!(ours(407), Err(Refusal::UpstreamAuthentication));
+    assert_eq!(ours(404), Err(Refusal::UpstreamError { status: 404 }));
+    let callers = answer_status(403, Credentials::Callers).map(Cleared::release);
+    assert_eq!(callers, Err(Refusal::UpstreamError { status: 403 }));
+}
+
+#[test]
+fn every_problem_document_is_json_with_its_code() {
+    for refusal in Refusal::ALL {
+        let text = problem(refusal, 500).release();
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(json["code"], refusal.code());
+        assert_eq!(json["title"], refusal.words());
+        assert_eq!(json["at"].as_u64(), refusal.at());
+    }
+}
