@@ -3,6 +3,18 @@
 //! [`load`] reads every file, collects *every* problem, and gives a [`Config`] or the problems.
 //! `Config` has no text left to parse and nothing optional that must be there after all.
 
+pub mod code;
+mod dialect;
+mod problem;
+mod raw;
+mod render;
+mod source;
+
+pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
+pub use raw::{At, Document, Table, TextOrTable, Value};
+pub use render::{Colour, ProblemView};
+pub use source::SourceFile;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

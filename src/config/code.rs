@@ -1,0 +1,44 @@
+//! The codes of problems: stable, so that people can look them up and scripts can count them.
+//!
+//! `E` is an error, `F` a finding. A code is never used again for something else.
+
+/// A file cannot be read.
+pub const FILE: &str = "E001";
+/// A file is not TOML.
+pub const TOML: &str = "E002";
+/// A value of another type.
+pub const TYPE: &str = "E003";
+/// A key that must be there is not.
+pub const MISSING: &str = "E004";
+/// A key or table that nobody reads.
+pub const UNKNOWN_KEY: &str = "E005";
+/// TOML 1.1 and later: other tools could not read the file.
+pub const DIALECT: &str = "E006";
+/// A value that is of the right type and still makes no sense.
+pub const VALUE: &str = "E007";
+/// More of something than there may be.
+pub const TOO_MANY: &str = "E008";
+/// Two things of one name, or one where only none can be.
+pub const CONFLICT: &str = "E009";
+/// A field that the preset's catalogue does not know.
+pub const FIELD_UNKNOWN: &str = "E012";
+/// A line that sends more than the preset.
+pub const WIDENS: &str = "E021";
+/// Two routes that can match the same request.
+pub const ROUTES_OVERLAP: &str = "E034";
+/// A word, id kind, shape, type or preset that does not exist.
+pub const WORD_UNKNOWN: &str = "E041";
+/// A name that can be taken for another.
+pub const CONFUSABLE: &str = "E042";
+/// An agreement that ends before it begins.
+pub const UNTIL_BEFORE_FROM: &str = "E055";
+/// Part of the language, and not built yet.
+pub const NOT_YET: &str = "E090";
+
+/// Pseudonyms so short that two pupils may get the same one. An error under its own code where
+/// the chance is above one in a thousand.
+pub const COLLISIONS: &str = "F05";
+/// A whole subtree passes.
+pub const KEEP_ALL: &str = "F07";
+/// A shape or id kind that nothing uses.
+pub const UNUSED: &str = "F12";

@@ -1,0 +1,296 @@
+//! What is wrong in the configuration: where, why, and what to write instead.
+//!
+//! Problems are collected, never thrown: a reader pushes what it sees and reads on, so that one
+//! look at the list is enough to mend a file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::source::SourceFile;
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It can be used; someone should know.
+    Finding,
+    /// It is part of the language and not built yet: an error.
+    NotYet,
+}
+
+impl Severity {
+    /// Its name for people and for JSON: `error` or `finding`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error | Self::NotYet => "error",
+            Self::Finding => "finding",
+        }
+    }
+
+    /// Whether a configuration with such a problem is refused.
+    #[must_use]
+    pub const fn refuses(self) -> bool {
+        match self {
+            Self::Error | Self::NotYet => true,
+            Self::Finding => false,
+        }
+    }
+}
+
+/// A part of a file.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// The bytes of its text.
+    pub span: Range<usize>,
+}
+
+impl Place {
+    /// Line and column of its first character, both counted from 1; columns are characters.
+    #[must_use]
+    pub fn line_and_column(&self) -> (usize, usize) {
+        self.file.line_and_column(self.span.start)
+    }
+}
+
+/// One mistake or finding.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A stable code: one of [`super::code`].
+    pub code: &'static str,
+    /// What is wrong: one sentence in lower case, without a full stop.
+    pub message: String,
+    /// Where it is wrong; none if the problem is not in a file.
+    pub place: Option<Place>,
+    /// What stands behind the caret.
+    pub label: String,
+    /// Another place that belongs to it, and what stands behind its caret.
+    pub also: Option<(Place, String)>,
+    /// What to write instead, or what else helps.
+    pub help: Vec<String>,
+}
+
+impl Problem {
+    /// An error without a place.
+    #[must_use]
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message.into())
+    }
+
+    /// A finding without a place.
+    #[must_use]
+    pub fn finding(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Finding, code, message.into())
+    }
+
+    /// A word of the language that comes later.
+    #[must_use]
+    pub fn not_yet(what: &str) -> Self {
+        let message = format!(
+            "{} is not built yet: it comes with a later release",
+            shown(what)
+        );
+        Self::new(Severity::NotYet, super::code::NOT_YET, message)
+    }
+
+    const fn new(severity: Severity, code: &'static str, message: String) -> Self {
+        Self {
+            severity,
+            code,
+            message,
+            place: None,
+            label: String::new(),
+            also: None,
+            help: Vec::new(),
+        }
+    }
+
+    /// Says where.
+    #[must_use]
+    pub fn at(mut self, place: &Place) -> Self {
+        self.place = Some(place.clone());
+        self
+    }
+
+    /// Says something behind the caret.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Points to another place of the same or another file.
+    #[must_use]
+    pub fn also(mut self, place: &Place, label: impl Into<String>) -> Self {
+        self.also = Some((place.clone(), label.into()));
+        self
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Adds `did you mean …?` if one of these names is at most two edits away.
+    #[must_use]
+    pub fn did_you_mean(
+        self,
+        word: &str,
+        names: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Self {
+        let names: Vec<_> = names.into_iter().collect();
+        match nearest(word, names.iter().map(AsRef::as_ref)) {
+            Some(name) => self.help(format!("did you mean {}?", shown(name))),
+            None => self,
+        }
+    }
+
+    /// What the list is sorted by: places of one file together, top down; no place comes first.
+    fn order(&self) -> (Option<(&str, usize)>, Severity, &str) {
+        let place = self.place.as_ref();
+        let place = place.map(|place| (place.file.shown(), place.span.start));
+        (place, self.severity, self.code)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.order() == other.order() && self.message == other.message
+    }
+}
+
+/// Quotes a piece of a file for a message: `` `name` ``, control characters escaped.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let escaped = text.chars().map(|character| {
+        if character.is_control() {
+            character.escape_default().to_string()
+        } else {
+            character.into()
+        }
+    });
+    format!("`{}`", escaped.collect::<String>())
+}
+
+/// The name that is fewest edits away: at most two, and fewer than it has characters.
+#[must_use]
+pub fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let length = word.chars().count();
+    let distance = |name: &str| match name.eq_ignore_ascii_case(word) {
+        true => 0,
+        false => strsim::damerau_levenshtein(word, name),
+    };
+    let near = names.into_iter().map(|name| (distance(name), name));
+    let near =
+        near.filter(|(edits, name)| *edits <= 2 && *edits < length.min(name.chars().count()));
+    near.min().map(|(_, name)| name)
+}
+
+/// All problems of one reading.
+#[derive(Debug, Default)]
+pub struct Problems {
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    /// None so far.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
+        self.list.push(problem);
+    }
+
+    /// Whether one of them refuses the configuration.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|problem| problem.severity.refuses())
+    }
+
+    /// How many there are of a kind: errors (not-yet among them), findings.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let errors = self
+            .list
+            .iter()
+            .filter(|problem| problem.severity.refuses())
+            .count();
+        (errors, self.list.len().saturating_sub(errors))
+    }
+
+    /// Whether there is nothing at all to say.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All of them, by file and position, each once.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<&Problem> {
+        let mut list: Vec<&Problem> = self.list.iter().collect();
+        list.sort_by(|left, right| left.order().cmp(&right.order()));
+        list.dedup_by(|right, left| left.is_same(right));
+        list
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<All: IntoIterator<Item = Problem>>(&mut self, problems: All) {
+        self.list.extend(problems);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_two_edits_away_at_most() {
+        let names = ["pupil", "group", "keep", "drop", "sourcedId"];
+        assert_eq!(nearest("pupli", names), Some("pupil"));
+        assert_eq!(nearest("PUPIL", names), Some("pupil"));
+        assert_eq!(nearest("sourceId", names), Some("sourcedId"));
+        assert_eq!(nearest("teacher", names), None);
+        assert_eq!(
+            nearest("ke", names),
+            None,
+            "two edits of a word of two letters"
+        );
+    }
+
+    #[test]
+    fn what_is_shown_has_no_control_characters() {
+        assert_eq!(shown("a\u{1b}[31mb"), "`a\\u{1b}[31mb`");
+        assert_eq!(shown("Zoë"), "`Zoë`");
+    }
+
+    #[test]
+    fn problems_come_by_file_and_position_and_once() {
+        let at = |name: &str, span: Range<usize>| Place {
+            file: SourceFile::new(name, "one\ntwo\nthree\n".to_owned()),
+            span,
+        };
+        let mut problems = Problems::new();
+        problems.push(Problem::finding("F07", "late").at(&at("b.toml", 4..7)));
+        problems.push(Problem::error("E041", "early").at(&at("b.toml", 0..3)));
+        problems.push(Problem::error("E041", "early").at(&at("b.toml", 0..3)));
+        assert_eq!(problems.counts(), (2, 1));
+        problems.push(Problem::not_yet("nickname").at(&at("a.toml", 8..9)));
+        problems.push(Problem::error("E001", "no file"));
+        let seen: Vec<_> = problems
+            .sorted()
+            .iter()
+            .map(|problem| problem.code)
+            .collect();
+        assert_eq!(seen, ["E001", super::super::code::NOT_YET, "E041", "F07"]);
+        assert!(problems.has_errors());
+    }
+}

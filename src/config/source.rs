@@ -1,0 +1,150 @@
+//! The text of one configuration file, with its lines.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::code;
+use super::problem::{Problem, Problems, shown};
+use crate::limits;
+
+/// The keys behind which a value may be a secret that someone wrote into the wrong file.
+const SECRET_KEYS: &[&str] = &["basic", "bearer", "pass", "password", "secret", "token"];
+
+/// A configuration file as it was read.
+#[derive(Debug)]
+pub struct SourceFile {
+    shown: String,
+    text: String,
+}
+
+impl SourceFile {
+    /// A text with the name that people know it by.
+    #[must_use]
+    pub fn new(shown: impl Into<String>, text: String) -> Arc<Self> {
+        Arc::new(Self {
+            shown: shown.into(),
+            text,
+        })
+    }
+
+    /// Reads a file of at most [`limits::CONFIG_FILE_BYTES_MAX`]; otherwise says why not.
+    pub fn read(path: &Path, name: &str, problems: &mut Problems) -> Option<Arc<Self>> {
+        let mut bytes = Vec::new();
+        let most = limits::CONFIG_FILE_BYTES_MAX;
+        let read = File::open(path)
+            .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
+        let fault = match read {
+            Err(error) => format!("cannot be read: {error}"),
+            Ok(_) if u64::try_from(bytes.len()).is_ok_and(|size| size > most) => {
+                format!("is larger than {} MiB", most >> 20)
+            }
+            Ok(_) => match String::from_utf8(bytes) {
+                Ok(text) => return Some(Self::new(name, text)),
+                Err(error) => {
+                    let at = error.utf8_error().valid_up_to();
+                    format!("is not UTF-8: byte {at} cannot be read")
+                }
+            },
+        };
+        problems.push(Problem::error(
+            code::FILE,
+            format!("{} {fault}", shown(name)),
+        ));
+        None
+    }
+
+    /// The name that people know it by.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Line and column of a byte, both counted from 1; columns are characters.
+    #[must_use]
+    pub fn line_and_column(&self, byte: usize) -> (usize, usize) {
+        let before = self.before(byte);
+        let line = before.matches('\n').count().saturating_add(1);
+        let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        let column = before.get(start..).unwrap_or_default().chars().count();
+        (line, column.saturating_add(1))
+    }
+
+    /// The whole lines around these bytes, what may be secret in them masked byte by byte; with
+    /// them the number of the first line and the place of its first byte.
+    pub(super) fn lines_around(&self, start: usize, end: usize) -> (String, usize, usize) {
+        let (line, _) = self.line_and_column(start);
+        let from = self
+            .before(start)
+            .rfind('\n')
+            .map_or(0, |at| at.saturating_add(1));
+        let rest = self.text.get(end.max(from)..).unwrap_or_default();
+        let to = rest
+            .find('\n')
+            .map_or(self.text.len(), |at| at.saturating_add(end.max(from)));
+        let lines = self.text.get(from..to).unwrap_or_default();
+        let masked: Vec<String> = lines.split('\n').map(masked).collect();
+        (masked.join("\n"), line, from)
+    }
+
+    fn before(&self, byte: usize) -> &str {
+        let byte = byte.min(self.text.len());
+        let byte = (0..=byte).rev().find(|at| self.text.is_char_boundary(*at));
+        self.text.get(..byte.unwrap_or(0)).unwrap_or_default()
+    }
+}
+
+/// A line whose value is starred if a [secret key](SECRET_KEYS) stands before it. `{ file = … }`
+/// behind such a key says where the secret is, and is shown.
+fn masked(line: &str) -> String {
+    let values = line.match_indices('=').filter_map(|(at, sign)| {
+        let (before, rest) = line.split_at(at);
+        let key = before.trim_end().trim_end_matches(['"', '\'']);
+        let key = key
+            .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+            .next();
+        let value = rest.strip_prefix(sign).unwrap_or_default();
+        let named = SECRET_KEYS.contains(&key.unwrap_or_default());
+        (named && !value.trim_start().starts_with('{')).then(|| at.saturating_add(1))
+    });
+    let Some((shown, value)) = { values }.next().map(|at| line.split_at(at)) else {
+        return line.to_owned();
+    };
+    let star = |byte: u8| if byte.is_ascii_whitespace() { ' ' } else { '*' };
+    shown.chars().chain(value.bytes().map(star)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_count_from_one_and_columns_are_characters() {
+        let file = SourceFile::new("x", "aë1\nb\n".to_owned());
+        assert_eq!(file.line_and_column(0), (1, 1));
+        assert_eq!(file.line_and_column(3), (1, 3));
+        assert_eq!(file.line_and_column(2), (1, 2), "inside a character");
+        assert_eq!(file.line_and_column(5), (2, 1));
+        assert_eq!(file.line_and_column(99), (3, 1));
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_file_is_not_shown() {
+        let open = r#"upstream-auth = { bearer = { file = "secrets/token" } }"#;
+        assert_eq!(masked(open), open);
+        let closed = masked(r#"upstream-auth = { bearer = "fake-not-a-key" }"#);
+        assert_eq!(closed, "upstream-auth = { bearer = **************** *");
+        assert_eq!(masked("basic = piet:fäke"), "basic = **********");
+        assert_eq!(
+            masked(r#"basic = { user = "piet", "pass" = "fake" }"#),
+            r#"basic = { user = "piet", "pass" = ****** *"#
+        );
+    }
+}
