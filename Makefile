@@ -1,0 +1,32 @@
+# Everything one does here, by name. What each needs is installed by tests/setup.sh.
+.PHONY: demo test bench fuzz audit
+.DEFAULT_GOAL := test
+
+# A made-up school, a vendor and the gateway between them, on this machine.
+demo:
+	cargo run --locked --release -- demo
+
+# All that must hold before a commit lands, cheapest first; needs no network once set up.
+test:
+	tests/setup.sh
+	cargo fmt --check
+	python3 tests/vectors/make_vectors.py --check tests/vectors/pseudonym-v1.json
+	cargo deny --locked check bans licenses sources
+	cargo clippy --locked --all-targets -- --deny warnings
+	cargo nextest run --locked
+	cargo test --locked --doc
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps
+
+# Ratios to reference code; the figures in the README name the machine they were measured on.
+bench:
+	cargo bench --locked --profile dist
+
+# Each fuzz target for a minute: make fuzz SECONDS_EACH=3600 for a night.
+fuzz:
+	tests/setup.sh fuzz
+	tests/fuzz/run.sh $(or $(SECONDS_EACH),60)
+
+# Advisories about what we depend on: the one check that asks the network.
+audit:
+	tests/setup.sh
+	cargo deny --locked check advisories

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Sees to it that `make test` finds what it needs: installs it on Debian, names it on any other
+# system. Never skips: what is missing and cannot be installed ends it with exit code 69.
+#
+#   tests/setup.sh          for `make test`
+#   tests/setup.sh fuzz     for `make fuzz` too
+set -euo pipefail
+
+main() {
+    local missing=()
+    have cargo || missing+=("cargo and rustc 1.95 or newer, from your distribution or https://rustup.rs")
+    system_package cc gcc
+    system_package python3 python3
+    fail_if_missing
+    component fmt rustfmt
+    component clippy clippy
+    cargo_program nextest cargo-nextest
+    cargo_program deny cargo-deny
+    if [[ ${1:-} == fuzz ]]; then
+        cargo_program fuzz cargo-fuzz
+    fi
+    fail_if_missing
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# system_package PROGRAM PACKAGE: a program that Debian packages.
+system_package() {
+    have "$1" && return
+    if ! is_debian || ! as_root true; then
+        missing+=("$1")
+        return
+    fi
+    echo "setup: installing $2"
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends "$2"
+}
+
+# component COMMAND NAME: a part of the Rust toolchain.
+component() {
+    cargo "$1" --version >/dev/null 2>&1 && return
+    if ! have rustup || ! rustup component add "$2"; then
+        missing+=("$2, a component of the Rust toolchain")
+    fi
+}
+
+# cargo_program COMMAND CRATE: a cargo command. Built from source, so it works wherever Rust does;
+# done without asking on Debian only, where our machines are.
+cargo_program() {
+    cargo "$1" --version >/dev/null 2>&1 && return
+    if ! is_debian; then
+        missing+=("cargo $1: cargo install --locked $2")
+        return
+    fi
+    echo "setup: building $2"
+    (cd / && cargo install --locked "$2") || missing+=("cargo $1: cargo install --locked $2")
+}
+
+is_debian() {
+    have apt-get && [[ -f /etc/debian_version ]]
+}
+
+as_root() {
+    if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@" 2>/dev/null; fi
+}
+
+fail_if_missing() {
+    ((${#missing[@]})) || return 0
+    echo "setup: this is missing, and is not installed on this system for you:" >&2
+    printf '  %s\n' "${missing[@]}" >&2
+    exit 69
+}
+
+main "$@"
