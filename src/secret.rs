@@ -25,9 +25,17 @@ impl<const N: usize> SecretBytes<N> {
     /// # Errors
     /// [`NoRandomness`] if the operating system has none to give.
     pub fn random() -> Result<Self, NoRandomness> {
-        let mut bytes = [0; N];
-        getrandom::fill(&mut bytes).map_err(NoRandomness)?;
-        Ok(Self(bytes))
+        Self::filled(|bytes| getrandom::fill(bytes)).map_err(NoRandomness)
+    }
+
+    /// `N` bytes that `fill` writes where they will be wiped; it is given zeros.
+    ///
+    /// # Errors
+    /// Whatever `fill` could not do; then what it wrote is wiped.
+    pub fn filled<E>(fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>) -> Result<Self, E> {
+        let mut secret = Self([0; N]);
+        fill(&mut secret.0)?;
+        Ok(secret)
     }
 
     /// Takes the bytes out of a slice of exactly `N`; `None` for any other length.

@@ -1,5 +1,6 @@
 //! The key of one vendor: made at random, never derived, never shown.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use hkdf::Hkdf;
@@ -38,7 +39,7 @@ impl VendorKey {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let mut bytes = [0; 8];
-        self.expand(&[b"sluis v1 fingerprint"], &mut bytes);
+        expand(&self.0, &[b"sluis v1 fingerprint"], &mut bytes);
         Fingerprint(bytes)
     }
 
@@ -47,19 +48,24 @@ impl VendorKey {
     pub(super) fn kind_key(&self, kind: &str) -> SecretBytes<64> {
         // A kind's name is a configured name and so far shorter than 2^16.
         let length = u16::try_from(kind.len()).unwrap_or(u16::MAX).to_be_bytes();
-        let mut block = [0; 64];
-        let (kind_key, _) = block.split_at_mut(32);
-        self.expand(&[b"sluis v1 kind", &length, kind.as_bytes()], kind_key);
-        SecretBytes::from(block)
-    }
-
-    fn expand(&self, info: &[&[u8]], into: &mut [u8]) {
-        // Exposed to HKDF: a vendor key is a pseudorandom key in the sense of RFC 5869 section 3.3.
-        // Both steps fail on lengths alone (32 is a hash long, 8 and 32 are under 255 hashes).
-        if let Ok(hkdf) = Hkdf::<Sha256>::from_prk(self.0.expose()) {
-            let done = hkdf.expand_multi_info(info, into);
-            debug_assert!(done.is_ok(), "8 and 32 bytes can always be expanded");
+        let filled = SecretBytes::filled(|block: &mut [u8; 64]| {
+            let (kind_key, _) = block.split_at_mut(32);
+            expand(&self.0, &[b"sluis v1 kind", &length, kind.as_bytes()], kind_key);
+            Ok::<(), Infallible>(())
+        });
+        match filled {
+            Ok(key) => key,
         }
+    }
+}
+
+/// `HKDF-Expand(key, info, length of into)` of RFC 5869 with SHA-256, for at most 8,160 bytes.
+pub(super) fn expand(key: &SecretBytes<32>, info: &[&[u8]], into: &mut [u8]) {
+    // Exposed to HKDF: our keys are pseudorandom keys in the sense of RFC 5869 section 3.3.
+    // Both steps fail on lengths alone (32 is a hash long; 8, 32 and 64 are under 255 hashes).
+    if let Ok(hkdf) = Hkdf::<Sha256>::from_prk(key.expose()) {
+        let done = hkdf.expand_multi_info(info, into);
+        debug_assert!(done.is_ok(), "8, 32 and 64 bytes can always be expanded");
     }
 }
 

@@ -14,11 +14,13 @@ mod canonical;
 mod derive;
 mod key;
 mod notation;
+mod ring;
 
 pub use canonical::{Canonical, CanonicalRule, IdentifierFault};
 pub use derive::{Kind, KindSpec};
 pub use key::{Fingerprint, VendorKey};
 pub use notation::Notation;
+pub use ring::{Entry, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
 
 use std::fmt;
 

@@ -1,0 +1,448 @@
+//! The master key, and the ring of vendor keys wrapped under it. No files: `config` reads and
+//! writes them.
+//!
+//! ```text
+//! wrapping key = HKDF-Expand(master key, "sluis v1 wrap", 64)                          RFC 5869
+//! wrapped      = AES-256-SIV(wrapping key, lp(school) ‖ lp(vendor) ‖ version, key)     RFC 5297
+//! ```
+//!
+//! A vendor key is random and wrapped, not derived: a deleted entry makes that vendor's pseudonyms
+//! underivable for ever, and a new master key re-wraps without changing one pseudonym. School,
+//! vendor and version are authenticated, so an entry that was moved to another place does not open.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use aes_siv::KeyInit as _;
+use aes_siv::siv::Aes256Siv;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use sha2::{Digest as _, Sha256};
+
+use super::key::expand;
+use super::{Fingerprint, VendorKey};
+use crate::names::{SchoolId, VendorId};
+use crate::secret::{NoRandomness, SecretBytes, SecretText};
+
+const PREFIX: &str = "sluis-master-1-";
+/// 32 bytes in base64url without padding.
+const BODY_CHARS: usize = 43;
+
+/// The key that wraps all vendor keys of one gateway: 32 random bytes.
+///
+/// Its text form is `sluis-master-1-<base64url>-<check>`, where the check is the first 4 bytes of
+/// `SHA-256("sluis master 1" ‖ key)` in hex, so that a typing error shows.
+pub struct MasterKey(SecretBytes<32>);
+
+impl MasterKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] if the operating system has no random bytes to give.
+    pub fn random() -> Result<Self, NoRandomness> {
+        SecretBytes::random().map(Self)
+    }
+
+    /// Reads the text form; white space around it is left out.
+    ///
+    /// # Errors
+    /// [`MasterKeyFault`], which holds nothing of the text.
+    pub fn parse(text: &str) -> Result<Self, MasterKeyFault> {
+        let rest = text
+            .trim_ascii()
+            .strip_prefix(PREFIX)
+            .ok_or(MasterKeyFault::Prefix)?;
+        let (body, check) = rest.rsplit_once('-').ok_or(MasterKeyFault::Typing)?;
+        if body.len() != BODY_CHARS {
+            return Err(MasterKeyFault::Typing);
+        }
+        let key = SecretBytes::filled(|bytes| {
+            let decoded = BASE64URL_NOPAD.decode_mut(body.as_bytes(), bytes);
+            decoded.map_or(Err(MasterKeyFault::Typing), |_| Ok(()))
+        });
+        let key = Self(key?);
+        if key.check() != check {
+            Err(MasterKeyFault::Typing)
+        } else if key.0.looks_made_by_hand() {
+            Err(MasterKeyFault::MadeByHand)
+        } else {
+            Ok(key)
+        }
+    }
+
+    /// The text form with a line end, for a file that only this gateway may read.
+    #[must_use]
+    pub fn to_text(&self) -> SecretText {
+        // Exposed to be written down: this is the step that makes the file.
+        let body = SecretText::new(BASE64URL_NOPAD.encode(self.0.expose()));
+        SecretText::new([PREFIX, body.expose(), "-", &self.check(), "\n"].concat())
+    }
+
+    fn check(&self) -> String {
+        // Exposed to SHA-256: 4 bytes of its 32 stand beside the key, in the key's own file.
+        let digest = Sha256::new()
+            .chain_update("sluis master 1")
+            .chain_update(self.0.expose());
+        let digest: [u8; 32] = digest.finalize().into();
+        HEXLOWER.encode(digest.first_chunk::<4>().unwrap_or(&[0; 4]))
+    }
+
+    /// AES-256-SIV under the wrapping key.
+    fn siv(&self) -> Aes256Siv {
+        let key = SecretBytes::filled(|bytes: &mut [u8; 64]| {
+            expand(&self.0, &[b"sluis v1 wrap"], bytes);
+            Ok::<(), Infallible>(())
+        });
+        match key {
+            // Exposed to AES-SIV, whose key it is.
+            Ok(key) => Aes256Siv::new(key.expose().into()),
+        }
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(redacted)")
+    }
+}
+
+/// Why a text is not a master key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MasterKeyFault {
+    /// All bytes are the same, or printable text: no generator made it.
+    MadeByHand,
+    /// It does not begin with `sluis-master-1-`.
+    Prefix,
+    /// It begins well, and a character is wrong, missing or too many.
+    Typing,
+}
+
+impl fmt::Display for MasterKeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MadeByHand => "its bytes are all the same or plain text: no generator made them",
+            Self::Prefix => "it is no master key: one begins with sluis-master-1-",
+            Self::Typing => "its check value does not fit: a character is wrong or missing",
+        })
+    }
+}
+
+impl std::error::Error for MasterKeyFault {}
+
+/// A wrapped vendor key: 16 bytes of tag and 32 of ciphertext, written in base64url.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrapped([u8; 48]);
+
+impl Wrapped {
+    /// Reads 64 characters of base64url.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64URL_NOPAD.encode(&self.0))
+    }
+}
+
+/// One vendor's key in one version: where it belongs, how it is wrapped, and which one it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose key.
+    pub school: SchoolId,
+    /// Towards whom.
+    pub vendor: VendorId,
+    /// 1 for the first; the newest is in use.
+    pub version: u32,
+    /// The key, wrapped for exactly this place.
+    pub wrapped: Wrapped,
+    /// Pins the key: one with another fingerprint is refused.
+    pub fingerprint: Fingerprint,
+}
+
+impl Entry {
+    /// Wraps a vendor's key for its place.
+    #[must_use]
+    pub fn wrap(
+        master: &MasterKey,
+        school: SchoolId,
+        vendor: VendorId,
+        version: u32,
+        key: &VendorKey,
+    ) -> Self {
+        let fingerprint = key.fingerprint();
+        let wrapped = Wrapped([0; 48]);
+        let mut entry = Self {
+            school,
+            vendor,
+            version,
+            wrapped,
+            fingerprint,
+        };
+        // Exposed to AES-SIV, which turns this copy into ciphertext where it lies.
+        let mut bytes = *key.secret().expose();
+        let place = [entry.place()];
+        // Fails on more than 126 headers only. An entry of zeros would not open again.
+        if let Ok(tag) = master
+            .siv()
+            .encrypt_inout_detached(place, bytes.as_mut_slice().into())
+        {
+            let (tag_room, text_room) = entry.wrapped.0.split_at_mut(16);
+            tag_room.copy_from_slice(&tag);
+            text_room.copy_from_slice(&bytes);
+        }
+        entry
+    }
+
+    /// Opens the key, and compares it with its fingerprint.
+    ///
+    /// # Errors
+    /// [`UnwrapFault`].
+    pub fn open(&self, master: &MasterKey) -> Result<VendorKey, UnwrapFault> {
+        let (tag, text) = self.wrapped.0.split_at(16);
+        let tag = tag.try_into().map_err(|_| UnwrapFault::Sealed)?;
+        let key = SecretBytes::filled(|bytes: &mut [u8; 32]| {
+            bytes.copy_from_slice(text);
+            let room = bytes.as_mut_slice().into();
+            let opened = master
+                .siv()
+                .decrypt_inout_detached([self.place()], room, &tag);
+            opened.map_err(|_| UnwrapFault::Sealed)
+        });
+        let key = VendorKey::new(key?);
+        let same = key.fingerprint() == self.fingerprint;
+        same.then_some(key).ok_or(UnwrapFault::Fingerprint)
+    }
+
+    /// `lp(school) ‖ lp(vendor) ‖ u32 version`: what is authenticated with the key.
+    fn place(&self) -> Vec<u8> {
+        let mut place = Vec::new();
+        for name in [self.school.as_str(), self.vendor.as_str()] {
+            // A name has at most `limits::NAME_BYTES_MAX` bytes.
+            let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+            place.extend_from_slice(&length.to_be_bytes());
+            place.extend_from_slice(name.as_bytes());
+        }
+        place.extend_from_slice(&self.version.to_be_bytes());
+        place
+    }
+}
+
+/// Why a wrapped key does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnwrapFault {
+    /// It opens, and is not the key whose fingerprint stands beside it.
+    Fingerprint,
+    /// Another master key wrapped it, or for another place, or it was changed.
+    Sealed,
+}
+
+impl fmt::Display for UnwrapFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fingerprint => "the key is not the one whose fingerprint stands beside it",
+            Self::Sealed => {
+                "it was wrapped under another master key or for another vendor, or it was changed"
+            }
+        })
+    }
+}
+
+impl std::error::Error for UnwrapFault {}
+
+/// All wrapped keys of one gateway, sorted by school, vendor and version, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ring {
+    entries: Vec<Entry>,
+}
+
+impl Ring {
+    /// Adds an entry at its place.
+    ///
+    /// # Errors
+    /// Gives it back if that school, vendor and version has a key already: none is overwritten.
+    pub fn insert(&mut self, entry: Entry) -> Result<(), Entry> {
+        let order = |entry: &Entry| (entry.school.clone(), entry.vendor.clone(), entry.version);
+        match self.entries.binary_search_by_key(&order(&entry), order) {
+            Ok(_) => Err(entry),
+            Err(place) => {
+                self.entries.insert(place, entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// All entries, sorted by school, vendor and version.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The key in use for a vendor: the one of the highest version.
+    #[must_use]
+    pub fn newest(&self, school: &SchoolId, vendor: &VendorId) -> Option<&Entry> {
+        let of_vendor = |entry: &&Entry| entry.school == *school && entry.vendor == *vendor;
+        self.entries.iter().rfind(of_vendor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aes_siv::siv::Aes128Siv;
+
+    /// The bytes 96 to 127; made with a second implementation, as `WRAPPED` was.
+    const MASTER: &str = "sluis-master-1-YGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn8-025fc299";
+    /// The bytes 0 to 31 under that key for regenboog, rekenwijs, 1: OpenSSL's AES-256-SIV.
+    const WRAPPED: &str = "zRKvbJs60LyuMdDR832CuD6tsId-jaLzTqihuuUyyoy3PyC4TyF0DUYS3qbebM4h";
+
+    fn entry(vendor: &str, version: u32) -> Entry {
+        let key = VendorKey::from(std::array::from_fn(|place| u8::try_from(place).unwrap()));
+        let (school, vendor) = (SchoolId::parse("regenboog"), VendorId::parse(vendor));
+        let master = MasterKey::parse(MASTER).unwrap();
+        Entry::wrap(&master, school.unwrap(), vendor.unwrap(), version, &key)
+    }
+
+    #[test]
+    fn the_primitive_gives_the_vector_of_rfc_5297_appendix_a_1() {
+        let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
+        let key = hex("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
+        let header = hex("101112131415161718191a1b1c1d1e1f2021222324252627");
+        let mut siv = Aes128Siv::new(key.as_slice().try_into().unwrap());
+        let sealed = siv
+            .encrypt([header], &hex("112233445566778899aabbccddee"))
+            .unwrap();
+        let expected = "85632d07c6e8f37f950acd320a2ecc9340c02b9690c4dc04daef7f6afe5c";
+        assert_eq!(HEXLOWER.encode(&sealed), expected);
+    }
+
+    #[test]
+    fn wrapping_is_frozen() {
+        let entry = entry("rekenwijs", 1);
+        assert_eq!(entry.wrapped.to_string(), WRAPPED);
+        assert_eq!(entry.fingerprint.to_string(), "41fcfbb21dbaeda8");
+        assert_eq!(Wrapped::parse(WRAPPED), Some(entry.wrapped.clone()));
+        let opened = entry.open(&MasterKey::parse(MASTER).unwrap()).unwrap();
+        assert_eq!(opened.fingerprint(), entry.fingerprint);
+        assert_eq!(opened.secret().expose()[..4], [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn an_entry_that_was_moved_or_changed_does_not_open() {
+        let master = MasterKey::parse(MASTER).unwrap();
+        let good = entry("rekenwijs", 1);
+        assert!(good.open(&master).is_ok());
+        let refused = |change: &dyn Fn(&mut Entry)| {
+            let mut entry = good.clone();
+            change(&mut entry);
+            entry.open(&master).map(|_| "opened")
+        };
+        let sealed = Err(UnwrapFault::Sealed);
+        assert_eq!(
+            refused(&|entry| entry.school = SchoolId::parse("zonnebloem").unwrap()),
+            sealed
+        );
+        assert_eq!(
+            refused(&|entry| entry.vendor = VendorId::parse("toetsbron").unwrap()),
+            sealed
+        );
+        assert_eq!(refused(&|entry| entry.version = 2), sealed);
+        for place in [0, 15, 16, 47] {
+            assert_eq!(refused(&|entry| entry.wrapped.0[place] ^= 1), sealed);
+        }
+        let other = Fingerprint::parse("0000000000000000").unwrap();
+        let refused = refused(&|entry| entry.fingerprint = other);
+        assert_eq!(refused, Err(UnwrapFault::Fingerprint));
+        assert!(good.open(&MasterKey::random().unwrap()).is_err());
+    }
+
+    #[test]
+    fn names_cannot_slide_into_each_other() {
+        let slid = |school: &str, vendor: &str| {
+            let (school, vendor) = (SchoolId::parse(school), VendorId::parse(vendor));
+            Entry {
+                school: school.unwrap(),
+                vendor: vendor.unwrap(),
+                ..entry("a", 1)
+            }
+            .place()
+        };
+        assert_ne!(slid("ab", "c"), slid("a", "bc"));
+    }
+
+    #[test]
+    fn a_typing_error_in_a_master_key_is_told_from_what_is_no_master_key() {
+        let fault = |text: &str| MasterKey::parse(text).map(|_| "read");
+        assert_eq!(fault(&format!(" {MASTER}\n")), Ok("read"));
+        for text in [
+            "",
+            "sluis-master-",
+            "secret",
+            &MASTER.to_uppercase(),
+            &MASTER[1..],
+        ] {
+            assert_eq!(fault(text), Err(MasterKeyFault::Prefix), "{text}");
+        }
+        let typing = Err(MasterKeyFault::Typing);
+        assert_eq!(fault("sluis-master-1-"), typing);
+        assert_eq!(fault(&MASTER.replace("-025f", "025f")), typing);
+        assert_eq!(fault(&format!("{MASTER}0")), typing);
+        assert_eq!(fault(&MASTER.replace("YGFi", "YGFi=")), typing);
+        let start = PREFIX.len();
+        for place in start..MASTER.len() {
+            let mut text = MASTER.to_owned();
+            let other = if &text[place..=place] == "a" {
+                "b"
+            } else {
+                "a"
+            };
+            text.replace_range(place..=place, other);
+            assert_eq!(fault(&text), typing, "a wrong character at {place}");
+            text.replace_range(place..=place, "");
+            assert_eq!(fault(&text), typing, "no character at {place}");
+        }
+    }
+
+    #[test]
+    fn a_master_key_that_a_hand_made_is_refused() {
+        for bytes in [[0; 32], [0x41; 32], *b"correct horse battery staple 123"] {
+            let text = MasterKey(SecretBytes::from(bytes)).to_text();
+            let fault = MasterKey::parse(text.expose()).map(|_| "read");
+            assert_eq!(fault, Err(MasterKeyFault::MadeByHand));
+        }
+    }
+
+    #[test]
+    fn a_master_key_reads_back_and_prints_nothing() {
+        let master = MasterKey::random().unwrap();
+        let again = MasterKey::parse(master.to_text().expose()).unwrap();
+        assert!(again.0.matches(master.0.expose()));
+        assert_eq!(format!("{master:?}"), "MasterKey(redacted)");
+    }
+
+    #[test]
+    fn a_ring_is_sorted_and_overwrites_nothing() {
+        let mut ring = Ring::default();
+        for (vendor, version) in [
+            ("toetsbron", 1),
+            ("rekenwijs", 2),
+            ("rekenwijs", 10),
+            ("a", 1),
+        ] {
+            assert_eq!(ring.insert(entry(vendor, version)), Ok(()));
+        }
+        let again = entry("rekenwijs", 2);
+        assert_eq!(ring.insert(again.clone()), Err(again));
+        let order: Vec<_> = ring.entries().iter().map(|entry| entry.version).collect();
+        assert_eq!(order, [1, 2, 10, 1]);
+        let vendor = |name| VendorId::parse(name).unwrap();
+        let newest = |name| {
+            let school = SchoolId::parse("regenboog").unwrap();
+            ring.newest(&school, &vendor(name))
+                .map(|entry| entry.version)
+        };
+        assert_eq!((newest("rekenwijs"), newest("b")), (Some(10), None));
+    }
+}
