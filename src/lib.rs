@@ -1,6 +1,7 @@
 //! Sluis
 pub mod clock;
 pub mod config;
+pub mod events;
 pub mod limits;
 pub mod minimise;
 pub mod names;

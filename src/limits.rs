@@ -25,6 +25,14 @@ pub const LIKE_BYTES_MAX: usize = 1 << 20;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Problems shown of one configuration; the rest is counted.
 pub const PROBLEMS_SHOWN_MAX: usize = 20;
+/// Lines of the metrics page that names from the configuration may make; beyond it `other`.
+pub const METRIC_SERIES_MAX: u64 = 50_000;
+/// Places of one route where fields outside the policy are reported.
+pub const UNLISTED_PLACES_MAX: usize = 256;
+/// Log lines of one subject written within [`LOG_WINDOW`]; the rest is counted.
+pub const LOG_REPEATS_MAX: u64 = 10;
+/// How long repeated log lines are counted together.
+pub const LOG_WINDOW: Duration = Duration::from_secs(10);
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

@@ -206,6 +206,17 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    /// Its name in `mode = "…"`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 /// One caller and one upstream, as far as the wire needs to know.
 #[derive(Debug)]
 pub struct Flow {

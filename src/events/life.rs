@@ -1,0 +1,265 @@
+//! What happens to the process and its configuration.
+
+use std::net::SocketAddr;
+
+use prometheus::IntGauge;
+
+use super::{Event, Voice};
+use crate::config::{Config, LogLevel, Vendor};
+use crate::refusal::Bug;
+
+/// The process has begun; nothing listens yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// Threads of the data plane.
+    pub threads: usize,
+}
+
+impl Event for Started {
+    fn tell(self, voice: &Voice) {
+        voice.lines.say(LogLevel::Info, || {
+            tracing::info!(
+                event.name = "process.started",
+                service.version = env!("CARGO_PKG_VERSION"),
+                sluis.threads = self.threads,
+                "sluis starts"
+            );
+        });
+    }
+}
+
+/// A configuration decides from now on: at start, and after each reload.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigurationDeployed<'c> {
+    /// It.
+    pub config: &'c Config,
+    /// When, in Unix time.
+    pub unix_s: u64,
+}
+
+impl Event for ConfigurationDeployed<'_> {
+    fn tell(self, voice: &Voice) {
+        let metrics = &voice.metrics;
+        metrics.policies.clear();
+        metrics.keys.clear();
+        for vendor in &self.config.vendors {
+            let (school, id) = (vendor.school.as_str(), vendor.id.as_str());
+            let fingerprint = vendor.fingerprint.to_string();
+            let one = |gauge: IntGauge| gauge.set(1);
+            metrics.policies.at([school, id, &vendor.hash.0]).map(one);
+            metrics.keys.at([school, id, &fingerprint]).map(one);
+            voice
+                .lines
+                .say(LogLevel::Info, || vendor_line(vendor, &fingerprint));
+        }
+        metrics.reload_successful.set(1);
+        metrics
+            .reload_success_at
+            .set(i64::try_from(self.unix_s).unwrap_or(i64::MAX));
+    }
+}
+
+fn vendor_line(vendor: &Vendor, fingerprint: &str) {
+    tracing::info!(
+        event.name = "vendor.deployed",
+        sluis.school = vendor.school.as_str(),
+        sluis.vendor = vendor.id.as_str(),
+        sluis.mode = vendor.mode.name(),
+        sluis.valid_from = %vendor.valid.from,
+        sluis.valid_until = %vendor.valid.until,
+        sluis.policy.hash = vendor.hash.0,
+        sluis.key.fingerprint = fingerprint,
+        "vendor is served"
+    );
+}
+
+/// Callers are answered from now on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready<'c> {
+    /// The public listener.
+    pub public: SocketAddr,
+    /// The listener for operators.
+    pub admin: SocketAddr,
+    /// What is served.
+    pub config: &'c Config,
+}
+
+impl Event for Ready<'_> {
+    fn tell(self, voice: &Voice) {
+        voice.lines.say(LogLevel::Info, || {
+            tracing::info!(
+                event.name = "process.ready",
+                server.address = %self.public.ip(),
+                server.port = self.public.port(),
+                sluis.admin = %self.admin,
+                sluis.tls = self.config.listen.tls.is_some(),
+                sluis.vendors = self.config.vendors.len(),
+                sluis.policy.hash = self.config.hash.0,
+                "sluis is ready"
+            );
+        });
+    }
+}
+
+/// A signal asked the process to stop: nothing new is accepted, what is under way may finish.
+#[derive(Clone, Copy, Debug)]
+pub struct Draining {
+    /// How long it may take, in seconds.
+    pub most_s: u64,
+}
+
+impl Event for Draining {
+    fn tell(self, voice: &Voice) {
+        voice.lines.say(LogLevel::Info, || {
+            tracing::info!(
+                event.name = "process.draining",
+                sluis.drain.seconds = self.most_s,
+                "no new connections; requests under way may finish"
+            );
+        });
+    }
+}
+
+/// How the process came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// Every request had ended.
+    Drained,
+    /// The time for it was over.
+    TimeOver,
+    /// A second signal came.
+    Told,
+}
+
+/// The process ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopped {
+    /// How it came to that.
+    pub how: Stopping,
+}
+
+impl Event for Stopped {
+    fn tell(self, voice: &Voice) {
+        let how = match self.how {
+            Stopping::Drained => "drained",
+            Stopping::TimeOver => "time_over",
+            Stopping::Told => "second_signal",
+        };
+        voice.lines.say(LogLevel::Info, || {
+            tracing::info!(
+                event.name = "process.stopped",
+                sluis.how = how,
+                "sluis stops"
+            );
+        });
+    }
+}
+
+/// A new configuration was read and decides from now on; [`ConfigurationDeployed`] comes with it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReloadSucceeded<'c> {
+    /// It.
+    pub config: &'c Config,
+}
+
+impl Event for ReloadSucceeded<'_> {
+    fn tell(self, voice: &Voice) {
+        voice.lines.say(LogLevel::Info, || {
+            tracing::info!(
+                event.name = "config.reloaded",
+                sluis.policy.hash = self.config.hash.0,
+                sluis.vendors = self.config.vendors.len(),
+                "the new configuration decides"
+            );
+        });
+    }
+}
+
+/// A new configuration was refused; the old one stays.
+#[derive(Clone, Copy, Debug)]
+pub struct ReloadFailed<'c> {
+    /// The first problem: `file:line:column: words`. About configuration, never about a message.
+    pub problem: &'c str,
+    /// How many problems there are.
+    pub problems: usize,
+}
+
+impl Event for ReloadFailed<'_> {
+    fn tell(self, voice: &Voice) {
+        voice.metrics.reload_successful.set(0);
+        voice.lines.say(LogLevel::Error, || {
+            tracing::error!(
+                event.name = "config.reload_failed",
+                sluis.problem = self.problem,
+                sluis.problems = self.problems,
+                "the new configuration is broken; the old one stays"
+            );
+        });
+    }
+}
+
+/// The listener has a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsCertificateLoaded {
+    /// When it expires, in Unix time.
+    pub expires_unix_s: i64,
+}
+
+impl Event for TlsCertificateLoaded {
+    fn tell(self, voice: &Voice) {
+        voice.metrics.certificate_expiry.set(self.expires_unix_s);
+    }
+}
+
+/// Sluis met a state that it was built never to reach.
+#[derive(Clone, Copy, Debug)]
+pub struct BugMet {
+    /// Which part.
+    pub bug: Bug,
+}
+
+impl Event for BugMet {
+    fn tell(self, voice: &Voice) {
+        voice.metrics.bugs.inc();
+        let part = match self.bug {
+            Bug::Head => "head",
+            Bug::Policy => "policy",
+            Bug::Rewriter => "rewriter",
+        };
+        voice
+            .lines
+            .say_seldom(LogLevel::Error, ("bug", part), |left_out| {
+                tracing::error!(
+                    event.name = "bug.met",
+                    error.type = "gateway_bug",
+                    sluis.part = part,
+                    sluis.left_out = left_out,
+                    "a defect of sluis: please report it"
+                );
+            });
+    }
+}
+
+/// Code panicked. The words of a panic can quote a message, so only its place is told.
+#[derive(Clone, Copy, Debug)]
+pub struct PanicMet<'p> {
+    /// The source file.
+    pub file: &'p str,
+    /// The line in it.
+    pub line: u32,
+}
+
+impl Event for PanicMet<'_> {
+    fn tell(self, voice: &Voice) {
+        voice.metrics.panics.inc();
+        voice.lines.say(LogLevel::Error, || {
+            tracing::error!(
+                event.name = "panic.met",
+                error.type = "panic",
+                code.file.path = self.file,
+                code.line.number = self.line,
+                "a panic ended one exchange: please report it"
+            );
+        });
+    }
+}

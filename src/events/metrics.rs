@@ -1,0 +1,315 @@
+//! Every metric: its name, help and labels. `docs/metrics.md` lists the same; a test compares.
+//!
+//! A label is an enum's word or a configured name. Should a configuration have more of them than
+//! [`limits::METRIC_SERIES_MAX`] allows, the rest is counted under `other`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::process::Process;
+use crate::clock::Clock;
+use crate::config::LogLevel;
+use crate::limits;
+
+/// What stands for a name that is not known, or not counted apart.
+pub(super) const OTHER: &str = "other";
+
+/// Seconds of whole requests: OpenTelemetry's advice for `http.server.request.duration`.
+const REQUEST_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// Seconds of our own work, which is to stay far below the upstream's.
+const TRANSFORM_SECONDS: &[f64] = &[
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0,
+];
+/// Bytes of a body.
+const BODY_BYTES: &[f64] = &[
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+/// All metrics of one process, in a registry of their own.
+pub(super) struct Metrics {
+    registry: Registry,
+    pub(super) server_seconds: Family<HistogramVec, 4>,
+    pub(super) client_seconds: Family<HistogramVec, 2>,
+    pub(super) transform_seconds: Family<HistogramVec, 2>,
+    pub(super) request_body_bytes: Family<HistogramVec, 1>,
+    pub(super) body_bytes: Family<IntCounterVec, 3>,
+    pub(super) in_flight: Family<IntGaugeVec, 1>,
+    pub(super) fields: Family<IntCounterVec, 3>,
+    pub(super) unlisted: Family<IntCounterVec, 1>,
+    pub(super) refusals: Family<IntCounterVec, 2>,
+    pub(super) aborts: Family<IntCounterVec, 2>,
+    pub(super) connections_refused: Family<IntCounterVec, 1>,
+    pub(super) connections_failed: Family<IntCounterVec, 1>,
+    pub(super) policies: Family<IntGaugeVec, 3>,
+    pub(super) keys: Family<IntGaugeVec, 3>,
+    log_messages: [IntCounter; 4],
+    pub(super) connections_open: IntGauge,
+    pub(super) reload_successful: IntGauge,
+    pub(super) reload_success_at: IntGauge,
+    pub(super) certificate_expiry: IntGauge,
+    pub(super) panics: IntCounter,
+    pub(super) bugs: IntCounter,
+}
+
+impl Metrics {
+    #[rustfmt::skip]
+    pub(super) fn new(clock: &Clock) -> Result<Self, BadMetric> {
+        let r = Maker::new()?;
+        let made = Self {
+            server_seconds: r.histograms("http_server_request_duration_seconds", "From the head of a request to the end of its answer.", REQUEST_SECONDS, ["vendor", "route", "method", "code"])?,
+            client_seconds: r.histograms("http_client_request_duration_seconds", "Waiting for upstreams: from the request sent to the head of the answer.", REQUEST_SECONDS, ["vendor", "code"])?,
+            transform_seconds: r.histograms("transform_duration_seconds", "Our own work on the bodies of one exchange.", TRANSFORM_SECONDS, ["vendor", "format"])?,
+            request_body_bytes: r.histograms("request_body_bytes", "Bodies of requests as they came.", BODY_BYTES, ["vendor"])?,
+            body_bytes: r.counters("body_bytes_total", "Bytes of bodies before (in) and after (out) the policy.", ["vendor", "direction", "stage"])?,
+            in_flight: r.gauges("requests_in_flight", "Requests under way.", ["vendor"])?,
+            fields: r.counters("fields_total", "What was done to fields and list items.", ["vendor", "direction", "action"])?,
+            unlisted: r.counters("unlisted_field_seen_total", "Fields outside the policy, each counted when first seen under the configuration in force.", ["vendor"])?,
+            refusals: r.counters("refusals_total", "Requests that were refused, by the code in the problem document.", ["vendor", "reason"])?,
+            aborts: r.counters("aborts_total", "Exchanges that were broken off after the head of the answer.", ["vendor", "reason"])?,
+            connections_refused: r.counters("connections_refused_total", "Connections closed on arrival.", ["reason"])?,
+            connections_failed: r.counters("connections_failed_total", "Connections that ended in a fault of the wire.", ["fault"])?,
+            policies: r.gauges("policy_info", "1 for the policy in force.", ["school", "vendor", "hash"])?,
+            keys: r.gauges("key_info", "1 for the key in use.", ["school", "vendor", "fingerprint"])?,
+            log_messages: r.log_messages()?,
+            connections_open: r.gauge("connections_open", "Open connections of callers.")?,
+            reload_successful: r.gauge("config_last_reload_successful", "Whether the newest configuration is the one in force.")?,
+            reload_success_at: r.gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded.")?,
+            certificate_expiry: r.gauge("tls_certificate_expiry_timestamp_seconds", "When the certificate of the listener expires; 0 without TLS.")?,
+            panics: r.counter("panics_total", "Panics; each ended one exchange.")?,
+            bugs: r.counter("bugs_total", "States that Sluis was built never to reach.")?,
+            registry: r.registry.clone(),
+        };
+        r.build_info()?;
+        r.register(Process::new(clock)?)?;
+        Ok(made)
+    }
+
+    pub(super) const fn log_messages(&self, level: LogLevel) -> &IntCounter {
+        let [error, warn, info, debug] = &self.log_messages;
+        match level {
+            LogLevel::Error => error,
+            LogLevel::Warn => warn,
+            LogLevel::Info => info,
+            LogLevel::Debug => debug,
+        }
+    }
+
+    pub(super) fn page(&self) -> String {
+        // Encoding into a String fails for no metric that could be registered.
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}
+
+/// Metrics of one name, told apart by `N` labels.
+pub(super) struct Family<V, const N: usize> {
+    vec: V,
+    seen: Mutex<BTreeSet<[String; N]>>,
+    budget: Arc<Budget>,
+    /// Lines that one member has on the metrics page.
+    lines: u64,
+}
+
+impl<B: MetricVecBuilder, const N: usize> Family<MetricVec<B>, N> {
+    /// The member with these labels, or the one for [`OTHER`] where there are too many.
+    ///
+    /// Looks up under a lock; keep what it gives where it is needed often.
+    pub(super) fn at(&self, labels: [&str; N]) -> Option<B::M> {
+        let labels = if self.may_have(labels) {
+            labels
+        } else {
+            [OTHER; N]
+        };
+        // The only error there is, a wrong number of labels, is excluded by `N`.
+        self.vec.get_metric_with_label_values(&labels).ok()
+    }
+
+    /// Forgets all members.
+    pub(super) fn clear(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self
+            .lines
+            .saturating_mul(u64::try_from(seen.len()).unwrap_or(u64::MAX));
+        self.budget.give_back(lines);
+        seen.clear();
+        self.vec.reset();
+    }
+
+    fn may_have(&self, labels: [&str; N]) -> bool {
+        let labels = labels.map(str::to_owned);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.contains(&labels) {
+            return true;
+        }
+        let free = self.budget.take(self.lines);
+        if free {
+            seen.insert(labels);
+        }
+        free
+    }
+}
+
+/// How many lines the metrics page may still grow by.
+struct Budget {
+    left: AtomicU64,
+    limited: IntCounter,
+}
+
+impl Budget {
+    fn take(&self, lines: u64) -> bool {
+        let less = |left: u64| left.checked_sub(lines);
+        let free = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok();
+        if !free {
+            self.limited.inc();
+        }
+        free
+    }
+
+    fn give_back(&self, lines: u64) {
+        self.left.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+/// Makes metrics and puts them into one registry, each under the prefix `sluis_`.
+struct Maker {
+    registry: Registry,
+    budget: Arc<Budget>,
+}
+
+impl Maker {
+    fn new() -> Result<Self, BadMetric> {
+        let registry = Registry::new_custom(Some("sluis".to_owned()), None)?;
+        let limited = IntCounter::new(
+            "metric_series_limited_total",
+            "Label sets that were counted under `other` because there were too many.",
+        )?;
+        registry.register(Box::new(limited.clone()))?;
+        let left = AtomicU64::new(limits::METRIC_SERIES_MAX);
+        let budget = Arc::new(Budget { left, limited });
+        Ok(Self { registry, budget })
+    }
+
+    fn register<C: Collector + 'static>(&self, metric: C) -> Result<(), BadMetric> {
+        Ok(self.registry.register(Box::new(metric))?)
+    }
+
+    fn family<V: Collector + Clone + 'static, const N: usize>(
+        &self,
+        vec: V,
+        lines: usize,
+    ) -> Result<Family<V, N>, BadMetric> {
+        self.register(vec.clone())?;
+        Ok(Family {
+            vec,
+            seen: Mutex::default(),
+            budget: Arc::clone(&self.budget),
+            lines: u64::try_from(lines).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn histograms<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: [&str; N],
+    ) -> Result<Family<HistogramVec, N>, BadMetric> {
+        let shape = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        // Beside the buckets: `+Inf`, `_sum` and `_count`.
+        self.family(
+            HistogramVec::new(shape, &labels)?,
+            buckets.len().saturating_add(3),
+        )
+    }
+
+    fn counters<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: [&str; N],
+    ) -> Result<Family<IntCounterVec, N>, BadMetric> {
+        self.family(IntCounterVec::new(Opts::new(name, help), &labels)?, 1)
+    }
+
+    fn gauges<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: [&str; N],
+    ) -> Result<Family<IntGaugeVec, N>, BadMetric> {
+        self.family(IntGaugeVec::new(Opts::new(name, help), &labels)?, 1)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, BadMetric> {
+        let counter = IntCounter::new(name, help)?;
+        self.register(counter.clone())?;
+        Ok(counter)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, BadMetric> {
+        let gauge = IntGauge::new(name, help)?;
+        self.register(gauge.clone())?;
+        Ok(gauge)
+    }
+
+    fn log_messages(&self) -> Result<[IntCounter; 4], BadMetric> {
+        let shape = Opts::new("log_messages_total", "Log lines written.");
+        let lines = IntCounterVec::new(shape, &["level"])?;
+        self.register(lines.clone())?;
+        let at = |level| lines.get_metric_with_label_values(&[level]);
+        Ok([at("error")?, at("warn")?, at("info")?, at("debug")?])
+    }
+
+    fn build_info(&self) -> Result<(), BadMetric> {
+        let shape = Opts::new("build_info", "1, with the version that runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        let info = IntGauge::with_opts(shape)?;
+        info.set(1);
+        self.register(info)
+    }
+}
+
+/// A metric of our own is ill-formed: a defect of this room, seen at start.
+#[derive(Debug)]
+pub struct BadMetric(prometheus::Error);
+
+impl fmt::Display for BadMetric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a metric is ill-formed")
+    }
+}
+
+impl std::error::Error for BadMetric {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl From<prometheus::Error> for BadMetric {
+    fn from(error: prometheus::Error) -> Self {
+        Self(error)
+    }
+}

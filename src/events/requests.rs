@@ -1,0 +1,409 @@
+//! What happens on the wire: requests and connections.
+
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntGauge};
+
+use super::meter::{RouteMeter, Stage};
+use super::metrics::Metrics;
+use super::{Event, Voice};
+use crate::config::LogLevel;
+use crate::minimise::{Action, Counts};
+use crate::refusal::Refusal;
+
+/// One request has ended, in whatever way. Emitted exactly once a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestEnded<'m> {
+    /// The most exact meter that was reached: of the route, of the flow, or of nobody.
+    pub meter: &'m RouteMeter,
+    /// The status sent to the caller; `None` if it came to none.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The body of the request.
+    pub request: Traffic,
+    /// The body of the answer.
+    pub answer: Traffic,
+    /// What came of calling the upstream; `None` if it was not called.
+    pub upstream: Option<UpstreamCall>,
+    /// How long it took.
+    pub times: Times,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Broken off after the head of the answer had gone out.
+    Aborted(Refusal),
+    /// Answered whole.
+    Answered,
+    /// The caller went away.
+    Cancelled,
+    /// The code that served it panicked.
+    Panicked,
+    /// Refused with a problem document.
+    Refused(Refusal),
+}
+
+/// One body, before and after the policy. All zero if there was none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// How it was read; `None` if there was no body.
+    pub format: Option<Format>,
+    /// Bytes that came.
+    pub bytes_in: u64,
+    /// Bytes that left.
+    pub bytes_out: u64,
+    /// What was done to its fields.
+    pub fields: Counts,
+}
+
+/// A payload format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 8259.
+    Json,
+}
+
+impl Format {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Whether data goes to the vendor or comes from it, whoever calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// Towards the school.
+    FromVendor,
+    /// Towards the vendor.
+    ToVendor,
+}
+
+impl Direction {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::FromVendor => "from_vendor",
+            Self::ToVendor => "to_vendor",
+        }
+    }
+
+    pub(super) const fn place(self) -> usize {
+        match self {
+            Self::FromVendor => 0,
+            Self::ToVendor => 1,
+        }
+    }
+
+    const fn turned(self) -> Self {
+        match self {
+            Self::FromVendor => Self::ToVendor,
+            Self::ToVendor => Self::FromVendor,
+        }
+    }
+}
+
+/// What came of calling an upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamCall {
+    /// The status of its answer; `None` if no head came.
+    pub status: Option<u16>,
+    /// From the request sent to the head of the answer, or to giving up.
+    pub waited: Duration,
+}
+
+/// How long a request took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// From its head to the end of its answer.
+    pub total: Duration,
+    /// Our own work on the bodies.
+    pub transform: Duration,
+}
+
+impl Event for RequestEnded<'_> {
+    fn tell(self, voice: &Voice) {
+        self.measure();
+        match self.outcome {
+            Outcome::Answered => voice.lines.say(LogLevel::Debug, || self.record("answered")),
+            Outcome::Cancelled => voice
+                .lines
+                .say(LogLevel::Debug, || self.record("cancelled")),
+            Outcome::Panicked => self.complain(voice, "request ended by a panic", None),
+            Outcome::Refused(refusal) => {
+                self.meter.count_refusal(refusal);
+                self.complain(voice, "request refused", Some(refusal));
+            }
+            Outcome::Aborted(refusal) => {
+                self.meter.count_abort(refusal);
+                self.complain(voice, "exchange aborted", Some(refusal));
+            }
+        }
+    }
+}
+
+impl RequestEnded<'_> {
+    fn measure(&self) {
+        let meter = self.meter;
+        meter.observe_server(self.status, self.times.total.as_secs_f64());
+        if let Some(call) = self.upstream {
+            meter.observe_client(call.status, call.waited.as_secs_f64());
+        }
+        if self.request.format.is_some() {
+            meter.observe_request_body(self.request.bytes_in);
+        }
+        if let Some(format) = self.request.format.or(self.answer.format) {
+            meter.observe_transform(format, self.times.transform.as_secs_f64());
+        }
+        let direction = meter.labels().request_direction();
+        self.request.measure(meter, direction);
+        self.answer.measure(meter, direction.turned());
+    }
+
+    /// The line of a request that nothing was wrong with.
+    fn record(&self, how: &'static str) {
+        let labels = self.meter.labels();
+        let (to_vendor, from_vendor) = match labels.request_direction() {
+            Direction::ToVendor => (&self.request, &self.answer),
+            Direction::FromVendor => (&self.answer, &self.request),
+        };
+        tracing::debug!(
+            event.name = "request.ended",
+            sluis.outcome = how,
+            sluis.school = labels.school.as_ref().map(display),
+            sluis.vendor = labels.vendor.as_ref().map(display),
+            sluis.flow = labels.flow.as_ref().map(display),
+            http.request.method = labels.method,
+            http.route = &*labels.route,
+            http.response.status_code = self.status,
+            http.request.body.size = self.request.size(),
+            http.response.body.size = self.answer.format.map(|_| self.answer.bytes_out),
+            sluis.seconds = self.times.total.as_secs_f64(),
+            sluis.seconds.upstream = self.upstream.map(|call| call.waited.as_secs_f64()),
+            sluis.seconds.transform = self.times.transform.as_secs_f64(),
+            sluis.to_vendor.kept = to_vendor.fields_of(&KEPT),
+            sluis.to_vendor.pseudonymised = to_vendor.fields_of(&PSEUDONYMISED),
+            sluis.to_vendor.reduced = to_vendor.fields_of(&REDUCED),
+            sluis.to_vendor.dropped = to_vendor.fields_of(&DROPPED),
+            sluis.from_vendor.kept = from_vendor.fields_of(&KEPT),
+            sluis.from_vendor.dropped = from_vendor.fields_of(&DROPPED),
+            "request ended"
+        );
+    }
+
+    /// The line of a request that something was wrong with; repeats are left out and counted.
+    fn complain(&self, voice: &Voice, text: &'static str, refusal: Option<Refusal>) {
+        let labels = self.meter.labels();
+        let code = refusal.map_or("panic", Refusal::code);
+        let subject = (self.meter.vendor_label(), code);
+        voice.lines.say_seldom(LogLevel::Warn, subject, |left_out| {
+            tracing::warn!(
+                event.name = "request.ended",
+                sluis.outcome = text,
+                sluis.school = labels.school.as_ref().map(display),
+                sluis.vendor = labels.vendor.as_ref().map(display),
+                sluis.flow = labels.flow.as_ref().map(display),
+                http.request.method = labels.method,
+                http.route = &*labels.route,
+                http.response.status_code = self.status,
+                error.type = code,
+                sluis.at_byte = refusal.and_then(Refusal::at),
+                sluis.upstream.status_code = self.upstream.and_then(|call| call.status),
+                sluis.seconds = self.times.total.as_secs_f64(),
+                sluis.left_out = left_out,
+                "{}",
+                refusal.map_or(text, Refusal::words)
+            );
+        });
+    }
+}
+
+/// Actions that a log line counts together.
+const KEPT: [Action; 2] = [Action::Kept, Action::IdentifierEmpty];
+const PSEUDONYMISED: [Action; 1] = [Action::Pseudonymised];
+const REDUCED: [Action; 3] = [Action::Blanked, Action::Constant, Action::Generalised];
+const DROPPED: [Action; 5] = [
+    Action::DroppedItem,
+    Action::DroppedListed,
+    Action::DroppedType,
+    Action::DroppedUnlisted,
+    Action::DroppedValue,
+];
+
+impl Traffic {
+    fn measure(&self, meter: &RouteMeter, direction: Direction) {
+        meter.count_bytes(direction, Stage::In, self.bytes_in);
+        meter.count_bytes(direction, Stage::Out, self.bytes_out);
+        if self.format.is_some() {
+            for action in Action::ALL {
+                meter.count_fields(direction, action, self.fields.of(action));
+            }
+        }
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.format.map(|_| self.bytes_in)
+    }
+
+    fn fields_of(&self, actions: &[Action]) -> Option<u64> {
+        let sum = actions
+            .iter()
+            .map(|action| self.fields.of(*action))
+            .fold(0, u64::saturating_add);
+        self.format.map(|_| sum)
+    }
+}
+
+/// A field outside the policy came that was not seen at its place before.
+#[derive(Clone, Copy, Debug)]
+pub struct UnlistedFieldSeen<'m> {
+    /// Where it came.
+    pub meter: &'m RouteMeter,
+    /// Which way.
+    pub direction: Direction,
+    /// The way to it in names of the policy, `*` for the field itself: `users[].*`. Never a name
+    /// from a message: it can be a pupil's.
+    pub place: &'m str,
+}
+
+impl Event for UnlistedFieldSeen<'_> {
+    fn tell(self, voice: &Voice) {
+        if !self.meter.first_sight(self.direction, self.place) {
+            return;
+        }
+        self.meter.count_unlisted();
+        let labels = self.meter.labels();
+        voice.lines.say(LogLevel::Info, || {
+            tracing::info!(
+                event.name = "unlisted_field.seen",
+                sluis.school = labels.school.as_ref().map(display),
+                sluis.vendor = labels.vendor.as_ref().map(display),
+                sluis.flow = labels.flow.as_ref().map(display),
+                http.route = &*labels.route,
+                sluis.direction = self.direction.name(),
+                sluis.place = self.place,
+                "a field outside the policy came, and was dropped"
+            );
+        });
+    }
+}
+
+/// A connection is open: counted until this is dropped.
+#[derive(Debug)]
+#[must_use = "a connection is open for as long as this is held"]
+pub struct OpenConnection(IntGauge);
+
+impl OpenConnection {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        metrics.connections_open.inc();
+        Self(metrics.connections_open.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A connection was closed on arrival.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionRefused {
+    /// Why.
+    pub crowd: Crowd,
+}
+
+/// What there are too many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// Open files of this process: the operating system gave no socket.
+    Files,
+    /// Connections of one address: `connections-per-client`.
+    OneClient,
+}
+
+impl Event for ConnectionRefused {
+    fn tell(self, voice: &Voice) {
+        let reason = match self.crowd {
+            Crowd::Files => "files",
+            Crowd::OneClient => "one_client",
+        };
+        voice
+            .metrics
+            .connections_refused
+            .at([reason])
+            .iter()
+            .for_each(IntCounter::inc);
+        voice
+            .lines
+            .say_seldom(LogLevel::Warn, ("", reason), |left_out| {
+                tracing::warn!(
+                    event.name = "connection.refused",
+                    error.type = reason,
+                    sluis.left_out = left_out,
+                    "a connection was closed on arrival"
+                );
+            });
+    }
+}
+
+/// A connection ended in a fault of the wire, outside any request.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionFailed {
+    /// What was wrong.
+    pub fault: ConnectionFault,
+}
+
+/// What was wrong with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionFault {
+    /// The caller did not read its answer: `answer-write-idle`.
+    AnswerUnread,
+    /// The head of a request came too slowly: `head-time`.
+    HeadTimeout,
+    /// It was not HTTP/1.1.
+    Http1,
+    /// It was not HTTP/2, or too much of it.
+    Http2,
+    /// The connection broke.
+    Io,
+    /// The TLS handshake failed.
+    Tls,
+    /// The TLS handshake took longer than `tls-handshake`.
+    TlsTimeout,
+}
+
+impl ConnectionFault {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AnswerUnread => "answer_unread",
+            Self::HeadTimeout => "head_timeout",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Io => "io",
+            Self::Tls => "tls",
+            Self::TlsTimeout => "tls_timeout",
+        }
+    }
+}
+
+impl Event for ConnectionFailed {
+    fn tell(self, voice: &Voice) {
+        let fault = self.fault.name();
+        voice
+            .metrics
+            .connections_failed
+            .at([fault])
+            .iter()
+            .for_each(IntCounter::inc);
+        voice.lines.say(LogLevel::Debug, || {
+            tracing::debug!(
+                event.name = "connection.failed",
+                error.type = fault,
+                "a connection ended in a fault"
+            );
+        });
+    }
+}
