@@ -42,3 +42,5 @@ pub const COLLISIONS: &str = "F05";
 pub const KEEP_ALL: &str = "F07";
 /// A shape or id kind that nothing uses.
 pub const UNUSED: &str = "F12";
+/// The admin listener can be reached from other machines.
+pub const ADMIN_OPEN: &str = "F13";

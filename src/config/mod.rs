@@ -3,17 +3,23 @@
 //! [`load`] reads every file, collects *every* problem, and gives a [`Config`] or the problems.
 //! `Config` has no text left to parse and nothing optional that must be there after all.
 
+mod address;
 pub mod code;
 mod dialect;
+mod gateway;
 mod problem;
 mod raw;
 mod render;
+mod school;
 mod source;
+mod units;
 
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use render::{Colour, ProblemView};
+pub use school::{Language, School};
 pub use source::SourceFile;
+pub use units::written;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
