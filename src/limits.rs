@@ -15,6 +15,8 @@ pub const SHAPE_FIELDS_MAX: usize = 256;
 pub const POLICY_PARTS_MAX: usize = 4_096;
 /// Fields of one shape that are derived from a sibling. A frame remembers them in this many bits.
 pub const SHAPE_DERIVED_MAX: usize = 64;
+/// White space around the colon between a key and its value, in bytes: it is held with the key.
+pub const JSON_GAP_BYTES_MAX: usize = 64 << 10;
 /// A URL kept as a URL, in characters: what browsers and servers commonly take.
 pub const URL_CHARS_MAX: usize = 2_048;
 /// A word kept as a slug, in characters.

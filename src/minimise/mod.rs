@@ -5,11 +5,16 @@
 
 mod cleared;
 mod counts;
+mod generalise;
 mod head;
+mod json;
 mod law;
 mod value;
+mod watch;
 
 pub use cleared::Cleared;
 pub use counts::{Action, Counts};
 pub use head::{Credentials, OutboundHead, RequestHead, answer_status, problem, request};
+pub use json::Rewriter;
 pub use law::Law;
+pub use watch::{Seen, Unwatched, Watch};

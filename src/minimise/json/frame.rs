@@ -1,0 +1,173 @@
+//! What the rewriter remembers between two tokens.
+
+use super::skip::Skip;
+use crate::minimise::Counts;
+use crate::policy::{Fields, Index, Item, Rule, Shape};
+
+/// What must come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// Nothing but white space.
+    End,
+    /// A key, or the end of the object.
+    FirstKey,
+    /// An item, or the end of the list.
+    FirstItem,
+    /// An item.
+    Item,
+    /// A key.
+    Key,
+    /// A comma, or the end of the list or object.
+    Next,
+    /// The value as a whole.
+    Whole,
+}
+
+/// A list or object that has been entered.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) kind: FrameKind,
+    /// Whether something of it has been written, so that a comma comes before what follows.
+    pub(super) comma: bool,
+    /// Keys so far.
+    pub(super) keys: usize,
+    /// Where the keys without a line begin in [`State::unlisted`].
+    pub(super) unlisted_from: usize,
+    /// Where the texts for derived fields begin in [`State::ready`].
+    pub(super) ready_from: usize,
+    /// Which lines of the shape were seen, one bit each ([`crate::limits::SHAPE_FIELDS_MAX`]).
+    seen: [u64; 4],
+    /// Which derived fields wait for their sibling ([`crate::limits::SHAPE_DERIVED_MAX`]).
+    pub(super) waiting: u64,
+}
+
+/// What kind of list or object it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FrameKind {
+    /// A list whose items stand under this rule.
+    List(Item),
+    /// An object of that shape.
+    Object(Index<Shape>),
+    /// A list that is kept whole.
+    WholeList,
+    /// An object that is kept whole.
+    WholeObject,
+}
+
+impl FrameKind {
+    pub(super) const fn is_list(self) -> bool {
+        matches!(self, Self::List(_) | Self::WholeList)
+    }
+}
+
+impl Frame {
+    pub(super) const fn new(kind: FrameKind, state: &State) -> Self {
+        Self {
+            kind,
+            comma: false,
+            keys: 0,
+            unlisted_from: state.unlisted.len(),
+            ready_from: state.ready.len(),
+            seen: [0; 4],
+            waiting: 0,
+        }
+    }
+
+    /// Whether the line at that place was seen.
+    pub(super) fn has_seen(&self, place: usize) -> bool {
+        self.seen
+            .get(place >> 6)
+            .is_some_and(|bits| bits & bit(place) != 0)
+    }
+
+    /// Marks the line at that place; whether it had been seen before.
+    pub(super) fn see(&mut self, place: usize) -> bool {
+        match self.seen.get_mut(place >> 6) {
+            Some(bits) => {
+                let before = *bits & bit(place) != 0;
+                *bits |= bit(place);
+                before
+            }
+            // `config` allows no such shape; taken for a duplicate it refuses the message.
+            None => true,
+        }
+    }
+}
+
+/// The bit of a place among 64.
+pub(super) const fn bit(place: usize) -> u64 {
+    1 << (place & 63)
+}
+
+/// A text that stands ready for a derived field which has not come yet.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// The place of the field in its shape.
+    pub(super) field: usize,
+    /// JSON, as it will be written.
+    pub(super) json: Vec<u8>,
+}
+
+/// What the rewriter remembers between two tokens.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) rule: Rule,
+    pub(super) expect: Expect,
+    pub(super) frames: Vec<Frame>,
+    pub(super) skip: Skip,
+    /// Hash and place in the body of every key without a line, of all open objects.
+    pub(super) unlisted: Vec<(u64, u64)>,
+    /// Texts for derived fields, of all open objects.
+    pub(super) ready: Vec<Ready>,
+    /// Room for the unescaped text of one key.
+    pub(super) key: Vec<u8>,
+    /// Room for the unescaped text of one value.
+    pub(super) text: Vec<u8>,
+    /// Room for one value that is made.
+    pub(super) made: Vec<u8>,
+    pub(super) counts: Counts,
+}
+
+impl State {
+    pub(super) fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            expect: Expect::Whole,
+            frames: Vec::new(),
+            skip: Skip::default(),
+            unlisted: Vec::new(),
+            ready: Vec::new(),
+            key: Vec::new(),
+            text: Vec::new(),
+            made: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Whether the value as a whole has been read.
+    pub(super) fn is_done(&self) -> bool {
+        self.expect == Expect::End
+    }
+
+    /// A key without a line that stands twice among those of the innermost object: where it
+    /// stands the second time. Empties the list.
+    pub(super) fn take_duplicate(&mut self, from: usize) -> Option<u64> {
+        let keys = self.unlisted.get_mut(from..).unwrap_or_default();
+        keys.sort_unstable();
+        let twice = |pair: &[(u64, u64)]| match pair {
+            [(one, _), (other, at)] if one == other => Some(*at),
+            _ => None,
+        };
+        let at = keys.windows(2).filter_map(twice).min();
+        self.unlisted.truncate(from);
+        at
+    }
+}
+
+/// The shape of an object frame.
+pub(super) fn fields<'l>(policy: &'l crate::policy::Policy, kind: FrameKind) -> Option<&'l Fields> {
+    match kind {
+        FrameKind::Object(shape) => policy.fields(shape),
+        FrameKind::List(_) | FrameKind::WholeList | FrameKind::WholeObject => None,
+    }
+}

@@ -1,0 +1,211 @@
+//! The JSON rewriter: one pass over the bytes, in chunks of any size, in bounded memory.
+//!
+//! What it does not understand it refuses; what the policy does not name does not leave. Kept
+//! values leave as the bytes that came in. See `docs/decisions/` for why it is our own.
+//!
+//! ```text
+//! chunk ─▶ utf8 (whole chunks) ─▶ carry (a token that was cut) ─▶ pass: scan ─▶ rule ─▶ emit
+//!                                                                   └─ switch (look ahead)
+//!                                                                   └─ skip (dropped values)
+//! ```
+
+mod emit;
+mod frame;
+mod pass;
+mod plan;
+mod scan;
+mod skip;
+mod switch;
+mod utf8;
+mod write;
+
+use std::sync::Arc;
+
+use super::watch::{Unwatched, Watch};
+use super::{Cleared, Counts, Law};
+use crate::policy::Rule;
+use crate::refusal::{JsonFault, Refusal};
+use frame::State;
+use pass::Pass;
+use utf8::Utf8;
+
+/// One JSON body in flight, to be rewritten under one rule.
+///
+/// Any split of the input gives the same output. After a refusal nothing more is read or written,
+/// and every further call gives the same refusal.
+#[derive(Debug)]
+pub struct Rewriter<W = Unwatched> {
+    law: Arc<Law>,
+    watch: W,
+    state: State,
+    utf8: Utf8,
+    /// The beginning of a token that was cut at the end of a chunk.
+    carry: Vec<u8>,
+    /// The token is tried again when so much is here: twice what did not suffice, so that however
+    /// small the chunks are, no byte is read more than a few times.
+    retry_at: usize,
+    /// So many bytes of the body lie before the carry.
+    base: u64,
+    refused: Option<Refusal>,
+}
+
+impl Rewriter {
+    /// A rewriter for one body whose whole value stands under `rule`.
+    #[must_use]
+    pub fn new(law: Arc<Law>, rule: Rule) -> Self {
+        Rewriter::watched(law, rule, Unwatched)
+    }
+}
+
+impl<W: Watch> Rewriter<W> {
+    /// As [`Rewriter::new`], with someone who looks over its shoulder.
+    #[must_use]
+    pub fn watched(law: Arc<Law>, rule: Rule, watch: W) -> Self {
+        Self {
+            law,
+            watch,
+            state: State::new(rule),
+            utf8: Utf8::default(),
+            carry: Vec::new(),
+            retry_at: 0,
+            base: 0,
+            refused: None,
+        }
+    }
+
+    /// Reads the next bytes of the body and appends what leaves of them to `out`.
+    ///
+    /// # Errors
+    /// The reason why this body is refused. What is in `out` by then was cleared.
+    pub fn write(&mut self, chunk: &[u8], out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
+        self.unless_refused(|this| this.feed(chunk, out.inner()))
+    }
+
+    /// Reads the end of the body.
+    ///
+    /// # Errors
+    /// As [`Rewriter::write`]; also if the body is not whole.
+    pub fn end(&mut self, out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
+        self.unless_refused(|this| this.finish(out.inner()))
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.state.counts
+    }
+
+    /// Gives the watcher back.
+    pub fn into_watch(self) -> W {
+        self.watch
+    }
+
+    fn unless_refused(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refused {
+            return Err(refusal);
+        }
+        let done = read(self);
+        self.refused = done.err();
+        done
+    }
+
+    fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        match self.utf8.check(chunk) {
+            Ok(()) => self.read(chunk, out),
+            Err(bad) => {
+                // A fault before the bad byte comes first, however the body was cut.
+                let seen = self.base.wrapping_add(wide(self.carry.len()));
+                self.read(chunk.get(..bad.good).unwrap_or_default(), out)?;
+                self.run_carry(false, out)?;
+                let at = seen
+                    .wrapping_add(wide(bad.good))
+                    .wrapping_sub(wide(bad.before));
+                Err(Refusal::BodyMalformed {
+                    fault: JsonFault::Utf8,
+                    at,
+                })
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let length = self.base.wrapping_add(wide(self.carry.len()));
+        let fault = |fault, at| Err(Refusal::BodyMalformed { fault, at });
+        let cut = wide(self.utf8.waiting());
+        if cut > 0 {
+            self.run_carry(false, out)?;
+            return fault(JsonFault::Utf8, length.wrapping_sub(cut));
+        }
+        self.run_carry(true, out)?;
+        if self.carry.is_empty() && self.state.is_done() {
+            return Ok(());
+        }
+        fault(JsonFault::Cut, length)
+    }
+
+    fn read(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let mut rest = chunk;
+        while !self.carry.is_empty() && !rest.is_empty() {
+            // Completes the token that was cut, with little more of the chunk than that takes.
+            let before = self.carry.len();
+            let wanted = self.retry_at.saturating_sub(before).max(STEP);
+            let (piece, after) = rest.split_at_checked(wanted).unwrap_or((rest, &[]));
+            self.carry.extend_from_slice(piece);
+            rest = after;
+            if self.carry.len() < self.retry_at {
+                return Ok(());
+            }
+            self.run_carry(false, out)?;
+            // What is left of the carry now may all be of this chunk: go on in the chunk itself.
+            if self.carry.len() <= piece.len() {
+                let left = rest.len().wrapping_add(self.carry.len());
+                rest = chunk
+                    .get(chunk.len().wrapping_sub(left)..)
+                    .unwrap_or_default();
+                self.carry.clear();
+                break;
+            }
+        }
+        if self.carry.is_empty() && !rest.is_empty() {
+            let used = self.run(rest, false, out)?;
+            self.carry
+                .extend_from_slice(rest.get(used..).unwrap_or_default());
+            self.retry_at = self.carry.len().saturating_mul(2);
+        }
+        Ok(())
+    }
+
+    fn run_carry(&mut self, last: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let mut carry = std::mem::take(&mut self.carry);
+        let used = self.run(&carry, last, out)?;
+        carry.drain(..used.min(carry.len()));
+        self.carry = carry;
+        self.retry_at = self.carry.len().saturating_mul(2);
+        Ok(())
+    }
+
+    /// Reads all whole tokens of `bytes`; gives how many bytes that were.
+    fn run(&mut self, bytes: &[u8], last: bool, out: &mut Vec<u8>) -> Result<usize, Refusal> {
+        let mut pass = Pass::new(&self.law, &mut self.state, &mut self.watch, bytes, out);
+        pass.last = last;
+        pass.base = self.base;
+        let done = pass.run();
+        let used = pass.finish();
+        done?;
+        self.base = self.base.wrapping_add(wide(used));
+        Ok(used)
+    }
+}
+
+/// The least that is taken of a chunk to complete a token.
+const STEP: usize = 256;
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

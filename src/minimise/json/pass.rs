@@ -1,0 +1,430 @@
+//! The structure of a body: keys, items, brackets and commas, token by token.
+
+use super::emit::Emit;
+use super::frame::{Expect, Frame, FrameKind, State, fields};
+use super::plan::{Token, TokenKind};
+use super::scan::{self, Fault, Text};
+use crate::limits::{self, Bound};
+use crate::minimise::watch::Watch;
+use crate::minimise::{Action, Law};
+use crate::policy::{IdKind, Index, Rule, Unlisted, key_hash};
+use crate::pseudonym::Identifier;
+use crate::refusal::{Bug, JsonFault, Refusal};
+
+/// One pass over the bytes at hand.
+pub(super) struct Pass<'a, W> {
+    pub(super) law: &'a Law,
+    pub(super) state: &'a mut State,
+    pub(super) watch: &'a mut W,
+    pub(super) bytes: &'a [u8],
+    /// Everything before this place has been read.
+    pub(super) at: usize,
+    /// The bytes at hand are all there will be.
+    pub(super) last: bool,
+    /// So many bytes of the body lie before those at hand.
+    pub(super) base: u64,
+    pub(super) emit: Emit<'a>,
+}
+
+/// Whether a step was taken, or waits for more bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Taken,
+    Waits,
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// Behind a key that is an identifier; its pseudonym stands ready in `State::key`.
+    Any,
+    /// In a list, or alone.
+    Item,
+    /// Behind a key of a shape; with its line, if it has one.
+    Key {
+        start: usize,
+        end: usize,
+        line: Option<usize>,
+        hash: u64,
+    },
+}
+
+impl<'a, W: Watch> Pass<'a, W> {
+    pub(super) const fn new(
+        law: &'a Law,
+        state: &'a mut State,
+        watch: &'a mut W,
+        bytes: &'a [u8],
+        out: &'a mut Vec<u8>,
+    ) -> Self {
+        let emit = Emit::new(bytes, out);
+        Self {
+            law,
+            state,
+            watch,
+            bytes,
+            at: 0,
+            last: false,
+            base: 0,
+            emit,
+        }
+    }
+
+    /// Reads all whole tokens.
+    pub(super) fn run(&mut self) -> Result<(), Refusal> {
+        loop {
+            if self.state.skip.is_active() && self.pass_over()? == Step::Waits {
+                return Ok(());
+            }
+            self.at = scan::space(self.bytes, self.at);
+            let Some(byte) = self.bytes.get(self.at).copied() else {
+                return Ok(());
+            };
+            let step = match (self.state.expect, byte) {
+                (Expect::Next, b',') => self.comma(),
+                (Expect::Key | Expect::FirstKey, b'"') => self.field()?,
+                (Expect::FirstKey | Expect::Next, b'}') => self.close_object()?,
+                (Expect::FirstItem | Expect::Next, b']') => self.close_list()?,
+                (Expect::Item | Expect::FirstItem, _) => {
+                    let rule = self.item_rule().ok_or(Refusal::Bug(Bug::Rewriter))?;
+                    self.value(self.at, rule, Place::Item)?
+                }
+                (Expect::Whole, _) => self.whole(byte)?,
+                (Expect::End, _) => return Err(self.fault(JsonFault::Trailing, self.at)),
+                (Expect::Key | Expect::FirstKey | Expect::Next, _) => {
+                    return Err(self.fault(JsonFault::Syntax, self.at));
+                }
+            };
+            if step == Step::Waits {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets go of the bytes at hand; gives how many of them were read.
+    pub(super) fn finish(mut self) -> usize {
+        self.emit.flush();
+        self.at
+    }
+
+    /// A fault at a place in the bytes at hand.
+    pub(super) fn fault(&self, fault: JsonFault, at: usize) -> Refusal {
+        Refusal::BodyMalformed {
+            fault,
+            at: self.place(at),
+        }
+    }
+
+    pub(super) fn found(&self, fault: Fault) -> Refusal {
+        self.fault(fault.fault, fault.at)
+    }
+
+    /// A place in the bytes at hand as a place in the body.
+    pub(super) fn place(&self, at: usize) -> u64 {
+        self.base.wrapping_add(super::wide(at))
+    }
+
+    /// A token that began at `start` is not whole.
+    pub(super) fn wait(&self, start: usize, bytes_max: usize) -> Result<Step, Refusal> {
+        // Two quotes more than its content.
+        if self.bytes.len().wrapping_sub(start) > bytes_max.saturating_add(2) {
+            Err(self.fault(JsonFault::StringTooLong, start))
+        } else if self.last {
+            Err(self.fault(JsonFault::Cut, self.bytes.len()))
+        } else {
+            Ok(Step::Waits)
+        }
+    }
+
+    /// How deep a list or object may still go.
+    pub(super) fn depth_left(&self) -> usize {
+        let depth_max = self.law.limits.size(Bound::JsonDepth);
+        depth_max.saturating_sub(self.state.frames.len())
+    }
+
+    /// What comes after a whole value.
+    pub(super) fn after_value(&mut self) {
+        let open = !self.state.frames.is_empty();
+        self.state.expect = if open { Expect::Next } else { Expect::End };
+    }
+
+    fn pass_over(&mut self) -> Result<Step, Refusal> {
+        let depth_left = self.depth_left();
+        let run = self.state.skip.run(self.bytes, self.at, depth_left);
+        self.at = run.map_err(|fault| self.found(fault))?;
+        if self.state.skip.is_active() {
+            return Ok(Step::Waits);
+        }
+        self.after_value();
+        Ok(Step::Taken)
+    }
+
+    fn comma(&mut self) -> Step {
+        self.at = self.at.wrapping_add(1);
+        let list = self
+            .state
+            .frames
+            .last()
+            .is_some_and(|frame| frame.kind.is_list());
+        self.state.expect = if list { Expect::Item } else { Expect::Key };
+        Step::Taken
+    }
+
+    fn item_rule(&self) -> Option<Rule> {
+        match self.state.frames.last()?.kind {
+            FrameKind::List(item) => Some(item.rule()),
+            FrameKind::WholeList => Some(Rule::KeepAll),
+            FrameKind::Object(_) | FrameKind::WholeObject => None,
+        }
+    }
+
+    fn whole(&mut self, byte: u8) -> Result<Step, Refusal> {
+        if byte == 0xEF && self.place(self.at) == 0 {
+            return match self.bytes.get(self.at..self.at.wrapping_add(3)) {
+                None if !self.last => Ok(Step::Waits),
+                Some(b"\xEF\xBB\xBF") => Err(self.fault(JsonFault::ByteOrderMark, self.at)),
+                _ => Err(self.fault(JsonFault::Syntax, self.at)),
+            };
+        }
+        self.value(self.at, self.state.rule, Place::Item)
+    }
+
+    /// Reads a key, its colon and the beginning of its value, or all of it.
+    ///
+    /// Nothing is noted before all of that is here, so that it can be read again.
+    fn field(&mut self) -> Result<Step, Refusal> {
+        let start = self.at;
+        let key_max = self.law.limits.size(Bound::JsonString);
+        let text = scan::text(self.bytes, start.wrapping_add(1));
+        let (end, escaped) = match text.map_err(|fault| self.found(fault))? {
+            Text::Part { .. } => return self.wait(start, key_max),
+            Text::Whole { end, .. } if end.wrapping_sub(start) > key_max.saturating_add(2) => {
+                return Err(self.fault(JsonFault::StringTooLong, start));
+            }
+            Text::Whole { end, escaped } => (end, escaped),
+        };
+        let colon = scan::space(self.bytes, end);
+        let value = match self.bytes.get(colon) {
+            Some(b':') => scan::space(self.bytes, colon.wrapping_add(1)),
+            Some(_) => return Err(self.fault(JsonFault::Syntax, colon)),
+            None => colon,
+        };
+        if value.wrapping_sub(end) > limits::JSON_GAP_BYTES_MAX {
+            return Err(self.fault(JsonFault::Syntax, end));
+        }
+        if value == self.bytes.len() {
+            return self.wait(start, usize::MAX);
+        }
+        let (rule, place) = self.line(start, end, escaped)?;
+        self.value(value, rule, place)
+    }
+
+    /// What the policy says of the key from quote to quote.
+    fn line(&mut self, start: usize, end: usize, escaped: bool) -> Result<(Rule, Place), Refusal> {
+        let bug = Refusal::Bug(Bug::Rewriter);
+        let kind = self.state.frames.last().ok_or(bug)?.kind;
+        let content = self
+            .bytes
+            .get(start.wrapping_add(1)..end.wrapping_sub(1))
+            .ok_or(bug)?;
+        let mut key = std::mem::take(&mut self.state.key);
+        key.clear();
+        let text = if escaped {
+            scan::unescape(content, &mut key);
+            &key
+        } else {
+            content
+        };
+        let hash = key_hash(text);
+        let unlisted = Place::Key {
+            start,
+            end,
+            line: None,
+            hash,
+        };
+        let found = match fields(&self.law.policy, kind) {
+            None => (Rule::KeepAll, unlisted),
+            Some(fields) => match (fields.find(hash, text), fields.any) {
+                (Some((line, field)), _) => (
+                    field.rule,
+                    Place::Key {
+                        start,
+                        end,
+                        line: Some(line),
+                        hash,
+                    },
+                ),
+                (None, Some(any)) => {
+                    let text = text.to_vec();
+                    self.state.key = key;
+                    return self.any(any.key, any.rule, &text, unlisted);
+                }
+                (None, None) if fields.unlisted == Unlisted::Refuse => {
+                    return Err(Refusal::FieldUnexpected {
+                        at: self.place(start),
+                    });
+                }
+                (None, None) => (Rule::Drop, unlisted),
+            },
+        };
+        self.state.key = key;
+        Ok(found)
+    }
+
+    /// A key that is an identifier: its pseudonym is made ready as `"…"` in `State::key`.
+    ///
+    /// Two keys with one canonical form would become one: they count as the same key.
+    fn any(
+        &mut self,
+        kind: Index<IdKind>,
+        rule: Rule,
+        text: &[u8],
+        unlisted: Place,
+    ) -> Result<(Rule, Place), Refusal> {
+        let kind = self.law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?;
+        let id = Identifier::new(std::str::from_utf8(text).unwrap_or_default());
+        let made = &mut self.state.key;
+        made.clear();
+        made.push(b'"');
+        let written = kind.write(id, made);
+        made.push(b'"');
+        match written {
+            Ok(()) | Err(crate::pseudonym::IdentifierFault::Empty) => Ok((rule, Place::Any)),
+            Err(_) => Ok((Rule::Drop, unlisted)),
+        }
+    }
+
+    /// Notes a key, now that its value is being read: no key may come twice.
+    pub(super) fn note(&mut self, place: Place, key_at: usize) -> Result<(), Refusal> {
+        let (line, hash, at) = match place {
+            Place::Item => return Ok(()),
+            Place::Any => (None, key_hash(&self.state.key), self.place(key_at)),
+            Place::Key {
+                start, line, hash, ..
+            } => (line, hash, self.place(start)),
+        };
+        let keys_max = self.law.limits.size(Bound::JsonKeys);
+        let frame = self
+            .state
+            .frames
+            .last_mut()
+            .ok_or(Refusal::Bug(Bug::Rewriter))?;
+        frame.keys = frame.keys.wrapping_add(1);
+        if frame.keys > keys_max {
+            return Err(Refusal::BodyMalformed {
+                fault: JsonFault::TooManyKeys,
+                at,
+            });
+        }
+        match line {
+            Some(line) if frame.see(line) => Err(Refusal::BodyMalformed {
+                fault: JsonFault::DuplicateKey,
+                at,
+            }),
+            Some(_) => Ok(()),
+            None => {
+                self.state.unlisted.push((hash, at));
+                Ok(())
+            }
+        }
+    }
+
+    /// Enters the list or object whose bracket stands at `at`.
+    pub(super) fn enter(&mut self, kind: FrameKind, at: usize) -> Result<(), Refusal> {
+        if self.depth_left() == 0 {
+            return Err(self.fault(JsonFault::TooDeep, at));
+        }
+        self.state.frames.push(Frame::new(kind, self.state));
+        self.state.expect = if kind.is_list() {
+            Expect::FirstItem
+        } else {
+            Expect::FirstKey
+        };
+        self.at = at.wrapping_add(1);
+        Ok(())
+    }
+
+    fn close_list(&mut self) -> Result<Step, Refusal> {
+        match self.state.frames.pop() {
+            Some(frame) if frame.kind.is_list() => Ok(self.closed()),
+            _ => Err(self.fault(JsonFault::Syntax, self.at)),
+        }
+    }
+
+    fn close_object(&mut self) -> Result<Step, Refusal> {
+        let Some(frame) = self
+            .state
+            .frames
+            .last()
+            .filter(|frame| !frame.kind.is_list())
+        else {
+            return Err(self.fault(JsonFault::Syntax, self.at));
+        };
+        let (kind, ready_from) = (frame.kind, frame.ready_from);
+        if let Some(at) = self.state.take_duplicate(frame.unlisted_from) {
+            return Err(Refusal::BodyMalformed {
+                fault: JsonFault::DuplicateKey,
+                at,
+            });
+        }
+        self.write_missing_constants(kind)?;
+        self.state.ready.truncate(ready_from);
+        let waiting = self.state.frames.pop().map_or(0, |frame| frame.waiting);
+        // Derived fields whose sibling never came.
+        for _ in 0..waiting.count_ones() {
+            self.state.counts.add(Action::DroppedValue);
+        }
+        Ok(self.closed())
+    }
+
+    fn closed(&mut self) -> Step {
+        if W::LOOKS {
+            self.watch.leave();
+        }
+        self.emit.copy(self.at, self.at.wrapping_add(1));
+        self.at = self.at.wrapping_add(1);
+        self.after_value();
+        Step::Taken
+    }
+
+    /// The token at `at`; `None` if it is not whole.
+    pub(super) fn token(&self, at: usize, held: bool) -> Result<Option<Token>, Fault> {
+        let of = |kind, end| {
+            Ok(Some(Token {
+                kind,
+                start: at,
+                end,
+            }))
+        };
+        let word = |word: &[u8], kind| {
+            Ok(scan::literal(self.bytes, at, word)?.map(|end| Token {
+                kind,
+                start: at,
+                end,
+            }))
+        };
+        match self.bytes.get(at) {
+            None => Ok(None),
+            Some(b'"') => match scan::text(self.bytes, at.wrapping_add(1))? {
+                Text::Whole { end, escaped } => of(TokenKind::Text { escaped }, end),
+                Text::Part { safe } if !held => of(TokenKind::TextPart, safe),
+                Text::Part { .. } => Ok(None),
+            },
+            Some(b'[') => of(TokenKind::List, at.wrapping_add(1)),
+            Some(b'{') => of(TokenKind::Object, at.wrapping_add(1)),
+            Some(b't') => word(b"true", TokenKind::Bool),
+            Some(b'f') => word(b"false", TokenKind::Bool),
+            Some(b'n') => word(b"null", TokenKind::Null),
+            Some(b'-' | b'0'..=b'9' | b'+' | b'.' | b'N' | b'I') => {
+                let bytes_max = self.law.limits.size(Bound::JsonNumber);
+                let number = scan::number(self.bytes, at, self.last, bytes_max)?;
+                Ok(number.map(|number| Token {
+                    kind: TokenKind::Number { int: number.int },
+                    start: at,
+                    end: number.end,
+                }))
+            }
+            Some(_) => Err(Fault::new(JsonFault::Syntax, at)),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What a rule makes of a value: decided before anything of it is noted or written.
+
+use super::frame::FrameKind;
+use super::pass::{Pass, Place};
+use super::scan::{self, Fault};
+use super::switch::{self, Choice};
+use crate::limits::Bound;
+use crate::minimise::generalise::{self, Generalised};
+use crate::minimise::watch::Watch;
+use crate::minimise::{Action, value};
+use crate::policy::{
+    Constant, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, ValueType,
+};
+use crate::refusal::{Bug, JsonFault, Refusal};
+
+/// A scalar that is all here, or the beginning of anything else.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token {
+    pub(super) kind: TokenKind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    Bool,
+    List,
+    Null,
+    Number {
+        int: bool,
+    },
+    Object,
+    Text {
+        escaped: bool,
+    },
+    /// A string that goes on and that nobody wants to read.
+    TextPart,
+}
+
+/// What happens to a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Plan {
+    /// The same type, empty.
+    Blank,
+    Constant(Index<Constant>),
+    /// A text made from the sibling with that kind.
+    Derived,
+    Drop(Action),
+    Enter(FrameKind),
+    Identifier(Index<IdKind>),
+    /// It leaves as it came.
+    Keep,
+    /// What stands in `State::made` leaves.
+    Made,
+    /// The choice of a shape waits for more bytes.
+    Wait,
+}
+
+impl<W: Watch> Pass<'_, W> {
+    /// What `rule` makes of the value that begins with `token`.
+    pub(super) fn plan(&mut self, rule: Rule, token: Token, place: Place) -> Result<Plan, Refusal> {
+        use TokenKind::{Bool, List, Null, Number, Object, Text, TextPart};
+        let kept = matches!(token.kind, Bool | Null | Number { .. } | Text { .. });
+        Ok(match rule {
+            Rule::Drop => Plan::Drop(match place {
+                Place::Key { line: None, .. } => Action::DroppedUnlisted,
+                Place::Any | Place::Item | Place::Key { .. } => Action::DroppedListed,
+            }),
+            Rule::Constant(constant) => Plan::Constant(constant),
+            Rule::KeepAll => match token.kind {
+                List => Plan::Enter(FrameKind::WholeList),
+                Object => Plan::Enter(FrameKind::WholeObject),
+                _ if kept => Plan::Keep,
+                _ => return Err(Refusal::Bug(Bug::Rewriter)),
+            },
+            _ if token.kind == Null => Plan::Keep,
+            _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
+            Rule::Blank => Plan::Blank,
+            Rule::Derived { .. } if kept => Plan::Derived,
+            Rule::Derived { .. } => Plan::Drop(Action::DroppedType),
+            Rule::Generalise(generaliser) => self.plan_generalised(generaliser, token)?,
+            Rule::Identifier(kind) if self.is_identifier(token) => Plan::Identifier(kind),
+            Rule::Identifier(_) => Plan::Drop(Action::DroppedType),
+            Rule::Keep(keep) => match self.kept(keep, token)? {
+                None => Plan::Keep,
+                Some(why) => Plan::Drop(why),
+            },
+            Rule::List(item) | Rule::ListOrOne(item) if token.kind == List => {
+                Plan::Enter(FrameKind::List(item))
+            }
+            Rule::List(_) => Plan::Drop(Action::DroppedType),
+            Rule::ListOrOne(Item::Object(shape)) | Rule::Object(shape) if token.kind == Object => {
+                self.plan_object(shape, token)?
+            }
+            Rule::ListOrOne(Item::Identifier(kind)) if self.is_identifier(token) => {
+                Plan::Identifier(kind)
+            }
+            Rule::ListOrOne(Item::Keep(keep)) => match self.kept(keep, token)? {
+                None => Plan::Keep,
+                Some(why) => Plan::Drop(why),
+            },
+            Rule::ListOrOne(_) | Rule::Object(_) => Plan::Drop(Action::DroppedType),
+        })
+    }
+
+    fn plan_object(&self, shape: Index<Shape>, token: Token) -> Result<Plan, Refusal> {
+        let bug = Refusal::Bug(Bug::Policy);
+        let switch = match &self.law.policy.shape(shape).ok_or(bug)?.body {
+            ShapeBody::Fields(_) => return Ok(Plan::Enter(FrameKind::Object(shape))),
+            ShapeBody::Switch(switch) => switch,
+        };
+        let bytes_max = self.law.limits.size(Bound::JsonSwitch);
+        let choice = switch::choose(self.bytes, token.start, switch, bytes_max, self.last);
+        Ok(match choice.map_err(|fault| self.found(fault))? {
+            Choice::Drop => Plan::Drop(Action::DroppedItem),
+            Choice::More => Plan::Wait,
+            Choice::Shape(shape) => Plan::Enter(FrameKind::Object(shape)),
+        })
+    }
+
+    /// Strings, and numbers in their one canonical writing: a number and the string of its digits
+    /// are the same identifier.
+    pub(super) fn is_identifier(&self, token: Token) -> bool {
+        match token.kind {
+            TokenKind::Text { .. } => true,
+            TokenKind::Number { int } => int && self.bytes.get(token.start) != Some(&b'-'),
+            TokenKind::Bool
+            | TokenKind::List
+            | TokenKind::Null
+            | TokenKind::Object
+            | TokenKind::TextPart => false,
+        }
+    }
+
+    fn plan_generalised(
+        &mut self,
+        generaliser: Index<Generaliser>,
+        token: Token,
+    ) -> Result<Plan, Refusal> {
+        let all = &self.law.policy.generalisers;
+        let generaliser = all
+            .get(generaliser.place())
+            .ok_or(Refusal::Bug(Bug::Policy))?;
+        let takes_number = matches!(generaliser, Generaliser::Band(_) | Generaliser::Round(_));
+        let mut made = std::mem::take(&mut self.state.made);
+        made.clear();
+        let right_type = match token.kind {
+            TokenKind::Number { .. } => takes_number,
+            TokenKind::Text { .. } => !takes_number,
+            TokenKind::Bool
+            | TokenKind::List
+            | TokenKind::Null
+            | TokenKind::Object
+            | TokenKind::TextPart => false,
+        };
+        let written = right_type.then(|| {
+            let text = self.text(token);
+            if takes_number {
+                match generalise::number(generaliser, text)? {
+                    Generalised::Number(number) => {
+                        made.extend_from_slice(number.to_string().as_bytes());
+                    }
+                    Generalised::Text(text) => scan::escape_into(&text, &mut made),
+                }
+            } else {
+                scan::escape_into(&generalise::text(generaliser, text)?, &mut made);
+            }
+            Some(())
+        });
+        self.state.made = made;
+        Ok(match written {
+            None => Plan::Drop(Action::DroppedType),
+            Some(None) => Plan::Drop(Action::DroppedValue),
+            Some(Some(())) => Plan::Made,
+        })
+    }
+
+    /// Why a value is not kept under `keep`; `None` if it is.
+    fn kept(&mut self, keep: Keep, token: Token) -> Result<Option<Action>, Refusal> {
+        let right_type = match token.kind {
+            TokenKind::Bool => matches!(keep.of, ValueType::Any | ValueType::Bool),
+            TokenKind::Number { int } => {
+                matches!(keep.of, ValueType::Any | ValueType::Number)
+                    || int && keep.of == ValueType::Int
+            }
+            TokenKind::Text { .. } => match keep.of {
+                ValueType::Any => true,
+                ValueType::Bool | ValueType::Int | ValueType::Number => false,
+                ValueType::Date => value::is_date(self.text(token)),
+                ValueType::DateTime => value::is_datetime(self.text(token)),
+                ValueType::Lang => value::is_lang(self.text(token)),
+                ValueType::Slug => value::is_slug(self.text(token)),
+                ValueType::Url => value::is_url(self.text(token)),
+                ValueType::Uuid => value::is_uuid(self.text(token)),
+            },
+            TokenKind::List | TokenKind::Null | TokenKind::Object | TokenKind::TextPart => false,
+        };
+        let rules = match keep.rules {
+            _ if !right_type => return Ok(Some(Action::DroppedType)),
+            None => return Ok(None),
+            Some(rules) => self.law.policy.value_rules.get(rules.place()),
+        };
+        let rules = rules.ok_or(Refusal::Bug(Bug::Policy))?;
+        let quoted = matches!(token.kind, TokenKind::Text { .. });
+        let text = self.text(token);
+        let short = rules
+            .chars_max
+            .is_none_or(|most| text.chars().count() <= most);
+        let alike = rules.like.as_ref().is_none_or(|like| like.is_match(text));
+        let listed = rules.one_of.as_ref().is_none_or(|values| {
+            let mut json = Vec::with_capacity(text.len().saturating_add(2));
+            if quoted {
+                scan::escape_into(text, &mut json);
+            } else {
+                json.extend_from_slice(text.as_bytes());
+            }
+            values.iter().any(|value| value.as_bytes() == json)
+        });
+        Ok((!(short && alike && listed)).then_some(Action::DroppedValue))
+    }
+
+    /// The text of a scalar: of a string what it stands for, of others what is written.
+    pub(super) fn text(&mut self, token: Token) -> &str {
+        let bytes = match token.kind {
+            TokenKind::Text { escaped } => {
+                let content = token.start.wrapping_add(1)..token.end.wrapping_sub(1);
+                let content = self.bytes.get(content).unwrap_or_default();
+                if escaped {
+                    self.state.text.clear();
+                    scan::unescape(content, &mut self.state.text);
+                    &self.state.text
+                } else {
+                    content
+                }
+            }
+            TokenKind::Bool
+            | TokenKind::List
+            | TokenKind::Null
+            | TokenKind::Number { .. }
+            | TokenKind::Object
+            | TokenKind::TextPart => self.bytes.get(token.start..token.end).unwrap_or_default(),
+        };
+        // All bytes at hand are UTF-8, and a token ends on a character.
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// A token whose text is longer than the policy reads.
+    pub(super) fn bound(&self, token: Token) -> Result<(), Fault> {
+        let most = self.law.limits.size(Bound::JsonString).saturating_add(2);
+        match token.kind {
+            TokenKind::Text { .. } if token.end.wrapping_sub(token.start) > most => {
+                Err(Fault::new(JsonFault::StringTooLong, token.start))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Carrying out what was planned: notes the key, writes what leaves, enters or passes over.
+
+use super::frame::{FrameKind, Ready, bit, fields};
+use super::pass::{Pass, Place, Step};
+use super::plan::{Plan, Token, TokenKind};
+use super::scan;
+use crate::limits::Bound;
+use crate::minimise::Action;
+use crate::minimise::watch::{Seen, Watch};
+use crate::policy::{Constant, Derived, IdKind, Index, Rule};
+use crate::pseudonym::{Identifier, IdentifierFault, Notation};
+use crate::refusal::{Bug, Refusal};
+
+/// What a watcher is told of a value, and from where on it was written.
+struct Told {
+    rule: Rule,
+    action: Action,
+    place: Place,
+    from: usize,
+}
+
+impl<W: Watch> Pass<'_, W> {
+    /// Reads the value that begins at `at` under `rule`.
+    pub(super) fn value(&mut self, at: usize, rule: Rule, place: Place) -> Result<Step, Refusal> {
+        let key_at = self.at;
+        let source = self.source(place);
+        let held = rule != Rule::Drop || source.is_some();
+        let token = match self.token(at, held).map_err(|fault| self.found(fault))? {
+            Some(token) => token,
+            None => return self.wait(at, self.law.limits.size(Bound::JsonString)),
+        };
+        if held {
+            self.bound(token).map_err(|fault| self.found(fault))?;
+        }
+        let plan = self.plan(rule, token, place)?;
+        if let (Plan::Drop(_), true) = (plan, self.state.frames.is_empty()) {
+            return Err(Refusal::BodyOfAnotherShape);
+        }
+        if let Plan::Wait = plan {
+            return self.wait(at, usize::MAX);
+        }
+        self.note(place, key_at)?;
+        let from = if W::LOOKS { self.emit.out().len() } else { 0 };
+        if let Some(action) = self.carry_out(plan, rule, token, place)? {
+            self.state.counts.add(action);
+            self.show(
+                Told {
+                    rule,
+                    action,
+                    place,
+                    from,
+                },
+                token,
+            );
+        }
+        if let Some(line) = source {
+            self.derive(line, token)?;
+        }
+        Ok(Step::Taken)
+    }
+
+    /// Writes, enters or passes over the value, and goes behind it. Gives what was done, if that
+    /// is clear by now.
+    fn carry_out(
+        &mut self,
+        plan: Plan,
+        rule: Rule,
+        token: Token,
+        place: Place,
+    ) -> Result<Option<Action>, Refusal> {
+        let done = match plan {
+            Plan::Blank => {
+                let empty = self.empty_of(token);
+                self.lead(place, token);
+                self.emit.text(empty);
+                Some(Action::Blanked)
+            }
+            Plan::Constant(constant) => {
+                self.lead(place, token);
+                self.write_constant(constant)?;
+                Some(Action::Constant)
+            }
+            Plan::Derived => self.write_derived(rule, place, token)?,
+            Plan::Drop(why) => Some(why),
+            Plan::Enter(kind) => {
+                self.lead(place, token);
+                self.emit.copy(token.start, token.end);
+                self.enter_watched(kind, place);
+                self.enter(kind, token.start)?;
+                return Ok(None);
+            }
+            Plan::Identifier(kind) => {
+                self.lead(place, token);
+                Some(self.write_identifier(kind, token)?)
+            }
+            Plan::Keep => {
+                self.lead(place, token);
+                self.emit.copy(token.start, token.end);
+                Some(Action::Kept)
+            }
+            Plan::Made => {
+                self.lead(place, token);
+                self.emit.text(&self.state.made);
+                Some(Action::Generalised)
+            }
+            Plan::Wait => return Err(Refusal::Bug(Bug::Rewriter)),
+        };
+        self.go_behind(token);
+        Ok(done)
+    }
+
+    fn go_behind(&mut self, token: Token) {
+        match token.kind {
+            TokenKind::List | TokenKind::Object => {
+                self.state.skip.container();
+                self.at = token.start;
+            }
+            TokenKind::TextPart => {
+                self.state.skip.text();
+                self.at = token.end;
+            }
+            TokenKind::Bool
+            | TokenKind::Null
+            | TokenKind::Number { .. }
+            | TokenKind::Text { .. } => {
+                self.at = token.end;
+                self.after_value();
+            }
+        }
+    }
+
+    /// Writes what stands before a value: comma, key, colon.
+    fn lead(&mut self, place: Place, token: Token) {
+        let comma = self.take_comma();
+        match place {
+            Place::Item if comma => self.emit.comma_and_copy(token.start, token.start),
+            Place::Item => {}
+            Place::Any => {
+                let out = self.emit.out();
+                if comma {
+                    out.push(b',');
+                }
+                out.extend_from_slice(&self.state.key);
+                out.push(b':');
+            }
+            Place::Key { start, end, .. } => {
+                let colon = end.wrapping_add(1);
+                let joined = token.start == colon;
+                let to = if joined { colon } else { end };
+                if comma {
+                    self.emit.comma_and_copy(start, to);
+                } else {
+                    self.emit.copy(start, to);
+                }
+                if !joined {
+                    self.emit.text(b":");
+                }
+            }
+        }
+    }
+
+    /// Writes comma, key and colon for a line of the shape that stands nowhere in the input.
+    fn lead_line(&mut self, kind: FrameKind, line: usize) -> Result<(), Refusal> {
+        let bug = Refusal::Bug(Bug::Policy);
+        let fields = fields(&self.law.policy, kind).ok_or(bug)?;
+        let key = &fields.line(line).ok_or(bug)?.key;
+        let comma = self.take_comma();
+        let out = self.emit.out();
+        if comma {
+            out.push(b',');
+        }
+        scan::escape_into(key, out);
+        out.push(b':');
+        Ok(())
+    }
+
+    /// Whether a comma must come first; from now on it must.
+    fn take_comma(&mut self) -> bool {
+        let frame = self.state.frames.last_mut();
+        frame.is_some_and(|frame| std::mem::replace(&mut frame.comma, true))
+    }
+
+    fn empty_of(&self, token: Token) -> &'static [u8] {
+        match token.kind {
+            TokenKind::Bool => b"false",
+            TokenKind::List => b"[]",
+            TokenKind::Null => b"null",
+            TokenKind::Number { .. } => b"0",
+            TokenKind::Object => b"{}",
+            TokenKind::Text { .. } | TokenKind::TextPart => b"\"\"",
+        }
+    }
+
+    fn write_constant(&mut self, constant: Index<Constant>) -> Result<(), Refusal> {
+        let constant = self.law.policy.constants.get(constant.place());
+        self.emit
+            .text(&constant.ok_or(Refusal::Bug(Bug::Policy))?.json);
+        Ok(())
+    }
+
+    fn write_identifier(&mut self, kind: Index<IdKind>, token: Token) -> Result<Action, Refusal> {
+        let mut made = std::mem::take(&mut self.state.made);
+        let written = self.make(kind, token, &mut made);
+        self.emit.text(&made);
+        self.state.made = made;
+        match written? {
+            true => Ok(Action::Pseudonymised),
+            false => Ok(Action::IdentifierEmpty),
+        }
+    }
+
+    /// Makes the JSON text of a pseudonym: `""` and `false` for an empty identifier.
+    fn make(
+        &mut self,
+        kind: Index<IdKind>,
+        token: Token,
+        made: &mut Vec<u8>,
+    ) -> Result<bool, Refusal> {
+        let kind = self.law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?;
+        let number = matches!(token.kind, TokenKind::Number { .. });
+        let bare = number && matches!(kind.spec().notation, Notation::Digits(_));
+        let at = self.place(token.start);
+        let quote: &[u8] = if bare { b"" } else { b"\"" };
+        made.clear();
+        made.extend_from_slice(quote);
+        let written = kind.write(Identifier::new(self.text(token)), made);
+        made.extend_from_slice(quote);
+        match written {
+            Ok(()) => Ok(true),
+            Err(IdentifierFault::Empty) => Ok(false),
+            Err(IdentifierFault::Invisible | IdentifierFault::TooLong) => {
+                made.clear();
+                Err(Refusal::IdentifierInvalid { at })
+            }
+        }
+    }
+
+    /// The line at `place`, if other fields are made from it.
+    fn source(&self, place: Place) -> Option<usize> {
+        let Place::Key {
+            line: Some(line), ..
+        } = place
+        else {
+            return None;
+        };
+        let fields = fields(&self.law.policy, self.state.frames.last()?.kind)?;
+        fields
+            .derived()
+            .iter()
+            .any(|derived| derived.of == line)
+            .then_some(line)
+    }
+
+    /// A field that others are made from has come: writes those that wait for it, and makes the
+    /// texts of the others ready.
+    fn derive(&mut self, line: usize, token: Token) -> Result<(), Refusal> {
+        if !self.is_identifier(token) {
+            return Ok(());
+        }
+        let law = self.law;
+        let frame = self
+            .state
+            .frames
+            .last()
+            .ok_or(Refusal::Bug(Bug::Rewriter))?;
+        let (kind, waiting) = (frame.kind, frame.waiting);
+        let derived = fields(&law.policy, kind).map_or(&[][..], |fields| fields.derived());
+        for (place, one) in derived.iter().enumerate().filter(|(_, one)| one.of == line) {
+            let mut json = Vec::new();
+            if !self.make(one.kind, token, &mut json)? {
+                continue;
+            }
+            if waiting & bit(place) == 0 {
+                self.state.ready.push(Ready {
+                    field: one.field,
+                    json,
+                });
+                continue;
+            }
+            if let Some(frame) = self.state.frames.last_mut() {
+                frame.waiting &= !bit(place);
+            }
+            self.lead_line(kind, one.field)?;
+            self.emit.text(&json);
+            self.state.counts.add(Action::Pseudonymised);
+            self.show_line(kind, one.field, Action::Pseudonymised, &json);
+        }
+        Ok(())
+    }
+
+    /// A derived field has come: writes it if its sibling came first, else it waits.
+    fn write_derived(
+        &mut self,
+        rule: Rule,
+        place: Place,
+        token: Token,
+    ) -> Result<Option<Action>, Refusal> {
+        let bug = Refusal::Bug(Bug::Rewriter);
+        let (
+            Rule::Derived { of, .. },
+            Place::Key {
+                line: Some(line), ..
+            },
+        ) = (rule, place)
+        else {
+            return Err(bug);
+        };
+        let frame = self.state.frames.last_mut().ok_or(bug)?;
+        let ready = self
+            .state
+            .ready
+            .get_mut(frame.ready_from..)
+            .unwrap_or_default();
+        if let Some(ready) = ready.iter_mut().find(|ready| ready.field == line) {
+            let json = std::mem::take(&mut ready.json);
+            self.lead(place, token);
+            self.emit.text(&json);
+            return Ok(Some(Action::Pseudonymised));
+        }
+        if frame.has_seen(of) {
+            return Ok(Some(Action::DroppedValue));
+        }
+        let derived = fields(&self.law.policy, frame.kind).map(|fields| fields.derived());
+        let waits = |one: &Derived| one.field == line;
+        let waits = derived
+            .and_then(|derived| derived.iter().position(waits))
+            .ok_or(bug)?;
+        frame.waiting |= bit(waits);
+        Ok(None)
+    }
+
+    /// At the end of an object: the constants that had no place in it.
+    pub(super) fn write_missing_constants(&mut self, kind: FrameKind) -> Result<(), Refusal> {
+        let law = self.law;
+        let Some(fields) = fields(&law.policy, kind) else {
+            return Ok(());
+        };
+        for line in fields.constants() {
+            let frame = self
+                .state
+                .frames
+                .last()
+                .ok_or(Refusal::Bug(Bug::Rewriter))?;
+            let rule = fields.line(*line).map(|field| field.rule);
+            if let (false, Some(Rule::Constant(constant))) = (frame.has_seen(*line), rule) {
+                self.lead_line(kind, *line)?;
+                self.write_constant(constant)?;
+                self.state.counts.add(Action::Constant);
+                let json = law.policy.constants.get(constant.place());
+                let json = json.map_or(&[][..], |constant| &constant.json);
+                self.show_line(kind, *line, Action::Constant, json);
+            }
+        }
+        Ok(())
+    }
+
+    fn enter_watched(&mut self, kind: FrameKind, place: Place) {
+        if W::LOOKS {
+            let key = self.key_text(place);
+            self.watch.enter(key.as_deref(), kind.is_list());
+        }
+    }
+
+    /// Tells the watcher of a value that has been written or dropped.
+    fn show(&mut self, told: Told, token: Token) {
+        if !W::LOOKS {
+            return;
+        }
+        let key = self.key_text(told.place);
+        let listed = !matches!(told.place, Place::Key { line: None, .. });
+        let written = self.emit.out().get(told.from..).unwrap_or_default();
+        let comma = usize::from(written.first() == Some(&b','));
+        let lead = match told.place {
+            Place::Item => comma,
+            Place::Any | Place::Key { .. } => match scan::text(written, comma.wrapping_add(1)) {
+                Ok(scan::Text::Whole { end, .. }) => end.wrapping_add(1),
+                _ => written.len(),
+            },
+        };
+        self.watch.value(Seen {
+            key: key.as_deref(),
+            before: self.bytes.get(token.start..token.end).unwrap_or_default(),
+            rule: listed.then_some(told.rule),
+            action: told.action,
+            after: written.get(lead..).unwrap_or_default(),
+        });
+    }
+
+    fn show_line(&mut self, kind: FrameKind, line: usize, action: Action, json: &[u8]) {
+        if !W::LOOKS {
+            return;
+        }
+        let law = self.law;
+        let field = fields(&law.policy, kind).and_then(|fields| fields.line(line));
+        self.watch.value(Seen {
+            key: field.map(|field| &*field.key),
+            before: &[],
+            rule: field.map(|field| field.rule),
+            action,
+            after: json,
+        });
+    }
+
+    /// The key at a place as text.
+    fn key_text(&self, place: Place) -> Option<String> {
+        let (start, end) = match place {
+            Place::Item => return None,
+            // The key as it came; its pseudonym stands in `State::key`.
+            Place::Any => return String::from_utf8(self.state.key.clone()).ok(),
+            Place::Key { start, end, .. } => (start.wrapping_add(1), end.wrapping_sub(1)),
+        };
+        let mut text = Vec::new();
+        scan::unescape(self.bytes.get(start..end).unwrap_or_default(), &mut text);
+        String::from_utf8(text).ok()
+    }
+}
