@@ -1,0 +1,93 @@
+//! Keeps the tables in `docs/` and `README.md` equal to the code they tell about.
+//!
+//! A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. Where it differs, the test
+//! writes the page as it should be to `target/pages/` and says which file to copy.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use sluis::limits::{Bound, Unit};
+
+#[test]
+fn every_bound_stands_in_limits_md() {
+    let mut table = String::from("| name | default | least | most | what it bounds |\n");
+    table.push_str("|---|---|---|---|---|\n");
+    for bound in Bound::all() {
+        let range = bound.range();
+        writeln!(
+            table,
+            "| `{}` | {} | {} | {} | {} |",
+            bound.name(),
+            in_unit(bound.unit(), bound.default_value()),
+            in_unit(bound.unit(), *range.start()),
+            in_unit(bound.unit(), *range.end()),
+            bound.why(),
+        )
+        .unwrap();
+    }
+    check("docs/limits.md", "limits", &table);
+}
+
+#[test]
+fn a_page_that_differs_is_found() {
+    let page = "a\n<!-- t:begin -->\n| old |\n<!-- t:end -->\nb\n";
+    let want = "a\n<!-- t:begin -->\n| new |\n<!-- t:end -->\nb\n";
+    assert_eq!(with_table(page, "t", "| new |\n").as_deref(), Some(want));
+    assert_eq!(with_table(want, "t", "| new |\n").as_deref(), Some(want));
+    assert_eq!(with_table(page, "u", "| new |\n"), None);
+}
+
+fn in_unit(unit: Unit, value: u64) -> String {
+    let steps: &[(u64, &str)] = match unit {
+        Unit::Bytes => &[
+            (1 << 40, " TiB"),
+            (1 << 30, " GiB"),
+            (1 << 20, " MiB"),
+            (1 << 10, " KiB"),
+            (1, " B"),
+        ],
+        Unit::Time => &[
+            (3_600_000, " h"),
+            (60_000, " min"),
+            (1_000, " s"),
+            (1, " ms"),
+        ],
+        Unit::Count => &[(1, "")],
+    };
+    let whole = |(step, _): &&(u64, &str)| value >= *step && value.checked_rem(*step) == Some(0);
+    match steps.iter().find(whole) {
+        Some((step, name)) => format!("{}{name}", value.checked_div(*step).unwrap()),
+        None => value.to_string(),
+    }
+}
+
+/// Fails unless the table of that name in that page is this one.
+fn check(page: &str, name: &str, table: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = fs::read_to_string(root.join(page)).unwrap();
+    let Some(want) = with_table(&found, name, table) else {
+        panic!("{page} has no <!-- {name}:begin --> and <!-- {name}:end --> on lines of their own");
+    };
+    if found != want {
+        let copy = root.join("target/pages").join(page);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::write(&copy, want).unwrap();
+        panic!("{page} differs from the code: cp target/pages/{page} {page}");
+    }
+}
+
+/// The page with this table between its marks; `None` if it has no such marks.
+fn with_table(page: &str, name: &str, table: &str) -> Option<String> {
+    let begin = format!("<!-- {name}:begin -->\n");
+    let end = format!("<!-- {name}:end -->\n");
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{table}{end}{after}"))
+}
