@@ -98,6 +98,7 @@ pub enum Bound {
 type Row = (Bound, &'static str, Unit, u64, u64, u64, &'static str);
 
 #[rustfmt::skip]
+#[expect(clippy::enum_glob_use, reason = "a table is read by its rows")]
 const ROWS: &[Row] = {
     use Bound::*;
     use Unit::*;
@@ -184,8 +185,11 @@ impl Bound {
 
     fn row(self) -> &'static Row {
         let place = ROWS.binary_search_by_key(&self.place(), |row| row.0.place());
-        // Every variant has its row: a test walks them all.
-        ROWS.get(place.unwrap_or(0)).unwrap_or(&FIRST)
+        // Every variant has its row at its own place: a test walks them all.
+        place
+            .ok()
+            .and_then(|place| ROWS.get(place))
+            .unwrap_or(&NO_ROW)
     }
 
     #[expect(
@@ -197,7 +201,7 @@ impl Bound {
     }
 }
 
-const FIRST: Row = ROWS[0];
+const NO_ROW: Row = (Bound::AnswerWriteIdle, "", Unit::Count, 0, 0, 0, "");
 
 /// The bounds in force: the defaults, with what the configuration set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -307,11 +307,13 @@ impl Refusal {
     /// Where in the body, in bytes from 0, if the cause has a place.
     #[must_use]
     pub const fn at(self) -> Option<u64> {
-        match self {
-            Self::BodyMalformed { at, .. }
-            | Self::FieldUnexpected { at }
-            | Self::IdentifierInvalid { at } => Some(at),
-            _ => None,
+        if let Self::BodyMalformed { at, .. }
+        | Self::FieldUnexpected { at }
+        | Self::IdentifierInvalid { at } = self
+        {
+            Some(at)
+        } else {
+            None
         }
     }
 }

@@ -82,9 +82,16 @@ fn school_year(day: Day, form: DateForm) -> Option<String> {
     Some(text)
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Minus,
+    Plus,
+}
+
 /// A decimal number, as far as bands and rounding need it.
+#[derive(Clone, Copy)]
 struct Decimal {
-    negative: bool,
+    sign: Sign,
     whole: i64,
     /// The first digit behind the point.
     tenths: u8,
@@ -95,9 +102,9 @@ struct Decimal {
 impl Decimal {
     /// `None` for an exponent and for more than 18 digits before the point.
     fn parse(digits: &str) -> Option<Self> {
-        let (negative, digits) = match digits.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, digits),
+        let (sign, digits) = match digits.strip_prefix('-') {
+            Some(rest) => (Sign::Minus, rest),
+            None => (Sign::Plus, digits),
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -105,7 +112,7 @@ impl Decimal {
             return None;
         }
         Some(Self {
-            negative,
+            sign,
             whole: whole.parse().ok()?,
             tenths: fraction
                 .bytes()
@@ -117,11 +124,12 @@ impl Decimal {
 
     /// Whether the number lies below `edge`.
     fn is_below(&self, edge: i64) -> bool {
-        if self.negative {
-            let whole = self.whole.wrapping_neg();
-            whole < edge || whole == edge && self.fraction
-        } else {
-            self.whole < edge
+        match self.sign {
+            Sign::Minus => {
+                let whole = self.whole.wrapping_neg();
+                whole < edge || whole == edge && self.fraction
+            }
+            Sign::Plus => self.whole < edge,
         }
     }
 }
@@ -154,11 +162,10 @@ fn round(to: u32, number: Decimal) -> Option<i64> {
         .checked_add(i64::from(number.tenths).checked_mul(2)?)?;
     let up = if twice >= to.checked_mul(10)? { to } else { 0 };
     let size = number.whole.checked_sub(rest)?.checked_add(up)?;
-    Some(if number.negative {
-        size.checked_neg()?
-    } else {
-        size
-    })
+    match number.sign {
+        Sign::Minus => size.checked_neg(),
+        Sign::Plus => Some(size),
+    }
 }
 
 #[cfg(test)]

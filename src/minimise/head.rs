@@ -202,10 +202,10 @@ fn find<'f>(
     let method = Method::parse(method);
     let mut best = Fit::Not;
     for (place, route) in flow.routes.iter().enumerate() {
-        let fit = match fit(route, segments) {
-            Fit::Whole if Some(route.method) != method => Fit::ButTheMethod,
-            fit => fit,
-        };
+        let mut fit = fit(route, segments);
+        if fit == Fit::Whole && Some(route.method) != method {
+            fit = Fit::ButTheMethod;
+        }
         if fit == Fit::Whole {
             return Ok((place, route));
         }

@@ -17,4 +17,4 @@ pub use counts::{Action, Counts};
 pub use head::{Credentials, OutboundHead, RequestHead, answer_status, problem, request};
 pub use json::Rewriter;
 pub use law::Law;
-pub use watch::{Seen, Unwatched, Watch};
+pub use watch::{Entered, Seen, Unwatched, Watch};

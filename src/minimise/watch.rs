@@ -19,6 +19,15 @@ pub struct Seen<'a> {
     pub after: &'a [u8],
 }
 
+/// What is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// A list: what follows are its items.
+    List,
+    /// An object: what follows are its fields.
+    Object,
+}
+
 /// Is told what becomes of every value that the policy enters, in the order of the message.
 ///
 /// It sees identifiers in clear: only what runs on the school's own machine, for its own people,
@@ -30,7 +39,7 @@ pub trait Watch {
     /// A value was kept, changed or dropped.
     fn value(&mut self, seen: Seen<'_>);
     /// A list or object is entered; what follows until [`leave`](Self::leave) lies within it.
-    fn enter(&mut self, key: Option<&str>, list: bool);
+    fn enter(&mut self, key: Option<&str>, entered: Entered);
     /// The innermost list or object ends.
     fn leave(&mut self);
 }
@@ -43,6 +52,6 @@ impl Watch for Unwatched {
     const LOOKS: bool = false;
 
     fn value(&mut self, _: Seen<'_>) {}
-    fn enter(&mut self, _: Option<&str>, _: bool) {}
+    fn enter(&mut self, _: Option<&str>, _: Entered) {}
     fn leave(&mut self) {}
 }

@@ -63,11 +63,7 @@ impl KeyTable {
 }
 
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::as_conversions,
-    reason = "the high half"
-)]
+#[expect(clippy::as_conversions, reason = "the high half")]
 const fn check(hash: u64) -> u32 {
     (hash >> 32) as u32
 }

@@ -50,7 +50,11 @@ impl VendorKey {
         let length = u16::try_from(kind.len()).unwrap_or(u16::MAX).to_be_bytes();
         let filled = SecretBytes::filled(|block: &mut [u8; 64]| {
             let (kind_key, _) = block.split_at_mut(32);
-            expand(&self.0, &[b"sluis v1 kind", &length, kind.as_bytes()], kind_key);
+            expand(
+                &self.0,
+                &[b"sluis v1 kind", &length, kind.as_bytes()],
+                kind_key,
+            );
             Ok::<(), Infallible>(())
         });
         match filled {

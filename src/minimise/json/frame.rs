@@ -2,7 +2,7 @@
 
 use super::skip::Skip;
 use crate::minimise::Counts;
-use crate::policy::{Fields, Index, Item, Rule, Shape};
+use crate::policy::{Fields, Index, Item, Policy, Rule, Shape};
 
 /// What must come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl State {
 }
 
 /// The shape of an object frame.
-pub(super) fn fields<'l>(policy: &'l crate::policy::Policy, kind: FrameKind) -> Option<&'l Fields> {
+pub(super) fn fields(policy: &Policy, kind: FrameKind) -> Option<&Fields> {
     match kind {
         FrameKind::Object(shape) => policy.fields(shape),
         FrameKind::List(_) | FrameKind::WholeList | FrameKind::WholeObject => None,

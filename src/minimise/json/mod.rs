@@ -27,6 +27,7 @@ use crate::policy::Rule;
 use crate::refusal::{JsonFault, Refusal};
 use frame::State;
 use pass::Pass;
+use scan::Rest;
 use utf8::Utf8;
 
 /// One JSON body in flight, to be rewritten under one rule.
@@ -53,7 +54,7 @@ impl Rewriter {
     /// A rewriter for one body whose whole value stands under `rule`.
     #[must_use]
     pub fn new(law: Arc<Law>, rule: Rule) -> Self {
-        Rewriter::watched(law, rule, Unwatched)
+        Self::watched(law, rule, Unwatched)
     }
 }
 
@@ -119,7 +120,7 @@ impl<W: Watch> Rewriter<W> {
                 // A fault before the bad byte comes first, however the body was cut.
                 let seen = self.base.wrapping_add(wide(self.carry.len()));
                 self.read(chunk.get(..bad.good).unwrap_or_default(), out)?;
-                self.run_carry(false, out)?;
+                self.run_carry(Rest::Comes, out)?;
                 let at = seen
                     .wrapping_add(wide(bad.good))
                     .wrapping_sub(wide(bad.before));
@@ -136,10 +137,10 @@ impl<W: Watch> Rewriter<W> {
         let fault = |fault, at| Err(Refusal::BodyMalformed { fault, at });
         let cut = wide(self.utf8.waiting());
         if cut > 0 {
-            self.run_carry(false, out)?;
+            self.run_carry(Rest::Comes, out)?;
             return fault(JsonFault::Utf8, length.wrapping_sub(cut));
         }
-        self.run_carry(true, out)?;
+        self.run_carry(Rest::IsNothing, out)?;
         if self.carry.is_empty() && self.state.is_done() {
             return Ok(());
         }
@@ -158,7 +159,7 @@ impl<W: Watch> Rewriter<W> {
             if self.carry.len() < self.retry_at {
                 return Ok(());
             }
-            self.run_carry(false, out)?;
+            self.run_carry(Rest::Comes, out)?;
             // What is left of the carry now may all be of this chunk: go on in the chunk itself.
             if self.carry.len() <= piece.len() {
                 let left = rest.len().wrapping_add(self.carry.len());
@@ -170,7 +171,7 @@ impl<W: Watch> Rewriter<W> {
             }
         }
         if self.carry.is_empty() && !rest.is_empty() {
-            let used = self.run(rest, false, out)?;
+            let used = self.run(rest, Rest::Comes, out)?;
             self.carry
                 .extend_from_slice(rest.get(used..).unwrap_or_default());
             self.retry_at = self.carry.len().saturating_mul(2);
@@ -178,9 +179,9 @@ impl<W: Watch> Rewriter<W> {
         Ok(())
     }
 
-    fn run_carry(&mut self, last: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn run_carry(&mut self, then: Rest, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let mut carry = std::mem::take(&mut self.carry);
-        let used = self.run(&carry, last, out)?;
+        let used = self.run(&carry, then, out)?;
         carry.drain(..used.min(carry.len()));
         self.carry = carry;
         self.retry_at = self.carry.len().saturating_mul(2);
@@ -188,9 +189,9 @@ impl<W: Watch> Rewriter<W> {
     }
 
     /// Reads all whole tokens of `bytes`; gives how many bytes that were.
-    fn run(&mut self, bytes: &[u8], last: bool, out: &mut Vec<u8>) -> Result<usize, Refusal> {
+    fn run(&mut self, bytes: &[u8], then: Rest, out: &mut Vec<u8>) -> Result<usize, Refusal> {
         let mut pass = Pass::new(&self.law, &mut self.state, &mut self.watch, bytes, out);
-        pass.last = last;
+        pass.then = then;
         pass.base = self.base;
         let done = pass.run();
         let used = pass.finish();

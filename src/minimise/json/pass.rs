@@ -3,7 +3,7 @@
 use super::emit::Emit;
 use super::frame::{Expect, Frame, FrameKind, State, fields};
 use super::plan::{Token, TokenKind};
-use super::scan::{self, Fault, Text};
+use super::scan::{self, Fault, Rest, Text};
 use crate::limits::{self, Bound};
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, Law};
@@ -19,8 +19,8 @@ pub(super) struct Pass<'a, W> {
     pub(super) bytes: &'a [u8],
     /// Everything before this place has been read.
     pub(super) at: usize,
-    /// The bytes at hand are all there will be.
-    pub(super) last: bool,
+    /// What follows the bytes at hand.
+    pub(super) then: Rest,
     /// So many bytes of the body lie before those at hand.
     pub(super) base: u64,
     pub(super) emit: Emit<'a>,
@@ -31,6 +31,15 @@ pub(super) struct Pass<'a, W> {
 pub(super) enum Step {
     Taken,
     Waits,
+}
+
+/// What of a string is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Only where it ends.
+    End,
+    /// Its text, which must be here whole.
+    Text,
 }
 
 /// Where a value stands.
@@ -64,7 +73,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             watch,
             bytes,
             at: 0,
-            last: false,
+            then: Rest::Comes,
             base: 0,
             emit,
         }
@@ -129,7 +138,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         // Two quotes more than its content.
         if self.bytes.len().wrapping_sub(start) > bytes_max.saturating_add(2) {
             Err(self.fault(JsonFault::StringTooLong, start))
-        } else if self.last {
+        } else if self.then == Rest::IsNothing {
             Err(self.fault(JsonFault::Cut, self.bytes.len()))
         } else {
             Ok(Step::Waits)
@@ -181,7 +190,7 @@ impl<'a, W: Watch> Pass<'a, W> {
     fn whole(&mut self, byte: u8) -> Result<Step, Refusal> {
         if byte == 0xEF && self.place(self.at) == 0 {
             return match self.bytes.get(self.at..self.at.wrapping_add(3)) {
-                None if !self.last => Ok(Step::Waits),
+                None if self.then == Rest::Comes => Ok(Step::Waits),
                 Some(b"\xEF\xBB\xBF") => Err(self.fault(JsonFault::ByteOrderMark, self.at)),
                 _ => Err(self.fault(JsonFault::Syntax, self.at)),
             };
@@ -196,12 +205,12 @@ impl<'a, W: Watch> Pass<'a, W> {
         let start = self.at;
         let key_max = self.law.limits.size(Bound::JsonString);
         let text = scan::text(self.bytes, start.wrapping_add(1));
-        let (end, escaped) = match text.map_err(|fault| self.found(fault))? {
+        let end = match text.map_err(|fault| self.found(fault))? {
             Text::Part { .. } => return self.wait(start, key_max),
             Text::Whole { end, .. } if end.wrapping_sub(start) > key_max.saturating_add(2) => {
                 return Err(self.fault(JsonFault::StringTooLong, start));
             }
-            Text::Whole { end, escaped } => (end, escaped),
+            Text::Whole { end, .. } => end,
         };
         let colon = scan::space(self.bytes, end);
         let value = match self.bytes.get(colon) {
@@ -215,12 +224,12 @@ impl<'a, W: Watch> Pass<'a, W> {
         if value == self.bytes.len() {
             return self.wait(start, usize::MAX);
         }
-        let (rule, place) = self.line(start, end, escaped)?;
+        let (rule, place) = self.line(start, end)?;
         self.value(value, rule, place)
     }
 
     /// What the policy says of the key from quote to quote.
-    fn line(&mut self, start: usize, end: usize, escaped: bool) -> Result<(Rule, Place), Refusal> {
+    fn line(&mut self, start: usize, end: usize) -> Result<(Rule, Place), Refusal> {
         let bug = Refusal::Bug(Bug::Rewriter);
         let kind = self.state.frames.last().ok_or(bug)?.kind;
         let content = self
@@ -229,7 +238,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             .ok_or(bug)?;
         let mut key = std::mem::take(&mut self.state.key);
         key.clear();
-        let text = if escaped {
+        let text = if content.contains(&b'\\') {
             scan::unescape(content, &mut key);
             &key
         } else {
@@ -388,7 +397,7 @@ impl<'a, W: Watch> Pass<'a, W> {
     }
 
     /// The token at `at`; `None` if it is not whole.
-    pub(super) fn token(&self, at: usize, held: bool) -> Result<Option<Token>, Fault> {
+    pub(super) fn token(&self, at: usize, wanted: Wanted) -> Result<Option<Token>, Fault> {
         let of = |kind, end| {
             Ok(Some(Token {
                 kind,
@@ -407,7 +416,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             None => Ok(None),
             Some(b'"') => match scan::text(self.bytes, at.wrapping_add(1))? {
                 Text::Whole { end, escaped } => of(TokenKind::Text { escaped }, end),
-                Text::Part { safe } if !held => of(TokenKind::TextPart, safe),
+                Text::Part { safe } if wanted == Wanted::End => of(TokenKind::TextPart, safe),
                 Text::Part { .. } => Ok(None),
             },
             Some(b'[') => of(TokenKind::List, at.wrapping_add(1)),
@@ -417,7 +426,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             Some(b'n') => word(b"null", TokenKind::Null),
             Some(b'-' | b'0'..=b'9' | b'+' | b'.' | b'N' | b'I') => {
                 let bytes_max = self.law.limits.size(Bound::JsonNumber);
-                let number = scan::number(self.bytes, at, self.last, bytes_max)?;
+                let number = scan::number(self.bytes, at, self.then, bytes_max)?;
                 Ok(number.map(|number| Token {
                     kind: TokenKind::Number { int: number.int },
                     start: at,

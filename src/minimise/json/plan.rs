@@ -70,8 +70,8 @@ impl<W: Watch> Pass<'_, W> {
             Rule::KeepAll => match token.kind {
                 List => Plan::Enter(FrameKind::WholeList),
                 Object => Plan::Enter(FrameKind::WholeObject),
-                _ if kept => Plan::Keep,
-                _ => return Err(Refusal::Bug(Bug::Rewriter)),
+                Bool | Null | Number { .. } | Text { .. } => Plan::Keep,
+                TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             },
             _ if token.kind == Null => Plan::Keep,
             _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
@@ -110,7 +110,7 @@ impl<W: Watch> Pass<'_, W> {
             ShapeBody::Switch(switch) => switch,
         };
         let bytes_max = self.law.limits.size(Bound::JsonSwitch);
-        let choice = switch::choose(self.bytes, token.start, switch, bytes_max, self.last);
+        let choice = switch::choose(self.bytes, token.start, switch, bytes_max, self.then);
         Ok(match choice.map_err(|fault| self.found(fault))? {
             Choice::Drop => Plan::Drop(Action::DroppedItem),
             Choice::More => Plan::Wait,
@@ -153,20 +153,8 @@ impl<W: Watch> Pass<'_, W> {
             | TokenKind::Object
             | TokenKind::TextPart => false,
         };
-        let written = right_type.then(|| {
-            let text = self.text(token);
-            if takes_number {
-                match generalise::number(generaliser, text)? {
-                    Generalised::Number(number) => {
-                        made.extend_from_slice(number.to_string().as_bytes());
-                    }
-                    Generalised::Text(text) => scan::escape_into(&text, &mut made),
-                }
-            } else {
-                scan::escape_into(&generalise::text(generaliser, text)?, &mut made);
-            }
-            Some(())
-        });
+        let written =
+            right_type.then(|| write_generalised(generaliser, self.text(token), &mut made));
         self.state.made = made;
         Ok(match written {
             None => Plan::Drop(Action::DroppedType),
@@ -247,11 +235,26 @@ impl<W: Watch> Pass<'_, W> {
     /// A token whose text is longer than the policy reads.
     pub(super) fn bound(&self, token: Token) -> Result<(), Fault> {
         let most = self.law.limits.size(Bound::JsonString).saturating_add(2);
-        match token.kind {
-            TokenKind::Text { .. } if token.end.wrapping_sub(token.start) > most => {
-                Err(Fault::new(JsonFault::StringTooLong, token.start))
-            }
-            _ => Ok(()),
+        let text = matches!(token.kind, TokenKind::Text { .. });
+        if text && token.end.wrapping_sub(token.start) > most {
+            return Err(Fault::new(JsonFault::StringTooLong, token.start));
         }
+        Ok(())
     }
+}
+
+/// Writes what is made of a text or number as JSON; `None` if nothing can be made of it.
+fn write_generalised(generaliser: &Generaliser, text: &str, made: &mut Vec<u8>) -> Option<()> {
+    let text = match generaliser {
+        Generaliser::Band(_) | Generaliser::Round(_) => generalise::number(generaliser, text)?,
+        Generaliser::Initial
+        | Generaliser::Month(_)
+        | Generaliser::SchoolYear(_)
+        | Generaliser::Year(_) => Generalised::Text(generalise::text(generaliser, text)?),
+    };
+    match text {
+        Generalised::Number(number) => made.extend_from_slice(number.to_string().as_bytes()),
+        Generalised::Text(text) => scan::escape_into(&text, made),
+    }
+    Some(())
 }

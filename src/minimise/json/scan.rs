@@ -18,6 +18,15 @@ impl Fault {
     }
 }
 
+/// What follows the bytes at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// More may come.
+    Comes,
+    /// They are all.
+    IsNothing,
+}
+
 /// How far a string goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Text {
@@ -172,11 +181,11 @@ pub(super) struct Number {
     pub(super) int: bool,
 }
 
-/// Scans the number at `at`; `None` if it may go on. With `last`, the bytes at hand are all.
+/// Scans the number at `at`; `None` if it may go on.
 pub(super) fn number(
     bytes: &[u8],
     at: usize,
-    last: bool,
+    then: Rest,
     bytes_max: usize,
 ) -> Result<Option<Number>, Fault> {
     let digits = |from: usize| {
@@ -213,7 +222,7 @@ pub(super) fn number(
         return Err(Fault::new(JsonFault::Number, at));
     }
     match bytes.get(number.end) {
-        None if !last => Ok(None),
+        None if then == Rest::Comes => Ok(None),
         _ if good => Ok(Some(number)),
         _ => Err(Fault::new(JsonFault::Number, at)),
     }
@@ -361,17 +370,25 @@ mod tests {
                 int,
             };
             assert_eq!(
-                number(input.as_bytes(), 0, true, 64),
+                number(input.as_bytes(), 0, Rest::IsNothing, 64),
                 Ok(Some(whole)),
                 "{input}"
             );
-            assert_eq!(number(input.as_bytes(), 0, false, 64), Ok(None), "{input}");
+            assert_eq!(
+                number(input.as_bytes(), 0, Rest::Comes, 64),
+                Ok(None),
+                "{input}"
+            );
         }
         for input in ["-", "01", "-01", "1.", "1.e3", "1e", "1e+", "-x", "00"] {
             let fault = Fault::new(JsonFault::Number, 0);
-            assert_eq!(number(input.as_bytes(), 0, true, 64), Err(fault), "{input}");
+            assert_eq!(
+                number(input.as_bytes(), 0, Rest::IsNothing, 64),
+                Err(fault),
+                "{input}"
+            );
         }
-        assert!(number("1".repeat(65).as_bytes(), 0, false, 64).is_err());
+        assert!(number("1".repeat(65).as_bytes(), 0, Rest::Comes, 64).is_err());
     }
 
     #[test]

@@ -84,18 +84,18 @@ impl Skip {
                 Inside::Container => {
                     let rest = bytes.get(at..).unwrap_or_default();
                     let mark = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
-                    let Some(found) = rest.iter().position(mark) else {
-                        return Ok(bytes.len());
-                    };
-                    let at = at.wrapping_add(found);
-                    self.bracket(bytes.get(at).copied().unwrap_or(b'"'), at, depth_max)?;
+                    let at = at.wrapping_add(rest.iter().position(mark).unwrap_or(rest.len()));
+                    match bytes.get(at) {
+                        None => return Ok(at),
+                        Some(mark) => self.mark(*mark, at, depth_max)?,
+                    }
                     at.wrapping_add(1)
                 }
             };
         }
     }
 
-    fn bracket(&mut self, byte: u8, at: usize, depth_max: usize) -> Result<(), Fault> {
+    fn mark(&mut self, byte: u8, at: usize, depth_max: usize) -> Result<(), Fault> {
         match byte {
             b'[' | b'{' => {
                 self.depth = self.depth.wrapping_add(1);

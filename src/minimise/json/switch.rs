@@ -1,6 +1,6 @@
 //! Which shape an object has, told by one of its fields, before the object is entered.
 
-use super::scan::{self, Fault, Text};
+use super::scan::{self, Fault, Rest, Text};
 use super::skip::Skip;
 use crate::policy::{Index, Otherwise, Shape, Switch};
 use crate::refusal::JsonFault;
@@ -20,14 +20,13 @@ pub(super) enum Choice {
 ///
 /// The first case in policy order that any value of the field matches is taken, so the field is
 /// read whole; without the field, the object is read to its end. Only as much grammar is checked
-/// as the way there needs: the object is read again when it is entered. With `last`, the bytes at
-/// hand are all there will be.
+/// as the way there needs: the object is read again when it is entered.
 pub(super) fn choose(
     bytes: &[u8],
     open: usize,
     switch: &Switch,
     bytes_max: usize,
-    last: bool,
+    then: Rest,
 ) -> Result<Choice, Fault> {
     let all = bytes.get(open..).unwrap_or_default();
     let here = all.get(..bytes_max).unwrap_or(all);
@@ -41,7 +40,7 @@ pub(super) fn choose(
         Err(fault) => Err(Fault::new(fault.fault, fault.at.wrapping_add(open))),
         Ok(true) => Ok(look.choice()),
         Ok(false) if here.len() == bytes_max => Err(Fault::new(JsonFault::SwitchTooLate, open)),
-        Ok(false) if last => Err(Fault::new(JsonFault::Cut, bytes.len())),
+        Ok(false) if then == Rest::IsNothing => Err(Fault::new(JsonFault::Cut, bytes.len())),
         Ok(false) => Ok(Choice::More),
     }
 }
@@ -61,6 +60,16 @@ enum Value {
     On(OnPath),
     /// It has been read.
     Read,
+}
+
+/// Where the way goes on.
+enum Next {
+    /// Everything that was open has ended.
+    End,
+    /// The bytes end before that.
+    More,
+    /// At a value behind so many keys of the path.
+    Value(usize),
 }
 
 struct Look<'a> {
@@ -100,28 +109,35 @@ impl Look<'_> {
                 Value::On(inner) => open.push(inner),
                 Value::Read => {}
             }
-            keys = loop {
-                let Some(here) = open.last().copied() else {
-                    return Ok(true);
-                };
-                self.at = scan::space(self.bytes, self.at);
-                match self.bytes.get(self.at) {
-                    None => return Ok(false),
-                    Some(b',') => self.at = self.at.wrapping_add(1),
-                    Some(b']' | b'}') => {
-                        self.at = self.at.wrapping_add(1);
-                        open.pop();
-                    }
-                    Some(_) if !here.object => break here.keys,
-                    Some(_) => match self.key(here.keys)? {
-                        None => return Ok(false),
-                        Some(true) => break here.keys.wrapping_add(1),
-                        Some(false) if !self.pass()? => return Ok(false),
-                        Some(false) => {}
-                    },
-                }
-            };
+            match self.next(&mut open)? {
+                Next::End => return Ok(true),
+                Next::More => return Ok(false),
+                Next::Value(behind) => keys = behind,
+            }
         }
+    }
+
+    /// Goes to the next value on the path, out of the lists and objects that end.
+    fn next(&mut self, open: &mut Vec<OnPath>) -> Result<Next, Fault> {
+        while let Some(here) = open.last().copied() {
+            self.at = scan::space(self.bytes, self.at);
+            match self.bytes.get(self.at) {
+                None => return Ok(Next::More),
+                Some(b',') => self.at = self.at.wrapping_add(1),
+                Some(b']' | b'}') => {
+                    self.at = self.at.wrapping_add(1);
+                    open.pop();
+                }
+                Some(_) if !here.object => return Ok(Next::Value(here.keys)),
+                Some(_) => match self.key(here.keys)? {
+                    None => return Ok(Next::More),
+                    Some(true) => return Ok(Next::Value(here.keys.wrapping_add(1))),
+                    Some(false) if !self.pass()? => return Ok(Next::More),
+                    Some(false) => {}
+                },
+            }
+        }
+        Ok(Next::End)
     }
 
     /// Reads a key and its colon: whether it is the path's key at that place.
@@ -130,7 +146,7 @@ impl Look<'_> {
         if self.bytes.get(start) != Some(&b'"') {
             return Err(Fault::new(JsonFault::Syntax, start));
         }
-        let Text::Whole { end, escaped } = scan::text(self.bytes, start.wrapping_add(1))? else {
+        let Text::Whole { end, .. } = scan::text(self.bytes, start.wrapping_add(1))? else {
             return Ok(None);
         };
         let colon = scan::space(self.bytes, end);
@@ -144,7 +160,7 @@ impl Look<'_> {
             .path
             .get(place)
             .map_or(&b""[..], |key| key.as_bytes());
-        Ok(Some(is_text(self.bytes, start, end, escaped, wanted)))
+        Ok(Some(is_text(self.bytes, start, end, wanted)))
     }
 
     /// Reads the value behind `keys` keys of the path, or enters it.
@@ -170,7 +186,7 @@ impl Look<'_> {
             return Ok(Value::More);
         }
         let is_case = |case: &str| match self.bytes.get(start) {
-            Some(b'"') => is_text(self.bytes, start, self.at, true, case.as_bytes()),
+            Some(b'"') => is_text(self.bytes, start, self.at, case.as_bytes()),
             _ => self.bytes.get(start..self.at) == Some(case.as_bytes()),
         };
         if field {
@@ -228,11 +244,11 @@ impl Look<'_> {
 }
 
 /// Whether the string from quote to quote is that text.
-fn is_text(bytes: &[u8], start: usize, end: usize, escaped: bool, text: &[u8]) -> bool {
+fn is_text(bytes: &[u8], start: usize, end: usize, text: &[u8]) -> bool {
     let content = bytes
         .get(start.wrapping_add(1)..end.wrapping_sub(1))
         .unwrap_or_default();
-    if !escaped || !content.contains(&b'\\') {
+    if !content.contains(&b'\\') {
         return content == text;
     }
     let mut plain = Vec::with_capacity(content.len());
@@ -263,17 +279,17 @@ mod tests {
     fn the_field_is_found_behind_anything() {
         let by_role = switch(&["role"]);
         let input = br#"{"a":{"role":"teacher"},"b":[1,"x"],"r\u006fle":"stud\u0065nt","c"#;
-        assert_eq!(choose(input, 0, &by_role, 1_000, false), shape(1));
+        assert_eq!(choose(input, 0, &by_role, 1_000, Rest::Comes), shape(1));
         assert_eq!(
-            choose(br#"{"role":7,"#, 0, &by_role, 1_000, false),
+            choose(br#"{"role":7,"#, 0, &by_role, 1_000, Rest::Comes),
             shape(3)
         );
         assert_eq!(
-            choose(br#"{"x":1}"#, 0, &by_role, 1_000, false),
+            choose(br#"{"x":1}"#, 0, &by_role, 1_000, Rest::Comes),
             Ok(Choice::Drop)
         );
         assert_eq!(
-            choose(br#"{"role":null}"#, 0, &by_role, 1_000, false),
+            choose(br#"{"role":null}"#, 0, &by_role, 1_000, Rest::Comes),
             Ok(Choice::Drop)
         );
     }
@@ -282,11 +298,14 @@ mod tests {
     fn the_first_case_that_any_item_matches_is_taken() {
         let by_roles = switch(&["roles", "role"]);
         let input = br#" {"roles":[{"role":"teacher"},{"x":[{}],"role":"student"}],"#;
-        assert_eq!(choose(input, 1, &by_roles, 1_000, false), shape(1));
+        assert_eq!(choose(input, 1, &by_roles, 1_000, Rest::Comes), shape(1));
         let input = br#"{"roles":{"role":["aide","teacher"]}}"#;
-        assert_eq!(choose(input, 0, &by_roles, 1_000, false), shape(2));
+        assert_eq!(choose(input, 0, &by_roles, 1_000, Rest::Comes), shape(2));
         let input = br#"{"roles":["student"]}"#;
-        assert_eq!(choose(input, 0, &by_roles, 1_000, false), Ok(Choice::Drop));
+        assert_eq!(
+            choose(input, 0, &by_roles, 1_000, Rest::Comes),
+            Ok(Choice::Drop)
+        );
     }
 
     #[test]
@@ -295,15 +314,18 @@ mod tests {
         let input = br#"{"x":"0123456789","role":"student","y":1}"#;
         for cut in 1..33 {
             assert_eq!(
-                choose(&input[..cut], 0, &by_role, 1_000, false),
+                choose(&input[..cut], 0, &by_role, 1_000, Rest::Comes),
                 Ok(Choice::More),
                 "{cut}"
             );
             let fault = Fault::new(JsonFault::Cut, cut);
-            assert_eq!(choose(&input[..cut], 0, &by_role, 1_000, true), Err(fault));
+            assert_eq!(
+                choose(&input[..cut], 0, &by_role, 1_000, Rest::IsNothing),
+                Err(fault)
+            );
             let fault = Fault::new(JsonFault::SwitchTooLate, 0);
-            assert_eq!(choose(input, 0, &by_role, cut, false), Err(fault));
+            assert_eq!(choose(input, 0, &by_role, cut, Rest::Comes), Err(fault));
         }
-        assert_eq!(choose(input, 0, &by_role, 34, false), shape(1));
+        assert_eq!(choose(input, 0, &by_role, 34, Rest::Comes), shape(1));
     }
 }

@@ -1,17 +1,18 @@
 //! Carrying out what was planned: notes the key, writes what leaves, enters or passes over.
 
 use super::frame::{FrameKind, Ready, bit, fields};
-use super::pass::{Pass, Place, Step};
+use super::pass::{Pass, Place, Step, Wanted};
 use super::plan::{Plan, Token, TokenKind};
 use super::scan;
 use crate::limits::Bound;
 use crate::minimise::Action;
-use crate::minimise::watch::{Seen, Watch};
+use crate::minimise::watch::{Entered, Seen, Watch};
 use crate::policy::{Constant, Derived, IdKind, Index, Rule};
 use crate::pseudonym::{Identifier, IdentifierFault, Notation};
 use crate::refusal::{Bug, Refusal};
 
 /// What a watcher is told of a value, and from where on it was written.
+#[derive(Clone, Copy)]
 struct Told {
     rule: Rule,
     action: Action,
@@ -24,12 +25,13 @@ impl<W: Watch> Pass<'_, W> {
     pub(super) fn value(&mut self, at: usize, rule: Rule, place: Place) -> Result<Step, Refusal> {
         let key_at = self.at;
         let source = self.source(place);
-        let held = rule != Rule::Drop || source.is_some();
-        let token = match self.token(at, held).map_err(|fault| self.found(fault))? {
-            Some(token) => token,
-            None => return self.wait(at, self.law.limits.size(Bound::JsonString)),
+        let read = rule != Rule::Drop || source.is_some();
+        let wanted = if read { Wanted::Text } else { Wanted::End };
+        let token = self.token(at, wanted).map_err(|fault| self.found(fault))?;
+        let Some(token) = token else {
+            return self.wait(at, self.law.limits.size(Bound::JsonString));
         };
-        if held {
+        if read {
             self.bound(token).map_err(|fault| self.found(fault))?;
         }
         let plan = self.plan(rule, token, place)?;
@@ -357,7 +359,12 @@ impl<W: Watch> Pass<'_, W> {
     fn enter_watched(&mut self, kind: FrameKind, place: Place) {
         if W::LOOKS {
             let key = self.key_text(place);
-            self.watch.enter(key.as_deref(), kind.is_list());
+            let entered = if kind.is_list() {
+                Entered::List
+            } else {
+                Entered::Object
+            };
+            self.watch.enter(key.as_deref(), entered);
         }
     }
 
