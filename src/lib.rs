@@ -1,4 +1,5 @@
 //! Sluis
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod events;

@@ -44,3 +44,5 @@ pub const KEEP_ALL: &str = "F07";
 pub const UNUSED: &str = "F12";
 /// The admin listener can be reached from other machines.
 pub const ADMIN_OPEN: &str = "F13";
+/// A file among the vendors that is not read.
+pub const FILE_UNREAD: &str = "F14";

@@ -6,7 +6,9 @@
 mod address;
 pub mod code;
 mod dialect;
+mod folder;
 mod gateway;
+mod load;
 mod problem;
 mod raw;
 mod render;
@@ -14,6 +16,8 @@ mod school;
 mod source;
 mod units;
 
+pub use folder::find;
+pub use load::{Draft, admin_address};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use render::{Colour, ProblemView};

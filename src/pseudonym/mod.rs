@@ -13,12 +13,14 @@
 mod canonical;
 mod derive;
 mod key;
+mod known;
 mod notation;
 mod ring;
 
 pub use canonical::{Canonical, CanonicalRule, IdentifierFault};
 pub use derive::{Kind, KindSpec};
 pub use key::{Fingerprint, VendorKey};
+pub use known::{KnownAnswer, known_answers};
 pub use notation::Notation;
 pub use ring::{Entry, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
 

@@ -1,0 +1,155 @@
+//! Which files make up a configuration: `sluis.toml`, `schools/*/school.toml` and
+//! `schools/*/vendors/*.toml`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::code;
+use super::problem::{Problem, Problems, shown};
+use super::source::SourceFile;
+use crate::names::{SchoolId, VendorId};
+
+/// Where the configuration is if nobody says.
+const FOLDERS_DEFAULT: [&str; 2] = ["config", "/etc/sluis"];
+const GATEWAY_FILE: &str = "sluis.toml";
+const SCHOOL_FILE: &str = "school.toml";
+
+/// The folder of the configuration: the one that is given, else `config`, else `/etc/sluis`.
+///
+/// # Errors
+/// Neither of the two has a `sluis.toml`.
+pub fn find(given: Option<&Path>) -> Result<PathBuf, Problems> {
+    let mut places = FOLDERS_DEFAULT.iter().map(PathBuf::from);
+    let found = match given {
+        Some(folder) => Some(folder.to_owned()),
+        None => places.find(|folder| folder.join(GATEWAY_FILE).exists()),
+    };
+    found.ok_or_else(|| {
+        let [near, far] = FOLDERS_DEFAULT;
+        let message = format!("neither {near}/{GATEWAY_FILE} nor {far}/{GATEWAY_FILE} is there");
+        let mut problems = Problems::new();
+        problems.push(
+            Problem::error(code::FILE, message).help("--config DIR names the folder that has it"),
+        );
+        problems
+    })
+}
+
+/// The files of one configuration, read and not yet understood.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) gateway: Option<Arc<SourceFile>>,
+    /// Sorted by name.
+    pub(super) schools: Vec<SchoolFolder>,
+}
+
+/// The files of one school.
+#[derive(Debug)]
+pub(super) struct SchoolFolder {
+    pub(super) id: SchoolId,
+    pub(super) path: PathBuf,
+    pub(super) school: Option<Arc<SourceFile>>,
+    /// Sorted by name.
+    pub(super) vendors: Vec<(VendorId, Arc<SourceFile>)>,
+}
+
+impl Folder {
+    /// Reads all files.
+    pub(super) fn read(folder: &Path, problems: &mut Problems) -> Self {
+        let gateway = Self::gateway(folder, problems);
+        let mut schools = Vec::new();
+        let path = folder.join("schools");
+        if path.is_dir() {
+            for (name, path) in entries(&path, problems) {
+                if path.is_dir() {
+                    schools.extend(school(&name, path, problems));
+                }
+            }
+        }
+        Self { gateway, schools }
+    }
+
+    /// Reads `sluis.toml` alone.
+    pub(super) fn gateway(folder: &Path, problems: &mut Problems) -> Option<Arc<SourceFile>> {
+        read(&folder.join(GATEWAY_FILE), problems)
+    }
+}
+
+fn school(name: &str, path: PathBuf, problems: &mut Problems) -> Option<SchoolFolder> {
+    let Some(id) = SchoolId::parse(name) else {
+        problems.push(bad_name("the folder of a school", &path));
+        return None;
+    };
+    let school = read(&path.join(SCHOOL_FILE), problems);
+    let vendors = path.join("vendors");
+    let files = if vendors.is_dir() {
+        entries(&vendors, problems)
+    } else {
+        Vec::new()
+    };
+    let vendors = files
+        .into_iter()
+        .filter_map(|(name, path)| vendor(&name, &path, problems));
+    let vendors = vendors.collect();
+    Some(SchoolFolder {
+        id,
+        path,
+        school,
+        vendors,
+    })
+}
+
+fn vendor(name: &str, path: &Path, problems: &mut Problems) -> Option<(VendorId, Arc<SourceFile>)> {
+    let Some(stem) = name.strip_suffix(".toml") else {
+        let message = format!("{} is not read", shown(&path.display().to_string()));
+        problems.push(
+            Problem::finding(code::FILE_UNREAD, message)
+                .help("the file of a vendor ends with .toml; keep others elsewhere"),
+        );
+        return None;
+    };
+    let Some(id) = VendorId::parse(stem) else {
+        problems.push(bad_name("the file of a vendor", path));
+        return None;
+    };
+    Some((id, read(path, problems)?))
+}
+
+fn bad_name(what: &str, path: &Path) -> Problem {
+    let message = format!(
+        "{} is not a name for {what}",
+        shown(&path.display().to_string())
+    );
+    Problem::error(code::VALUE, message)
+        .help("a name is 1 to 64 characters of a-z, 0-9 and -, and begins with a letter or digit")
+}
+
+fn read(path: &Path, problems: &mut Problems) -> Option<Arc<SourceFile>> {
+    SourceFile::read(path, &path.display().to_string(), problems)
+}
+
+/// What is in a folder, sorted by name; names that begin with a dot are left out.
+fn entries(folder: &Path, problems: &mut Problems) -> Vec<(String, PathBuf)> {
+    let mut entries = Vec::new();
+    let listed = fs::read_dir(folder).and_then(|list| {
+        for entry in list {
+            let path = entry?.path();
+            match path.file_name().map(|name| name.to_str()) {
+                Some(Some(name)) if name.starts_with('.') => {}
+                Some(Some(name)) => entries.push((name.to_owned(), path)),
+                Some(None) | None => problems.push(bad_name("a file here", &path)),
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = listed {
+        let message = format!(
+            "{} cannot be read: {error}",
+            shown(&folder.display().to_string())
+        );
+        problems.push(Problem::error(code::FILE, message));
+    }
+    entries.sort();
+    entries
+}
