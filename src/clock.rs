@@ -14,7 +14,8 @@ enum Source {
     System,
     Test {
         start: Instant,
-        unix_s: Arc<AtomicU64>,
+        start_unix_s: u64,
+        turned_ms: Arc<AtomicU64>,
     },
 }
 
@@ -31,7 +32,8 @@ impl Clock {
     pub fn test(unix_s: u64) -> Self {
         Self(Source::Test {
             start: Instant::now(),
-            unix_s: Arc::new(AtomicU64::new(unix_s)),
+            start_unix_s: unix_s,
+            turned_ms: Arc::default(),
         })
     }
 
@@ -39,8 +41,9 @@ impl Clock {
     pub fn turn(&self, by: Duration) {
         match &self.0 {
             Source::System => {}
-            Source::Test { unix_s, .. } => {
-                unix_s.fetch_add(by.as_secs(), Ordering::Relaxed);
+            Source::Test { turned_ms, .. } => {
+                let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+                turned_ms.fetch_add(by_ms, Ordering::Relaxed);
             }
         }
     }
@@ -51,7 +54,12 @@ impl Clock {
     pub fn now(&self) -> Instant {
         match &self.0 {
             Source::System => Instant::now(),
-            Source::Test { start, .. } => *start,
+            Source::Test {
+                start, turned_ms, ..
+            } => {
+                let turned = Duration::from_millis(turned_ms.load(Ordering::Relaxed));
+                start.checked_add(turned).unwrap_or(*start)
+            }
         }
     }
 
@@ -63,7 +71,11 @@ impl Clock {
             Source::System => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            Source::Test { unix_s, .. } => unix_s.load(Ordering::Relaxed),
+            Source::Test {
+                start_unix_s,
+                turned_ms,
+                ..
+            } => start_unix_s.saturating_add(turned_ms.load(Ordering::Relaxed) / 1_000),
         }
     }
 }
@@ -85,7 +97,11 @@ mod tests {
     fn a_test_clock_stands_still_until_it_is_turned() {
         let clock = Clock::test(1_000);
         assert_eq!((clock.unix_s(), clock.now()), (1_000, clock.now()));
-        clock.clone().turn(Duration::from_secs(5));
+        let before = clock.now();
+        let twin = clock.clone();
+        twin.turn(Duration::from_millis(4_500));
+        clock.turn(Duration::from_millis(500));
         assert_eq!(clock.unix_s(), 1_005);
+        assert_eq!(clock.now().duration_since(before), Duration::from_secs(5));
     }
 }

@@ -92,3 +92,493 @@ impl fmt::Debug for Voice {
         f.write_str("Voice")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::{Config, Listen, LogFormat, LogLevel, Mode, PolicyHash, Validity, Vendor};
+    use crate::limits::{LOG_REPEATS_MAX, LOG_WINDOW, Limits, METRIC_SERIES_MAX};
+    use crate::minimise::{Action, Cleared, Counts, Law, Rewriter};
+    use crate::names::{FlowId, SchoolId, VendorId};
+    use crate::policy::{
+        Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side, Unlisted,
+    };
+    use crate::pseudonym::Fingerprint;
+    use crate::refusal::{Bug, JsonFault, Refusal};
+
+    fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
+        let (sink, clock) = (Sink::memory(), Clock::test(1_790_000_000));
+        let events = Events::new(Log { format, level }, sink.clone(), clock.clone());
+        (events.unwrap(), sink, clock)
+    }
+
+    fn flow() -> Flow {
+        let route = |name: &str| Route {
+            name: name.to_owned(),
+            method: Method::Get,
+            path: Box::default(),
+            query: Box::default(),
+            to_vendor: Content::Nothing,
+            from_vendor: Content::Nothing,
+        };
+        Flow {
+            name: "pull".to_owned(),
+            caller: Side::Vendor,
+            routes: vec![route("GET /users"), route("GET /users/{pupil}")],
+        }
+    }
+
+    fn meters(events: &Events, vendor: &str) -> FlowMeters {
+        let school = SchoolId::parse("regenboog").unwrap();
+        let id = FlowId::parse("pull").unwrap();
+        events
+            .meters()
+            .flow(&school, &VendorId::parse(vendor).unwrap(), &id, &flow())
+    }
+
+    fn config() -> Config {
+        let hash = || PolicyHash("3f9c3f9c3f9c3f9c".to_owned());
+        let day = jiff::civil::date(2026, 8, 1);
+        let vendor = Vendor {
+            school: SchoolId::parse("regenboog").unwrap(),
+            id: VendorId::parse("rekenwijs").unwrap(),
+            name: "Rekenwijs".to_owned(),
+            valid: Validity {
+                from: day,
+                until: day,
+            },
+            mode: Mode::Enforce,
+            body_bytes_max: 1,
+            law: Arc::new(Law {
+                policy: Policy {
+                    shapes: vec![Shape {
+                        name: "User".to_owned(),
+                        body: ShapeBody::Fields(Fields::new(Vec::new(), None, Unlisted::Drop)),
+                    }],
+                    ..Policy::default()
+                },
+                kinds: Vec::new(),
+                limits: Limits::default(),
+            }),
+            flows: Vec::new(),
+            fingerprint: Fingerprint::parse("00112233445566ff").unwrap(),
+            hash: hash(),
+        };
+        Config {
+            listen: Listen {
+                address: "127.0.0.1:8443".parse().unwrap(),
+                tls: None,
+            },
+            admin: "127.0.0.1:9464".parse().unwrap(),
+            threads: 1,
+            limits: Limits::default(),
+            log: Log {
+                format: LogFormat::Json,
+                level: LogLevel::Info,
+            },
+            vendors: vec![Arc::new(vendor)],
+            doors: Vec::new(),
+            hash: hash(),
+        }
+    }
+
+    fn ended(meter: &RouteMeter, outcome: Outcome) -> RequestEnded<'_> {
+        let body = Traffic {
+            format: Some(Format::Json),
+            bytes_in: 100,
+            bytes_out: 30,
+            fields: counts(),
+        };
+        RequestEnded {
+            meter,
+            status: Some(200),
+            outcome,
+            request: body,
+            answer: body,
+            upstream: Some(UpstreamCall {
+                status: Some(200),
+                waited: Duration::from_millis(4),
+            }),
+            times: Times {
+                total: Duration::from_millis(5),
+                transform: Duration::from_micros(80),
+            },
+        }
+    }
+
+    /// What the rewriter counts of one object with a field outside the policy.
+    fn counts() -> Counts {
+        let law = config().vendors[0].law.clone();
+        let rule = Rule::Object(Index::new(0).unwrap());
+        let mut rewriter = Rewriter::new(law, rule);
+        rewriter
+            .write(b"{\"bsn\":1}", &mut Cleared::default())
+            .unwrap();
+        *rewriter.counts()
+    }
+
+    /// Emits one of each, and gives back the guards that keep gauges up.
+    fn tell_everything(events: &Events) -> impl Sized {
+        let (config, flow) = (config(), meters(events, "rekenwijs"));
+        let meter = flow.route(1);
+        events.emit(Started { threads: 1 });
+        events.emit(ConfigurationDeployed {
+            config: &config,
+            unix_s: 1_790_000_000,
+        });
+        let (public, admin) = (config.listen.address, config.admin);
+        events.emit(Ready {
+            public,
+            admin,
+            config: &config,
+        });
+        let malformed = Refusal::BodyMalformed {
+            fault: JsonFault::Utf8,
+            at: 7,
+        };
+        for outcome in [
+            Outcome::Answered,
+            Outcome::Cancelled,
+            Outcome::Refused(malformed),
+            Outcome::Aborted(Refusal::UpstreamBroken),
+            Outcome::Panicked,
+        ] {
+            events.emit(ended(meter, outcome));
+        }
+        let place = "users[].*";
+        events.emit(UnlistedFieldSeen {
+            meter,
+            direction: Direction::ToVendor,
+            place,
+        });
+        events.emit(ConnectionRefused {
+            crowd: Crowd::OneClient,
+        });
+        events.emit(ConnectionFailed {
+            fault: ConnectionFault::Tls,
+        });
+        events.emit(ReloadSucceeded { config: &config });
+        events.emit(ReloadFailed {
+            problem: "config/sluis.toml:3:1: no",
+            problems: 2,
+        });
+        events.emit(TlsCertificateLoaded {
+            expires_unix_s: 1_800_000_000,
+        });
+        events.emit(BugMet { bug: Bug::Rewriter });
+        events.emit(PanicMet {
+            file: "src/proxy/mod.rs",
+            line: 12,
+        });
+        events.emit(Draining { most_s: 30 });
+        events.emit(Stopped {
+            how: Stopping::Drained,
+        });
+        (meter.begin(), events.connection_opened())
+    }
+
+    /// Name and labels of every line of a metrics page.
+    fn series(page: &str) -> Vec<(String, BTreeMap<String, String>)> {
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let split = lines.map(|line| {
+            let (head, _) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = head.split_once('{').unwrap_or((head, "}"));
+            let labels = labels.trim_end_matches('}').split_terminator("\",");
+            let pair = |text: &str| {
+                let (key, value) = text.split_once("=\"").unwrap();
+                (key.to_owned(), value.trim_end_matches('"').to_owned())
+            };
+            (name.to_owned(), labels.map(pair).collect())
+        });
+        split.collect()
+    }
+
+    /// `name | kind | labels` of every row of `docs/metrics.md`.
+    fn documented() -> BTreeSet<(String, String, String)> {
+        let rows = include_str!("../../docs/metrics.md").lines();
+        rows.filter_map(|row| row.strip_prefix("| `"))
+            .map(|row| {
+                let mut cells = row.split('|');
+                let mut cell = || cells.next().unwrap().replace('`', "").trim().to_owned();
+                (cell(), cell(), cell())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_metric_is_documented_and_moved_by_an_event() {
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Debug);
+        let guards = tell_everything(&events);
+        let page = events.metrics_page();
+        let mut found = BTreeSet::new();
+        for line in page.lines() {
+            let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' '))
+            else {
+                continue;
+            };
+            assert!(
+                page.contains(&format!("# HELP {name} ")),
+                "{name} has no help"
+            );
+            let ours =
+                |of: &str| of == name || of.strip_prefix(name).is_some_and(|end| end == "_sum");
+            let (_, labels) = series(&page).into_iter().find(|(of, _)| ours(of)).unwrap();
+            let labels: Vec<String> = labels.into_keys().collect();
+            found.insert((name.to_owned(), kind.to_owned(), labels.join(", ")));
+        }
+        assert_eq!(found, documented());
+        assert_eq!(counts().of(Action::DroppedUnlisted), 1);
+        let of_field =
+            "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 5";
+        assert!(page.contains(of_field), "{page}");
+        drop(guards);
+        assert!(events.metrics_page().contains("sluis_connections_open 0"));
+        assert!(
+            events
+                .metrics_page()
+                .contains("sluis_requests_in_flight{vendor=\"rekenwijs\"} 0")
+        );
+    }
+
+    #[test]
+    fn names_of_metrics_end_in_their_unit() {
+        for (name, kind, _) in documented() {
+            assert!(name.starts_with("sluis_"), "{name}");
+            assert_eq!(
+                kind == "counter",
+                name.ends_with("_total"),
+                "{name} is a {kind}"
+            );
+            assert!(
+                !name.contains("milli") && !name.contains("_kb"),
+                "{name}: base units"
+            );
+            if kind == "histogram" {
+                assert!(
+                    name.ends_with("_seconds") || name.ends_with("_bytes"),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn log_lines_are_json_with_keys_that_are_documented() {
+        let (events, sink, _) = voice(LogFormat::Json, LogLevel::Debug);
+        let _guards = tell_everything(&events);
+        let text = String::from_utf8(sink.bytes()).unwrap();
+        let rows = include_str!("../../docs/logs.md").lines();
+        let documented: BTreeSet<&str> = rows
+            .filter_map(|row| row.strip_prefix("| `")?.split('`').next())
+            .collect();
+        let mut seen = BTreeSet::new();
+        for line in text.lines() {
+            let Value::Object(line) = serde_json::from_str(line).unwrap() else {
+                panic!("not an object: {line}");
+            };
+            seen.extend(line.into_iter().map(|(key, _)| key));
+        }
+        seen.insert("sluis.left_out".to_owned());
+        let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
+        assert_eq!(seen, documented);
+        assert_eq!(text.lines().count(), 17);
+    }
+
+    #[test]
+    fn what_is_not_severe_enough_is_not_written() {
+        let (events, sink, _) = voice(LogFormat::Text, LogLevel::Warn);
+        let _guards = tell_everything(&events);
+        let text = String::from_utf8(sink.bytes()).unwrap();
+        assert!(text.contains(" WARN ") && text.contains("ERROR "), "{text}");
+        assert!(
+            !text.contains(" INFO ") && !text.contains("DEBUG "),
+            "{text}"
+        );
+        assert!(
+            events
+                .metrics_page()
+                .contains("sluis_log_messages_total{level=\"info\"} 0")
+        );
+    }
+
+    #[test]
+    fn repeated_lines_are_left_out_and_counted() {
+        let (events, sink, clock) = voice(LogFormat::Json, LogLevel::Info);
+        let flow = meters(&events, "rekenwijs");
+        let refuse = |refusal| events.emit(ended(flow.unknown(), Outcome::Refused(refusal)));
+        for _ in 0..LOG_REPEATS_MAX + 5 {
+            refuse(Refusal::RouteUnknown);
+        }
+        refuse(Refusal::QueryInvalid);
+        let written = |sink: &Sink| String::from_utf8(sink.bytes()).unwrap().lines().count();
+        assert_eq!(
+            written(&sink),
+            usize::try_from(LOG_REPEATS_MAX).unwrap() + 1
+        );
+        clock.turn(LOG_WINDOW);
+        refuse(Refusal::RouteUnknown);
+        let text = String::from_utf8(sink.bytes()).unwrap();
+        assert!(
+            text.lines()
+                .last()
+                .unwrap()
+                .contains("\"sluis.left_out\":5"),
+            "{text}"
+        );
+        let page = events.metrics_page();
+        assert!(
+            page.contains("reason=\"route_unknown\",vendor=\"rekenwijs\"} 16"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn a_library_that_traces_is_not_heard() {
+        let (events, sink, _) = voice(LogFormat::Json, LogLevel::Debug);
+        events.emit(Started { threads: 1 });
+        let before = sink.bytes();
+        tracing::error!(target: "h2", "a head of someone's request");
+        tracing::error!("nor is our own code, outside an event");
+        assert_eq!(sink.bytes(), before);
+    }
+
+    #[test]
+    fn an_unlisted_field_is_told_once_a_place_and_direction() {
+        let (events, sink, _) = voice(LogFormat::Json, LogLevel::Info);
+        let flow = meters(&events, "rekenwijs");
+        let meter = flow.route(0);
+        for place in ["users[].*", "users[].*", "users[].orgs[].*"] {
+            events.emit(UnlistedFieldSeen {
+                meter,
+                direction: Direction::ToVendor,
+                place,
+            });
+        }
+        assert_eq!(String::from_utf8(sink.bytes()).unwrap().lines().count(), 2);
+        let page = events.metrics_page();
+        assert!(
+            page.contains("unlisted_field_seen_total{vendor=\"rekenwijs\"} 2"),
+            "{page}"
+        );
+        assert!(!page.contains("users[]"), "{page}");
+    }
+
+    #[test]
+    fn a_status_of_an_upstreams_own_invention_is_other() {
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        let flow = meters(&events, "rekenwijs");
+        for status in [Some(599), Some(499), Some(503), None] {
+            let refusal = Outcome::Refused(Refusal::Overloaded);
+            events.emit(RequestEnded {
+                status,
+                ..ended(flow.unknown(), refusal)
+            });
+        }
+        let page = events.metrics_page();
+        for (code, count) in [("other", 2), ("503", 1), ("none", 1)] {
+            let labels = "method=\"other\",route=\"other\",vendor=\"rekenwijs\"";
+            let line = format!("seconds_count{{code=\"{code}\",{labels}}} {count}\n");
+            assert!(page.contains(&line), "{page}");
+        }
+    }
+
+    #[test]
+    fn too_many_names_are_counted_together() {
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        for number in 0..METRIC_SERIES_MAX / 20 {
+            let flow = meters(&events, &format!("vendor-{number}"));
+            events.emit(ended(flow.route(0), Outcome::Answered));
+        }
+        let page = events.metrics_page();
+        let lines = u64::try_from(series(&page).len()).unwrap();
+        assert!(lines < METRIC_SERIES_MAX + 100, "{lines}");
+        assert!(page.contains("sluis_http_server_request_duration_seconds_count{code=\"other\""));
+        let limited = |line: &&str| line.starts_with("sluis_metric_series_limited_total");
+        assert!(!page.lines().find(limited).unwrap().ends_with(" 0"));
+    }
+
+    #[test]
+    fn a_reload_forgets_the_policies_and_keys_of_before() {
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        let mut config = config();
+        events.emit(ConfigurationDeployed {
+            config: &config,
+            unix_s: 1,
+        });
+        config.vendors.clear();
+        events.emit(ReloadFailed {
+            problem: "",
+            problems: 1,
+        });
+        assert!(
+            events
+                .metrics_page()
+                .contains("sluis_config_last_reload_successful 0")
+        );
+        events.emit(ConfigurationDeployed {
+            config: &config,
+            unix_s: 2,
+        });
+        let page = events.metrics_page();
+        assert!(!page.contains("00112233445566ff"), "{page}");
+        assert!(
+            page.contains("sluis_config_last_reload_success_timestamp_seconds 2"),
+            "{page}"
+        );
+        assert!(
+            page.contains("sluis_config_last_reload_successful 1"),
+            "{page}"
+        );
+    }
+
+    proptest! {
+        /// Whatever an exchange was like: a label is one of the words we know, or a configured name.
+        #[test]
+        fn no_value_of_a_message_becomes_a_label(
+            status in any::<Option<u16>>(),
+            answered in any::<u16>(),
+            place in ".*",
+            at in any::<u64>(),
+            bytes in any::<u64>(),
+        ) {
+            let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+            let _guards = tell_everything(&events);
+            let known: BTreeSet<String> = series(&events.metrics_page())
+                .into_iter()
+                .flat_map(|(_, labels)| labels.into_values())
+                .collect();
+            let flow = meters(&events, "rekenwijs");
+            for refusal in [
+                Refusal::UpstreamError { status: answered },
+                Refusal::UpstreamUnexpected { status: answered },
+                Refusal::BodyMalformed { fault: JsonFault::Syntax, at },
+            ] {
+                let traffic = Traffic { bytes_in: bytes, ..Traffic::default() };
+                let upstream = UpstreamCall { status: Some(answered), waited: Duration::ZERO };
+                events.emit(RequestEnded {
+                    status,
+                    request: traffic,
+                    upstream: Some(upstream),
+                    ..ended(flow.unknown(), Outcome::Refused(refusal))
+                });
+            }
+            let (meter, direction) = (flow.route(0), Direction::ToVendor);
+            events.emit(UnlistedFieldSeen { meter, direction, place: &place });
+            for (name, labels) in series(&events.metrics_page()) {
+                for (key, value) in labels {
+                    let number = value.parse::<u16>().is_ok_and(|code| (100..600).contains(&code));
+                    let word = ["other", "none", "upstream_error", "upstream_unexpected"];
+                    let fine = known.contains(&value) || word.contains(&value.as_str())
+                        || (key == "code" && number);
+                    prop_assert!(fine, "{name}: {key}={value}");
+                }
+            }
+        }
+    }
+}

@@ -45,6 +45,18 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
+impl Outcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Aborted(_) => "aborted",
+            Self::Answered => "answered",
+            Self::Cancelled => "cancelled",
+            Self::Panicked => "panicked",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
 /// One body, before and after the policy. All zero if there was none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traffic {
@@ -127,19 +139,18 @@ impl Event for RequestEnded<'_> {
     fn tell(self, voice: &Voice) {
         self.measure();
         match self.outcome {
-            Outcome::Answered => voice.lines.say(LogLevel::Debug, || self.record("answered")),
-            Outcome::Cancelled => voice
-                .lines
-                .say(LogLevel::Debug, || self.record("cancelled")),
-            Outcome::Panicked => self.complain(voice, "request ended by a panic", None),
-            Outcome::Refused(refusal) => {
-                self.meter.count_refusal(refusal);
-                self.complain(voice, "request refused", Some(refusal));
+            Outcome::Answered | Outcome::Cancelled => {
+                voice.lines.say(LogLevel::Debug, || self.record());
             }
             Outcome::Aborted(refusal) => {
                 self.meter.count_abort(refusal);
-                self.complain(voice, "exchange aborted", Some(refusal));
+                self.complain(voice, refusal.code(), Some(refusal));
             }
+            Outcome::Refused(refusal) => {
+                self.meter.count_refusal(refusal);
+                self.complain(voice, refusal.code(), Some(refusal));
+            }
+            Outcome::Panicked => self.complain(voice, "panic", None),
         }
     }
 }
@@ -163,7 +174,7 @@ impl RequestEnded<'_> {
     }
 
     /// The line of a request that nothing was wrong with.
-    fn record(&self, how: &'static str) {
+    fn record(&self) {
         let labels = self.meter.labels();
         let (to_vendor, from_vendor) = match labels.request_direction() {
             Direction::ToVendor => (&self.request, &self.answer),
@@ -171,7 +182,7 @@ impl RequestEnded<'_> {
         };
         tracing::debug!(
             event.name = "request.ended",
-            sluis.outcome = how,
+            sluis.outcome = self.outcome.name(),
             sluis.school = labels.school.as_ref().map(display),
             sluis.vendor = labels.vendor.as_ref().map(display),
             sluis.flow = labels.flow.as_ref().map(display),
@@ -180,9 +191,9 @@ impl RequestEnded<'_> {
             http.response.status_code = self.status,
             http.request.body.size = self.request.size(),
             http.response.body.size = self.answer.format.map(|_| self.answer.bytes_out),
-            sluis.seconds = self.times.total.as_secs_f64(),
-            sluis.seconds.upstream = self.upstream.map(|call| call.waited.as_secs_f64()),
-            sluis.seconds.transform = self.times.transform.as_secs_f64(),
+            sluis.duration.total = self.times.total.as_secs_f64(),
+            sluis.duration.upstream = self.upstream.map(|call| call.waited.as_secs_f64()),
+            sluis.duration.transform = self.times.transform.as_secs_f64(),
             sluis.to_vendor.kept = to_vendor.fields_of(&KEPT),
             sluis.to_vendor.pseudonymised = to_vendor.fields_of(&PSEUDONYMISED),
             sluis.to_vendor.reduced = to_vendor.fields_of(&REDUCED),
@@ -194,14 +205,13 @@ impl RequestEnded<'_> {
     }
 
     /// The line of a request that something was wrong with; repeats are left out and counted.
-    fn complain(&self, voice: &Voice, text: &'static str, refusal: Option<Refusal>) {
+    fn complain(&self, voice: &Voice, code: &'static str, refusal: Option<Refusal>) {
         let labels = self.meter.labels();
-        let code = refusal.map_or("panic", Refusal::code);
         let subject = (self.meter.vendor_label(), code);
         voice.lines.say_seldom(LogLevel::Warn, subject, |left_out| {
             tracing::warn!(
                 event.name = "request.ended",
-                sluis.outcome = text,
+                sluis.outcome = self.outcome.name(),
                 sluis.school = labels.school.as_ref().map(display),
                 sluis.vendor = labels.vendor.as_ref().map(display),
                 sluis.flow = labels.flow.as_ref().map(display),
@@ -211,10 +221,10 @@ impl RequestEnded<'_> {
                 error.type = code,
                 sluis.at_byte = refusal.and_then(Refusal::at),
                 sluis.upstream.status_code = self.upstream.and_then(|call| call.status),
-                sluis.seconds = self.times.total.as_secs_f64(),
+                sluis.duration.total = self.times.total.as_secs_f64(),
                 sluis.left_out = left_out,
                 "{}",
-                refusal.map_or(text, Refusal::words)
+                refusal.map_or("a panic ended the request", Refusal::words)
             );
         });
     }
