@@ -35,9 +35,22 @@ fn rewrite(law: &Arc<Law>, rule: Rule, page: &[u8], chunk: usize) -> usize {
 /// What most people would write: parse all, remove, write all; without the pseudonyms.
 fn filtered(page: &[u8]) -> Vec<u8> {
     let mut value: serde_json::Value = serde_json::from_slice(page).unwrap();
-    let kept = ["sourcedId", "status", "dateLastModified", "username", "enabledUser", "roles", "primaryOrg", "identifier", "agents", "grades"];
+    let kept = [
+        "sourcedId",
+        "status",
+        "dateLastModified",
+        "username",
+        "enabledUser",
+        "roles",
+        "primaryOrg",
+        "identifier",
+        "agents",
+        "grades",
+    ];
     for user in value["users"].as_array_mut().unwrap() {
-        user.as_object_mut().unwrap().retain(|key, _| kept.contains(&key.as_str()));
+        user.as_object_mut()
+            .unwrap()
+            .retain(|key, _| kept.contains(&key.as_str()));
     }
     serde_json::to_vec(&value).unwrap()
 }
@@ -48,10 +61,18 @@ fn minimise(criterion: &mut Criterion) {
         let page = roster::page(users);
         let mut group = criterion.benchmark_group(format!("{users} users"));
         group.throughput(Throughput::Bytes(page.len() as u64));
-        group.bench_function("whole", |b| b.iter(|| rewrite(&law, rule, black_box(&page), usize::MAX)));
-        group.bench_function("chunks of 64 KiB", |b| b.iter(|| rewrite(&law, rule, black_box(&page), 65_536)));
-        group.bench_function("chunks of 16 KiB", |b| b.iter(|| rewrite(&law, rule, black_box(&page), 16_384)));
-        group.bench_function("serde_json::Value, filtered", |b| b.iter(|| filtered(black_box(&page))));
+        group.bench_function("whole", |b| {
+            b.iter(|| rewrite(&law, rule, black_box(&page), usize::MAX))
+        });
+        group.bench_function("chunks of 64 KiB", |b| {
+            b.iter(|| rewrite(&law, rule, black_box(&page), 65_536))
+        });
+        group.bench_function("chunks of 16 KiB", |b| {
+            b.iter(|| rewrite(&law, rule, black_box(&page), 16_384))
+        });
+        group.bench_function("serde_json::Value, filtered", |b| {
+            b.iter(|| filtered(black_box(&page)))
+        });
         group.finish();
     }
 }

@@ -12,8 +12,17 @@ use sluis::policy::{
 };
 use sluis::pseudonym::{Canonical, Kind, KindSpec, Notation, VendorKey};
 
-const FIRST: [&str; 8] = ["Emma", "Noah", "Zoë", "Liam", "Jaïr", "Fenna", "Ömer", "Yara"];
-const LAST: [&str; 6] = ["de Jong", "Jansen", "van den Berg", "Bakker", "Yılmaz", "El Amrani"];
+const FIRST: [&str; 8] = [
+    "Emma", "Noah", "Zoë", "Liam", "Jaïr", "Fenna", "Ömer", "Yara",
+];
+const LAST: [&str; 6] = [
+    "de Jong",
+    "Jansen",
+    "van den Berg",
+    "Bakker",
+    "Yılmaz",
+    "El Amrani",
+];
 
 /// A page of `count` users as a school's API sends it, compact.
 pub fn page(count: usize) -> Vec<u8> {
@@ -22,7 +31,11 @@ pub fn page(count: usize) -> Vec<u8> {
 }
 
 fn id(kind: usize, number: usize) -> String {
-    format!("{:08x}-{kind:04x}-4a5e-9b7e-{:012x}", number * 2_654_435_761 % 0xFFFF_FFFF, number * 97)
+    format!(
+        "{:08x}-{kind:04x}-4a5e-9b7e-{:012x}",
+        number * 2_654_435_761 % 0xFFFF_FFFF,
+        number * 97
+    )
 }
 
 fn user(number: usize) -> String {
@@ -44,25 +57,52 @@ fn user(number: usize) -> String {
 
 /// The policy: 4 identifiers a pupil replaced, 19 of about 50 values kept.
 pub fn law() -> (Arc<Law>, Rule) {
-    let index = |place| Index::new(place).unwrap();
-    let keep = Rule::Keep(Keep { of: ValueType::Any, rules: None });
-    let pupil = Rule::Identifier(index(0));
+    let index = |place| Index::<Shape>::new(place).unwrap();
+    let keep = Rule::Keep(Keep {
+        of: ValueType::Any,
+        rules: None,
+    });
+    let pupil = Rule::Identifier(Index::new(0).unwrap());
     let shape = |name: &str, lines: &[(&str, Rule)]| Shape {
         name: name.to_owned(),
         body: ShapeBody::Fields(Fields::new(
-            lines.iter().map(|(key, rule)| Field { key: (*key).into(), rule: *rule }).collect(),
+            lines
+                .iter()
+                .map(|(key, rule)| Field {
+                    key: (*key).into(),
+                    rule: *rule,
+                })
+                .collect(),
             None,
             Unlisted::Drop,
         )),
     };
     let list = |shape| Rule::List(Item::Object(index(shape)));
     let user = [
-        ("sourcedId", pupil), ("status", keep), ("dateLastModified", keep), ("username", pupil),
-        ("enabledUser", keep), ("roles", list(2)), ("primaryOrg", Rule::Object(index(3))),
-        ("identifier", pupil), ("agents", list(4)),
-        ("grades", Rule::List(Item::Keep(Keep { of: ValueType::Any, rules: None }))),
+        ("sourcedId", pupil),
+        ("status", keep),
+        ("dateLastModified", keep),
+        ("username", pupil),
+        ("enabledUser", keep),
+        ("roles", list(2)),
+        ("primaryOrg", Rule::Object(index(3))),
+        ("identifier", pupil),
+        ("agents", list(4)),
+        (
+            "grades",
+            Rule::List(Item::Keep(Keep {
+                of: ValueType::Any,
+                rules: None,
+            })),
+        ),
     ];
-    let role = [("roleType", keep), ("role", keep), ("org", Rule::Object(index(3))), ("beginDate", keep), ("endDate", keep)];
+    let role = [
+        ("roleType", keep),
+        ("role", keep),
+        ("org", Rule::Object(index(3))),
+        ("beginDate", keep),
+        ("endDate", keep),
+    ];
     let policy = Policy {
         shapes: vec![
             shape("Users", &[("users", list(1))]),
@@ -71,10 +111,23 @@ pub fn law() -> (Arc<Law>, Rule) {
             shape("Org", &[("sourcedId", keep), ("type", keep)]),
             shape("Agent", &[("sourcedId", pupil), ("type", keep)]),
         ],
-        kinds: vec![IdKind { name: "pupil".to_owned() }],
+        kinds: vec![IdKind {
+            name: "pupil".to_owned(),
+        }],
         ..Policy::default()
     };
-    let spec = KindSpec { name: "pupil".to_owned(), canonical: Canonical::new(Vec::new()), notation: Notation::Text(26) };
+    let spec = KindSpec {
+        name: "pupil".to_owned(),
+        canonical: Canonical::new(Vec::new()),
+        notation: Notation::Text(26),
+    };
     let kinds = vec![Kind::new(&VendorKey::from([7; 32]), spec)];
-    (Arc::new(Law { policy, kinds, limits: Limits::default() }), Rule::Object(index(0)))
+    (
+        Arc::new(Law {
+            policy,
+            kinds,
+            limits: Limits::default(),
+        }),
+        Rule::Object(index(0)),
+    )
 }

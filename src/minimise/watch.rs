@@ -1,7 +1,7 @@
 //! For `sluis try`: someone who looks over the rewriter's shoulder.
 
 use super::Action;
-use crate::policy::Rule;
+use crate::policy::{Index, Rule, Shape};
 
 /// What became of one value.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,8 @@ pub struct Seen<'a> {
 pub enum Entered {
     /// A list: what follows are its items.
     List,
-    /// An object: what follows are its fields.
-    Object,
+    /// An object: what follows are its fields. Its shape, unless it is kept whole.
+    Object(Option<Index<Shape>>),
 }
 
 /// Is told what becomes of every value that the policy enters, in the order of the message.

@@ -359,10 +359,10 @@ impl<W: Watch> Pass<'_, W> {
     fn enter_watched(&mut self, kind: FrameKind, place: Place) {
         if W::LOOKS {
             let key = self.key_text(place);
-            let entered = if kind.is_list() {
-                Entered::List
-            } else {
-                Entered::Object
+            let entered = match kind {
+                FrameKind::List(_) | FrameKind::WholeList => Entered::List,
+                FrameKind::Object(shape) => Entered::Object(Some(shape)),
+                FrameKind::WholeObject => Entered::Object(None),
             };
             self.watch.enter(key.as_deref(), entered);
         }
