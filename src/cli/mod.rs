@@ -5,6 +5,7 @@
 
 mod check;
 mod health;
+mod keys;
 mod out;
 mod selftest;
 
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use rustix::process::DumpableBehavior;
 use serde_json::{Value, json};
 
 use self::out::{Exit, Format, Out};
@@ -38,6 +40,7 @@ Exit codes: 0 fine, 1 a test failed or a leak was found, 3 findings with --stric
 enum Command {
     Check(check::Options),
     Health(health::Options),
+    Keys(keys::Options),
     Selftest(selftest::Options),
 }
 
@@ -60,6 +63,7 @@ pub fn run() -> ExitCode {
         Ok(arguments) => match arguments.command {
             Command::Check(options) => check::run(&options, &mut out),
             Command::Health(options) => health::run(&options, &mut out),
+            Command::Keys(options) => keys::run(&options, &mut out),
             Command::Selftest(options) => selftest::run(&options, &mut out),
         },
         Err(error) => usage(&error, &mut out),
@@ -111,4 +115,12 @@ fn listed(problems: &Problems) -> Value {
             })
         })
         .collect()
+}
+
+/// Keeps the memory of a command that holds keys out of core files and away from debuggers.
+///
+/// It may not be allowed (a process is sometimes kept from it); then the limits of the service
+/// manager are what is left.
+fn seal_memory() {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).unwrap_or_default();
 }

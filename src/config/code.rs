@@ -46,3 +46,15 @@ pub const UNUSED: &str = "F12";
 pub const ADMIN_OPEN: &str = "F13";
 /// A file among the vendors that is not read.
 pub const FILE_UNREAD: &str = "F14";
+/// A key or a secret that is not there, cannot be read, or can be read by others.
+pub const KEY_FILE: &str = "E061";
+/// What is read is no master key, or none that a generator made.
+pub const KEY_BAD: &str = "E062";
+/// A vendor without a key.
+pub const KEY_MISSING: &str = "E063";
+/// A wrapped key that does not open, or is not the one its fingerprint names.
+pub const KEY_SEALED: &str = "E064";
+/// A vendor's key is another than the one pinned or in use.
+pub const KEY_CHANGED: &str = "E065";
+/// A file cannot be written.
+pub const WRITE: &str = "E066";

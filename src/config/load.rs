@@ -1,7 +1,7 @@
 //! From files to a [`Config`]: everything is read, every problem is collected.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::Folder;
@@ -58,4 +58,13 @@ pub fn admin_address(folder: &Path) -> Result<SocketAddr, Problems> {
         Some(gateway) if !problems.has_errors() => Ok(gateway.admin),
         Some(_) | None => Err(problems),
     }
+}
+
+/// Where systemd puts credentials (systemd.exec(5)).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "settings enter here, and nowhere else"
+)]
+pub(super) fn credentials_folder() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }

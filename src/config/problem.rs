@@ -242,6 +242,14 @@ impl Problems {
     }
 }
 
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self {
+            list: vec![problem],
+        }
+    }
+}
+
 impl Extend<Problem> for Problems {
     fn extend<All: IntoIterator<Item = Problem>>(&mut self, problems: All) {
         self.list.extend(problems);

@@ -1,0 +1,132 @@
+//! `sluis keys`: the master key and the ring of vendor keys.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::out::{Exit, Format, Out};
+use super::{Common, problems, seal_memory};
+use crate::config::keys::{self, KeyLine, KeyState};
+use crate::config::{self, Problems};
+
+/// Make, list and verify keys; nothing here shows one
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show every key of the ring: whose, which version, which fingerprint
+    List(Common),
+    /// Make the keys that are missing; overwrite none
+    New(Common),
+    /// Open every key and compare it with its fingerprint
+    Verify(Common),
+}
+
+pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
+    seal_memory();
+    let (Action::List(common) | Action::New(common) | Action::Verify(common)) = &options.action;
+    let done = config::find(common.config.as_deref()).and_then(|folder| match options.action {
+        Action::List(_) => keys::list(&folder).map(|lines| say_list(&lines, common.format, out)),
+        Action::New(_) => keys::new(&folder).map(|new| say_new(&new, common.format, out)),
+        Action::Verify(_) => {
+            keys::verify(&folder).map(|lines| say_verified(&lines, common.format, out))
+        }
+    });
+    match done {
+        Ok(()) => Exit::Fine,
+        Err(wrong) => failed(&wrong, common.format, out),
+    }
+}
+
+/// What cannot be written is not the configuration's fault.
+fn failed(wrong: &Problems, format: Format, out: &mut Out) -> Exit {
+    let writing = |code| code == config::code::WRITE;
+    let is_io = wrong.sorted().iter().all(|problem| writing(problem.code));
+    let exit = problems(wrong, format, out);
+    if is_io { Exit::Io } else { exit }
+}
+
+fn say_list(lines: &[KeyLine], format: Format, out: &mut Out) {
+    match format {
+        Format::Json => out.json(&json!({ "keys": listed(lines) })),
+        Format::Text if lines.is_empty() => out.say("the ring has no keys yet: sluis keys new"),
+        Format::Text => lines.iter().for_each(|line| out.say(&text(line))),
+    }
+}
+
+fn say_new(new: &keys::NewKeys, format: Format, out: &mut Out) {
+    let master = new.master.as_ref().map(|path| path.display().to_string());
+    let ring = new.ring.display().to_string();
+    if format == Format::Json {
+        return out.json(&json!({ "master": master, "ring": ring, "keys": listed(&new.keys) }));
+    }
+    let made = new
+        .keys
+        .iter()
+        .filter(|line| line.state == KeyState::Made)
+        .count();
+    match (&master, made) {
+        (None, 0) => out.say("no key is missing; nothing was changed"),
+        (None, _) => {}
+        (Some(path), _) => {
+            out.say(&format!("made the master key {path}, mode 0600"));
+            out.say("  keep a copy where only you can reach it: without it, no pseudonym can be");
+            out.say("  made again; with it and the ring, every pseudonym can be undone");
+        }
+    }
+    if made > 0 {
+        out.say(&format!("made {made} of {} keys in {ring}", new.keys.len()));
+    }
+    new.keys.iter().for_each(|line| out.say(&text(line)));
+}
+
+fn say_verified(lines: &[KeyLine], format: Format, out: &mut Out) {
+    match format {
+        Format::Json => out.json(&json!({ "keys": listed(lines), "verified": true })),
+        Format::Text => {
+            lines.iter().for_each(|line| out.say(&text(line)));
+            out.say(&format!(
+                "{} keys open and are the ones they were",
+                lines.len()
+            ));
+        }
+    }
+}
+
+fn text(line: &KeyLine) -> String {
+    let KeyLine {
+        school,
+        vendor,
+        version,
+        fingerprint,
+        ..
+    } = line;
+    let state = match line.state {
+        KeyState::Former => "  former",
+        KeyState::InUse => "",
+        KeyState::Made => "  new",
+        KeyState::Unused => "  no such vendor here",
+    };
+    format!("{school}/{vendor}  version {version}  fingerprint {fingerprint}{state}")
+}
+
+fn listed(lines: &[KeyLine]) -> Value {
+    let line = |line: &KeyLine| {
+        json!({
+            "school": line.school.as_str(),
+            "vendor": line.vendor.as_str(),
+            "version": line.version,
+            "fingerprint": line.fingerprint.to_string(),
+            "state": match line.state {
+                KeyState::Former => "former",
+                KeyState::InUse => "in-use",
+                KeyState::Made => "made",
+                KeyState::Unused => "unused",
+            },
+        })
+    };
+    lines.iter().map(line).collect()
+}

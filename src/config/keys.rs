@@ -1,0 +1,334 @@
+//! Keys: opened for a configuration, made where one is missing, and never made up silently.
+
+use std::path::{Path, PathBuf};
+
+use super::code;
+use super::folder::{Folder, SchoolFolder};
+use super::gateway::{Gateway, KeyPlaces, MasterPlace};
+use super::guarded::{self, Guard, Present};
+use super::problem::{Problem, Problems, shown};
+use super::ring_file::{self, RingFile};
+use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::{Entry, Fingerprint, MasterKey, Ring, VendorKey};
+use crate::secret::{NoRandomness, SecretBytes};
+
+const MASTER_FROM_BACKUP: &str = "put it back from its backup: another one opens no key of the ring";
+
+/// The master key and the ring of one gateway.
+#[derive(Debug)]
+pub(super) struct Keys {
+    master: MasterKey,
+    file: RingFile,
+    command: String,
+}
+
+impl Keys {
+    /// Reads both; says what is wrong, and with which command it is mended.
+    pub(super) fn read(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Option<Self> {
+        let master = read_master(places, folder, problems);
+        let file = RingFile::read(&places.ring, problems);
+        Some(Self {
+            master: master?,
+            file,
+            command: command(folder),
+        })
+    }
+
+    /// The key in use for a vendor; if there is none, or it does not open, says so.
+    pub(super) fn of(
+        &self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<VendorKey> {
+        let Some(entry) = self.file.ring.newest(school, vendor) else {
+            let message = format!("there is no key for {school}/{vendor}");
+            problems.push(Problem::error(code::KEY_MISSING, message).help(&self.command));
+            return None;
+        };
+        self.open(entry, problems)
+    }
+
+    fn open(&self, entry: &Entry, problems: &mut Problems) -> Option<VendorKey> {
+        match entry.open(&self.master) {
+            Ok(key) => Some(key),
+            Err(fault) => {
+                let Entry {
+                    school,
+                    vendor,
+                    version,
+                    ..
+                } = entry;
+                let message = format!("the key {version} of {school}/{vendor} does not open");
+                let problem = Problem::error(code::KEY_SEALED, message);
+                let problem = match self.file.place(entry) {
+                    Some(place) => problem.at(place).label(fault.to_string()),
+                    None => problem.help(fault.to_string()),
+                };
+                problems.push(problem.help("take ring and master key from the same backup"));
+                None
+            }
+        }
+    }
+}
+
+fn command(folder: &Path) -> String {
+    format!(
+        "sluis keys new --config {} makes what is missing",
+        folder.display()
+    )
+}
+
+fn read_master(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Option<MasterKey> {
+    let read = master_path(places).and_then(|(path, guard)| {
+        if guarded::is_absent(&path) {
+            let name = shown(&path.display().to_string());
+            let missing =
+                Problem::error(code::KEY_FILE, format!("the master key {name} is missing"));
+            return Err(missing.help(match guard {
+                Guard::Credential => credential_help(&path),
+                Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => command(folder),
+                Guard::Key | Guard::Secret => MASTER_FROM_BACKUP.to_owned(),
+            }));
+        }
+        let text = guarded::read(&path, guard)?;
+        // Exposed to be parsed into the key that it is.
+        MasterKey::parse(text.expose()).map_err(|fault| {
+            let message = format!("{} is not a master key", shown(&path.display().to_string()));
+            Problem::error(code::KEY_BAD, message).help(fault.to_string())
+        })
+    });
+    read.map_err(|problem| problems.push(problem.at(&places.master_at)))
+        .ok()
+}
+
+fn master_path(places: &KeyPlaces) -> Result<(PathBuf, Guard), Problem> {
+    match &places.master {
+        MasterPlace::File(path) => Ok((path.clone(), Guard::Key)),
+        MasterPlace::Credential(name) => {
+            let Some(folder) = super::load::credentials_folder() else {
+                let message = "there are no credentials: systemd sets $CREDENTIALS_DIRECTORY";
+                let problem = Problem::error(code::KEY_FILE, message);
+                let line = format!("LoadCredentialEncrypted={name}");
+                return Err(problem.help(format!("the unit that runs this needs {line}")));
+            };
+            Ok((folder.join(name), Guard::Credential))
+        }
+    }
+}
+
+fn credential_help(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().display();
+    format!("systemd hands it over: LoadCredentialEncrypted={name} in the unit")
+}
+
+/// What became of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLine {
+    /// Whose key.
+    pub school: SchoolId,
+    /// Towards whom.
+    pub vendor: VendorId,
+    /// Which version.
+    pub version: u32,
+    /// Which key.
+    pub fingerprint: Fingerprint,
+    /// What became of it, or where it stands.
+    pub state: KeyState,
+}
+
+/// What became of a key, or where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// The newest one of a vendor.
+    InUse,
+    /// It has just been made.
+    Made,
+    /// A newer one is in use.
+    Former,
+    /// No vendor of this configuration uses it.
+    Unused,
+}
+
+/// What `keys new` did.
+#[derive(Debug)]
+pub struct NewKeys {
+    /// The file of the master key, if it was made.
+    pub master: Option<PathBuf>,
+    /// The file of the ring.
+    pub ring: PathBuf,
+    /// Every key of the ring.
+    pub keys: Vec<KeyLine>,
+}
+
+/// Makes the keys that are missing: the master key, and one for each vendor. Overwrites none.
+///
+/// # Errors
+/// `sluis.toml` cannot be read, a key that is there cannot be used, or a file cannot be written.
+pub fn new(folder: &Path) -> Result<NewKeys, Problems> {
+    let (places, files) = places(folder)?;
+    make(&places, &files, folder)
+}
+
+fn make(places: &KeyPlaces, files: &Folder, folder: &Path) -> Result<NewKeys, Problems> {
+    guarded::make_folder(&places.ring)?;
+    let _lock = guarded::lock_folder(&places.ring)?;
+    let made_master = make_master(places)?;
+    let mut keys = opened(places, folder)?;
+    let mut made = Vec::new();
+    for (school, vendor) in vendors(files) {
+        if keys.file.ring.newest(school, vendor).is_none() {
+            let entry = new_entry(&keys.master, school, vendor)?;
+            // There was none for this vendor.
+            keys.file.ring.insert(entry).unwrap_or_default();
+            made.push((school, vendor));
+        }
+    }
+    if !made.is_empty() {
+        ring_file::write(&places.ring, &keys.file.ring)?;
+    }
+    let mut lines = lines(&keys.file.ring, files);
+    for line in &mut lines {
+        if made.contains(&(&line.school, &line.vendor)) {
+            line.state = KeyState::Made;
+        }
+    }
+    Ok(NewKeys {
+        master: made_master,
+        ring: places.ring.clone(),
+        keys: lines,
+    })
+}
+
+/// Makes the master key if there is none; gives its file if it was made.
+fn make_master(places: &KeyPlaces) -> Result<Option<PathBuf>, Problem> {
+    let (path, guard) = master_path(places)?;
+    if !guarded::is_absent(&path) {
+        return Ok(None);
+    }
+    let name = shown(&path.display().to_string());
+    let missing = |message: String| Problem::error(code::KEY_FILE, message).at(&places.master_at);
+    if guard == Guard::Credential {
+        return Err(missing(format!("the credential {name} is missing"))
+            .help(credential_help(&path))
+            .help("make it as a file first, then seal it with systemd-creds encrypt"));
+    }
+    if !guarded::is_absent(&places.ring) {
+        let ring = shown(&places.ring.display().to_string());
+        return Err(missing(format!(
+            "the master key {name} is missing, and {ring} needs it"
+        ))
+        .help("put it back from its backup: another one opens no key of that ring")
+        .help(format!(
+            "to begin anew, with other pseudonyms for everyone, move {ring} away"
+        )));
+    }
+    guarded::make_folder(&path)?;
+    let master = MasterKey::random().map_err(|error| no_randomness(&error))?;
+    guarded::write(&path, &master.to_text(), Present::Keep)?;
+    Ok(Some(path))
+}
+
+/// Master key and ring, if every key of the ring opens. A ring of which one does not belongs to
+/// another master key: nothing may be added to it.
+fn opened(places: &KeyPlaces, folder: &Path) -> Result<Keys, Problems> {
+    let mut problems = Problems::new();
+    let keys = Keys::read(places, folder, &mut problems);
+    if let Some(keys) = &keys {
+        for entry in keys.file.ring.entries() {
+            keys.open(entry, &mut problems);
+        }
+    }
+    match keys {
+        Some(keys) if !problems.has_errors() => Ok(keys),
+        Some(_) | None => Err(problems),
+    }
+}
+
+fn new_entry(master: &MasterKey, school: &SchoolId, vendor: &VendorId) -> Result<Entry, Problem> {
+    let key = SecretBytes::random().map_err(|error| no_randomness(&error))?;
+    Ok(Entry::wrap(
+        master,
+        school.clone(),
+        vendor.clone(),
+        1,
+        &VendorKey::new(key),
+    ))
+}
+
+fn no_randomness(error: &NoRandomness) -> Problem {
+    Problem::error(code::WRITE, error.to_string())
+}
+
+/// Every key of the ring, without opening one.
+///
+/// # Errors
+/// `sluis.toml` or the ring cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<KeyLine>, Problems> {
+    let (places, files) = places(folder)?;
+    let mut problems = Problems::new();
+    let read = RingFile::read(&places.ring, &mut problems);
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok(lines(&read.ring, &files))
+}
+
+/// Opens every key of the ring and compares it with its fingerprint; every vendor must have one.
+///
+/// # Errors
+/// A key is missing, or does not open, or is another than its fingerprint says.
+pub fn verify(folder: &Path) -> Result<Vec<KeyLine>, Problems> {
+    let (places, files) = places(folder)?;
+    let keys = opened(&places, folder)?;
+    let mut problems = Problems::new();
+    for (school, vendor) in vendors(&files) {
+        keys.of(school, vendor, &mut problems);
+    }
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok(lines(&keys.file.ring, &files))
+}
+
+/// Where the keys are, and which vendors need one. What is in the vendors' files does not matter
+/// here: a key needs their names only.
+fn places(folder: &Path) -> Result<(KeyPlaces, Folder), Problems> {
+    let mut problems = Problems::new();
+    let files = Folder::read(folder, &mut problems);
+    let gateway = files.gateway.as_ref();
+    let gateway = gateway.and_then(|file| Gateway::read(file, folder, &mut problems));
+    match gateway {
+        Some(gateway) if !problems.has_errors() => Ok((gateway.keys, files)),
+        Some(_) | None => Err(problems),
+    }
+}
+
+fn vendors(files: &Folder) -> impl Iterator<Item = (&SchoolId, &VendorId)> {
+    files
+        .schools
+        .iter()
+        .flat_map(|SchoolFolder { id, vendors, .. }| {
+            vendors.iter().map(move |(vendor, _)| (id, vendor))
+        })
+}
+
+fn lines(ring: &Ring, files: &Folder) -> Vec<KeyLine> {
+    let line = |entry: &Entry| {
+        let newest = ring.newest(&entry.school, &entry.vendor);
+        let known = vendors(files)
+            .any(|(school, vendor)| *school == entry.school && *vendor == entry.vendor);
+        KeyLine {
+            school: entry.school.clone(),
+            vendor: entry.vendor.clone(),
+            version: entry.version,
+            fingerprint: entry.fingerprint,
+            state: match known {
+                true if newest == Some(entry) => KeyState::InUse,
+                true => KeyState::Former,
+                false => KeyState::Unused,
+            },
+        }
+    };
+    ring.entries().iter().map(line).collect()
+}
