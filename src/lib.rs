@@ -1,4 +1,5 @@
 //! Sluis
+pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -12,7 +12,8 @@ use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{Entry, Fingerprint, MasterKey, Ring, VendorKey};
 use crate::secret::{NoRandomness, SecretBytes};
 
-const MASTER_FROM_BACKUP: &str = "put it back from its backup: another one opens no key of the ring";
+const MASTER_FROM_BACKUP: &str =
+    "put it back from its backup: another one opens no key of the ring";
 
 /// The master key and the ring of one gateway.
 #[derive(Debug)]

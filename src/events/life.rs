@@ -202,12 +202,13 @@ impl Event for ReloadFailed<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct TlsCertificateLoaded {
     /// When it expires, in Unix time.
-    pub expires_unix_s: i64,
+    pub expires_unix_s: u64,
 }
 
 impl Event for TlsCertificateLoaded {
     fn tell(self, voice: &Voice) {
-        voice.metrics.certificate_expiry.set(self.expires_unix_s);
+        let seconds = i64::try_from(self.expires_unix_s).unwrap_or(i64::MAX);
+        voice.metrics.certificate_expiry.set(seconds);
     }
 }
 

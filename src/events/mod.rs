@@ -94,7 +94,7 @@ impl fmt::Debug for Voice {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
@@ -112,7 +112,7 @@ mod tests {
     use crate::pseudonym::Fingerprint;
     use crate::refusal::{Bug, JsonFault, Refusal};
 
-    fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
+    pub(crate) fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
         let (sink, clock) = (Sink::memory(), Clock::test(1_790_000_000));
         let events = Events::new(Log { format, level }, sink.clone(), clock.clone());
         (events.unwrap(), sink, clock)
@@ -142,7 +142,7 @@ mod tests {
             .flow(&school, &VendorId::parse(vendor).unwrap(), &id, &flow())
     }
 
-    fn config() -> Config {
+    pub(crate) fn config() -> Config {
         let hash = || PolicyHash("3f9c3f9c3f9c3f9c".to_owned());
         let day = jiff::civil::date(2026, 8, 1);
         let vendor = Vendor {

@@ -1,0 +1,133 @@
+//! The pages themselves: a request in, an answer out.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::state::{Now, Stage, State};
+use crate::config::Vendor;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What Prometheus calls its text format.
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// Answers one request. The body of a request is never read.
+pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
+        refused
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    match request.uri().path() {
+        "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" => readyz(&state.now(), request.uri().query()),
+        "/metrics" => page(StatusCode::OK, METRICS, state.events.metrics_page()),
+        "/status" => page(
+            StatusCode::OK,
+            JSON,
+            format!("{:#}\n", status(state, &state.now())),
+        ),
+        _ => page(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "/livez /readyz?verbose /metrics /status\n",
+        ),
+    }
+}
+
+/// 200 if requests are taken, else 503; with `?verbose`, each check on a line of its own.
+///
+/// A vendor or an upstream that is down makes nothing unready: the others are served.
+fn readyz(now: &Now, query: Option<&str>) -> Response<Full<Bytes>> {
+    let status = match now.stage {
+        Stage::Ready => StatusCode::OK,
+        Stage::Draining | Stage::Starting => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let short = if status == StatusCode::OK {
+        "ok\n"
+    } else {
+        "not ready\n"
+    };
+    if query != Some("verbose") {
+        return page(status, TEXT, short);
+    }
+    let listener = match now.stage {
+        Stage::Ready => "[+] listener: accepts connections",
+        Stage::Draining => "[-] listener: draining",
+        Stage::Starting => "[-] listener: not yet",
+    };
+    let newest = match &now.reload {
+        Some(reload) if reload.problem.is_some() => "the newest is broken, see /status",
+        Some(_) | None => "the newest is in force",
+    };
+    let vendors = now.config.vendors.len();
+    let checks = format!(
+        "{listener}\n[+] configuration: {newest}\n[+] keys: one for each of {vendors} vendors\n"
+    );
+    page(status, TEXT, checks + short)
+}
+
+/// What runs here, for people and dashboards.
+fn status(state: &State, now: &Now) -> Value {
+    let uptime_s = state.clock.unix_s().saturating_sub(state.started_unix_s);
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "stage": now.stage.name(),
+        "started": date_time(state.started_unix_s),
+        "uptime_seconds": uptime_s,
+        "policy_hash": now.config.hash.0,
+        "vendors": now.config.vendors.iter().map(|vendor| shown(vendor)).collect::<Vec<_>>(),
+        "certificate": now.certificate_expires_unix_s.map(|unix_s| json!({
+            "expires": date_time(unix_s),
+        })),
+        "last_reload": now.reload.as_ref().map(|reload| json!({
+            "at": date_time(reload.at_unix_s),
+            "successful": reload.problem.is_none(),
+            "problem": reload.problem,
+        })),
+    })
+}
+
+fn shown(vendor: &Vendor) -> Value {
+    json!({
+        "school": vendor.school.as_str(),
+        "vendor": vendor.id.as_str(),
+        "name": vendor.name,
+        "mode": vendor.mode.name(),
+        "agreement": {
+            "from": vendor.valid.from.to_string(),
+            "until": vendor.valid.until.to_string(),
+        },
+        "flows": vendor.flows.iter().map(|flow| flow.id.as_str()).collect::<Vec<_>>(),
+        "policy_hash": vendor.hash.0,
+        "key_fingerprint": vendor.fingerprint.to_string(),
+    })
+}
+
+/// RFC 3339, UTC; nothing for a time that no calendar has.
+fn date_time(unix_s: u64) -> Option<String> {
+    let seconds = i64::try_from(unix_s).ok()?;
+    Timestamp::from_second(seconds)
+        .ok()
+        .map(|time| time.to_string())
+}
+
+fn page(
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut page = Response::new(Full::new(body.into()));
+    *page.status_mut() = status;
+    let headers = page.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    page
+}

@@ -1,0 +1,122 @@
+//! What the operators' pages know: set by `app`, read by the pages.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::events::Events;
+
+/// How far the process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// A signal asked it to stop: what is under way may finish.
+    Draining,
+    /// Callers are answered.
+    Ready,
+    /// Nothing listens yet.
+    Starting,
+}
+
+impl Stage {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+        }
+    }
+}
+
+/// How the last attempt to take a new configuration went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// When, in Unix time.
+    pub at_unix_s: u64,
+    /// The first problem, `file:line:column: words`; `None` if there was none.
+    pub problem: Option<String>,
+}
+
+/// What the operators' pages show. Holds nothing secret and nothing of a message.
+pub struct State {
+    pub(super) events: Events,
+    pub(super) clock: Clock,
+    pub(super) started_unix_s: u64,
+    now: Mutex<Now>,
+}
+
+/// What changes while the process runs.
+#[derive(Clone)]
+pub(super) struct Now {
+    pub(super) stage: Stage,
+    pub(super) config: Arc<Config>,
+    pub(super) certificate_expires_unix_s: Option<u64>,
+    pub(super) reload: Option<Reload>,
+}
+
+impl State {
+    /// The state of a process that has just [started](Stage::Starting).
+    #[must_use]
+    pub fn new(events: Events, clock: Clock, config: Arc<Config>) -> Self {
+        Self {
+            events,
+            started_unix_s: clock.unix_s(),
+            clock,
+            now: Mutex::new(Now {
+                stage: Stage::Starting,
+                config,
+                certificate_expires_unix_s: None,
+                reload: None,
+            }),
+        }
+    }
+
+    /// The process is at that stage from now on.
+    pub fn enter(&self, stage: Stage) {
+        self.change(|now| now.stage = stage);
+    }
+
+    /// The listener's certificate expires then, in Unix time; `None` without TLS.
+    pub fn certificate_expires(&self, unix_s: Option<u64>) {
+        self.change(|now| now.certificate_expires_unix_s = unix_s);
+    }
+
+    /// A new configuration decides.
+    pub fn reloaded(&self, config: Arc<Config>) {
+        let at_unix_s = self.clock.unix_s();
+        self.change(|now| {
+            now.config = config;
+            now.reload = Some(Reload {
+                at_unix_s,
+                problem: None,
+            });
+        });
+    }
+
+    /// A new configuration was broken; the old one stays.
+    pub fn reload_failed(&self, problem: String) {
+        let at_unix_s = self.clock.unix_s();
+        let problem = Some(problem);
+        self.change(|now| now.reload = Some(Reload { at_unix_s, problem }));
+    }
+
+    /// All that changes, as it is at one moment.
+    pub(super) fn now(&self) -> Now {
+        self.now
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Now)) {
+        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "State({})", self.now().stage.name())
+    }
+}
