@@ -1,6 +1,7 @@
 //! What the rewriter remembers between two tokens.
 
 use super::skip::Skip;
+use crate::limits::{Bound, Limits};
 use crate::minimise::Counts;
 use crate::policy::{Fields, Index, Item, Policy, Rule, Shape};
 
@@ -108,9 +109,32 @@ pub(super) struct Ready {
     pub(super) json: Vec<u8>,
 }
 
+/// The bounds of one body, looked up once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) depth_max: usize,
+    pub(super) keys_max: usize,
+    pub(super) number_max: usize,
+    pub(super) string_max: usize,
+    pub(super) switch_max: usize,
+}
+
+impl Bounds {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            depth_max: limits.size(Bound::JsonDepth),
+            keys_max: limits.size(Bound::JsonKeys),
+            number_max: limits.size(Bound::JsonNumber),
+            string_max: limits.size(Bound::JsonString),
+            switch_max: limits.size(Bound::JsonSwitch),
+        }
+    }
+}
+
 /// What the rewriter remembers between two tokens.
 #[derive(Debug)]
 pub(super) struct State {
+    pub(super) bounds: Bounds,
     pub(super) rule: Rule,
     pub(super) expect: Expect,
     pub(super) frames: Vec<Frame>,
@@ -129,8 +153,9 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(rule: Rule) -> Self {
+    pub(super) fn new(rule: Rule, limits: &Limits) -> Self {
         Self {
+            bounds: Bounds::new(limits),
             rule,
             expect: Expect::Whole,
             frames: Vec::new(),

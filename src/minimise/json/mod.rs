@@ -63,9 +63,9 @@ impl<W: Watch> Rewriter<W> {
     #[must_use]
     pub fn watched(law: Arc<Law>, rule: Rule, watch: W) -> Self {
         Self {
+            state: State::new(rule, &law.limits),
             law,
             watch,
-            state: State::new(rule),
             utf8: Utf8::default(),
             carry: Vec::new(),
             retry_at: 0,

@@ -4,7 +4,7 @@ use super::emit::Emit;
 use super::frame::{Expect, Frame, FrameKind, State, fields};
 use super::plan::{Token, TokenKind};
 use super::scan::{self, Fault, Rest, Text};
-use crate::limits::{self, Bound};
+use crate::limits;
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, Law};
 use crate::policy::{IdKind, Index, Rule, Unlisted, key_hash};
@@ -53,9 +53,29 @@ pub(super) enum Place {
     Key {
         start: usize,
         end: usize,
-        line: Option<usize>,
+        line: Option<Line>,
         hash: u64,
     },
+}
+
+impl Place {
+    /// The line, if other fields are made from it.
+    pub(super) fn source(self) -> Option<usize> {
+        match self {
+            Self::Key {
+                line: Some(line), ..
+            } if line.source => Some(line.place),
+            Self::Any | Self::Item | Self::Key { .. } => None,
+        }
+    }
+}
+
+/// A line of a shape.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub(super) place: usize,
+    /// Whether other fields are made from it.
+    pub(super) source: bool,
 }
 
 impl<'a, W: Watch> Pass<'a, W> {
@@ -147,7 +167,7 @@ impl<'a, W: Watch> Pass<'a, W> {
 
     /// How deep a list or object may still go.
     pub(super) fn depth_left(&self) -> usize {
-        let depth_max = self.law.limits.size(Bound::JsonDepth);
+        let depth_max = self.state.bounds.depth_max;
         depth_max.saturating_sub(self.state.frames.len())
     }
 
@@ -203,7 +223,7 @@ impl<'a, W: Watch> Pass<'a, W> {
     /// Nothing is noted before all of that is here, so that it can be read again.
     fn field(&mut self) -> Result<Step, Refusal> {
         let start = self.at;
-        let key_max = self.law.limits.size(Bound::JsonString);
+        let key_max = self.state.bounds.string_max;
         let text = scan::text(self.bytes, start.wrapping_add(1));
         let end = match text.map_err(|fault| self.found(fault))? {
             Text::Part { .. } => return self.wait(start, key_max),
@@ -254,15 +274,20 @@ impl<'a, W: Watch> Pass<'a, W> {
         let found = match fields(&self.law.policy, kind) {
             None => (Rule::KeepAll, unlisted),
             Some(fields) => match (fields.find(hash, text), fields.any) {
-                (Some((line, field)), _) => (
-                    field.rule,
-                    Place::Key {
-                        start,
-                        end,
-                        line: Some(line),
-                        hash,
-                    },
-                ),
+                (Some((place, field)), _) => {
+                    let derived = fields.derived();
+                    let source = derived.iter().any(|derived| derived.of == place);
+                    let line = Some(Line { place, source });
+                    (
+                        field.rule,
+                        Place::Key {
+                            start,
+                            end,
+                            line,
+                            hash,
+                        },
+                    )
+                }
                 (None, Some(any)) => {
                     let text = text.to_vec();
                     self.state.key = key;
@@ -312,7 +337,7 @@ impl<'a, W: Watch> Pass<'a, W> {
                 start, line, hash, ..
             } => (line, hash, self.place(start)),
         };
-        let keys_max = self.law.limits.size(Bound::JsonKeys);
+        let keys_max = self.state.bounds.keys_max;
         let frame = self
             .state
             .frames
@@ -326,7 +351,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             });
         }
         match line {
-            Some(line) if frame.see(line) => Err(Refusal::BodyMalformed {
+            Some(line) if frame.see(line.place) => Err(Refusal::BodyMalformed {
                 fault: JsonFault::DuplicateKey,
                 at,
             }),
@@ -425,8 +450,8 @@ impl<'a, W: Watch> Pass<'a, W> {
             Some(b'f') => word(b"false", TokenKind::Bool),
             Some(b'n') => word(b"null", TokenKind::Null),
             Some(b'-' | b'0'..=b'9' | b'+' | b'.' | b'N' | b'I') => {
-                let bytes_max = self.law.limits.size(Bound::JsonNumber);
-                let number = scan::number(self.bytes, at, self.then, bytes_max)?;
+                let number_max = self.state.bounds.number_max;
+                let number = scan::number(self.bytes, at, self.then, number_max)?;
                 Ok(number.map(|number| Token {
                     kind: TokenKind::Number { int: number.int },
                     start: at,

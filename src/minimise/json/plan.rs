@@ -4,7 +4,6 @@ use super::frame::FrameKind;
 use super::pass::{Pass, Place};
 use super::scan::{self, Fault};
 use super::switch::{self, Choice};
-use crate::limits::Bound;
 use crate::minimise::generalise::{self, Generalised};
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, value};
@@ -109,7 +108,7 @@ impl<W: Watch> Pass<'_, W> {
             ShapeBody::Fields(_) => return Ok(Plan::Enter(FrameKind::Object(shape))),
             ShapeBody::Switch(switch) => switch,
         };
-        let bytes_max = self.law.limits.size(Bound::JsonSwitch);
+        let bytes_max = self.state.bounds.switch_max;
         let choice = switch::choose(self.bytes, token.start, switch, bytes_max, self.then);
         Ok(match choice.map_err(|fault| self.found(fault))? {
             Choice::Drop => Plan::Drop(Action::DroppedItem),
@@ -234,7 +233,7 @@ impl<W: Watch> Pass<'_, W> {
 
     /// A token whose text is longer than the policy reads.
     pub(super) fn bound(&self, token: Token) -> Result<(), Fault> {
-        let most = self.law.limits.size(Bound::JsonString).saturating_add(2);
+        let most = self.state.bounds.string_max.saturating_add(2);
         let text = matches!(token.kind, TokenKind::Text { .. });
         if text && token.end.wrapping_sub(token.start) > most {
             return Err(Fault::new(JsonFault::StringTooLong, token.start));

@@ -4,7 +4,6 @@ use super::frame::{FrameKind, Ready, bit, fields};
 use super::pass::{Pass, Place, Step, Wanted};
 use super::plan::{Plan, Token, TokenKind};
 use super::scan;
-use crate::limits::Bound;
 use crate::minimise::Action;
 use crate::minimise::watch::{Entered, Seen, Watch};
 use crate::policy::{Constant, Derived, IdKind, Index, Rule};
@@ -24,12 +23,12 @@ impl<W: Watch> Pass<'_, W> {
     /// Reads the value that begins at `at` under `rule`.
     pub(super) fn value(&mut self, at: usize, rule: Rule, place: Place) -> Result<Step, Refusal> {
         let key_at = self.at;
-        let source = self.source(place);
+        let source = place.source();
         let read = rule != Rule::Drop || source.is_some();
         let wanted = if read { Wanted::Text } else { Wanted::End };
         let token = self.token(at, wanted).map_err(|fault| self.found(fault))?;
         let Some(token) = token else {
-            return self.wait(at, self.law.limits.size(Bound::JsonString));
+            return self.wait(at, self.state.bounds.string_max);
         };
         if read {
             self.bound(token).map_err(|fault| self.found(fault))?;
@@ -237,22 +236,6 @@ impl<W: Watch> Pass<'_, W> {
         }
     }
 
-    /// The line at `place`, if other fields are made from it.
-    fn source(&self, place: Place) -> Option<usize> {
-        let Place::Key {
-            line: Some(line), ..
-        } = place
-        else {
-            return None;
-        };
-        let fields = fields(&self.law.policy, self.state.frames.last()?.kind)?;
-        fields
-            .derived()
-            .iter()
-            .any(|derived| derived.of == line)
-            .then_some(line)
-    }
-
     /// A field that others are made from has come: writes those that wait for it, and makes the
     /// texts of the others ready.
     fn derive(&mut self, line: usize, token: Token) -> Result<(), Refusal> {
@@ -313,7 +296,7 @@ impl<W: Watch> Pass<'_, W> {
             .ready
             .get_mut(frame.ready_from..)
             .unwrap_or_default();
-        if let Some(ready) = ready.iter_mut().find(|ready| ready.field == line) {
+        if let Some(ready) = ready.iter_mut().find(|ready| ready.field == line.place) {
             let json = std::mem::take(&mut ready.json);
             self.lead(place, token);
             self.emit.text(&json);
@@ -323,7 +306,7 @@ impl<W: Watch> Pass<'_, W> {
             return Ok(Some(Action::DroppedValue));
         }
         let derived = fields(&self.law.policy, frame.kind).map(|fields| fields.derived());
-        let waits = |one: &Derived| one.field == line;
+        let waits = |one: &Derived| one.field == line.place;
         let waits = derived
             .and_then(|derived| derived.iter().position(waits))
             .ok_or(bug)?;
