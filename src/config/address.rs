@@ -1,6 +1,6 @@
 //! An address on the web, as far as a configuration needs one: scheme, host, port and path.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// `http://` or `https://`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +97,22 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), &'static str>
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     let is_name = host.bytes().all(name) && host.len() <= 253;
     let labels_fit = host.split('.').all(|label| (1..=63).contains(&label.len()));
+    if is_name && ends_in_number(&host) && host.parse::<Ipv4Addr>().is_err() {
+        return Err("a host that ends in a number is an address of four numbers");
+    }
     if host.contains(':') || is_name && labels_fit {
         Ok((host, port))
     } else {
         Err("a host is a name of letters, digits, dots and dashes, or an address")
     }
+}
+
+/// Resolvers take `127.1` and `0x7f000001` for addresses (WHATWG URL, host parsing).
+fn ends_in_number(host: &str) -> bool {
+    let label = host.rsplit('.').next().unwrap_or_default();
+    let hex = label.strip_prefix("0x").unwrap_or_default();
+    let is_hex = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex || !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A path whose segments stand for themselves; a slash at its end is left out.
@@ -172,6 +183,9 @@ mod tests {
             "https://a#x",
             "https://a:0",
             "https://a:x",
+            "https://127.1",
+            "https://a.0x7f",
+            "https://2130706433",
             "https://a:",
             "https://a:65536",
             "https://a:+1",

@@ -32,20 +32,6 @@ pub const WORD_UNKNOWN: &str = "E041";
 pub const CONFUSABLE: &str = "E042";
 /// An agreement that ends before it begins.
 pub const UNTIL_BEFORE_FROM: &str = "E055";
-/// Part of the language, and not built yet.
-pub const NOT_YET: &str = "E090";
-
-/// Pseudonyms so short that two pupils may get the same one. An error under its own code where
-/// the chance is above one in a thousand.
-pub const COLLISIONS: &str = "F05";
-/// A whole subtree passes.
-pub const KEEP_ALL: &str = "F07";
-/// A shape or id kind that nothing uses.
-pub const UNUSED: &str = "F12";
-/// The admin listener can be reached from other machines.
-pub const ADMIN_OPEN: &str = "F13";
-/// A file among the vendors that is not read.
-pub const FILE_UNREAD: &str = "F14";
 /// A key or a secret that is not there, cannot be read, or can be read by others.
 pub const KEY_FILE: &str = "E061";
 /// What is read is no master key, or none that a generator made.
@@ -58,3 +44,23 @@ pub const KEY_SEALED: &str = "E064";
 pub const KEY_CHANGED: &str = "E065";
 /// A file cannot be written.
 pub const WRITE: &str = "E066";
+/// Part of the language, and not built yet.
+pub const NOT_YET: &str = "E090";
+
+/// Pseudonyms so short that two pupils may get the same one: a finding above one chance in a
+/// million, an error above one in a thousand.
+pub const COLLISIONS: &str = "F05";
+/// A whole subtree passes.
+pub const KEEP_ALL: &str = "F07";
+/// A shape or id kind that nothing uses.
+pub const UNUSED: &str = "F12";
+/// The admin listener can be reached from other machines.
+pub const ADMIN_OPEN: &str = "F13";
+/// A file among the vendors that is not read.
+pub const FILE_UNREAD: &str = "F14";
+/// Two shapes whose names differ in one letter.
+pub const SIMILAR: &str = "F15";
+/// An upstream without TLS that is not this machine.
+pub const PLAIN_HTTP: &str = "F16";
+/// The caller's own credentials go on to the upstream.
+pub const FORWARDED: &str = "F17";

@@ -10,6 +10,7 @@ mod folder;
 mod gateway;
 mod guarded;
 pub mod keys;
+mod language;
 mod load;
 mod problem;
 mod raw;
@@ -20,6 +21,10 @@ mod source;
 mod units;
 
 pub use folder::find;
+pub use language::{
+    CallersDraft, Catalogue, Class, Context, FlowDraft, Presets, ShapeCount, UpstreamAuthDraft,
+    VendorDraft, read_vendor,
+};
 pub use load::{Draft, admin_address};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};

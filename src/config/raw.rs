@@ -277,6 +277,12 @@ impl<'d> Value<'d> {
         &self.name
     }
 
+    /// As it is written in the file.
+    #[must_use]
+    pub fn raw(&self) -> &'d str {
+        self.file.text().get(self.value.span()).unwrap_or_default()
+    }
+
     /// A text.
     pub fn text(&self, problems: &mut Problems) -> Option<At<&'d str>> {
         self.typed(self.value.get_ref().as_str(), "a text", problems)

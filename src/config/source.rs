@@ -10,7 +10,16 @@ use super::problem::{Problem, Problems, shown};
 use crate::limits;
 
 /// The keys behind which a value may be a secret that someone wrote into the wrong file.
-const SECRET_KEYS: &[&str] = &["basic", "bearer", "pass", "password", "secret", "token"];
+const SECRET_KEYS: &[&str] = &[
+    "basic",
+    "bearer",
+    "pass",
+    "password",
+    "secret",
+    "secret-sha256",
+    "token",
+    "token-sha256",
+];
 
 /// A configuration file as it was read.
 #[derive(Debug)]

@@ -1,0 +1,100 @@
+//! What a vendor's file says, checked as far as it can be checked without keys and other files.
+
+use ipnet::IpNet;
+
+use crate::config::{At, Mode, Place, Upstream, Validity};
+use crate::names::{FlowId, VendorId};
+use crate::policy::Policy;
+use crate::pseudonym::{Fingerprint, KindSpec};
+
+use super::preset::Catalogue;
+
+/// One vendor's file. `load` adds keys and files and makes a [`crate::config::Vendor`] of it;
+/// `check` and `try` can do without.
+#[derive(Debug)]
+pub struct VendorDraft {
+    /// Its name: the name of the file.
+    pub id: VendorId,
+    /// `[vendor] name`, for people.
+    pub name: String,
+    /// `[vendor] agreement`.
+    pub agreement: String,
+    /// `[vendor] purpose`.
+    pub purpose: String,
+    /// `[vendor] contact`.
+    pub contact: String,
+    /// `[vendor] valid`.
+    pub valid: Validity,
+    /// `[vendor] mode`.
+    pub mode: Mode,
+    /// `[vendor] key`: the key that must be in use, if the file pins one.
+    pub key: Option<At<Fingerprint>>,
+    /// `[limits] body`, in bytes: a bound of its own for this vendor, below the gateway's.
+    pub body_bytes_max: Option<At<u64>>,
+    /// Everything that decides what leaves.
+    pub policy: Policy,
+    /// How the pseudonyms of each kind are made, at the places of [`Policy::kinds`].
+    pub kind_specs: Vec<KindSpec>,
+    /// The settings of each flow, at the places of [`Policy::flows`].
+    pub flows: Vec<FlowDraft>,
+    /// How much leaves of each shape that goes to the vendor, in the order of the policy.
+    pub shapes: Vec<ShapeCount>,
+    /// Every field that the presets in use know of.
+    pub catalogue: Catalogue,
+}
+
+/// The settings of one flow; who calls and which routes there are stands in its policy.
+#[derive(Debug)]
+pub struct FlowDraft {
+    /// Its name.
+    pub id: FlowId,
+    /// Where `[flow.NAME]` stands, for problems that the whole configuration shows.
+    pub place: Place,
+    /// `at`, without a slash at its end; `/<vendor>/<flow>` if the file does not say.
+    pub at: At<String>,
+    /// Who may call.
+    pub callers: At<CallersDraft>,
+    /// `ip-ranges`; none means all.
+    pub ip_ranges: Vec<IpNet>,
+    /// `upstream`, `allow-private` and `upstream-tls.min`. Roots are not filled in yet.
+    pub upstream: At<Upstream>,
+    /// `upstream-tls.roots`: a path to read, relative to the vendor's file.
+    pub roots: Option<At<String>>,
+    /// `upstream-auth`.
+    pub upstream_auth: UpstreamAuthDraft,
+}
+
+/// Who may call a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallersDraft {
+    /// `callers = "anyone"`: only if the listener is on loopback, which is for `load` to check.
+    Anyone,
+    /// None written, and `upstream-auth = "forward"`: whoever the upstream takes.
+    Forwarded,
+    /// SHA-256 digests of bearer tokens; one at least.
+    Tokens(Vec<[u8; 32]>),
+}
+
+/// The credentials shown to an upstream; paths are relative to the vendor's file.
+#[derive(Clone, Debug)]
+pub enum UpstreamAuthDraft {
+    /// A file with `user:password`.
+    BasicFile(At<String>),
+    /// A file with a token.
+    BearerFile(At<String>),
+    /// The caller's own `Authorization`.
+    Forward,
+    /// None.
+    None,
+}
+
+/// How much leaves of one shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShapeCount {
+    /// Its name.
+    pub name: String,
+    /// Fields of which something leaves: everything but `drop`.
+    pub leaving: usize,
+    /// Fields that the shape names or its standard knows.
+    pub known: usize,
+}

@@ -1,0 +1,247 @@
+//! `[flow.X]`: who calls, where, and who is called.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Compiler;
+use super::draft::FlowDraft;
+use super::preset::PresetInUse;
+use super::routes::PlacedRoute;
+use crate::config::address::{WebAddress, WebScheme, plain_path};
+use crate::config::gateway::tls_min;
+use crate::config::school::one_of;
+use crate::config::{
+    At, Problem, Problems, Reach, Scheme, Table, TlsVersion, Upstream, UpstreamTls, code, shown,
+};
+use crate::names::FlowId;
+use crate::policy::{Flow, Side};
+
+/// Reads `caller`.
+pub(super) fn read_side(table: &Table<'_>, problems: &mut Problems) -> Option<Side> {
+    let sides = [("school", Side::School), ("vendor", Side::Vendor)];
+    one_of(&table.text("caller", problems)?, "caller", &sides, problems)
+}
+
+impl<'d> Compiler<'d, '_> {
+    /// Reads a flow with its routes: into the policy, and into the settings that are given back.
+    pub(super) fn flow(
+        &mut self,
+        name: &At<&'d str>,
+        table: &Table<'d>,
+        preset: Option<&PresetInUse<'d>>,
+    ) -> Option<FlowDraft> {
+        let id = FlowId::parse(name.value);
+        if id.is_none() {
+            let message = format!("{} cannot name a flow", shown(name.value));
+            let problem = Problem::error(code::VALUE, message).at(&name.place);
+            let help = "a flow is named with a-z, 0-9 and `-`, at most 64 of them";
+            self.problems.push(problem.help(help));
+        }
+        let _read_before = table.has("preset");
+        let caller = self.caller(table, preset);
+        let mut routes = Vec::new();
+        if let Some(preset) = preset {
+            routes.extend(self.routes(&preset.root, caller));
+            self.refuse_routes_beside(table);
+        }
+        routes.extend(self.routes(table, caller));
+        let routes = self.ordered(routes);
+        self.policy.flows.push(Flow {
+            name: name.value.to_owned(),
+            caller,
+            routes,
+        });
+        let draft = self.settings(id, name, table);
+        table.finish(self.problems);
+        draft
+    }
+
+    /// Who calls; the vendor where that is not known, and then reported.
+    fn caller(&mut self, table: &Table<'d>, preset: Option<&PresetInUse<'d>>) -> Side {
+        let of_preset = preset.and_then(|preset| preset.caller);
+        if of_preset.is_none() && table.need("caller", self.problems).is_none() {
+            return Side::Vendor;
+        }
+        let written = read_side(table, self.problems);
+        if let (Some(preset), Some(theirs), Some(written)) = (preset, of_preset, written)
+            && theirs != written
+            && let Some(value) = table.value("caller")
+        {
+            let who = match theirs {
+                Side::School => "school",
+                Side::Vendor => "vendor",
+            };
+            let message = format!("in {} the {who} calls", preset.name);
+            let problem = Problem::error(code::CONFLICT, message);
+            self.problems.push(problem.at(&value.place()));
+        }
+        written.or(of_preset).unwrap_or(Side::Vendor)
+    }
+
+    fn routes(&mut self, table: &Table<'d>, caller: Side) -> Vec<PlacedRoute> {
+        let list = table.array("route", self.problems).unwrap_or_default();
+        let mut routes = Vec::new();
+        for value in list {
+            if let Some(route) = value.table(self.problems) {
+                routes.extend(self.route(&route, caller));
+            }
+        }
+        routes
+    }
+
+    fn refuse_routes_beside(&mut self, table: &Table<'d>) {
+        let quiet = self.quietly(|it| table.array("route", it.problems));
+        for route in quiet.unwrap_or_default() {
+            let message = "a route beside those of the preset sends more than the preset";
+            let problem = Problem::error(code::WIDENS, message).at(&route.place());
+            self.problems
+                .push(problem.help("write it in a flow of its own"));
+        }
+    }
+
+    fn settings(
+        &mut self,
+        id: Option<FlowId>,
+        name: &At<&str>,
+        table: &Table<'d>,
+    ) -> Option<FlowDraft> {
+        let at = self.at(name, table);
+        let ip_ranges = self.ip_ranges(table);
+        let upstream_auth = self.upstream_auth(table);
+        let callers = self.callers(table, &upstream_auth);
+        let (upstream, roots) = self.upstream(table);
+        Some(FlowDraft {
+            id: id?,
+            place: name.place.clone(),
+            at: at?,
+            callers: callers?,
+            ip_ranges,
+            upstream: upstream?,
+            roots,
+            upstream_auth,
+        })
+    }
+
+    fn at(&mut self, name: &At<&str>, table: &Table<'d>) -> Option<At<String>> {
+        let Some(at) = table.value("at") else {
+            let value = format!("/{}/{}", self.vendor, name.value);
+            let place = name.place.clone();
+            return Some(At { value, place });
+        };
+        let at = at.text(self.problems)?;
+        let path = match at.value {
+            "" => Err("a path begins with a slash"),
+            path => plain_path(path),
+        };
+        match path {
+            Ok(value) => Some(At {
+                value,
+                place: at.place,
+            }),
+            Err(why) => {
+                let problem = Problem::error(code::VALUE, "a flow cannot be reached here");
+                let problem = problem.at(&at.place).label(why);
+                self.problems
+                    .push(problem.help("for example \"/rekenwijs\""));
+                None
+            }
+        }
+    }
+
+    fn ip_ranges(&mut self, table: &Table<'d>) -> Vec<IpNet> {
+        let list = table.array("ip-ranges", self.problems).unwrap_or_default();
+        let texts: Vec<_> = list
+            .iter()
+            .filter_map(|it| it.text(self.problems))
+            .collect();
+        texts
+            .iter()
+            .filter_map(|text| self.ip_range(text))
+            .collect()
+    }
+
+    fn ip_range(&mut self, text: &At<&str>) -> Option<IpNet> {
+        let one = text.value.parse::<IpAddr>().map(IpNet::from);
+        let Ok(range) = text.value.parse::<IpNet>().or(one) else {
+            let problem = Problem::error(code::VALUE, "this is not a range of addresses");
+            let help = "for example \"203.0.113.0/27\" or \"2001:db8::/32\"";
+            self.problems.push(problem.at(&text.place).help(help));
+            return None;
+        };
+        if range.trunc() != range {
+            let problem = Problem::error(code::VALUE, "this address lies within its range");
+            let help = format!("the range begins at \"{}\"", range.trunc());
+            self.problems.push(problem.at(&text.place).help(help));
+        }
+        Some(range)
+    }
+
+    /// The upstream without its roots, and the file that they are in.
+    fn upstream(&mut self, table: &Table<'d>) -> (Option<At<Upstream>>, Option<At<String>>) {
+        let private = table.flag("allow-private", self.problems);
+        let private = private.is_some_and(|private| private.value);
+        let (min, roots) = self.upstream_tls(table);
+        let Some((address, url)) = self.upstream_address(table) else {
+            return (None, roots);
+        };
+        let scheme = match address.scheme {
+            WebScheme::Https => Scheme::Https(UpstreamTls { roots: None, min }),
+            WebScheme::Http => Scheme::Http,
+        };
+        if let (Scheme::Http, Some(tls)) = (&scheme, table.value("upstream-tls")) {
+            let problem = Problem::error(code::CONFLICT, "`upstream-tls` goes with https only");
+            self.problems.push(problem.at(tls.key_place()));
+        }
+        let literal = address.host.parse::<IpAddr>().ok();
+        let here = literal.map_or(address.host == "localhost", |it| {
+            it.to_canonical().is_loopback()
+        });
+        if matches!(scheme, Scheme::Http) && !here {
+            let message = "what goes to this upstream can be read on the way";
+            let problem = Problem::finding(code::PLAIN_HTTP, message).at(&url.place);
+            let help = "https, unless the network between is your own";
+            self.problems.push(problem.help(help));
+        }
+        let value = Upstream {
+            scheme,
+            host: address.host,
+            port: address.port,
+            base: address.path,
+            reach: match private || literal.is_some() {
+                true => Reach::Any,
+                false => Reach::Public,
+            },
+        };
+        let place = url.place;
+        (Some(At { value, place }), roots)
+    }
+
+    fn upstream_address(&mut self, table: &Table<'d>) -> Option<(WebAddress, At<&'d str>)> {
+        let url = table.need("upstream", self.problems)?;
+        let url = url.text(self.problems)?;
+        match WebAddress::parse(url.value) {
+            Ok(address) => Some((address, url)),
+            Err(why) => {
+                let problem = Problem::error(code::VALUE, "this is not the address of an upstream");
+                let problem = problem.at(&url.place).label(why);
+                let help = "for example \"https://sis.school.example/api\"";
+                self.problems.push(problem.help(help));
+                None
+            }
+        }
+    }
+
+    fn upstream_tls(&mut self, table: &Table<'d>) -> (TlsVersion, Option<At<String>>) {
+        let Some(tls) = table.table("upstream-tls", self.problems) else {
+            return (TlsVersion::V13, None);
+        };
+        let roots = tls.text("roots", self.problems).map(|roots| At {
+            value: roots.value.to_owned(),
+            place: roots.place,
+        });
+        let min = tls_min(&tls, self.problems);
+        tls.finish(self.problems);
+        (min, roots)
+    }
+}

@@ -1,0 +1,263 @@
+//! `[ids.X]`: kinds of identifier and how their pseudonyms look.
+
+use super::Compiler;
+use super::named::Origin;
+use crate::config::{At, Place, Problem, Table, Value, code, shown};
+use crate::names;
+use crate::policy::IdKind;
+use crate::pseudonym::{Canonical, CanonicalRule, KindSpec, Notation};
+
+/// The keys of a kind that come later, with what makes each of them harmless to have.
+const NOT_YET: &[&str] = &["accept-keys", "fields", "form", "unknown"];
+
+/// `digits:N` must fit the 2^53 that every JSON reader can hold (RFC 8259 section 6).
+const DIGITS_MAX: u8 = 15;
+
+impl<'d> Compiler<'d, '_> {
+    /// Reads all kinds of the presets and of the vendor's file; a key of the file counts more.
+    pub(super) fn read_kinds(&mut self, roots: &[(Origin, &Table<'d>)]) {
+        let mut layers: Vec<Vec<Table<'d>>> = Vec::new();
+        for (origin, name, table) in self.named_by_all(roots, "ids") {
+            if !self.is_kind_name(&name, origin) {
+                continue;
+            }
+            let number = self.vocabulary.kinds.add(name.value, &name.place, origin);
+            match layers.get_mut(number) {
+                Some(tables) => tables.push(table),
+                None => layers.push(vec![table]),
+            }
+        }
+        self.vocabulary.kinds.check_count("id kinds", self.problems);
+        for (place, tables) in layers.iter().enumerate() {
+            let name = self.vocabulary.kinds.all().get(place);
+            let name = name.map_or_else(String::new, |name| name.text.clone());
+            self.policy.kinds.push(IdKind { name: name.clone() });
+            let spec = self.kind_spec(name, tables);
+            self.kind_specs.push(spec);
+        }
+    }
+
+    fn is_kind_name(&mut self, name: &At<&str>, origin: Origin) -> bool {
+        let good = names::FlowId::parse(name.value).is_some();
+        if !good {
+            let message = format!("{} cannot name an id kind", shown(name.value));
+            self.problems.push(
+                Problem::error(code::VALUE, message)
+                    .at(&name.place)
+                    .help("an id kind is named with a-z, 0-9 and -, for example `pupil`"),
+            );
+        } else if origin == Origin::Vendor {
+            self.check_confusable_kind(name);
+        }
+        good
+    }
+
+    /// The last table that has a key decides about it.
+    fn kind_spec(&mut self, name: String, tables: &[Table<'d>]) -> KindSpec {
+        for table in tables {
+            let later = NOT_YET
+                .iter()
+                .filter_map(|key| Some((key, table.value(key)?)));
+            later.for_each(|(key, value)| self.not_yet(key, value.key_place()));
+            self.check_back_and_scope(table);
+        }
+        let last = |key: &str| tables.iter().filter_map(|it| it.value(key)).last();
+        let (looks, domain, prefix) = (last("looks"), last("domain"), last("prefix"));
+        let from = last("from");
+        let notation = self.notation(looks, domain, prefix);
+        let canonical = from.and_then(|from| self.canonical(&from));
+        for table in tables {
+            for key in ["looks", "domain", "prefix", "from"] {
+                let _asked = table.has(key);
+            }
+            table.finish(self.problems);
+        }
+        KindSpec {
+            name,
+            canonical: canonical.unwrap_or_default(),
+            notation: notation.unwrap_or_default(),
+        }
+    }
+
+    fn check_back_and_scope(&mut self, table: &Table<'d>) {
+        if let Some(back) = table.text("back", self.problems) {
+            match back.value {
+                "never" => {}
+                "school-only" => self.not_yet("back = \"school-only\"", &back.place),
+                other => self.no_such(other, &back.place, &["never", "school-only"]),
+            }
+        }
+        if let Some(scope) = table.text("scope", self.problems) {
+            match scope.value {
+                "vendor" => {}
+                shared if shared.starts_with("shared:") => self.not_yet("shared:", &scope.place),
+                other => self.no_such(other, &scope.place, &["vendor", "shared:NAME"]),
+            }
+        }
+    }
+
+    fn notation(
+        &mut self,
+        looks: Option<Value<'d>>,
+        domain: Option<Value<'d>>,
+        prefix: Option<Value<'d>>,
+    ) -> Option<Notation> {
+        let looks = looks.map(|looks| looks.text(self.problems));
+        let (word, place) = match looks {
+            None => ("uuid", None),
+            Some(None) => return None,
+            Some(Some(looks)) => (looks.value, Some(looks.place)),
+        };
+        let (sort, number) = word
+            .split_once(':')
+            .map_or((word, None), |(sort, number)| (sort, Some(number)));
+        if let Some(stray) = domain.as_ref().filter(|_| sort != "email") {
+            self.stray(stray.key_place(), "domain", "email");
+        }
+        if let Some(stray) = prefix.as_ref().filter(|_| sort != "url") {
+            self.stray(stray.key_place(), "prefix", "url");
+        }
+        let Some(place) = place else {
+            return Some(Notation::Uuid);
+        };
+        match (sort, number) {
+            ("uuid", None) => Some(Notation::Uuid),
+            ("hex", None) => Some(Notation::Hex),
+            ("text", Some(number)) => self.length(number, 8, 52, &place).map(Notation::Text),
+            ("digits", Some(number)) => self.digits(number, &place),
+            ("email", None) => {
+                let domain = self.beside(domain, &place, "domain")?;
+                self.domain(&domain)
+            }
+            ("url", None) => {
+                let prefix = self.beside(prefix, &place, "prefix")?;
+                self.prefix(&prefix)
+            }
+            _ => {
+                let known = ["uuid", "hex", "text:12", "digits:15", "email", "url"];
+                self.no_such(word, &place, &known);
+                None
+            }
+        }
+    }
+
+    fn stray(&mut self, place: &Place, key: &str, looks: &str) {
+        let message = format!("{} goes with looks = \"{looks}\" only", shown(key));
+        self.problems
+            .push(Problem::error(code::CONFLICT, message).at(place));
+    }
+
+    fn beside(
+        &mut self,
+        value: Option<Value<'d>>,
+        looks: &Place,
+        key: &str,
+    ) -> Option<At<&'d str>> {
+        if value.is_none() {
+            let message = format!("{} is missing", shown(key));
+            self.problems
+                .push(Problem::error(code::MISSING, message).at(looks));
+        }
+        value?.text(self.problems)
+    }
+
+    fn length(&mut self, number: &str, least: u8, most: u8, place: &Place) -> Option<u8> {
+        let length = number.parse().ok().filter(|it| (least..=most).contains(it));
+        if length.is_none() || number.starts_with(['0', '+']) {
+            let message = format!("the length must be {least} to {most}");
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(place));
+            return None;
+        }
+        length
+    }
+
+    fn digits(&mut self, number: &str, place: &Place) -> Option<Notation> {
+        let digits = self.length(number, 6, 18, place)?;
+        if digits > DIGITS_MAX {
+            self.problems.push(
+                Problem::error(code::VALUE, "these numbers do not fit 2^53")
+                    .at(place)
+                    .label("JSON readers would round them, and two pupils could become one")
+                    .help(format!("`digits:{DIGITS_MAX}` is the longest that fits")),
+            );
+            return None;
+        }
+        Some(Notation::Digits(digits))
+    }
+
+    fn domain(&mut self, domain: &At<&'d str>) -> Option<Notation> {
+        if is_domain(domain.value) {
+            let domain = domain.value.to_owned();
+            return Some(Notation::Email { domain });
+        }
+        self.problems.push(
+            Problem::error(code::VALUE, "this is not the domain of an e-mail address")
+                .at(&domain.place)
+                .help("lower case, for example `rekenwijs.leerling.school.example`"),
+        );
+        None
+    }
+
+    fn prefix(&mut self, prefix: &At<&'d str>) -> Option<Notation> {
+        let text = prefix.value;
+        let absolute = text.starts_with("https://") || text.starts_with("http://");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
+        if !absolute || !text.bytes().all(plain) || text.len() > 256 {
+            let problem = Problem::error(code::VALUE, "this is not the beginning of a URL");
+            let help = "for example `https://id.school.example/`, without `?` and `#`";
+            self.problems.push(problem.at(&prefix.place).help(help));
+            return None;
+        }
+        let host = text
+            .split('/')
+            .nth(2)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        if host == "ketenid.nl" || host.ends_with(".ketenid.nl") {
+            self.problems.push(
+                Problem::error(
+                    code::WIDENS,
+                    "these pseudonyms would look like a real ECK iD",
+                )
+                .at(&prefix.place)
+                .help("that needs a [[widen]] with a reason, which is not built yet"),
+            );
+            return None;
+        }
+        let prefix = text.to_owned();
+        Some(Notation::Url { prefix })
+    }
+
+    fn canonical(&mut self, from: &Value<'d>) -> Option<Canonical> {
+        const NAMES: [&str; 4] = ["trim", "lower", "nfc", "strip-zeros"];
+        let mut rules = Vec::new();
+        for value in from.array(self.problems)? {
+            let Some(name) = value.text(self.problems) else {
+                continue;
+            };
+            match CanonicalRule::named(name.value) {
+                None => self.no_such(name.value, &name.place, &NAMES),
+                Some(rule) if rules.contains(&rule) => {
+                    let message = format!("{} stands here twice", shown(name.value));
+                    self.problems
+                        .push(Problem::error(code::CONFLICT, message).at(&name.place));
+                }
+                Some(rule) => rules.push(rule),
+            }
+        }
+        Some(Canonical::new(rules))
+    }
+}
+
+/// A host name of two labels or more, in lower case.
+fn is_domain(text: &str) -> bool {
+    text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// One label of a host name (RFC 1123 section 2.1), in lower case.
+pub(super) fn is_label(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let edges = !text.starts_with('-') && !text.ends_with('-');
+    (1..=63).contains(&text.len()) && edges && text.bytes().all(plain)
+}

@@ -1,0 +1,372 @@
+//! The policy language: from one vendor's file to a compiled [`Policy`], with every mistake of the
+//! file reported at once.
+//!
+//! ```text
+//! [vendor] [limits]        who, why, until when                    here
+//! [ids.X]                  kinds of identifier                     ids
+//! [shape.X]                fields, words, choices                  shapes, words
+//! [flow.X] [[flow.X.route]] who calls whom, which requests         flows, routes, overlap
+//! preset = "…"             what a standard's vendor gets; only less of it may be said   preset, overlay
+//! ```
+//!
+//! Whatever is not written is not sent, and whatever is not understood is an error. A word that
+//! comes in a later release says so.
+
+mod callers;
+mod draft;
+mod flows;
+mod ids;
+mod lints;
+mod named;
+mod overlap;
+mod overlay;
+mod preset;
+mod routes;
+mod shapes;
+mod words;
+
+pub use draft::{CallersDraft, FlowDraft, ShapeCount, UpstreamAuthDraft, VendorDraft};
+pub use preset::{Catalogue, Class, Presets};
+
+use std::sync::Arc;
+
+use named::{Origin, Vocabulary};
+use preset::PresetInUse;
+
+use super::school::{one_of, version, words};
+use super::units;
+use super::{
+    At, Document, Mode, Place, Problem, Problems, SourceFile, Table, Validity, code, shown,
+};
+use crate::limits::Bound;
+use crate::names::VendorId;
+use crate::policy::{Policy, Rule};
+use crate::pseudonym::{Fingerprint, KindSpec};
+
+/// What a vendor's file must know of its school.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// `[school] pupils`: how many there are, for the chance that two pseudonyms are the same.
+    pub pupils: u32,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self { pupils: 20_000 }
+    }
+}
+
+/// Parts of the language that come later, as keys of the whole file.
+const NOT_YET: &[&str] = &["except", "only", "use", "widen"];
+
+/// Reads the file of one vendor. `None` if anything in it is an error; then `problems` says what.
+#[must_use]
+pub fn read_vendor(
+    file: &Arc<SourceFile>,
+    id: &VendorId,
+    presets: &Presets,
+    context: &Context,
+    problems: &mut Problems,
+) -> Option<VendorDraft> {
+    let errors_before = problems.counts().0;
+    let document = Document::parse(file, problems);
+    let mut catalogue = Catalogue::default();
+    let named = named_presets(&document.root(), presets, problems);
+    let documents: Vec<(&str, Document<'_>)> = named
+        .found
+        .iter()
+        .map(|(name, file)| (name.as_str(), Document::parse(file, problems)))
+        .collect();
+    let used: Vec<PresetInUse<'_>> = documents
+        .iter()
+        .map(|(name, document)| PresetInUse::read(name, document, &mut catalogue, problems))
+        .collect();
+    let mut compiler = Compiler {
+        problems,
+        errors_before,
+        vendor: id.as_str(),
+        context,
+        catalogue,
+        presets: &used,
+        policy: Policy::default(),
+        kind_specs: Vec::new(),
+        vocabulary: Vocabulary::default(),
+        cases: Vec::new(),
+        homeward: Vec::new(),
+    };
+    compiler.vocabulary.kinds.open = named.unknown;
+    compiler.vocabulary.shapes.open = named.unknown;
+    let root = document.root();
+    let draft = compiler.vendor(id, &root);
+    let errors = compiler.errors();
+    draft.filter(|_| errors == 0)
+}
+
+/// The presets that the flows of a file name.
+struct NamedPresets {
+    found: Vec<(String, Arc<SourceFile>)>,
+    /// Whether there is one that we do not know, so that its names are not known either.
+    unknown: bool,
+}
+
+fn named_presets(root: &Table<'_>, presets: &Presets, problems: &mut Problems) -> NamedPresets {
+    let mut named = NamedPresets {
+        found: Vec::new(),
+        unknown: false,
+    };
+    // What is wrong with these tables is reported where they are read as flows.
+    let mut later = Problems::new();
+    for (_, flow) in root.named_tables("flow", &mut later) {
+        let Some(name) = flow.text("preset", problems) else {
+            named.unknown |= flow.has("preset");
+            continue;
+        };
+        if named.found.iter().any(|(known, _)| known == name.value) {
+            continue;
+        }
+        match presets.file(name.value) {
+            Some(file) => named.found.push((name.value.to_owned(), Arc::clone(file))),
+            None => {
+                named.unknown = true;
+                let known: Vec<&str> = presets.names().collect();
+                let message = format!("no such preset: {}", shown(name.value));
+                problems.push(
+                    Problem::error(code::WORD_UNKNOWN, message)
+                        .at(&name.place)
+                        .label(format!("presets of this release: {}", known.join(" ")))
+                        .did_you_mean(name.value, known),
+                );
+            }
+        }
+    }
+    named
+}
+
+/// One vendor's file on its way to a policy.
+struct Compiler<'d, 'p> {
+    problems: &'p mut Problems,
+    /// Errors that were there before this file.
+    errors_before: usize,
+    vendor: &'p str,
+    context: &'p Context,
+    catalogue: Catalogue,
+    presets: &'p [PresetInUse<'d>],
+    policy: Policy,
+    kind_specs: Vec<KindSpec>,
+    vocabulary: Vocabulary,
+    /// Shapes that a switch chooses, with where it says so.
+    cases: Vec<(String, Place)>,
+    /// What comes from the vendor, with where that is said.
+    homeward: Vec<(Rule, Place)>,
+}
+
+impl<'d> Compiler<'d, '_> {
+    fn errors(&self) -> usize {
+        self.problems.counts().0.saturating_sub(self.errors_before)
+    }
+
+    /// Does something of which no problem is reported.
+    fn quietly<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let loud = std::mem::take(self.problems);
+        let done = act(self);
+        *self.problems = loud;
+        done
+    }
+
+    fn vendor(&mut self, id: &VendorId, root: &Table<'d>) -> Option<VendorDraft> {
+        version(root, self.problems);
+        self.report_what_comes_later(root);
+        let body_bytes_max = self.limits(root);
+        let head = root.need("vendor", self.problems);
+        let head = head.and_then(|head| head.table(self.problems));
+        let head = head.and_then(|head| self.head(&head));
+
+        let presets = self.presets;
+        let of_presets = presets.iter().map(|preset| (Origin::Preset, &preset.root));
+        let roots: Vec<(Origin, &Table<'d>)> = of_presets.chain([(Origin::Vendor, root)]).collect();
+        self.read_kinds(&roots);
+        let shapes = self.name_shapes(&roots);
+        self.compile_shapes(&shapes);
+        self.check_cases();
+        let flows = self.flows(root);
+        root.finish(self.problems);
+        for preset in presets {
+            preset.root.finish(self.problems);
+        }
+        self.check_whole();
+
+        let head = head?;
+        Some(VendorDraft {
+            id: id.clone(),
+            name: head.name,
+            agreement: head.agreement,
+            purpose: head.purpose,
+            contact: head.contact,
+            valid: head.valid,
+            mode: head.mode,
+            key: head.key,
+            body_bytes_max,
+            shapes: self.count_shapes(),
+            policy: std::mem::take(&mut self.policy),
+            kind_specs: std::mem::take(&mut self.kind_specs),
+            flows,
+            catalogue: std::mem::take(&mut self.catalogue),
+        })
+    }
+
+    fn check_whole(&mut self) {
+        self.check_homeward();
+        self.check_collisions();
+        self.find_similar_shapes();
+        // A name that nothing uses may be the consequence of an error.
+        if self.errors() == 0 {
+            self.check_names_beside_presets();
+        }
+        if self.errors() == 0 {
+            self.find_unused();
+        }
+    }
+
+    /// The tables under one key of all files: `[ids.X]`, `[shape.X]`.
+    fn named_by_all(
+        &mut self,
+        roots: &[(Origin, &Table<'d>)],
+        key: &str,
+    ) -> Vec<(Origin, At<&'d str>, Table<'d>)> {
+        let mut all = Vec::new();
+        for (origin, root) in roots {
+            let named = root.named_tables(key, self.problems);
+            all.extend(
+                named
+                    .into_iter()
+                    .map(|(name, table)| (*origin, name, table)),
+            );
+        }
+        all
+    }
+
+    fn report_what_comes_later(&mut self, root: &Table<'d>) {
+        for key in NOT_YET {
+            let Some(value) = root.value(key) else {
+                continue;
+            };
+            self.vocabulary.shapes.open |= *key == "use";
+            if *key == "use" {
+                self.not_yet(key, value.key_place());
+            } else if value.is_array() {
+                for item in value.array(self.problems).unwrap_or_default() {
+                    self.not_yet(&format!("[[{key}]]"), &item.place());
+                }
+            } else if let Some(table) = value.table(self.problems) {
+                for (name, _) in table.entries() {
+                    self.not_yet(&format!("{key}.{}", name.value), &name.place);
+                }
+            }
+        }
+    }
+
+    fn limits(&mut self, root: &Table<'d>) -> Option<At<u64>> {
+        let table = root.table("limits", self.problems)?;
+        for key in ["items", "rate"] {
+            if let Some(value) = table.value(key) {
+                self.not_yet(key, value.key_place());
+            }
+        }
+        let body = table
+            .value("body")
+            .and_then(|it| units::bound(Bound::Body, &it, self.problems));
+        table.finish(self.problems);
+        body
+    }
+
+    fn flows(&mut self, root: &Table<'d>) -> Vec<FlowDraft> {
+        let presets = self.presets;
+        let mut flows = Vec::new();
+        let named = root.named_tables("flow", self.problems);
+        if named.is_empty() && !root.has("flow") {
+            let problem = Problem::error(code::MISSING, "a vendor needs a flow: [flow.NAME]");
+            self.problems.push(problem.at(&root.place()));
+        }
+        for (name, table) in named {
+            let preset = self.quietly(|it| table.text("preset", it.problems));
+            let preset = preset.and_then(|name| presets.iter().find(|it| it.name == name.value));
+            flows.extend(self.flow(&name, &table, preset));
+        }
+        flows
+    }
+
+    fn head(&mut self, table: &Table<'d>) -> Option<Head> {
+        let name = words(table, "name", self.problems);
+        let agreement = words(table, "agreement", self.problems);
+        let purpose = words(table, "purpose", self.problems);
+        let contact = words(table, "contact", self.problems);
+        let valid = self.valid(table);
+        let mode = self.mode(table);
+        let key = self.pinned_key(table);
+        table.finish(self.problems);
+        Some(Head {
+            name: name?,
+            agreement: agreement?,
+            purpose: purpose?,
+            contact: contact?,
+            valid: valid?,
+            mode,
+            key,
+        })
+    }
+
+    fn valid(&mut self, table: &Table<'d>) -> Option<Validity> {
+        let valid = table.need("valid", self.problems)?.table(self.problems)?;
+        let from = valid.need("from", self.problems);
+        let until = valid.need("until", self.problems);
+        valid.finish(self.problems);
+        let from = from.and_then(|it| it.date(self.problems));
+        let until = until.and_then(|it| it.date(self.problems))?;
+        let from = from?;
+        if until.value < from.value {
+            let problem = Problem::error(code::UNTIL_BEFORE_FROM, "`until` lies before `from`");
+            self.problems
+                .push(problem.at(&until.place).also(&from.place, "`from`"));
+        }
+        Some(Validity {
+            from: from.value,
+            until: until.value,
+        })
+    }
+
+    /// `enforce` unless the file says otherwise.
+    fn mode(&mut self, table: &Table<'d>) -> Mode {
+        let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+        let text = table.text("mode", self.problems);
+        let mode = text.and_then(|text| one_of(&text, "mode", &modes, self.problems));
+        mode.unwrap_or(Mode::Enforce)
+    }
+
+    fn pinned_key(&mut self, table: &Table<'d>) -> Option<At<Fingerprint>> {
+        let key = table.text("key", self.problems)?;
+        let value = Fingerprint::parse(key.value);
+        if value.is_none() {
+            let problem = Problem::error(code::VALUE, "this is not the fingerprint of a key");
+            let problem = problem
+                .at(&key.place)
+                .label("16 digits of 0-9a-f, never the key itself");
+            self.problems
+                .push(problem.help("`sluis keys list` shows it"));
+        }
+        Some(At {
+            value: value?,
+            place: key.place,
+        })
+    }
+}
+
+/// `[vendor]`.
+struct Head {
+    name: String,
+    agreement: String,
+    purpose: String,
+    contact: String,
+    valid: Validity,
+    mode: Mode,
+    key: Option<At<Fingerprint>>,
+}

@@ -1,0 +1,198 @@
+//! Presets: what a standard's fields are, and what a vendor of it gets if its file says no less.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::named::base_of;
+use crate::config::school::{one_of, version};
+use crate::config::{Document, Problem, Problems, SourceFile, Table, Value, code, shown};
+use crate::policy::Side;
+
+/// The presets that ship with the gateway, by name.
+const SHIPPED: &[(&str, &str)] = &[(
+    "oneroster-1.2/pull@1",
+    include_str!("../../../config/presets/oneroster-1.2/pull@1.toml"),
+)];
+
+/// All presets that a vendor's file may name.
+#[derive(Debug)]
+pub struct Presets {
+    files: BTreeMap<String, Arc<SourceFile>>,
+}
+
+impl Presets {
+    /// Those that ship with the gateway.
+    #[must_use]
+    pub fn shipped() -> Self {
+        let mut presets = Self::none();
+        for (name, text) in SHIPPED {
+            presets.add(name, (*text).to_owned());
+        }
+        presets
+    }
+
+    /// None at all.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Adds one under its name, `standard/flow@version`.
+    pub fn add(&mut self, name: &str, text: String) {
+        let file = SourceFile::new(format!("presets/{name}.toml"), text);
+        self.files.insert(name.to_owned(), file);
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// The file of one.
+    pub(super) fn file(&self, name: &str) -> Option<&Arc<SourceFile>> {
+        self.files.get(name)
+    }
+}
+
+/// How much a field says about a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It tells who somebody is, or is a secret of theirs.
+    Direct,
+    /// It names one person or thing, alone.
+    Identifier,
+    /// Nothing.
+    Neutral,
+    /// With others, it narrows down who.
+    Quasi,
+    /// GDPR article 9, or close to it.
+    Special,
+}
+
+impl Class {
+    const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Identifier,
+        Self::Neutral,
+        Self::Quasi,
+        Self::Special,
+    ];
+
+    /// Its name in a catalogue.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Identifier => "identifier",
+            Self::Neutral => "neutral",
+            Self::Quasi => "quasi",
+            Self::Special => "special",
+        }
+    }
+}
+
+/// Every field that a standard knows of each kind of object, with its class.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    objects: BTreeMap<String, BTreeMap<String, Class>>,
+}
+
+impl Catalogue {
+    /// The fields of the object that a shape shows. `User-student` shows a `User`.
+    #[must_use]
+    pub fn fields(&self, shape: &str) -> Option<&BTreeMap<String, Class>> {
+        self.objects.get(base_of(shape))
+    }
+
+    /// The class of one field.
+    #[must_use]
+    pub fn class(&self, shape: &str, field: &str) -> Option<Class> {
+        self.fields(shape)?.get(field).copied()
+    }
+
+    fn read(&mut self, root: &Table<'_>, problems: &mut Problems) {
+        for (object, table) in root.named_tables("catalogue", problems) {
+            let fields = self.objects.entry(object.value.to_owned()).or_default();
+            for (field, value) in table.entries() {
+                let class = read_class(&value, problems);
+                fields.extend(class.map(|class| (field.value.to_owned(), class)));
+            }
+        }
+    }
+}
+
+fn read_class(value: &Value<'_>, problems: &mut Problems) -> Option<Class> {
+    let classes = Class::ALL.map(|class| (class.name(), class));
+    one_of(&value.text(problems)?, value.name(), &classes, problems)
+}
+
+/// A preset that a file uses, being read.
+#[derive(Debug)]
+pub(super) struct PresetInUse<'d> {
+    pub(super) name: String,
+    /// How people call the standard: `OneRoster 1.2`.
+    pub(super) standard: String,
+    /// Who calls.
+    pub(super) caller: Option<Side>,
+    pub(super) root: Table<'d>,
+}
+
+impl<'d> PresetInUse<'d> {
+    /// Reads the head of a preset and what it knows of the standard.
+    pub(super) fn read(
+        name: &str,
+        document: &'d Document<'d>,
+        catalogue: &mut Catalogue,
+        problems: &mut Problems,
+    ) -> Self {
+        let root = document.root();
+        let mut standard = name.to_owned();
+        let mut caller = None;
+        version(&root, problems);
+        let head = root.need("preset", problems);
+        if let Some(head) = head.and_then(|head| head.table(problems)) {
+            let own = head.need("name", problems).and_then(|it| it.text(problems));
+            if let Some(own) = own.filter(|own| own.value != name) {
+                let message = format!("this file is {}", shown(name));
+                problems.push(Problem::error(code::VALUE, message).at(&own.place));
+            }
+            if let Some(text) = head.text("standard", problems) {
+                text.value.clone_into(&mut standard);
+            }
+            caller = super::flows::read_side(&head, problems);
+            head.finish(problems);
+        }
+        catalogue.read(&root, problems);
+        Self {
+            name: name.to_owned(),
+            standard,
+            caller,
+            root,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_of_an_object_shares_its_catalogue() {
+        let text = "[catalogue.User]\nsourcedId = \"identifier\"\nemail = \"direkt\"\n";
+        let file = SourceFile::new("p", text.to_owned());
+        let mut problems = Problems::new();
+        let mut catalogue = Catalogue::default();
+        let document = Document::parse(&file, &mut problems);
+        catalogue.read(&document.root(), &mut problems);
+        assert_eq!(
+            catalogue.class("User-student", "sourcedId"),
+            Some(Class::Identifier)
+        );
+        assert_eq!(catalogue.class("User", "email"), None);
+        assert_eq!(catalogue.class("Org", "sourcedId"), None);
+        let messages: Vec<_> = problems.sorted().into_iter().map(|it| &it.help).collect();
+        assert_eq!(messages, [&["did you mean `direct`?".to_owned()]]);
+    }
+}

@@ -1,0 +1,277 @@
+//! `[[flow.X.route]]`: which requests are answered, and what each direction carries.
+
+use super::Compiler;
+use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, shown};
+use crate::policy::{
+    Content, Method, ParameterType, QueryParameter, QueryRule, Route, Rule, Segment, Side,
+};
+
+/// The types of parameters in paths and queries.
+const TYPES: &[(&str, ParameterType)] = &[
+    ("date", ParameterType::Date),
+    ("datetime", ParameterType::DateTime),
+    ("int", ParameterType::Int),
+    ("slug", ParameterType::Slug),
+    ("uuid", ParameterType::Uuid),
+];
+
+const FORMATS_NOT_YET: &[&str] = &["csv", "form", "multipart", "ndjson", "xml"];
+const QUERY_NOT_YET: &[&str] = &["filter", "ids", "known"];
+
+/// A route with the place of its `match`, before the routes of a flow are put in order.
+#[derive(Debug)]
+pub(super) struct PlacedRoute {
+    pub(super) route: Route,
+    pub(super) place: Place,
+}
+
+impl<'d> Compiler<'d, '_> {
+    /// Reads one route. `caller` says on which side its request begins.
+    pub(super) fn route(&mut self, table: &Table<'d>, caller: Side) -> Option<PlacedRoute> {
+        if let Some(value) = table.value("status") {
+            self.not_yet("status", value.key_place());
+        }
+        let json = self.format(table);
+        let query = self.query(table, caller);
+        let matched = table.need("match", self.problems);
+        let matched = matched.and_then(|it| it.text(self.problems));
+        let to_vendor = self.content(table, "to-vendor", matched.as_ref());
+        let from_vendor = self.content(table, "from-vendor", matched.as_ref());
+        table.finish(self.problems);
+        let matched = matched?;
+        let (method, path) = self.matched(&matched, caller)?;
+        let request = match caller {
+            Side::School => ("to-vendor", to_vendor),
+            Side::Vendor => ("from-vendor", from_vendor),
+        };
+        if let ((key, Content::Json(_)), Method::Get | Method::Delete) = (request, method) {
+            let place = table
+                .value(key)
+                .map_or_else(|| table.place(), |it| it.place());
+            let message = format!("a {} request has no body", method.as_str());
+            let problem = Problem::error(code::CONFLICT, message).at(&place);
+            let side = if caller == Side::School {
+                "school"
+            } else {
+                "vendor"
+            };
+            self.problems
+                .push(problem.label(format!("the {side} calls, so this is its request")));
+        }
+        if let (Content::Json(rule), true) = (from_vendor, json)
+            && let Some(value) = table.value("from-vendor")
+        {
+            self.homeward.push((rule, value.place()));
+        }
+        let name = matched.value.to_owned();
+        let route = Route {
+            name,
+            method,
+            path,
+            query,
+            to_vendor,
+            from_vendor,
+        };
+        Some(PlacedRoute {
+            route,
+            place: matched.place,
+        })
+    }
+
+    /// Whether the format is JSON; any other is reported.
+    fn format(&mut self, table: &Table<'d>) -> bool {
+        let Some(format) = table.text("format", self.problems) else {
+            return true;
+        };
+        match format.value {
+            "json" => return true,
+            later if FORMATS_NOT_YET.contains(&later) => {
+                self.not_yet(&format!("format = \"{later}\""), &format.place);
+            }
+            other => {
+                let known = ["json", "csv", "form", "multipart", "ndjson", "xml"];
+                self.no_such(other, &format.place, &known);
+            }
+        }
+        false
+    }
+
+    fn content(&mut self, table: &Table<'d>, key: &str, matched: Option<&At<&str>>) -> Content {
+        let value = table.value(key);
+        let Some(body) = value.and_then(|value| value.text_or_table(self.problems)) else {
+            return Content::Nothing;
+        };
+        let (rule, place) = match body {
+            TextOrTable::Text(word) if word.value == "nothing" => return Content::Nothing,
+            TextOrTable::Text(word) => (self.short(&word), word.place),
+            TextOrTable::Table(table) => {
+                let route = matched.map_or("", |it| it.value);
+                let place = table.place();
+                let shape = self.anonymous(format!("body of {route}"), table);
+                (shape.map(Rule::Object), place)
+            }
+        };
+        match rule {
+            None => Content::Nothing,
+            Some(rule @ (Rule::List(_) | Rule::ListOrOne(_) | Rule::Object(_))) => {
+                Content::Json(rule)
+            }
+            Some(_) => {
+                let message = "a body is a shape, a list, or \"nothing\"";
+                let problem = Problem::error(code::VALUE, message).at(&place);
+                self.problems
+                    .push(problem.help("for example \"User[]\" or { users = \"User[]\" }"));
+                Content::Nothing
+            }
+        }
+    }
+
+    fn matched(&mut self, text: &At<&'d str>, caller: Side) -> Option<(Method, Box<[Segment]>)> {
+        let (method, path) = text.value.split_once(' ').unwrap_or((text.value, ""));
+        let Some(path) = path.strip_prefix('/') else {
+            let message = "this is not a method and a path";
+            let problem = Problem::error(code::VALUE, message).at(&text.place);
+            self.problems
+                .push(problem.help("for example \"GET /users/{pupil}\""));
+            return None;
+        };
+        let Some(known) = Method::parse(method) else {
+            self.no_such(
+                method,
+                &text.place,
+                &["DELETE", "GET", "PATCH", "POST", "PUT"],
+            );
+            return None;
+        };
+        if path.is_empty() {
+            return Some((known, Box::default()));
+        }
+        let segments: Vec<Option<Segment>> = path
+            .split('/')
+            .map(|part| self.segment(part, text, caller))
+            .collect();
+        let segments: Option<Box<[Segment]>> = segments.into_iter().collect();
+        Some((known, segments?))
+    }
+
+    fn segment(&mut self, part: &str, text: &At<&'d str>, caller: Side) -> Option<Segment> {
+        let inner = part.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+        match inner {
+            Some(inner) => match inner.split_once(':') {
+                Some((_, of)) => self.parameter_type(of, &text.place).map(Segment::Parameter),
+                None => {
+                    let kind = self.kind(&At {
+                        value: inner,
+                        place: text.place.clone(),
+                    })?;
+                    self.not_homeward(part, &text.place, caller);
+                    Some(Segment::Identifier(kind))
+                }
+            },
+            None => self.literal(part, &text.place),
+        }
+    }
+
+    fn literal(&mut self, part: &str, place: &Place) -> Option<Segment> {
+        let why = match part {
+            "" => Some("two slashes, or one at the end"),
+            "." | ".." => Some("`.` and `..` are no names"),
+            _ if part.contains(['{', '}']) => Some("a parameter is a whole segment: `/{pupil}/`"),
+            _ if part.contains(['?', '#']) => Some("parameters of the query stand in `query`"),
+            _ if part.contains('%') => Some("write the character itself"),
+            _ if part
+                .chars()
+                .any(|it| it.is_control() || it.is_whitespace() || it == '\\') =>
+            {
+                Some("a character that no path has")
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            let message = format!("{} cannot be part of a path", shown(part));
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(place).label(why));
+            return None;
+        }
+        Some(Segment::Literal(part.into()))
+    }
+
+    /// Ids that come from the vendor must be turned back, which is not built yet.
+    fn not_homeward(&mut self, what: &str, place: &Place, caller: Side) {
+        if caller == Side::Vendor {
+            let what = format!("{what} in a request of the vendor");
+            self.not_yet(&what, place);
+        }
+    }
+
+    fn parameter_type(&mut self, name: &str, place: &Place) -> Option<ParameterType> {
+        let found = TYPES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, of)| of.clone());
+        if found.is_none() {
+            let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+            self.no_such(name, place, &names);
+        }
+        found
+    }
+
+    fn query(&mut self, table: &Table<'d>, caller: Side) -> Box<[QueryParameter]> {
+        let Some(table) = table.table("query", self.problems) else {
+            return Box::default();
+        };
+        let mut parameters = Vec::new();
+        for (name, value) in table.entries() {
+            if let Some(rule) = self.query_rule(&value, caller) {
+                parameters.push(QueryParameter {
+                    name: name.value.into(),
+                    rule,
+                });
+            }
+        }
+        parameters.into()
+    }
+
+    fn query_rule(&mut self, value: &Value<'d>, caller: Side) -> Option<QueryRule> {
+        let word = match value.text_or_table(self.problems)? {
+            TextOrTable::Text(word) => word,
+            TextOrTable::Table(table) => return self.query_one_of(&table),
+        };
+        if QUERY_NOT_YET.contains(&word.value) {
+            self.not_yet(&format!("\"{}\" in a query", word.value), &word.place);
+            return None;
+        }
+        if let Some((_, of)) = TYPES.iter().find(|(name, _)| *name == word.value) {
+            return Some(QueryRule::One(of.clone()));
+        }
+        let name = word.value.strip_suffix("[]");
+        let Some(kind) = self.vocabulary.kind(name.unwrap_or(word.value)) else {
+            let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+            let problem = self.vocabulary.unknown(word.value, &word.place, &names);
+            self.problems.extend(problem);
+            return None;
+        };
+        self.not_homeward(word.value, &word.place, caller);
+        Some(match name {
+            Some(_) => QueryRule::Identifiers(kind),
+            None => QueryRule::Identifier(kind),
+        })
+    }
+
+    /// `{ one-of = ["active", "inactive"] }`.
+    fn query_one_of(&mut self, table: &Table<'d>) -> Option<QueryRule> {
+        let mut words: Vec<Box<str>> = Vec::new();
+        let list = table.need("one-of", self.problems);
+        table.finish(self.problems);
+        let list = list?;
+        for item in list.array(self.problems)? {
+            words.push(item.text(self.problems)?.value.into());
+        }
+        if words.is_empty() {
+            let message = "`one-of` needs one value at least";
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(&list.place()));
+        }
+        Some(QueryRule::One(ParameterType::OneOf(words.into())))
+    }
+}

@@ -1,0 +1,423 @@
+//! `[shape.X]`: the fields of one kind of object, of the preset and of the vendor's file together.
+
+use super::Compiler;
+use super::named::{Named, Origin, base_of};
+use super::overlay::Base;
+use super::words::Among;
+use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, nearest, shown};
+use crate::limits;
+use crate::policy::{
+    Any, Field, Fields, Index, Otherwise, Rule, Shape, ShapeBody, Switch, Unlisted,
+};
+
+/// The control words of a shape.
+const CONTROL: &[&str] = &["_any", "_base", "_otherwise", "_strict", "_switch"];
+
+/// One `[shape.X]` table of one file.
+#[derive(Debug)]
+pub(super) struct Layer<'d> {
+    pub(super) origin: Origin,
+    pub(super) table: Table<'d>,
+}
+
+/// One line of a shape, with what the preset says where the vendor's file has a line too.
+#[derive(Debug)]
+pub(super) struct Line<'d> {
+    pub(super) key: &'d str,
+    pub(super) key_place: Place,
+    pub(super) origin: Origin,
+    pub(super) value: Value<'d>,
+    pub(super) preset: Option<Value<'d>>,
+}
+
+type Cases = Box<[(Box<str>, Index<Shape>)]>;
+
+impl<'d> Compiler<'d, '_> {
+    /// Gives every shape its number, so that shapes can name each other and themselves.
+    pub(super) fn name_shapes(&mut self, roots: &[(Origin, &Table<'d>)]) -> Vec<Vec<Layer<'d>>> {
+        let mut shapes: Vec<Vec<Layer<'d>>> = Vec::new();
+        for (origin, name, table) in self.named_by_all(roots, "shape") {
+            if !self.is_good_shape_name(&name, origin) {
+                continue;
+            }
+            let number = self.vocabulary.shapes.add(name.value, &name.place, origin);
+            let layer = Layer { origin, table };
+            match shapes.get_mut(number) {
+                Some(layers) => layers.push(layer),
+                None => shapes.push(vec![layer]),
+            }
+        }
+        self.vocabulary.shapes.check_count("shapes", self.problems);
+        shapes
+    }
+
+    fn is_good_shape_name(&mut self, name: &At<&str>, origin: Origin) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let text = name.value;
+        let good = super::named::is_shape_name(text)
+            && text.len() <= limits::NAME_BYTES_MAX
+            && text.bytes().all(plain);
+        if !good {
+            let message = format!("{} cannot name a shape", shown(text));
+            self.problems.push(
+                Problem::error(code::VALUE, message)
+                    .at(&name.place)
+                    .help("a shape begins with a capital and has letters, digits and `-`"),
+            );
+        } else if origin == Origin::Vendor {
+            self.check_confusable_shape(name);
+        }
+        good
+    }
+
+    /// Compiles all shapes that have names, at their numbers.
+    pub(super) fn compile_shapes(&mut self, shapes: &[Vec<Layer<'d>>]) {
+        for (number, layers) in shapes.iter().enumerate() {
+            let name = self.vocabulary.shapes.all().get(number);
+            let name = name.map_or_else(String::new, |name| name.text.clone());
+            let switch = layers.iter().find(|layer| layer.table.has("_switch"));
+            let body = match switch {
+                Some(layer) => self.switch(&name, layer, layers),
+                None => ShapeBody::Fields(self.fields(&name, layers)),
+            };
+            self.policy.shapes.push(Shape { name, body });
+        }
+    }
+
+    /// A shape without a name: what a route carries, field by field.
+    pub(super) fn anonymous(&mut self, name: String, table: Table<'d>) -> Option<Index<Shape>> {
+        let place = table.place();
+        let layer = Layer {
+            origin: Origin::Vendor,
+            table,
+        };
+        let fields = self.fields("", &[layer]);
+        let number = self.policy.shapes.len();
+        let body = ShapeBody::Fields(fields);
+        self.policy.shapes.push(Shape { name, body });
+        self.numbered(number, "shapes", &place)
+    }
+
+    fn fields(&mut self, name: &str, layers: &[Layer<'d>]) -> Fields {
+        let lines = self.lines(layers);
+        let keys: Vec<&str> = lines.iter().map(|line| line.key).collect();
+        let mut rules = Vec::new();
+        for (own, line) in lines.iter().enumerate() {
+            let shape = Base { name, layers };
+            let rule = self.line(line, &shape, Among { keys: &keys, own });
+            rules.push(rule.unwrap_or(Rule::Drop));
+        }
+        self.check_siblings(&lines, &rules);
+        let any = self.any(layers);
+        let unlisted = self.unlisted(layers);
+        for layer in layers {
+            if let Some(value) = layer.table.value("_otherwise") {
+                let message = "`_otherwise` goes with `_switch`";
+                self.problems
+                    .push(Problem::error(code::CONFLICT, message).at(value.key_place()));
+            }
+        }
+        let field = |(line, rule): (&Line<'d>, Rule)| Field {
+            key: line.key.into(),
+            rule,
+        };
+        Fields::new(lines.iter().zip(rules).map(field).collect(), any, unlisted)
+    }
+
+    /// The lines of all layers; a line of a later one takes the place of the earlier.
+    fn lines(&mut self, layers: &[Layer<'d>]) -> Vec<Line<'d>> {
+        let mut lines: Vec<Line<'d>> = Vec::new();
+        let entries = layers.iter().flat_map(|layer| {
+            let entries = layer.table.entries().into_iter();
+            entries.map(|(key, value)| (layer.origin, key, value))
+        });
+        for (origin, key, value) in entries {
+            if self.is_control(&key) {
+                continue;
+            }
+            // `"=_any"` is a field that is called `_any`.
+            let name = key.value.strip_prefix('=').filter(|it| it.starts_with('_'));
+            let line = Line {
+                key: name.unwrap_or(key.value),
+                key_place: key.place,
+                origin,
+                value,
+                preset: None,
+            };
+            if let Some(old) = lines.iter_mut().find(|old| old.key == line.key) {
+                self.replace_line(old, line);
+            } else if lines.len() < limits::SHAPE_FIELDS_MAX {
+                lines.push(line);
+            } else {
+                let most = limits::SHAPE_FIELDS_MAX;
+                let message = format!("a shape may have at most {most} fields");
+                let problem = Problem::error(code::TOO_MANY, message);
+                self.problems.push(problem.at(&line.key_place));
+                break;
+            }
+        }
+        lines
+    }
+
+    fn replace_line(&mut self, old: &mut Line<'d>, line: Line<'d>) {
+        if old.origin == line.origin {
+            let message = format!("{} has two lines", shown(line.key));
+            let problem = Problem::error(code::CONFLICT, message).at(&line.key_place);
+            self.problems
+                .push(problem.also(&old.key_place, "the first"));
+        } else {
+            let preset = std::mem::replace(old, line).value;
+            old.preset = Some(preset);
+        }
+    }
+
+    /// Whether a key is a control word. One that nearly is would quietly be a field instead.
+    fn is_control(&mut self, key: &At<&str>) -> bool {
+        if CONTROL.contains(&key.value) {
+            if key.value == "_base" {
+                self.not_yet("_base", &key.place);
+            }
+            return true;
+        }
+        if key.value.starts_with('_')
+            && let Some(meant) = nearest(key.value, CONTROL.iter().copied())
+        {
+            let message = format!("{} is nearly {}", shown(key.value), shown(meant));
+            self.problems.push(
+                Problem::error(code::CONFUSABLE, message)
+                    .at(&key.place)
+                    .help(format!("did you mean {}?", shown(meant)))
+                    .help(format!(
+                        "a field of that name is written \"={}\"",
+                        key.value
+                    )),
+            );
+            return true;
+        }
+        false
+    }
+
+    /// A sibling that something is made from must be one value.
+    fn check_siblings(&mut self, lines: &[Line<'d>], rules: &[Rule]) {
+        let mut count: usize = 0;
+        for (line, rule) in lines.iter().zip(rules) {
+            let Rule::Derived { of, .. } = rule else {
+                continue;
+            };
+            count = count.saturating_add(1);
+            if count == limits::SHAPE_DERIVED_MAX.saturating_add(1) {
+                let most = limits::SHAPE_DERIVED_MAX;
+                let message = format!("at most {most} fields of a shape are made of siblings");
+                self.problems
+                    .push(Problem::error(code::TOO_MANY, message).at(&line.key_place));
+            }
+            let whole = rules.get(*of).is_some_and(|sibling| {
+                matches!(
+                    sibling,
+                    Rule::List(_) | Rule::ListOrOne(_) | Rule::Object(_)
+                )
+            });
+            if let Some(sibling) = lines.get(*of).filter(|_| whole) {
+                let message = format!("{} is not one value", shown(sibling.key));
+                let problem = Problem::error(code::VALUE, message).at(&line.value.place());
+                let label = "no identifier can be read from a list or an object";
+                self.problems
+                    .push(problem.also(&sibling.value.place(), label));
+            }
+        }
+    }
+
+    fn any(&mut self, layers: &[Layer<'d>]) -> Option<Any> {
+        let mut any = None;
+        for layer in layers {
+            let Some(value) = layer.table.value("_any") else {
+                continue;
+            };
+            if self.is_control_of_preset(layer, layers, &value) {
+                continue;
+            }
+            let table = value.table(self.problems)?;
+            let key = table.need("key", self.problems)?.text(self.problems)?;
+            let kind = self.kind(&key);
+            let rule = self.long(&table, Among::ALONE);
+            let alone =
+                rule.filter(|rule| !matches!(rule, Rule::Constant(_) | Rule::Derived { .. }));
+            if rule.is_some() && alone.is_none() {
+                let message = "an entry of a map cannot be a constant";
+                self.problems
+                    .push(Problem::error(code::VALUE, message).at(&value.place()));
+            }
+            any = kind.zip(alone).map(|(key, rule)| Any { key, rule });
+        }
+        any
+    }
+
+    fn unlisted(&mut self, layers: &[Layer<'d>]) -> Unlisted {
+        let mut unlisted = Unlisted::Drop;
+        for layer in layers {
+            match layer.table.flag("_strict", self.problems) {
+                Some(At { value: true, .. }) => unlisted = Unlisted::Refuse,
+                // A preset that is strict stays so.
+                Some(At { value: false, .. }) | None => {}
+            }
+        }
+        unlisted
+    }
+
+    fn switch(&mut self, name: &str, layer: &Layer<'d>, layers: &[Layer<'d>]) -> ShapeBody {
+        for other in layers {
+            let owner = if other.origin == layer.origin {
+                None
+            } else {
+                Some(&layer.table)
+            };
+            self.check_switch_keys(name, &other.table, owner);
+        }
+        let mut switch = Switch {
+            path: Box::default(),
+            cases: Box::default(),
+            otherwise: self.otherwise(&layer.table),
+        };
+        let value = layer.table.value("_switch");
+        match value.and_then(|value| value.text_or_table(self.problems)) {
+            None => {}
+            Some(TextOrTable::Text(path)) => {
+                switch.path = self.path(&path);
+                switch.cases = self.named_cases(name, layer.origin, &path.place);
+            }
+            Some(TextOrTable::Table(table)) => {
+                let field = table.need("field", self.problems);
+                if let Some(path) = field.and_then(|field| field.text(self.problems)) {
+                    switch.path = self.path(&path);
+                }
+                let cases = table.need("cases", self.problems);
+                if let Some(cases) = cases.and_then(|cases| cases.table(self.problems)) {
+                    switch.cases = self.written_cases(&cases);
+                }
+                table.finish(self.problems);
+            }
+        }
+        ShapeBody::Switch(switch)
+    }
+
+    /// A shape with `_switch` has no line of its own.
+    fn check_switch_keys(&mut self, name: &str, table: &Table<'d>, preset: Option<&Table<'d>>) {
+        for (key, value) in table.entries() {
+            if preset.is_none() && ["_switch", "_otherwise"].contains(&key.value) {
+                continue;
+            }
+            let what = if preset.is_some() {
+                "chooses between other shapes"
+            } else {
+                "has `_switch`"
+            };
+            let message = format!("{} {what}: its fields stand in those", shown(name));
+            let dashed = format!("{}-", base_of(name));
+            let cases = self
+                .vocabulary
+                .shapes
+                .texts()
+                .filter(|it| it.starts_with(&dashed));
+            let cases: Vec<String> = cases.map(shown).collect();
+            let problem = Problem::error(code::CONFLICT, message).at(&key.place);
+            self.problems.push(match cases.is_empty() {
+                true => problem,
+                false => problem.help(format!("write the line in {}", cases.join(", "))),
+            });
+            drop(value);
+        }
+    }
+
+    fn otherwise(&mut self, table: &Table<'d>) -> Otherwise {
+        let Some(text) = table.text("_otherwise", self.problems) else {
+            return Otherwise::DropItem;
+        };
+        if text.value == "drop-item" {
+            return Otherwise::DropItem;
+        }
+        self.case(&text)
+            .map_or(Otherwise::DropItem, Otherwise::Shape)
+    }
+
+    fn path(&mut self, path: &At<&str>) -> Box<[Box<str>]> {
+        if path.value.split('.').any(str::is_empty) {
+            let message = "this is not the way to a field";
+            let problem = Problem::error(code::VALUE, message).at(&path.place);
+            self.problems
+                .push(problem.help("for example `role` or `roles.role`"));
+        }
+        path.value.split('.').map(Box::from).collect()
+    }
+
+    /// The cases of `_switch = "role"`: every shape that is called `User-VALUE`.
+    fn named_cases(&mut self, name: &str, origin: Origin, place: &Place) -> Cases {
+        let dashed = format!("{name}-");
+        let all = self.vocabulary.shapes.all().iter();
+        let named = all.filter(|it| it.text.starts_with(&dashed));
+        let (names, foreign): (Vec<&Named>, Vec<&Named>) =
+            named.partition(|it| origin == Origin::Vendor || it.origin == Origin::Preset);
+        for name in foreign {
+            let message = format!("{} adds a kind of object to the preset", shown(&name.text));
+            let problem = Problem::error(code::WIDENS, message).at(&name.place);
+            let help = "that needs a [[widen]] with a reason, which is not built yet";
+            self.problems.push(problem.help(help));
+        }
+        let names: Vec<String> = names.into_iter().map(|it| it.text.clone()).collect();
+        self.cases
+            .extend(names.iter().map(|it| (it.clone(), place.clone())));
+        if names.is_empty() && !self.vocabulary.shapes.open {
+            let message = format!(
+                "there is no shape to choose: none begins with {}",
+                shown(&dashed)
+            );
+            self.problems
+                .push(Problem::error(code::WORD_UNKNOWN, message).at(place));
+        }
+        let case = |shape: &String| {
+            let value = shape.strip_prefix(&dashed)?;
+            Some((Box::from(value), self.vocabulary.shape(shape)?))
+        };
+        names.iter().filter_map(case).collect()
+    }
+
+    fn written_cases(&mut self, table: &Table<'d>) -> Cases {
+        let mut cases = Vec::new();
+        for (key, value) in table.entries() {
+            if let Some(shape) = value.text(self.problems).and_then(|text| self.case(&text)) {
+                cases.push((Box::from(key.value), shape));
+            }
+        }
+        cases.into()
+    }
+
+    /// Cases must be shapes with fields: one choice is made an object, and no more.
+    pub(super) fn check_cases(&mut self) {
+        for (name, place) in std::mem::take(&mut self.cases) {
+            let shape = self
+                .vocabulary
+                .shape(&name)
+                .and_then(|it| self.policy.shape(it));
+            if shape.is_some_and(|shape| matches!(shape.body, ShapeBody::Switch(_))) {
+                let message = format!("{} has `_switch` too", shown(&name));
+                let problem = Problem::error(code::CONFLICT, message).at(&place);
+                self.problems
+                    .push(problem.label("a shape that is chosen has fields"));
+            }
+        }
+    }
+
+    fn case(&mut self, name: &At<&'d str>) -> Option<Index<Shape>> {
+        let shape = self.vocabulary.shape(name.value);
+        if shape.is_none() {
+            let problem = self.vocabulary.unknown_shape(name.value, &name.place);
+            let problem = problem.map(|it| match name.value {
+                "drop" | "nothing" => it.help("did you mean the word `drop-item`?"),
+                _ => it,
+            });
+            self.problems.extend(problem);
+        } else {
+            self.cases.push((name.value.to_owned(), name.place.clone()));
+        }
+        shape
+    }
+}

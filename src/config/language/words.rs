@@ -1,0 +1,440 @@
+//! Words: what becomes of one field. Short as a text, long as a table with `as`.
+
+use regex::RegexBuilder;
+
+use super::Compiler;
+use super::named::is_shape_name;
+use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, shown};
+use crate::limits;
+use crate::policy::{
+    Constant, DateForm, Generaliser, Index, Item, Keep, Rule, ValueRules, ValueType,
+};
+
+/// The words of the language, those that are not built yet among them.
+pub(super) const WORDS: &[&str] = &[
+    "keep",
+    "drop",
+    "blank",
+    "constant",
+    "nickname",
+    "year",
+    "month",
+    "school-year",
+    "initial",
+    "round",
+    "band",
+    "url",
+    "template",
+    "json",
+    "keep-all",
+];
+
+const NOT_YET: &[&str] = &["json", "nickname", "template", "url"];
+
+const TYPES: &[(&str, ValueType)] = &[
+    ("bool", ValueType::Bool),
+    ("date", ValueType::Date),
+    ("datetime", ValueType::DateTime),
+    ("int", ValueType::Int),
+    ("lang", ValueType::Lang),
+    ("number", ValueType::Number),
+    ("slug", ValueType::Slug),
+    ("url", ValueType::Url),
+    ("uuid", ValueType::Uuid),
+];
+
+/// Where a word stands: which siblings `of` may name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Among<'a> {
+    /// The keys of the shape, in order.
+    pub(super) keys: &'a [&'a str],
+    /// The place of the field itself; beyond the keys if it is none of them.
+    pub(super) own: usize,
+}
+
+impl Among<'_> {
+    /// Nothing beside it: the entries of a map.
+    pub(super) const ALONE: Among<'static> = Among { keys: &[], own: 0 };
+}
+
+/// How many values a word is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Many {
+    List,
+    ListOrOne,
+    One,
+}
+
+/// A word without its brackets.
+enum Base {
+    /// It can stand in a list.
+    Item(Item),
+    /// It cannot.
+    Whole(Rule),
+}
+
+impl<'d> Compiler<'d, '_> {
+    /// The rule of a word; `None` if it is none, which is reported.
+    pub(super) fn rule(&mut self, value: &Value<'d>, among: Among<'_>) -> Option<Rule> {
+        match value.text_or_table(self.problems)? {
+            TextOrTable::Text(text) => self.short(&text),
+            TextOrTable::Table(table) => self.long(&table, among),
+        }
+    }
+
+    /// A word written as a text.
+    pub(super) fn short(&mut self, word: &At<&'d str>) -> Option<Rule> {
+        if let "round" | "band" | "constant" = word.value {
+            let example = match word.value {
+                "round" => "{ as = \"round\", to = 5 }",
+                "band" => "{ as = \"band\", edges = [4, 6, 9] }",
+                _ => "{ as = \"constant\", value = \"-\" }",
+            };
+            let message = format!("{} says too little", shown(word.value));
+            let problem = Problem::error(code::VALUE, message).at(&word.place);
+            self.problems.push(problem.help(format!("write {example}")));
+            return None;
+        }
+        let (base, many) = split(word.value);
+        let base = self.base(base, word)?;
+        self.with_brackets(base, many, word)
+    }
+
+    fn with_brackets(&mut self, base: Base, many: Many, word: &At<&'d str>) -> Option<Rule> {
+        match (base, many) {
+            (Base::Item(item), Many::One) => Some(item.rule()),
+            (Base::Item(item), Many::List) => Some(Rule::List(item)),
+            (Base::Item(item), Many::ListOrOne) => Some(Rule::ListOrOne(item)),
+            (Base::Whole(rule), Many::One) => Some(rule),
+            (Base::Whole(_), Many::List | Many::ListOrOne) => {
+                let (base, _) = split(word.value);
+                let message = format!("{} takes no brackets", shown(base));
+                let label = "lists are for `keep`, id kinds and shapes";
+                let problem = Problem::error(code::VALUE, message).at(&word.place);
+                self.problems.push(problem.label(label));
+                None
+            }
+        }
+    }
+
+    fn base(&mut self, base: &str, word: &At<&'d str>) -> Option<Base> {
+        if NOT_YET.contains(&base) {
+            self.not_yet(word.value, &word.place);
+            return None;
+        }
+        if let Some(of) = base.strip_prefix("keep:") {
+            return self
+                .value_type(of, &word.place)
+                .map(|of| Base::Item(Item::Keep(Keep { of, rules: None })));
+        }
+        let generalise = match base {
+            "drop" => return Some(Base::Whole(Rule::Drop)),
+            "blank" => return Some(Base::Whole(Rule::Blank)),
+            "keep" => {
+                let keep = Keep {
+                    of: ValueType::Any,
+                    rules: None,
+                };
+                return Some(Base::Item(Item::Keep(keep)));
+            }
+            "keep-all" => {
+                self.found_keep_all(&word.place);
+                return Some(Base::Whole(Rule::KeepAll));
+            }
+            "initial" => Generaliser::Initial,
+            "month" => Generaliser::Month(DateForm::Short),
+            "school-year" => Generaliser::SchoolYear(DateForm::Short),
+            "year" => Generaliser::Year(DateForm::Short),
+            name => return self.item_name(name, &word.place).map(Base::Item),
+        };
+        self.generalise(generalise, &word.place).map(Base::Whole)
+    }
+
+    /// A shape or an id kind.
+    fn item_name(&mut self, name: &str, place: &Place) -> Option<Item> {
+        let found = if is_shape_name(name) {
+            self.vocabulary.shape(name).map(Item::Object)
+        } else {
+            self.vocabulary.kind(name).map(Item::Identifier)
+        };
+        if found.is_none() {
+            let problem = self.vocabulary.unknown(name, place, WORDS);
+            self.problems.extend(problem);
+        }
+        found
+    }
+
+    fn value_type(&mut self, name: &str, place: &Place) -> Option<ValueType> {
+        let found = TYPES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, of)| *of);
+        if found.is_none() {
+            let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+            self.no_such(name, place, &names);
+        }
+        found
+    }
+
+    /// A word written as a table.
+    pub(super) fn long(&mut self, table: &Table<'d>, among: Among<'_>) -> Option<Rule> {
+        let word = table.need("as", self.problems)?.text(self.problems)?;
+        let (base, many) = split(word.value);
+        let rule = match base {
+            "constant" => self.constant(table),
+            "round" => self.round(table),
+            "band" => self.band(table),
+            "month" | "school-year" | "year" => self.dated(table, &word),
+            _ if NOT_YET.contains(&base) => {
+                self.later(table, &word);
+                return None;
+            }
+            _ => match self.base(base, &word) {
+                Some(Base::Item(Item::Keep(keep))) => {
+                    self.kept(table, keep).map(Item::Keep).map(Base::Item)
+                }
+                Some(Base::Item(Item::Identifier(kind))) if table.has("of") => {
+                    self.derived(table, kind, among).map(Base::Whole)
+                }
+                other => other,
+            }
+            .and_then(|base| self.with_brackets(base, many, &word)),
+        };
+        if rule.is_some_and(|rule| matches!(rule, Rule::Constant(_) | Rule::Generalise(_)))
+            && many != Many::One
+        {
+            return self.with_brackets(Base::Whole(Rule::Drop), many, &word);
+        }
+        table.finish(self.problems);
+        rule
+    }
+
+    /// A word that is not built yet: what stands beside it is its own business.
+    fn later(&mut self, table: &Table<'d>, word: &At<&'d str>) {
+        self.not_yet(word.value, &word.place);
+        for (_, value) in table.entries() {
+            if let Some(name) = value.is_text().then(|| value.text(self.problems)).flatten() {
+                let _used = self.vocabulary.shape(split(name.value).0);
+            }
+        }
+    }
+
+    fn derived(
+        &mut self,
+        table: &Table<'d>,
+        kind: Index<crate::policy::IdKind>,
+        among: Among<'_>,
+    ) -> Option<Rule> {
+        let of = table.text("of", self.problems)?;
+        match among.keys.iter().position(|key| *key == of.value) {
+            Some(place) if place != among.own => Some(Rule::Derived { kind, of: place }),
+            Some(_) => {
+                let kind = self.policy.kind_name(kind).to_owned();
+                let message = format!("{} cannot be made of itself", shown(of.value));
+                let problem = Problem::error(code::VALUE, message).at(&of.place);
+                self.problems
+                    .push(problem.help(format!("write \"{kind}\"")));
+                None
+            }
+            None => {
+                let message = format!("no such field in this shape: {}", shown(of.value));
+                let known: Vec<&str> = among.keys.iter().copied().collect();
+                let problem = Problem::error(code::WORD_UNKNOWN, message)
+                    .at(&of.place)
+                    .did_you_mean(of.value, &known);
+                let line = format!(
+                    "a field that is not sent has a line too: {} = \"drop\"",
+                    of.value
+                );
+                self.problems.push(problem.help(line));
+                None
+            }
+        }
+    }
+
+    fn kept(&mut self, table: &Table<'d>, keep: Keep) -> Option<Keep> {
+        let one_of = table.value("one-of").map(|it| self.one_of(&it));
+        let max = table
+            .integer("max", self.problems)
+            .map(|it| self.positive(&it));
+        let like = table
+            .text("like", self.problems)
+            .map(|it| self.expression(&it));
+        if one_of.is_none() && max.is_none() && like.is_none() {
+            return Some(keep);
+        }
+        let rules = ValueRules {
+            one_of: one_of.flatten(),
+            chars_max: max.flatten(),
+            like: like.flatten(),
+        };
+        let same = |other: &ValueRules| {
+            let like = |rules: &ValueRules| rules.like.as_ref().map(|it| it.as_str().to_owned());
+            (&other.one_of, other.chars_max, like(other))
+                == (&rules.one_of, rules.chars_max, like(&rules))
+        };
+        let known = self.policy.value_rules.iter().position(same);
+        let place = known.unwrap_or(self.policy.value_rules.len());
+        if known.is_none() {
+            self.policy.value_rules.push(rules);
+        }
+        let rules = self.numbered(place, "value rules", &table.place())?;
+        Some(Keep {
+            of: keep.of,
+            rules: Some(rules),
+        })
+    }
+
+    pub(super) fn one_of(&mut self, value: &Value<'d>) -> Option<Box<[Box<str>]>> {
+        let mut words: Vec<Box<str>> = Vec::new();
+        for item in value.array(self.problems)? {
+            if let Some(json) = item.json_scalar(self.problems) {
+                words.push(json.value.into());
+            }
+        }
+        if words.is_empty() {
+            let message = "`one-of` needs one value at least";
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(&value.place()));
+        }
+        Some(words.into())
+    }
+
+    fn positive(&mut self, number: &At<i64>) -> Option<usize> {
+        let value = usize::try_from(number.value).ok().filter(|it| *it > 0);
+        if value.is_none() {
+            let message = "this must be 1 or more";
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(&number.place));
+        }
+        value
+    }
+
+    /// An expression that must match a value as a whole.
+    fn expression(&mut self, text: &At<&'d str>) -> Option<regex::Regex> {
+        // Alone first: `a)|(b` would be fine between our own brackets.
+        let alone = regex::Regex::new(text.value);
+        let whole = RegexBuilder::new(&format!(r"\A(?:{})\z", text.value))
+            .size_limit(limits::LIKE_BYTES_MAX)
+            .build();
+        let fault = match (alone, whole) {
+            (Ok(_), Ok(whole)) => return Some(whole),
+            (Err(fault), _) | (Ok(_), Err(fault)) => fault,
+        };
+        let why = match fault {
+            regex::Error::CompiledTooBig(most) => format!("it would take more than {most} bytes"),
+            other => other
+                .to_string()
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        };
+        let message = "this is not a regular expression that can be used";
+        self.problems.push(
+            Problem::error(code::VALUE, message)
+                .at(&text.place)
+                .label(why),
+        );
+        None
+    }
+
+    fn constant(&mut self, table: &Table<'d>) -> Option<Rule> {
+        let value = table.need("value", self.problems)?;
+        let json = value.json_scalar(self.problems)?.value.into_bytes().into();
+        let constant = Constant { json };
+        let known = self.policy.constants.iter().position(|it| *it == constant);
+        let place = known.unwrap_or(self.policy.constants.len());
+        if known.is_none() {
+            self.policy.constants.push(constant);
+        }
+        self.numbered(place, "constants", &value.place())
+            .map(Rule::Constant)
+    }
+
+    fn round(&mut self, table: &Table<'d>) -> Option<Rule> {
+        let to = table.need("to", self.problems)?.integer(self.problems)?;
+        let Some(step) = u32::try_from(to.value).ok().filter(|step| *step > 0) else {
+            let message = format!("{} must be 1 to {}", shown("to"), u32::MAX);
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(&to.place));
+            return None;
+        };
+        self.generalise(Generaliser::Round(step), &to.place)
+    }
+
+    fn band(&mut self, table: &Table<'d>) -> Option<Rule> {
+        let value = table.need("edges", self.problems)?;
+        let mut edges: Vec<i64> = Vec::new();
+        for item in value.array(self.problems)? {
+            edges.push(item.integer(self.problems)?.value);
+        }
+        if edges.is_empty() || !edges.is_sorted_by(|left, right| left < right) {
+            let message = "`edges` must rise, and be one at least";
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(&value.place()));
+            return None;
+        }
+        self.generalise(Generaliser::Band(edges.into()), &value.place())
+    }
+
+    fn dated(&mut self, table: &Table<'d>, word: &At<&'d str>) -> Option<Rule> {
+        let form = match table.text("form", self.problems) {
+            None => DateForm::Short,
+            Some(form) if form.value == "date" => DateForm::FirstDay,
+            Some(form) => {
+                self.no_such(form.value, &form.place, &["date"]);
+                return None;
+            }
+        };
+        let generaliser = match split(word.value).0 {
+            "month" => Generaliser::Month(form),
+            "school-year" => Generaliser::SchoolYear(form),
+            _ => Generaliser::Year(form),
+        };
+        self.generalise(generaliser, &word.place)
+    }
+
+    fn generalise(&mut self, generaliser: Generaliser, place: &Place) -> Option<Rule> {
+        let known = self
+            .policy
+            .generalisers
+            .iter()
+            .position(|it| *it == generaliser);
+        let number = known.unwrap_or(self.policy.generalisers.len());
+        if known.is_none() {
+            self.policy.generalisers.push(generaliser);
+        }
+        self.numbered(number, "generalising words", place)
+            .map(Rule::Generalise)
+    }
+
+    /// The number of a part, or a problem if there are too many of them.
+    pub(super) fn numbered<T>(
+        &mut self,
+        number: usize,
+        what: &str,
+        place: &Place,
+    ) -> Option<Index<T>> {
+        let index = Index::new(number);
+        if index.is_none() {
+            let most = limits::POLICY_PARTS_MAX;
+            let message = format!("a policy may have at most {most} different {what}");
+            self.problems
+                .push(Problem::error(code::TOO_MANY, message).at(place));
+        }
+        index
+    }
+}
+
+/// Takes the brackets off a word.
+fn split(word: &str) -> (&str, Many) {
+    if let Some(base) = word.strip_suffix("[]?") {
+        (base, Many::ListOrOne)
+    } else if let Some(base) = word.strip_suffix("[]") {
+        (base, Many::List)
+    } else {
+        (word, Many::One)
+    }
+}

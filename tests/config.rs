@@ -1,0 +1,102 @@
+//! Vendor files, good and bad. A bad one stands beside the exact messages it is answered with:
+//! `tests/config/bad/NAME.toml` and `NAME.stderr`. `BLESS=1` writes the messages anew; read them
+//! before they are committed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sluis::config::{
+    Colour, Context, Presets, Problems, Severity, SourceFile, VendorDraft, read_vendor,
+};
+use sluis::names::VendorId;
+
+/// A file as `check` reads it, with what it has to say about it.
+fn read(path: &Path, shown: &str) -> (Option<VendorDraft>, Problems) {
+    let file = SourceFile::new(shown, fs::read_to_string(path).unwrap());
+    let id = VendorId::parse("vendor").unwrap();
+    let mut problems = Problems::new();
+    let presets = Presets::shipped();
+    let draft = read_vendor(&file, &id, &presets, &Context::default(), &mut problems);
+    (draft, problems)
+}
+
+fn toml_files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|path| path.extension().unwrap() == "toml")
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a switch for whoever writes the tests"
+)]
+fn bless() -> bool {
+    std::env::var_os("BLESS").is_some()
+}
+
+#[test]
+fn every_mistake_is_answered_with_exactly_these_words() {
+    let mut wrong = Vec::new();
+    for path in toml_files("tests/config/bad") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let (draft, problems) = read(&path, name);
+        let text = problems.text(Colour::Off);
+        let expected = path.with_extension("stderr");
+        if bless() {
+            fs::write(&expected, &text).unwrap();
+        }
+        let expected = fs::read_to_string(&expected).unwrap_or_default();
+        if text != expected {
+            wrong.push(format!("{name}: expected\n{expected}\nseen\n{text}"));
+        }
+        if draft.is_some() == problems.has_errors() || problems.is_empty() {
+            wrong.push(format!(
+                "{name}: a draft {} errors",
+                if draft.is_some() { "with" } else { "and no" }
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_good_file_gives_a_policy_and_no_word() {
+    for path in toml_files("tests/config/good") {
+        let (draft, problems) = read(&path, path.file_name().unwrap().to_str().unwrap());
+        assert!(problems.is_empty(), "{}", problems.text(Colour::Off));
+        let draft = draft.unwrap();
+        assert_eq!(draft.policy.kinds.len(), draft.kind_specs.len());
+        assert_eq!(draft.policy.flows.len(), draft.flows.len());
+    }
+}
+
+/// The two examples of the language use words of later releases, and are right apart from that.
+#[test]
+fn the_examples_of_the_language_lack_only_what_comes_later() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/policies");
+    for name in ["rekenwijs.toml", "toetsbron.toml"] {
+        let path = folder.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let (draft, problems) = read(&path, name);
+        assert!(draft.is_none());
+        for problem in problems.sorted() {
+            let fine = matches!(problem.severity, Severity::NotYet | Severity::Finding);
+            assert!(fine, "{}", problem.text(Colour::Off));
+        }
+    }
+}
