@@ -32,7 +32,7 @@ impl<'d> Compiler<'d, '_> {
         }
         let value = table.need("callers", self.problems)?;
         if !value.is_text() {
-            return self.listed_callers(&value, forward);
+            return self.listed_callers(&value, auth);
         }
         let text = value.text(self.problems)?;
         if text.value != "anyone" {
@@ -44,10 +44,14 @@ impl<'d> Compiler<'d, '_> {
         Some(At { value, place })
     }
 
-    fn listed_callers(&mut self, value: &Value<'d>, forward: bool) -> Option<At<CallersDraft>> {
+    fn listed_callers(
+        &mut self,
+        value: &Value<'d>,
+        auth: &UpstreamAuthDraft,
+    ) -> Option<At<CallersDraft>> {
         let list = value.array(self.problems)?;
         let place = value.place();
-        if forward {
+        if matches!(auth, UpstreamAuthDraft::Forward) {
             let message = "`callers` and upstream-auth = \"forward\" exclude each other";
             let problem = Problem::error(code::CONFLICT, message).at(&place);
             let label = "the upstream knows who the caller is, and we do not";

@@ -23,6 +23,8 @@ mod overlay;
 mod preset;
 mod routes;
 mod shapes;
+mod switch;
+mod values;
 mod words;
 
 pub use draft::{CallersDraft, FlowDraft, ShapeCount, UpstreamAuthDraft, VendorDraft};
@@ -246,22 +248,26 @@ impl<'d> Compiler<'d, '_> {
     }
 
     fn report_what_comes_later(&mut self, root: &Table<'d>) {
-        for key in NOT_YET {
-            let Some(value) = root.value(key) else {
-                continue;
-            };
+        let later = NOT_YET
+            .iter()
+            .filter_map(|key| Some((key, root.value(key)?)));
+        for (key, value) in later {
             self.vocabulary.shapes.open |= *key == "use";
-            if *key == "use" {
-                self.not_yet(key, value.key_place());
-            } else if value.is_array() {
-                for item in value.array(self.problems).unwrap_or_default() {
-                    self.not_yet(&format!("[[{key}]]"), &item.place());
-                }
-            } else if let Some(table) = value.table(self.problems) {
-                for (name, _) in table.entries() {
-                    self.not_yet(&format!("{key}.{}", name.value), &name.place);
-                }
+            let items = self.quietly(|it| value.array(it.problems));
+            let table = self.quietly(|it| value.table(it.problems));
+            match (*key, items, table) {
+                ("widen", Some(items), _) => items
+                    .iter()
+                    .for_each(|item| self.not_yet("[[widen]]", &item.place())),
+                ("except" | "only", _, Some(table)) => self.all_not_yet(key, &table),
+                (key, ..) => self.not_yet(key, value.key_place()),
             }
+        }
+    }
+
+    fn all_not_yet(&mut self, key: &str, table: &Table<'d>) {
+        for (name, _) in table.entries() {
+            self.not_yet(&format!("{key}.{}", name.value), &name.place);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::words;
 use crate::config::{Place, Problem, Problems, code, nearest, shown};
 use crate::limits;
 use crate::policy::{IdKind, Index, Shape};
@@ -105,7 +106,8 @@ impl Vocabulary {
         }
         let kinds = some_of(&self.kinds);
         let shapes = some_of(&self.shapes);
-        let mut known = words.join(" ");
+        let built = words.iter().filter(|word| !words::NOT_YET.contains(word));
+        let mut known = built.copied().collect::<Vec<_>>().join(" ");
         for names in [kinds, shapes] {
             if !names.is_empty() {
                 known.push_str(" · ");

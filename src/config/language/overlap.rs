@@ -50,10 +50,10 @@ fn conflict(left: &Route, right: &Route) -> Option<String> {
         example.push_str(common(one, other)?);
         match (one, other) {
             (Segment::Literal(_), Segment::Identifier(_) | Segment::Parameter(_)) => {
-                left_first = true
+                left_first = true;
             }
             (Segment::Identifier(_) | Segment::Parameter(_), Segment::Literal(_)) => {
-                right_first = true
+                right_first = true;
             }
             (Segment::Literal(_), Segment::Literal(_))
             | (

@@ -5,7 +5,7 @@ use super::named::{Origin, base_of};
 use super::shapes::{Layer, Line};
 use super::words::Among;
 use crate::config::{Problem, Value, code, nearest, shown};
-use crate::policy::{Keep, Rule, ValueType};
+use crate::policy::{Rule, ValueType};
 
 /// The shape that a line is in.
 #[derive(Debug)]
@@ -45,9 +45,10 @@ impl<'d> Compiler<'d, '_> {
         let Some(preset) = preset else {
             return Some(rule);
         };
-        let narrows = match rule {
-            Rule::Derived { of, .. } => self.is_sent_as_pseudonym(shape, among, of),
-            _ => self.says_no_more(rule, preset),
+        let narrows = if let Rule::Derived { of, .. } = rule {
+            self.is_sent_as_pseudonym(shape, among, of)
+        } else {
+            says_no_more(rule, preset)
         };
         if !narrows {
             self.report_widening(line, shape, rule);
@@ -93,23 +94,6 @@ impl<'d> Compiler<'d, '_> {
         })
     }
 
-    /// Whether a rule sends no more than the preset's: the same, nothing of the value, or less.
-    fn says_no_more(&self, rule: Rule, preset: Rule) -> bool {
-        let any = Keep {
-            of: ValueType::Any,
-            rules: None,
-        };
-        match (rule, preset) {
-            (Rule::Blank | Rule::Constant(_) | Rule::Drop, _) => true,
-            (rule, preset) if rule == preset => true,
-            (Rule::Generalise(_) | Rule::Keep(_), Rule::Keep(keep)) if keep == any => true,
-            (Rule::Keep(mine), Rule::Keep(theirs)) => {
-                mine.of == theirs.of && theirs.rules.is_none()
-            }
-            _ => false,
-        }
-    }
-
     fn report_widening(&mut self, line: &Line<'d>, shape: &Base<'_, 'd>, rule: Rule) {
         let said = match &line.preset {
             Some(value) => format!("{} says {}", self.preset_names(), value.raw()),
@@ -119,10 +103,9 @@ impl<'d> Compiler<'d, '_> {
         let mut problem = Problem::error(code::WIDENS, message)
             .at(&line.value.place())
             .label(said);
-        if let Rule::Derived { of, .. } = rule {
-            let _place = of;
-            problem =
-                problem.help("only an id of which the vendor gets a pseudonym can be used again");
+        if matches!(rule, Rule::Derived { .. }) {
+            let help = "only an id of which the vendor gets a pseudonym can be used again";
+            problem = problem.help(help);
         }
         problem =
             problem.help("sending more needs a [[widen]] with a reason, which is not built yet");
@@ -197,5 +180,29 @@ impl<'d> Compiler<'d, '_> {
     fn standard(&self) -> String {
         let names: Vec<&str> = self.presets.iter().map(|it| it.standard.as_str()).collect();
         names.join(", ")
+    }
+}
+
+/// Whether a rule sends no more than the preset's: the same, nothing of the value, or less of it.
+fn says_no_more(rule: Rule, preset: Rule) -> bool {
+    if rule == preset || matches!(rule, Rule::Blank | Rule::Constant(_) | Rule::Drop) {
+        return true;
+    }
+    let Rule::Keep(theirs) = preset else {
+        return false;
+    };
+    let anything = theirs.of == ValueType::Any;
+    match rule {
+        Rule::Generalise(_) => anything && theirs.rules.is_none(),
+        Rule::Keep(mine) => theirs.rules.is_none() && (anything || mine.of == theirs.of),
+        Rule::Blank
+        | Rule::Constant(_)
+        | Rule::Derived { .. }
+        | Rule::Drop
+        | Rule::Identifier(_)
+        | Rule::KeepAll
+        | Rule::List(_)
+        | Rule::ListOrOne(_)
+        | Rule::Object(_) => false,
     }
 }

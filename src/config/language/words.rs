@@ -1,14 +1,10 @@
 //! Words: what becomes of one field. Short as a text, long as a table with `as`.
 
-use regex::RegexBuilder;
-
 use super::Compiler;
 use super::named::is_shape_name;
 use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, shown};
 use crate::limits;
-use crate::policy::{
-    Constant, DateForm, Generaliser, Index, Item, Keep, Rule, ValueRules, ValueType,
-};
+use crate::policy::{DateForm, Generaliser, IdKind, Index, Item, Keep, Rule, ValueType};
 
 /// The words of the language, those that are not built yet among them.
 pub(super) const WORDS: &[&str] = &[
@@ -29,7 +25,8 @@ pub(super) const WORDS: &[&str] = &[
     "keep-all",
 ];
 
-const NOT_YET: &[&str] = &["json", "nickname", "template", "url"];
+/// Those that are not built yet.
+pub(super) const NOT_YET: &[&str] = &["json", "nickname", "template", "url"];
 
 const TYPES: &[(&str, ValueType)] = &[
     ("bool", ValueType::Bool),
@@ -59,7 +56,7 @@ impl Among<'_> {
 
 /// How many values a word is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Many {
+pub(super) enum Many {
     List,
     ListOrOne,
     One,
@@ -222,7 +219,7 @@ impl<'d> Compiler<'d, '_> {
     fn derived(
         &mut self,
         table: &Table<'d>,
-        kind: Index<crate::policy::IdKind>,
+        kind: Index<IdKind>,
         among: Among<'_>,
     ) -> Option<Rule> {
         let of = table.text("of", self.problems)?;
@@ -238,7 +235,7 @@ impl<'d> Compiler<'d, '_> {
             }
             None => {
                 let message = format!("no such field in this shape: {}", shown(of.value));
-                let known: Vec<&str> = among.keys.iter().copied().collect();
+                let known: Vec<&str> = among.keys.to_vec();
                 let problem = Problem::error(code::WORD_UNKNOWN, message)
                     .at(&of.place)
                     .did_you_mean(of.value, &known);
@@ -250,164 +247,6 @@ impl<'d> Compiler<'d, '_> {
                 None
             }
         }
-    }
-
-    fn kept(&mut self, table: &Table<'d>, keep: Keep) -> Option<Keep> {
-        let one_of = table.value("one-of").map(|it| self.one_of(&it));
-        let max = table
-            .integer("max", self.problems)
-            .map(|it| self.positive(&it));
-        let like = table
-            .text("like", self.problems)
-            .map(|it| self.expression(&it));
-        if one_of.is_none() && max.is_none() && like.is_none() {
-            return Some(keep);
-        }
-        let rules = ValueRules {
-            one_of: one_of.flatten(),
-            chars_max: max.flatten(),
-            like: like.flatten(),
-        };
-        let same = |other: &ValueRules| {
-            let like = |rules: &ValueRules| rules.like.as_ref().map(|it| it.as_str().to_owned());
-            (&other.one_of, other.chars_max, like(other))
-                == (&rules.one_of, rules.chars_max, like(&rules))
-        };
-        let known = self.policy.value_rules.iter().position(same);
-        let place = known.unwrap_or(self.policy.value_rules.len());
-        if known.is_none() {
-            self.policy.value_rules.push(rules);
-        }
-        let rules = self.numbered(place, "value rules", &table.place())?;
-        Some(Keep {
-            of: keep.of,
-            rules: Some(rules),
-        })
-    }
-
-    pub(super) fn one_of(&mut self, value: &Value<'d>) -> Option<Box<[Box<str>]>> {
-        let mut words: Vec<Box<str>> = Vec::new();
-        for item in value.array(self.problems)? {
-            if let Some(json) = item.json_scalar(self.problems) {
-                words.push(json.value.into());
-            }
-        }
-        if words.is_empty() {
-            let message = "`one-of` needs one value at least";
-            self.problems
-                .push(Problem::error(code::VALUE, message).at(&value.place()));
-        }
-        Some(words.into())
-    }
-
-    fn positive(&mut self, number: &At<i64>) -> Option<usize> {
-        let value = usize::try_from(number.value).ok().filter(|it| *it > 0);
-        if value.is_none() {
-            let message = "this must be 1 or more";
-            self.problems
-                .push(Problem::error(code::VALUE, message).at(&number.place));
-        }
-        value
-    }
-
-    /// An expression that must match a value as a whole.
-    fn expression(&mut self, text: &At<&'d str>) -> Option<regex::Regex> {
-        // Alone first: `a)|(b` would be fine between our own brackets.
-        let alone = regex::Regex::new(text.value);
-        let whole = RegexBuilder::new(&format!(r"\A(?:{})\z", text.value))
-            .size_limit(limits::LIKE_BYTES_MAX)
-            .build();
-        let fault = match (alone, whole) {
-            (Ok(_), Ok(whole)) => return Some(whole),
-            (Err(fault), _) | (Ok(_), Err(fault)) => fault,
-        };
-        let why = match fault {
-            regex::Error::CompiledTooBig(most) => format!("it would take more than {most} bytes"),
-            other => other
-                .to_string()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
-        };
-        let message = "this is not a regular expression that can be used";
-        self.problems.push(
-            Problem::error(code::VALUE, message)
-                .at(&text.place)
-                .label(why),
-        );
-        None
-    }
-
-    fn constant(&mut self, table: &Table<'d>) -> Option<Rule> {
-        let value = table.need("value", self.problems)?;
-        let json = value.json_scalar(self.problems)?.value.into_bytes().into();
-        let constant = Constant { json };
-        let known = self.policy.constants.iter().position(|it| *it == constant);
-        let place = known.unwrap_or(self.policy.constants.len());
-        if known.is_none() {
-            self.policy.constants.push(constant);
-        }
-        self.numbered(place, "constants", &value.place())
-            .map(Rule::Constant)
-    }
-
-    fn round(&mut self, table: &Table<'d>) -> Option<Rule> {
-        let to = table.need("to", self.problems)?.integer(self.problems)?;
-        let Some(step) = u32::try_from(to.value).ok().filter(|step| *step > 0) else {
-            let message = format!("{} must be 1 to {}", shown("to"), u32::MAX);
-            self.problems
-                .push(Problem::error(code::VALUE, message).at(&to.place));
-            return None;
-        };
-        self.generalise(Generaliser::Round(step), &to.place)
-    }
-
-    fn band(&mut self, table: &Table<'d>) -> Option<Rule> {
-        let value = table.need("edges", self.problems)?;
-        let mut edges: Vec<i64> = Vec::new();
-        for item in value.array(self.problems)? {
-            edges.push(item.integer(self.problems)?.value);
-        }
-        if edges.is_empty() || !edges.is_sorted_by(|left, right| left < right) {
-            let message = "`edges` must rise, and be one at least";
-            self.problems
-                .push(Problem::error(code::VALUE, message).at(&value.place()));
-            return None;
-        }
-        self.generalise(Generaliser::Band(edges.into()), &value.place())
-    }
-
-    fn dated(&mut self, table: &Table<'d>, word: &At<&'d str>) -> Option<Rule> {
-        let form = match table.text("form", self.problems) {
-            None => DateForm::Short,
-            Some(form) if form.value == "date" => DateForm::FirstDay,
-            Some(form) => {
-                self.no_such(form.value, &form.place, &["date"]);
-                return None;
-            }
-        };
-        let generaliser = match split(word.value).0 {
-            "month" => Generaliser::Month(form),
-            "school-year" => Generaliser::SchoolYear(form),
-            _ => Generaliser::Year(form),
-        };
-        self.generalise(generaliser, &word.place)
-    }
-
-    fn generalise(&mut self, generaliser: Generaliser, place: &Place) -> Option<Rule> {
-        let known = self
-            .policy
-            .generalisers
-            .iter()
-            .position(|it| *it == generaliser);
-        let number = known.unwrap_or(self.policy.generalisers.len());
-        if known.is_none() {
-            self.policy.generalisers.push(generaliser);
-        }
-        self.numbered(number, "generalising words", place)
-            .map(Rule::Generalise)
     }
 
     /// The number of a part, or a problem if there are too many of them.
@@ -429,7 +268,7 @@ impl<'d> Compiler<'d, '_> {
 }
 
 /// Takes the brackets off a word.
-fn split(word: &str) -> (&str, Many) {
+pub(super) fn split(word: &str) -> (&str, Many) {
     if let Some(base) = word.strip_suffix("[]?") {
         (base, Many::ListOrOne)
     } else if let Some(base) = word.strip_suffix("[]") {
