@@ -9,6 +9,7 @@ mod dialect;
 mod folder;
 mod gateway;
 mod guarded;
+mod hash;
 pub mod keys;
 mod language;
 mod load;
@@ -144,6 +145,17 @@ pub enum TlsVersion {
     V12,
     /// TLS 1.3, the default.
     V13,
+}
+
+impl TlsVersion {
+    /// Its name in `min`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V12 => "1.2",
+            Self::V13 => "1.3",
+        }
+    }
 }
 
 /// How and how much is logged.

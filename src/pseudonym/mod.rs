@@ -26,6 +26,14 @@ pub use ring::{Entry, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
+/// `SHA-256(bytes)` (FIPS 180-4), to name public content. No identifier is ever made with it.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// A pupil's (or anyone's) identifier, borrowed from a message.
 ///
 /// It can be turned into a pseudonym and into nothing else: `Debug` prints its length only, and
