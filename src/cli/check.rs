@@ -1,11 +1,14 @@
 //! `sluis check`: every mistake of every file at once.
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::listed;
 use super::out::{Exit, Out};
-use crate::config::{self, Colour, Draft, Problems};
+use crate::config::{self, Colour, Draft, Problems, VendorDraft, VendorFile, code};
+
+/// Shapes that are named on the line of a vendor; the others are counted.
+const SHAPES_SHOWN_MAX: usize = 4;
 
 /// Say every mistake of every file at once; nothing leaves this machine
 #[derive(Args, Debug)]
@@ -32,38 +35,206 @@ enum CheckFormat {
     Text,
 }
 
+/// What a check found.
+#[derive(Debug, Default)]
+struct Checked {
+    vendors: Vec<Line>,
+    problems: Problems,
+    /// Keys, secrets and certificates that are not here. A policy can be checked where they are
+    /// not, and must be: in a review, on a laptop.
+    absent: Problems,
+    hash: Option<String>,
+}
+
+/// What is said of one vendor.
+#[derive(Debug)]
+struct Line {
+    school: String,
+    vendor: String,
+    file: String,
+    routes: Vec<(String, usize)>,
+    shapes: Vec<config::ShapeCount>,
+}
+
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
-    let mut problems = Problems::new();
-    let draft = match config::find(options.config.as_deref()) {
-        Ok(folder) => Some(Draft::read(&folder, &mut problems)),
-        Err(none) => {
-            problems = none;
-            None
-        }
-    };
-    let vendors = draft.as_ref().map_or(0, Draft::vendors);
-    let (errors, findings) = problems.counts();
+    let checked = check(options);
     match options.format {
-        CheckFormat::Github => out.say(problems.github().trim_end()),
-        CheckFormat::Json => out.json(&json!({
-            "errors": errors,
-            "findings": findings,
-            "problems": listed(&problems),
-            "vendors": vendors,
-        })),
-        CheckFormat::Text => {
-            let text = problems.text(Colour::On);
-            if !text.is_empty() {
-                out.say(&text);
-            }
-            out.say(&format!(
-                "{vendors} vendors, {errors} errors, {findings} findings"
-            ));
-        }
+        CheckFormat::Github => out.say(checked.problems.github().trim_end()),
+        CheckFormat::Json => out.json(&checked.json()),
+        CheckFormat::Text => checked.say(out),
     }
-    match (errors, findings) {
+    match checked.problems.counts() {
         (1.., _) => Exit::Config,
         (0, 1..) if options.strict => Exit::Findings,
         (0, _) => Exit::Fine,
+    }
+}
+
+fn check(options: &Options) -> Checked {
+    let mut checked = Checked::default();
+    let folder = match config::find(options.config.as_deref()) {
+        Ok(folder) => folder,
+        Err(problems) => {
+            checked.problems = problems;
+            return checked;
+        }
+    };
+    let draft = Draft::read(&folder, &mut checked.problems);
+    let lines = draft
+        .vendors()
+        .map(|(school, file)| Line::new(school.id.as_str(), file));
+    checked.vendors = lines.collect();
+    let config = draft.with_keys_of_files(&mut checked.problems);
+    checked.hash = config.map(|config| config.hash.0);
+    checked.absent = checked.problems.take(code::ABSENT);
+    checked
+}
+
+impl Checked {
+    fn say(&self, out: &mut Out) {
+        let width = self
+            .vendors
+            .iter()
+            .map(|line| line.file.chars().count())
+            .max();
+        for line in &self.vendors {
+            let state = counted(self.problems_of(line));
+            let (file, width) = (&line.file, width.unwrap_or_default());
+            out.say(format!("{file:width$}  {state}  {}", line.words()).trim_end());
+        }
+        if !self.problems.is_empty() {
+            out.say("");
+            out.say(self.problems.text(Colour::On).trim_end());
+            out.say("");
+        }
+        for problem in self.absent.sorted() {
+            let help = problem
+                .help
+                .first()
+                .map_or_else(String::new, |help| format!("; {help}"));
+            out.say(&format!("not on this machine: {}{help}", problem.message));
+        }
+        let vendors = number(self.vendors.len(), "vendor");
+        let (errors, findings) = self.problems.counts();
+        let problems = format!(
+            "{}, {}",
+            number(errors, "error"),
+            number(findings, "finding")
+        );
+        let hash = self
+            .hash
+            .as_ref()
+            .map_or_else(String::new, |hash| format!("   policy {hash}"));
+        out.say(&format!("{vendors}, {problems}{hash}"));
+    }
+
+    fn json(&self) -> Value {
+        let (errors, findings) = self.problems.counts();
+        let vendor = |line: &Line| {
+            let (errors, findings) = self.problems_of(line);
+            let shapes = line.shapes.iter().map(|shape| {
+                (
+                    shape.name.clone(),
+                    json!({ "leaving": shape.leaving, "known": shape.known }),
+                )
+            });
+            let routes = line
+                .routes
+                .iter()
+                .map(|(flow, count)| (flow.clone(), json!(count)));
+            json!({
+                "school": line.school,
+                "vendor": line.vendor,
+                "file": line.file,
+                "errors": errors,
+                "findings": findings,
+                "routes": Value::Object(routes.collect()),
+                "shapes": Value::Object(shapes.collect()),
+            })
+        };
+        json!({
+            "errors": errors,
+            "findings": findings,
+            "problems": listed(&self.problems),
+            "absent": listed(&self.absent),
+            "policy": self.hash,
+            "vendors": self.vendors.iter().map(vendor).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Errors and findings in the file of a vendor.
+    fn problems_of(&self, line: &Line) -> (usize, usize) {
+        let sorted = self.problems.sorted();
+        let here = sorted
+            .iter()
+            .filter(|problem| problem.view().file == line.file);
+        here.fold((0, 0), |(errors, findings), problem| {
+            match problem.severity.refuses() {
+                true => (errors.saturating_add(1), findings),
+                false => (errors, findings.saturating_add(1)),
+            }
+        })
+    }
+}
+
+impl Line {
+    fn new(school: &str, file: &VendorFile) -> Self {
+        let flows = |draft: &VendorDraft| -> Vec<(String, usize)> {
+            let flows = draft.policy.flows.iter();
+            flows
+                .map(|flow| (flow.name.clone(), flow.routes.len()))
+                .collect()
+        };
+        Self {
+            school: school.to_owned(),
+            vendor: file.id.as_str().to_owned(),
+            file: file.file.shown().to_owned(),
+            routes: file.draft.as_ref().map_or_else(Vec::new, flows),
+            shapes: file
+                .draft
+                .as_ref()
+                .map_or_else(Vec::new, |draft| draft.shapes.clone()),
+        }
+    }
+
+    fn words(&self) -> String {
+        let flow =
+            |(name, routes): &(String, usize)| format!("{name}: {}", number(*routes, "route"));
+        let mut words: Vec<String> = self.routes.iter().map(flow).collect();
+        for (place, shape) in self.shapes.iter().take(SHAPES_SHOWN_MAX).enumerate() {
+            let fields = if place == 0 { " fields" } else { "" };
+            words.push(format!(
+                "{} {} of {}{fields}",
+                shape.name, shape.leaving, shape.known
+            ));
+        }
+        match self.shapes.len().saturating_sub(SHAPES_SHOWN_MAX) {
+            0 => {}
+            more => words.push(number(more, "more shape")),
+        }
+        words.join(" · ")
+    }
+}
+
+/// `ok`, or how much there is to look at.
+fn counted((errors, findings): (usize, usize)) -> String {
+    match (errors, findings) {
+        (0, 0) => "ok".to_owned(),
+        (0, findings) => format!("ok, {}", number(findings, "finding")),
+        (errors, 0) => number(errors, "error"),
+        (errors, findings) => {
+            format!(
+                "{}, {}",
+                number(errors, "error"),
+                number(findings, "finding")
+            )
+        }
+    }
+}
+
+fn number(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod health;
 mod keys;
 mod out;
+mod pseudonym;
 mod selftest;
 
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ enum Command {
     Check(check::Options),
     Health(health::Options),
     Keys(keys::Options),
+    Pseudonym(pseudonym::Options),
     Selftest(selftest::Options),
 }
 
@@ -64,6 +66,7 @@ pub fn run() -> ExitCode {
             Command::Check(options) => check::run(&options, &mut out),
             Command::Health(options) => health::run(&options, &mut out),
             Command::Keys(options) => keys::run(&options, &mut out),
+            Command::Pseudonym(options) => pseudonym::run(&options, &mut out),
             Command::Selftest(options) => selftest::run(&options, &mut out),
         },
         Err(error) => usage(&error, &mut out),

@@ -36,14 +36,14 @@ pub const UNTIL_BEFORE_FROM: &str = "E055";
 pub const KEY_FILE: &str = "E061";
 /// What is read is no master key, or none that a generator made.
 pub const KEY_BAD: &str = "E062";
-/// A vendor without a key.
-pub const KEY_MISSING: &str = "E063";
 /// A wrapped key that does not open, or is not the one its fingerprint names.
 pub const KEY_SEALED: &str = "E064";
 /// A vendor's key is another than the one pinned or in use.
 pub const KEY_CHANGED: &str = "E065";
 /// A file cannot be written.
 pub const WRITE: &str = "E066";
+/// A key, secret or certificate that is not on this machine.
+pub const ABSENT: &str = "E067";
 /// Part of the language, and not built yet.
 pub const NOT_YET: &str = "E090";
 
@@ -64,3 +64,7 @@ pub const SIMILAR: &str = "F15";
 pub const PLAIN_HTTP: &str = "F16";
 /// The caller's own credentials go on to the upstream.
 pub const FORWARDED: &str = "F17";
+/// No vendor at all.
+pub const NO_VENDOR: &str = "F18";
+/// A setting that a reload cannot change.
+pub const WAITS: &str = "F19";

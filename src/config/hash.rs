@@ -31,7 +31,12 @@ pub(super) fn of_all(vendors: &[std::sync::Arc<Vendor>], doors: &[Door]) -> Poli
     let mut content = Canon::new("configuration");
     content.list(vendors, |content, vendor| content.text(&vendor.hash.0));
     content.list(doors, |content, door| {
-        let Door { host, prefix, vendor, flow } = door;
+        let Door {
+            host,
+            prefix,
+            vendor,
+            flow,
+        } = door;
         content.texts(&[host, prefix, vendor.school.as_str(), vendor.id.as_str()]);
         content.number(*flow);
     });
@@ -78,7 +83,16 @@ impl Canon {
 
     fn vendor(&mut self, vendor: &Vendor, agreement: &str) {
         let Vendor {
-            school, id, name, valid, mode, body_bytes_max, law, flows, fingerprint, hash: _,
+            school,
+            id,
+            name,
+            valid,
+            mode,
+            body_bytes_max,
+            law,
+            flows,
+            fingerprint,
+            hash: _,
         } = vendor;
         self.texts(&[school.as_str(), id.as_str(), name, agreement]);
         self.shown(valid.from);
@@ -95,7 +109,11 @@ impl Canon {
     }
 
     fn kind(&mut self, kind: &Kind) {
-        let KindSpec { name, canonical, notation } = kind.spec();
+        let KindSpec {
+            name,
+            canonical,
+            notation,
+        } = kind.spec();
         self.text(name);
         self.list(canonical.rules(), |canon, rule| canon.text(rule.name()));
         self.shown(notation);
@@ -108,7 +126,13 @@ impl Canon {
 
     /// Which credentials are shown is told, and never what they are.
     fn flow(&mut self, flow: &Flow) {
-        let Flow { id, callers, ip_ranges, upstream, upstream_auth } = flow;
+        let Flow {
+            id,
+            callers,
+            ip_ranges,
+            upstream,
+            upstream_auth,
+        } = flow;
         self.text(id.as_str());
         match callers {
             Callers::Anyone => self.text("anyone"),
@@ -116,11 +140,19 @@ impl Canon {
             Callers::Tokens(tokens) => {
                 self.text("tokens");
                 // Exposed to be hashed: these are digests themselves.
-                self.list(tokens, |canon, token| canon.text(&HEXLOWER.encode(token.expose())));
+                self.list(tokens, |canon, token| {
+                    canon.text(&HEXLOWER.encode(token.expose()))
+                });
             }
         }
         self.list(ip_ranges, |canon, range| canon.shown(range));
-        let Upstream { scheme, host, port, base, reach } = upstream;
+        let Upstream {
+            scheme,
+            host,
+            port,
+            base,
+            reach,
+        } = upstream;
         self.texts(&[host, base]);
         self.shown(port);
         match scheme {
@@ -144,7 +176,14 @@ impl Canon {
     }
 
     fn policy(&mut self, policy: &Policy) {
-        let Policy { shapes, kinds, constants, generalisers, value_rules, flows } = policy;
+        let Policy {
+            shapes,
+            kinds,
+            constants,
+            generalisers,
+            value_rules,
+            flows,
+        } = policy;
         self.list(shapes, Self::shape);
         self.list(kinds, |canon, IdKind { name }| canon.text(name));
         self.list(constants, |canon, Constant { json }| {
@@ -152,14 +191,22 @@ impl Canon {
         });
         self.list(generalisers, Self::generaliser);
         self.list(value_rules, Self::value_rules);
-        self.list(flows, |canon, policy::Flow { name, caller, routes }| {
-            canon.text(name);
-            canon.text(match caller {
-                policy::Side::School => "school",
-                policy::Side::Vendor => "vendor",
-            });
-            canon.list(routes, Self::route);
-        });
+        self.list(
+            flows,
+            |canon,
+             policy::Flow {
+                 name,
+                 caller,
+                 routes,
+             }| {
+                canon.text(name);
+                canon.text(match caller {
+                    policy::Side::School => "school",
+                    policy::Side::Vendor => "vendor",
+                });
+                canon.list(routes, Self::route);
+            },
+        );
     }
 
     fn shape(&mut self, Shape { name, body }: &Shape) {
@@ -180,7 +227,11 @@ impl Canon {
                     Unlisted::Refuse => "refuse",
                 });
             }
-            ShapeBody::Switch(Switch { path, cases, otherwise }) => {
+            ShapeBody::Switch(Switch {
+                path,
+                cases,
+                otherwise,
+            }) => {
                 self.text("switch");
                 self.list(path, |canon, key| canon.text(key));
                 self.list(cases, |canon, (value, shape)| {
@@ -225,22 +276,32 @@ impl Canon {
     }
 
     fn keep(&mut self, Keep { of, rules }: Keep) {
-        self.texts(&["keep", match of {
-            ValueType::Any => "any",
-            ValueType::Bool => "bool",
-            ValueType::Date => "date",
-            ValueType::DateTime => "datetime",
-            ValueType::Int => "int",
-            ValueType::Lang => "lang",
-            ValueType::Number => "number",
-            ValueType::Slug => "slug",
-            ValueType::Url => "url",
-            ValueType::Uuid => "uuid",
-        }]);
+        self.texts(&[
+            "keep",
+            match of {
+                ValueType::Any => "any",
+                ValueType::Bool => "bool",
+                ValueType::Date => "date",
+                ValueType::DateTime => "datetime",
+                ValueType::Int => "int",
+                ValueType::Lang => "lang",
+                ValueType::Number => "number",
+                ValueType::Slug => "slug",
+                ValueType::Url => "url",
+                ValueType::Uuid => "uuid",
+            },
+        ]);
         self.list(rules.as_slice(), |canon, rules| canon.number(rules.place()));
     }
 
-    fn value_rules(&mut self, ValueRules { one_of, chars_max, like }: &ValueRules) {
+    fn value_rules(
+        &mut self,
+        ValueRules {
+            one_of,
+            chars_max,
+            like,
+        }: &ValueRules,
+    ) {
         self.list(one_of.as_slice(), |canon, values| {
             canon.list(values, |canon, value| canon.text(value));
         });
@@ -266,14 +327,24 @@ impl Canon {
     }
 
     fn date(&mut self, name: &str, form: DateForm) {
-        self.texts(&[name, match form {
-            DateForm::FirstDay => "date",
-            DateForm::Short => "short",
-        }]);
+        self.texts(&[
+            name,
+            match form {
+                DateForm::FirstDay => "date",
+                DateForm::Short => "short",
+            },
+        ]);
     }
 
     fn route(&mut self, route: &Route) {
-        let Route { name, method, path, query, to_vendor, from_vendor } = route;
+        let Route {
+            name,
+            method,
+            path,
+            query,
+            to_vendor,
+            from_vendor,
+        } = route;
         self.texts(&[name, method.as_str()]);
         self.list(path, |canon, segment| match segment {
             Segment::Identifier(kind) => canon.named("identifier", kind.place()),

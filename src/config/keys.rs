@@ -44,7 +44,7 @@ impl Keys {
     ) -> Option<VendorKey> {
         let Some(entry) = self.file.ring.newest(school, vendor) else {
             let message = format!("there is no key for {school}/{vendor}");
-            problems.push(Problem::error(code::KEY_MISSING, message).help(&self.command));
+            problems.push(Problem::error(code::ABSENT, message).help(&self.command));
             return None;
         };
         self.open(entry, problems)
@@ -84,8 +84,7 @@ fn read_master(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Op
     let read = master_path(places).and_then(|(path, guard)| {
         if guarded::is_absent(&path) {
             let name = shown(&path.display().to_string());
-            let missing =
-                Problem::error(code::KEY_FILE, format!("the master key {name} is missing"));
+            let missing = Problem::error(code::ABSENT, format!("the master key {name} is missing"));
             return Err(missing.help(match guard {
                 Guard::Credential => credential_help(&path),
                 Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => command(folder),
@@ -109,7 +108,7 @@ fn master_path(places: &KeyPlaces) -> Result<(PathBuf, Guard), Problem> {
         MasterPlace::Credential(name) => {
             let Some(folder) = super::load::credentials_folder() else {
                 let message = "there are no credentials: systemd sets $CREDENTIALS_DIRECTORY";
-                let problem = Problem::error(code::KEY_FILE, message);
+                let problem = Problem::error(code::ABSENT, message);
                 let line = format!("LoadCredentialEncrypted={name}");
                 return Err(problem.help(format!("the unit that runs this needs {line}")));
             };
@@ -208,7 +207,7 @@ fn make_master(places: &KeyPlaces) -> Result<Option<PathBuf>, Problem> {
         return Ok(None);
     }
     let name = shown(&path.display().to_string());
-    let missing = |message: String| Problem::error(code::KEY_FILE, message).at(&places.master_at);
+    let missing = |message: String| Problem::error(code::ABSENT, message).at(&places.master_at);
     if guard == Guard::Credential {
         return Err(missing(format!("the credential {name} is missing"))
             .help(credential_help(&path))

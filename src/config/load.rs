@@ -1,48 +1,41 @@
 //! From files to a [`Config`]: everything is read, every problem is collected.
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::code;
+use super::draft::{Draft, SchoolDraft, VendorFile};
 use super::folder::Folder;
 use super::gateway::Gateway;
-use super::problem::Problems;
+use super::guarded::{self, Guard};
+use super::hash;
+use super::keys::Keys;
+use super::language::{CallersDraft, FlowDraft, UpstreamAuthDraft, VendorDraft};
+use super::problem::{Problem, Problems, shown};
+use super::raw::At;
 use super::school::School;
+use super::{
+    Callers, Config, Door, Flow, ListenTls, PolicyHash, Scheme, Upstream, UpstreamAuth, Vendor,
+};
+use crate::limits::{Bound, Limits};
+use crate::minimise::Law;
+use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::{Kind, VendorKey};
+use crate::secret::{SecretBytes, SecretText};
 
-/// A configuration as far as it is known without its keys.
-#[derive(Debug)]
-pub struct Draft {
-    pub(super) gateway: Option<Gateway>,
-    pub(super) folder: Folder,
-    pub(super) schools: Vec<Option<School>>,
-}
-
-impl Draft {
-    /// Reads all files of a configuration; the keys are left alone.
-    pub fn read(folder: &Path, problems: &mut Problems) -> Self {
-        let files = Folder::read(folder, problems);
-        let gateway = files.gateway.as_ref();
-        let gateway = gateway.and_then(|file| Gateway::read(file, folder, problems));
-        let schools = files.schools.iter().map(|school| {
-            let file: &Arc<_> = school.school.as_ref()?;
-            School::read(file, problems)
-        });
-        let schools = schools.collect();
-        Self {
-            gateway,
-            folder: files,
-            schools,
-        }
-    }
-
-    /// How many vendors there are, of all schools.
-    #[must_use]
-    pub fn vendors(&self) -> usize {
-        self.folder
-            .schools
-            .iter()
-            .map(|school| school.vendors.len())
-            .sum()
+/// Reads a configuration whole, with its keys. Findings come with it.
+///
+/// # Errors
+/// All problems, if one of them is an error.
+pub fn load(folder: &Path) -> Result<(Config, Problems), Problems> {
+    let mut problems = Problems::new();
+    let draft = Draft::read(folder, &mut problems);
+    let config = draft.with_keys_of_files(&mut problems);
+    match config {
+        Some(config) if !problems.has_errors() => Ok((config, problems)),
+        Some(_) | None => Err(problems),
     }
 }
 
@@ -67,4 +60,245 @@ pub fn admin_address(folder: &Path) -> Result<SocketAddr, Problems> {
 )]
 pub(super) fn credentials_folder() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+impl Draft {
+    /// Completes the configuration with the keys and secrets that its files name. `None` if
+    /// something is wrong, here or before.
+    pub fn with_keys_of_files(self, problems: &mut Problems) -> Option<Config> {
+        let places = self.gateway.as_ref().map(|gateway| &gateway.keys);
+        let keys = places.and_then(|places| Keys::read(places, &self.folder, problems));
+        self.with_keys(problems, |school, vendor, problems| {
+            keys.as_ref()?.of(school, vendor, problems)
+        })
+    }
+
+    /// Completes the configuration with keys that are handed in: for one run, or for a trial.
+    /// `None` if something is wrong, here or before.
+    pub fn with_keys(
+        self,
+        problems: &mut Problems,
+        mut key_of: impl FnMut(&SchoolId, &VendorId, &mut Problems) -> Option<VendorKey>,
+    ) -> Option<Config> {
+        let gateway = self.gateway?;
+        gateway
+            .listen
+            .tls
+            .iter()
+            .for_each(|tls| check_tls(tls, problems));
+        let (mut vendors, mut doors) = (Vec::new(), Vec::new());
+        for SchoolDraft {
+            id,
+            school,
+            vendors: files,
+        } in self.schools
+        {
+            for file in files {
+                let key = key_of(&id, &file.id, problems);
+                let pieces = file.finish(&id, key, &gateway.limits, problems);
+                if let (Some((vendor, at)), Some(school)) = (pieces, &school) {
+                    let vendor = Arc::new(vendor);
+                    doors.extend(doors_of(&vendor, school, at));
+                    vendors.push(vendor);
+                }
+            }
+        }
+        // The longest path first, so that the first one that fits is the right one.
+        doors.sort_by(|left: &Door, right| {
+            (&left.host, Reverse(left.prefix.len()), &left.prefix).cmp(&(
+                &right.host,
+                Reverse(right.prefix.len()),
+                &right.prefix,
+            ))
+        });
+        let hash = hash::of_all(&vendors, &doors);
+        let Gateway {
+            listen,
+            admin,
+            threads,
+            limits,
+            log,
+            keys: _,
+        } = gateway;
+        let config = Config {
+            listen,
+            admin,
+            threads,
+            limits,
+            log,
+            vendors,
+            doors,
+            hash,
+        };
+        (!problems.has_errors()).then_some(config)
+    }
+}
+
+/// The doors of a vendor's flows, which are reached under these paths.
+fn doors_of<'a>(
+    vendor: &'a Arc<Vendor>,
+    school: &'a School,
+    prefixes: Vec<String>,
+) -> impl Iterator<Item = Door> + use<'a> {
+    prefixes.into_iter().enumerate().map(|(flow, prefix)| Door {
+        host: school.public.authority(),
+        prefix: format!("{}{prefix}", school.public.path),
+        vendor: Arc::clone(vendor),
+        flow,
+    })
+}
+
+impl VendorFile {
+    /// The vendor with its key, and the path of each flow.
+    fn finish(
+        self,
+        school: &SchoolId,
+        key: Option<VendorKey>,
+        limits: &Limits,
+        problems: &mut Problems,
+    ) -> Option<(Vendor, Vec<String>)> {
+        let draft = self.draft?;
+        let most = limits.of(Bound::Body);
+        if let Some(body) = draft
+            .body_bytes_max
+            .as_ref()
+            .filter(|body| body.value > most)
+        {
+            let most = super::written(most, Bound::Body.unit());
+            let message =
+                format!("a vendor may set a smaller bound than the gateway's {most} only");
+            problems.push(Problem::error(code::VALUE, message).at(&body.place));
+        }
+        let key = key.filter(|key| is_pinned(&draft, key, problems));
+        let mut flows = Vec::new();
+        let mut paths = Vec::new();
+        for flow in draft.flows {
+            paths.push(flow.at.value.clone());
+            flows.extend(finish_flow(flow, &self.folder, problems));
+        }
+        let key = key?;
+        if flows.len() != paths.len() {
+            return None;
+        }
+        let kinds = draft
+            .kind_specs
+            .into_iter()
+            .map(|spec| Kind::new(&key, spec))
+            .collect();
+        let law = Law {
+            policy: draft.policy,
+            kinds,
+            limits: limits.clone(),
+        };
+        let mut vendor = Vendor {
+            school: school.clone(),
+            id: self.id,
+            name: draft.name,
+            valid: draft.valid,
+            mode: draft.mode,
+            body_bytes_max: draft.body_bytes_max.map_or(most, |body| body.value),
+            law: Arc::new(law),
+            flows,
+            fingerprint: key.fingerprint(),
+            hash: PolicyHash(String::new()),
+        };
+        vendor.hash = hash::of_vendor(&vendor, &draft.agreement);
+        Some((vendor, paths))
+    }
+}
+
+/// Whether a key is the one that the vendor's file pins, if it pins one.
+fn is_pinned(draft: &VendorDraft, key: &VendorKey, problems: &mut Problems) -> bool {
+    let fingerprint = key.fingerprint();
+    let Some(pin) = draft.key.as_ref().filter(|pin| pin.value != fingerprint) else {
+        return true;
+    };
+    problems.push(
+        Problem::error(
+            code::KEY_CHANGED,
+            format!("another key is in use: {fingerprint}"),
+        )
+        .at(&pin.place)
+        .label("this one is pinned here")
+        .help("with another key every pupil is somebody new to this vendor")
+        .help("put the ring back from its backup; or, if that is meant, pin the other key"),
+    );
+    false
+}
+
+fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Option<Flow> {
+    let secret = |file: &At<String>, problems: &mut Problems| secret(file, folder, problems);
+    let upstream_auth = match &flow.upstream_auth {
+        UpstreamAuthDraft::BasicFile(file) => secret(file, problems).map(UpstreamAuth::Basic),
+        UpstreamAuthDraft::BearerFile(file) => secret(file, problems).map(UpstreamAuth::Bearer),
+        UpstreamAuthDraft::Forward => Some(UpstreamAuth::Forward),
+        UpstreamAuthDraft::None => Some(UpstreamAuth::None),
+    };
+    let mut upstream: Upstream = flow.upstream.value;
+    if let (Scheme::Https(tls), Some(roots)) = (&mut upstream.scheme, &flow.roots) {
+        let path = folder.join(&roots.value);
+        check_present(&path, problems, |problem| problem.at(&roots.place));
+        tls.roots = Some(path);
+    }
+    Some(Flow {
+        id: flow.id,
+        callers: match flow.callers.value {
+            CallersDraft::Anyone => Callers::Anyone,
+            CallersDraft::Forwarded => Callers::Forwarded,
+            CallersDraft::Tokens(digests) => {
+                Callers::Tokens(digests.into_iter().map(SecretBytes::from).collect())
+            }
+        },
+        ip_ranges: flow.ip_ranges,
+        upstream,
+        upstream_auth: upstream_auth?,
+    })
+}
+
+/// The secret in a file: one line, which goes into a head as it stands.
+fn secret(file: &At<String>, folder: &Path, problems: &mut Problems) -> Option<SecretText> {
+    let path = folder.join(&file.value);
+    if !check_present(&path, problems, |problem| problem.at(&file.place)) {
+        return None;
+    }
+    let text = match guarded::read(&path, Guard::Secret) {
+        Ok(text) => text,
+        Err(problem) => {
+            problems.push(problem.at(&file.place));
+            return None;
+        }
+    };
+    // Exposed to see whether it fits into a head: visible ASCII (RFC 9110 section 5.5).
+    let line = text.expose().trim_ascii();
+    if line.is_empty()
+        || !line
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    {
+        let name = shown(&path.display().to_string());
+        let message = format!("{name} must hold one line of visible characters");
+        problems.push(Problem::error(code::KEY_FILE, message).at(&file.place));
+        return None;
+    }
+    Some(SecretText::new(line.to_owned()))
+}
+
+/// Whether a file is there; if not, says so as something that this machine lacks.
+fn check_present(
+    path: &Path,
+    problems: &mut Problems,
+    at: impl FnOnce(Problem) -> Problem,
+) -> bool {
+    let present = path.exists();
+    if !present {
+        let message = format!("{} is missing", shown(&path.display().to_string()));
+        problems.push(at(Problem::error(code::ABSENT, message)));
+    }
+    present
+}
+
+fn check_tls(tls: &ListenTls, problems: &mut Problems) {
+    for path in [&tls.cert, &tls.key] {
+        check_present(path, problems, |problem| problem);
+    }
 }

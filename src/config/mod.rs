@@ -6,6 +6,7 @@
 mod address;
 pub mod code;
 mod dialect;
+mod draft;
 mod folder;
 mod gateway;
 mod guarded;
@@ -15,20 +16,23 @@ mod language;
 mod load;
 mod problem;
 mod raw;
+mod reload;
 mod render;
 mod ring_file;
 mod school;
 mod source;
 mod units;
 
+pub use draft::{Draft, SchoolDraft, VendorFile};
 pub use folder::find;
 pub use language::{
     CallersDraft, Catalogue, Class, Context, FlowDraft, Presets, ShapeCount, UpstreamAuthDraft,
     VendorDraft, read_vendor,
 };
-pub use load::{Draft, admin_address};
+pub use load::{admin_address, load};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};
+pub use reload::Deployed;
 pub use render::{Colour, ProblemView};
 pub use school::{Language, School};
 pub use source::SourceFile;

@@ -226,6 +226,14 @@ impl Problems {
         (errors, self.list.len().saturating_sub(errors))
     }
 
+    /// Takes out all of one code.
+    pub fn take(&mut self, code: &str) -> Self {
+        let list = self.list.extract_if(.., |problem| problem.code == code);
+        Self {
+            list: list.collect(),
+        }
+    }
+
     /// Whether there is nothing at all to say.
     #[must_use]
     pub fn is_empty(&self) -> bool {

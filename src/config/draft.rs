@@ -1,0 +1,232 @@
+//! All files of a configuration, read and compared with each other; the keys are left alone.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Upstream;
+use super::code;
+use super::folder::{Folder, SchoolFolder};
+use super::gateway::Gateway;
+use super::language::{CallersDraft, Context, FlowDraft, Presets, VendorDraft, read_vendor};
+use super::problem::{Place, Problem, Problems, shown};
+use super::school::School;
+use super::source::SourceFile;
+use crate::names::{SchoolId, VendorId};
+
+/// A configuration as far as it is known without its keys.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) folder: PathBuf,
+    pub(super) gateway: Option<Gateway>,
+    /// Every school, sorted by name.
+    pub schools: Vec<SchoolDraft>,
+}
+
+/// A school as far as it is known without its keys.
+#[derive(Debug)]
+pub struct SchoolDraft {
+    /// Its name: its folder.
+    pub id: SchoolId,
+    /// What its file says; `None` if that cannot be used.
+    pub school: Option<School>,
+    /// Its vendors, sorted by name.
+    pub vendors: Vec<VendorFile>,
+}
+
+/// The file of a vendor and what it says.
+#[derive(Debug)]
+pub struct VendorFile {
+    /// Its name: that of the file.
+    pub id: VendorId,
+    /// The text of the file.
+    pub file: Arc<SourceFile>,
+    /// The folder that the file is in.
+    pub(super) folder: PathBuf,
+    /// What it says; `None` if that cannot be used.
+    pub draft: Option<VendorDraft>,
+}
+
+impl Draft {
+    /// Reads all files of a configuration.
+    pub fn read(folder: &Path, problems: &mut Problems) -> Self {
+        let files = Folder::read(folder, problems);
+        let gateway = files.gateway.as_ref();
+        let gateway = gateway.and_then(|file| Gateway::read(file, folder, problems));
+        let presets = Presets::shipped();
+        let schools = files.schools.into_iter();
+        let schools = schools.map(|school| SchoolDraft::read(school, &presets, problems));
+        let draft = Self {
+            folder: folder.to_owned(),
+            gateway,
+            schools: schools.collect(),
+        };
+        draft.check_doors(problems);
+        if draft.vendors().next().is_none() {
+            let message = "no vendor is configured: every request is answered 404";
+            let help = format!("{}/schools/SCHOOL/vendors/VENDOR.toml", folder.display());
+            problems.push(Problem::finding(code::NO_VENDOR, message).help(help));
+        }
+        draft
+    }
+
+    /// Every vendor with its school.
+    pub fn vendors(&self) -> impl Iterator<Item = (&SchoolDraft, &VendorFile)> {
+        let schools = self.schools.iter();
+        schools.flat_map(|school| school.vendors.iter().map(move |vendor| (school, vendor)))
+    }
+
+    /// Looks at what no file can know alone: who shares a place, who may listen, who calls itself.
+    fn check_doors(&self, problems: &mut Problems) {
+        let mut taken: BTreeMap<(String, String), Place> = BTreeMap::new();
+        let own = self.own_places();
+        for (school, vendor) in self.vendors() {
+            let Some(school) = &school.school else {
+                continue;
+            };
+            for flow in vendor.draft.iter().flat_map(|draft| &draft.flows) {
+                self.check_callers(flow, problems);
+                check_upstream(flow, &own, problems);
+                let place = (school.host(), school.prefix(flow));
+                match taken.get(&place) {
+                    Some(other) => problems.push(shared(&place, flow, other)),
+                    None => {
+                        taken.insert(place, flow.at.place.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_callers(&self, flow: &FlowDraft, problems: &mut Problems) {
+        let open = self
+            .gateway
+            .as_ref()
+            .filter(|it| !it.listen.address.ip().is_loopback());
+        if let (CallersDraft::Anyone, Some(gateway)) = (&flow.callers.value, open) {
+            let address = gateway.listen.address;
+            let message = "`anyone` may call only where nobody else can: on loopback";
+            problems.push(
+                Problem::error(code::CONFLICT, message)
+                    .at(&flow.callers.place)
+                    .label(format!("[listen] address is {address}"))
+                    .help("callers = [{ token-sha256 = \"…64 hex digits…\" }]"),
+            );
+        }
+    }
+
+    /// Everything that is this gateway itself: its listeners, and what callers are told to call.
+    fn own_places(&self) -> Vec<OwnPlace> {
+        let listeners = self
+            .gateway
+            .iter()
+            .flat_map(|it| [it.listen.address, it.admin]);
+        let mut own: Vec<_> = listeners.flat_map(names_of).collect();
+        for (school, vendor) in self.vendors() {
+            let (Some(school), Some(draft)) = (&school.school, &vendor.draft) else {
+                continue;
+            };
+            own.extend(draft.flows.iter().map(|flow| OwnPlace {
+                host: school.public.host.clone(),
+                port: school.public.port,
+                prefix: school.prefix(flow),
+            }));
+        }
+        own
+    }
+}
+
+/// A place where this gateway answers.
+#[derive(Debug)]
+struct OwnPlace {
+    host: String,
+    port: u16,
+    prefix: String,
+}
+
+impl OwnPlace {
+    fn holds(&self, upstream: &Upstream) -> bool {
+        let below = upstream.base.strip_prefix(self.prefix.as_str());
+        self.host == upstream.host
+            && self.port == upstream.port
+            && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl SchoolDraft {
+    fn read(files: SchoolFolder, presets: &Presets, problems: &mut Problems) -> Self {
+        let school = files.school.as_ref();
+        let school = school.and_then(|file| School::read(file, problems));
+        let context = school
+            .as_ref()
+            .map_or_else(Context::default, |school| Context {
+                pupils: school.pupils,
+            });
+        let folder = files.path.join("vendors");
+        let vendors = files.vendors.into_iter().map(|(id, file)| VendorFile {
+            draft: read_vendor(&file, &id, presets, &context, problems),
+            folder: folder.clone(),
+            id,
+            file,
+        });
+        Self {
+            vendors: vendors.collect(),
+            id: files.id,
+            school,
+        }
+    }
+}
+
+impl School {
+    /// What `Host` must say.
+    pub(super) fn host(&self) -> String {
+        self.public.authority()
+    }
+
+    /// The path under which a flow is reached.
+    pub(super) fn prefix(&self, flow: &FlowDraft) -> String {
+        format!("{}{}", self.public.path, flow.at.value)
+    }
+}
+
+fn shared((host, prefix): &(String, String), flow: &FlowDraft, other: &Place) -> Problem {
+    let path = if prefix.is_empty() { "/" } else { prefix };
+    let message = format!(
+        "two flows cannot both be reached under {}",
+        shown(&format!("{host}{path}"))
+    );
+    Problem::error(code::CONFLICT, message)
+        .at(&flow.at.place)
+        .also(other, "the other one")
+        .help("give one of them a path of its own: at = \"/…\"")
+}
+
+fn check_upstream(flow: &FlowDraft, own: &[OwnPlace], problems: &mut Problems) {
+    if own.iter().any(|place| place.holds(&flow.upstream.value)) {
+        let message = "this upstream is the gateway itself";
+        problems.push(
+            Problem::error(code::CONFLICT, message)
+                .at(&flow.upstream.place)
+                .label("a request would come back here until no connection is left"),
+        );
+    }
+}
+
+/// The hosts under which a listener is reached from this machine.
+fn names_of(address: SocketAddr) -> Vec<OwnPlace> {
+    let (ip, port) = (address.ip(), address.port());
+    let mut hosts = vec![ip.to_string()];
+    if ip.is_loopback() || ip.is_unspecified() {
+        hosts.push("localhost".to_owned());
+    }
+    if ip.is_unspecified() {
+        hosts.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
+    }
+    let place = |host| OwnPlace {
+        host,
+        port,
+        prefix: String::new(),
+    };
+    hosts.into_iter().map(place).collect()
+}

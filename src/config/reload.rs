@@ -1,0 +1,122 @@
+//! The configuration in force, and how it is replaced: whole or not at all.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::code;
+use super::draft::Draft;
+use super::problem::{Problem, Problems};
+use super::{Config, Vendor};
+use crate::names::{SchoolId, VendorId};
+
+/// The configuration in force. A request takes the current one and keeps it to its end.
+#[derive(Debug)]
+pub struct Deployed {
+    current: ArcSwap<Config>,
+}
+
+impl Deployed {
+    /// Puts a configuration in force.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(config),
+        }
+    }
+
+    /// The one in force now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Config> {
+        self.current.load_full()
+    }
+
+    /// Reads the files again and puts what they say in force; gives the findings.
+    ///
+    /// # Errors
+    /// All problems, if one is an error: then the configuration in force stays. A vendor's key that
+    /// is another than the one in use is an error unless the vendor's file pins the new one.
+    pub fn reload(&self, folder: &Path) -> Result<Problems, Problems> {
+        let mut problems = Problems::new();
+        let draft = Draft::read(folder, &mut problems);
+        let pinned = pinned(&draft);
+        let next = draft.with_keys_of_files(&mut problems);
+        let current = self.current();
+        if let Some(next) = &next {
+            compare_keys(&current, next, &pinned, &mut problems);
+            find_what_waits(&current, next, &mut problems);
+        }
+        match next {
+            Some(next) if !problems.has_errors() => {
+                self.current.store(Arc::new(next));
+                Ok(problems)
+            }
+            Some(_) | None => Err(problems),
+        }
+    }
+}
+
+/// The vendors whose files name the key that must be in use.
+fn pinned(draft: &Draft) -> BTreeSet<(SchoolId, VendorId)> {
+    let with_pin = draft.vendors().filter(|(_, vendor)| {
+        vendor
+            .draft
+            .as_ref()
+            .is_some_and(|draft| draft.key.is_some())
+    });
+    with_pin
+        .map(|(school, vendor)| (school.id.clone(), vendor.id.clone()))
+        .collect()
+}
+
+fn compare_keys(
+    current: &Config,
+    next: &Config,
+    pinned: &BTreeSet<(SchoolId, VendorId)>,
+    problems: &mut Problems,
+) {
+    for vendor in &next.vendors {
+        let Vendor {
+            school,
+            id,
+            fingerprint,
+            ..
+        } = vendor.as_ref();
+        let same = |old: &&Arc<Vendor>| old.school == *school && old.id == *id;
+        let old = current.vendors.iter().find(same).map(|old| old.fingerprint);
+        if pinned.contains(&(school.clone(), id.clone())) || old.is_none_or(|it| it == *fingerprint)
+        {
+            continue;
+        }
+        let message = format!("{school}/{id} would get another key than the one in use");
+        problems.push(
+            Problem::error(code::KEY_CHANGED, message)
+                .help("with another key every pupil is somebody new to this vendor")
+                .help(format!(
+                    "if that is meant, say so in its file: [vendor] key = \"{fingerprint}\""
+                )),
+        );
+    }
+}
+
+/// What only a new start can change.
+fn find_what_waits(current: &Config, next: &Config, problems: &mut Problems) {
+    let waits = [
+        (
+            "[listen] address",
+            current.listen.address != next.listen.address,
+        ),
+        (
+            "[listen] tls",
+            current.listen.tls.is_some() != next.listen.tls.is_some(),
+        ),
+        ("[admin] address", current.admin != next.admin),
+        ("[runtime] threads", current.threads != next.threads),
+    ];
+    for (what, _) in waits.iter().filter(|(_, changed)| *changed) {
+        let message = format!("{what} has changed and waits for the next start");
+        problems.push(Problem::finding(code::WAITS, message));
+    }
+}
