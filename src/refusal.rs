@@ -114,8 +114,12 @@ pub enum Refusal {
     },
     /// No flow answers on this path.
     FlowUnknown,
+    /// The body's framing is against RFC 9112: a bad chunk, two lengths.
+    FramingInvalid,
     /// A head with more or longer lines than `headers`, `header` and `head` allow.
     HeadTooLarge,
+    /// No `Host`, two, or one that is no host.
+    HostInvalid,
     /// `Host`, authority and SNI disagree, or belong to no school.
     HostUnknown,
     /// An identifier is too long or has control, zero-width or direction characters in it.
@@ -167,7 +171,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -188,7 +192,9 @@ impl Refusal {
         Self::ExpectationUnknown,
         Self::FieldUnexpected { at: 0 },
         Self::FlowUnknown,
+        Self::FramingInvalid,
         Self::HeadTooLarge,
+        Self::HostInvalid,
         Self::HostUnknown,
         Self::IdentifierInvalid { at: 0 },
         Self::MethodNotListed,
@@ -231,7 +237,9 @@ impl Refusal {
             Self::ExpectationUnknown => "expectation_unknown",
             Self::FieldUnexpected { .. } => "field_unexpected",
             Self::FlowUnknown => "flow_unknown",
+            Self::FramingInvalid => "framing_invalid",
             Self::HeadTooLarge => "head_too_large",
+            Self::HostInvalid => "host_invalid",
             Self::HostUnknown => "host_unknown",
             Self::IdentifierInvalid { .. } => "identifier_invalid",
             Self::MethodNotListed => "method_not_listed",
@@ -277,7 +285,9 @@ impl Refusal {
             Self::ExpectationUnknown => "only Expect: 100-continue is understood",
             Self::FieldUnexpected { .. } => "a field that the policy does not name, where it must",
             Self::FlowUnknown => "nothing answers on this path",
+            Self::FramingInvalid => "the length or the chunks of the body are not well-formed",
             Self::HeadTooLarge => "the head of the request is larger than the limit",
+            Self::HostInvalid => "no host is named, or two, or none that can be",
             Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
             Self::IdentifierInvalid { .. } => {
                 "an identifier is too long or has invisible characters in it"
