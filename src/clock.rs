@@ -1,9 +1,13 @@
 //! Time, as a value that is handed in: the only room that asks the machine what time it is.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 /// What time it is: monotonic for waits and measurements, wall-clock for dates.
 #[derive(Clone)]
@@ -80,6 +84,40 @@ impl Clock {
     }
 }
 
+/// What day it is where the schools are: an agreement begins and ends at midnight in Amsterdam.
+#[derive(Debug)]
+pub struct Calendar {
+    zone: TimeZone,
+    /// The day of the last hour that was asked for: offsets are whole hours.
+    last: Mutex<(u64, Date)>,
+}
+
+impl Default for Calendar {
+    fn default() -> Self {
+        // Central European Time (directive 2000/84/EC), so that no time zone files are needed.
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap_or(TimeZone::UTC);
+        Self {
+            zone,
+            last: Mutex::new((u64::MAX, Date::ZERO)),
+        }
+    }
+}
+
+impl Calendar {
+    /// The day of a moment in seconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn day(&self, unix_s: u64) -> Date {
+        let hour = unix_s / 3_600;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != hour {
+            let second = i64::try_from(unix_s).unwrap_or(i64::MAX);
+            let moment = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+            *last = (hour, moment.to_zoned(self.zone.clone()).date());
+        }
+        last.1
+    }
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -103,5 +141,25 @@ mod tests {
         clock.turn(Duration::from_millis(500));
         assert_eq!(clock.unix_s(), 1_005);
         assert_eq!(clock.now().duration_since(before), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_amsterdam() {
+        let calendar = Calendar::default();
+        let day = |text: &str| {
+            let moment: Timestamp = text.parse().unwrap();
+            calendar
+                .day(moment.as_second().try_into().unwrap())
+                .to_string()
+        };
+        assert_eq!(day("2027-07-31T21:59:59Z"), "2027-07-31");
+        assert_eq!(day("2027-07-31T22:00:00Z"), "2027-08-01");
+        assert_eq!(day("2027-12-31T22:59:59Z"), "2027-12-31");
+        assert_eq!(day("2027-12-31T23:00:00Z"), "2028-01-01");
+        assert_eq!(
+            calendar.day(u64::MAX).year(),
+            9999,
+            "as far as a calendar goes"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, ZeroizeOnDrop};
 
@@ -84,6 +85,12 @@ impl<const N: usize> Drop for SecretBytes<N> {
 
 impl<const N: usize> ZeroizeOnDrop for SecretBytes<N> {}
 
+/// SHA-256 (FIPS 180-4) of a secret: how a token is compared with those that are known.
+#[must_use]
+pub fn sha256(secret: &[u8]) -> SecretBytes<32> {
+    SecretBytes(Sha256::digest(secret).into())
+}
+
 /// A secret of any length, as text: a token or password read from a file.
 ///
 /// `Debug` shows nothing of it.
@@ -143,6 +150,13 @@ mod tests {
         assert!(!key.matches(b"0123"));
         let text = SecretText::new("hunter2".to_owned());
         assert_eq!(format!("{text:?}"), "SecretText(redacted)");
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_standard() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let known = data_encoding::HEXLOWER.decode(abc.as_bytes()).unwrap();
+        assert!(sha256(b"abc").matches(&known));
     }
 
     #[test]
