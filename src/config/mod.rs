@@ -73,21 +73,25 @@ pub struct Config {
 }
 
 impl Config {
-    /// The door for a request, by its host (lower case, default port left out) and raw path.
+    /// The door for a request, by its host (lower case, default port left out) and raw path, with
+    /// its place in [`Self::doors`].
     ///
-    /// `Err` tells whether the host is known at all.
-    pub fn door(&self, host: &str, path: &str) -> Result<&Door, NoDoor> {
-        let mut here = self
+    /// # Errors
+    /// Whether the host is known at all.
+    pub fn door(&self, host: &str, path: &str) -> Result<(usize, &Door), NoDoor> {
+        let mut why = NoDoor::HostUnknown;
+        let here = self
             .doors
             .iter()
-            .filter(|door| door.host == host)
-            .peekable();
-        let known = if here.peek().is_some() {
-            NoDoor::PathUnknown
-        } else {
-            NoDoor::HostUnknown
-        };
-        here.find(|door| door.rest(path).is_some()).ok_or(known)
+            .enumerate()
+            .filter(|(_, door)| door.host == host);
+        for (place, door) in here {
+            if door.rest(path).is_some() {
+                return Ok((place, door));
+            }
+            why = NoDoor::PathUnknown;
+        }
+        Err(why)
     }
 }
 
