@@ -1,13 +1,19 @@
 //! Sluis
 pub mod admin;
+pub mod alarm;
+pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod events;
 pub mod limits;
+pub mod listen;
 pub mod minimise;
 pub mod names;
 pub mod policy;
+pub mod proxy;
 pub mod pseudonym;
 pub mod refusal;
 pub mod secret;
+pub mod tls;
+pub mod upstream;

@@ -1,0 +1,280 @@
+//! Bodies in flight: read from one side, cleared by a [`Rewriter`], handed to the other.
+//!
+//! One type serves both directions. It gives [`Cleared`] bytes only, so a raw payload that would
+//! leave does not compile. The first bytes are held back until so much has been read without a
+//! fault (`hold-back`) or the body has ended; until then a fault can still be refused whole. After
+//! that a fault is an error of the body, which makes hyper break the connection off: no valid end
+//! of message.
+
+mod budget;
+mod facts;
+mod source;
+mod wait;
+
+pub use budget::{Budget, Held};
+pub use facts::{Facts, Progress, State};
+pub use source::{Caller, Source};
+pub use wait::Wait;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::minimise::{Cleared, Rewriter};
+use crate::refusal::Refusal;
+
+/// A cleared body, whole or still in flight.
+#[derive(Debug)]
+pub enum Body<S> {
+    /// In flight: its length is not known.
+    Streaming(Box<Passage<S>>),
+    /// All of it; empty if there is no body.
+    Whole(Cleared<Bytes>),
+}
+
+impl<S> Body<S> {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::Whole(Cleared::default())
+    }
+
+    /// Its length in bytes, if it is known.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::Streaming(_) => None,
+            Self::Whole(cleared) => u64::try_from(cleared.look().len()).ok(),
+        }
+    }
+}
+
+impl<S: Source> http_body::Body for Body<S> {
+    type Data = Cleared<Bytes>;
+    type Error = Refusal;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Refusal>>> {
+        match self.get_mut() {
+            Self::Streaming(passage) => passage.poll_next(cx).map_ok(Frame::data),
+            Self::Whole(cleared) if cleared.look().is_empty() => Poll::Ready(None),
+            Self::Whole(cleared) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(cleared))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streaming(passage) => passage.is_over(),
+            Self::Whole(cleared) => cleared.look().is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// The terms under which a body is taken.
+#[derive(Debug)]
+pub struct Terms {
+    /// The most bytes that may come; beyond it [`Refusal::BodyTooLarge`].
+    pub bytes_max: u64,
+    /// How many bytes are read before the first goes on.
+    pub hold_back: u64,
+    /// How long it may take.
+    pub wait: Wait,
+    /// Where the facts about it go.
+    pub facts: Arc<Facts>,
+    /// What it may hold of the memory for all bodies, until it ends.
+    pub held: Held,
+}
+
+/// One body on its way through the [`Rewriter`].
+pub struct Passage<S> {
+    /// `None` once it has ended, and as soon as it has failed.
+    source: Option<S>,
+    rewriter: Rewriter,
+    ready: Cleared<Vec<u8>>,
+    terms: Terms,
+    progress: Progress,
+}
+
+/// What one turn of reading came to.
+enum Turn {
+    End,
+    More,
+}
+
+impl<S: Source> Passage<S> {
+    /// A body that nothing has been read of.
+    pub fn new(source: S, rewriter: Rewriter, terms: Terms) -> Box<Self> {
+        Box::new(Self {
+            source: Some(source),
+            rewriter,
+            ready: Cleared::default(),
+            terms,
+            progress: Progress::default(),
+        })
+    }
+
+    /// Reads until the hold-back window is full or the body has ended.
+    ///
+    /// # Errors
+    /// The fault that was found in it, or that it came too slowly or not to its end.
+    pub async fn prime(mut self: Box<Self>) -> Result<Body<S>, Refusal> {
+        loop {
+            match std::future::poll_fn(|cx| self.poll_turn(cx)).await? {
+                Turn::End => return Ok(Body::Whole(self.ready.take())),
+                Turn::More if self.progress.received < self.terms.hold_back => {}
+                Turn::More => return Ok(Body::Streaming(self)),
+            }
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Cleared<Bytes>, Refusal>>> {
+        while self.ready.look().is_empty() {
+            if self.source.is_none() {
+                return Poll::Ready(None);
+            }
+            if let Err(refusal) = ready!(self.poll_turn(cx)) {
+                return Poll::Ready(Some(Err(refusal)));
+            }
+        }
+        Poll::Ready(Some(Ok(self.ready.take())))
+    }
+
+    fn is_over(&self) -> bool {
+        self.source.is_none() && self.ready.look().is_empty()
+    }
+
+    /// Reads once and rewrites what came.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Refusal>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(Ok(Turn::End));
+        };
+        let read = match source.poll_chunk(cx) {
+            Poll::Ready(read) => read,
+            Poll::Pending => Some(Err(ready!(
+                self.terms.wait.poll(self.progress.received, cx)
+            ))),
+        };
+        self.terms.wait.over();
+        let turn = match read {
+            Some(Ok(chunk)) => self.write(&chunk).map(|()| Turn::More),
+            Some(Err(refusal)) => Err(refusal),
+            None => self.end().map(|()| Turn::End),
+        };
+        if let Err(refusal) = turn {
+            self.source = None;
+            self.ready = Cleared::default();
+            self.report(State::Failed(refusal));
+        }
+        Poll::Ready(turn)
+    }
+
+    fn write(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+        let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.progress.received = self.progress.received.saturating_add(length);
+        if self.progress.received > self.terms.bytes_max {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let held = self.ready.look().len();
+        self.rewrite(|rewriter, ready| rewriter.write(chunk, ready))?;
+        self.count_cleared(held);
+        self.terms.facts.note(&self.progress);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Refusal> {
+        let held = self.ready.look().len();
+        self.rewrite(Rewriter::end)?;
+        self.count_cleared(held);
+        self.source = None;
+        self.report(State::Ended);
+        Ok(())
+    }
+
+    fn rewrite(
+        &mut self,
+        work: impl FnOnce(&mut Rewriter, &mut Cleared<Vec<u8>>) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let begun = self.terms.wait.clock().now();
+        let done = work(&mut self.rewriter, &mut self.ready);
+        let took = self
+            .terms
+            .wait
+            .clock()
+            .now()
+            .saturating_duration_since(begun);
+        self.progress.rewriting = self.progress.rewriting.saturating_add(took);
+        done
+    }
+
+    fn count_cleared(&mut self, held: usize) {
+        let more = self.ready.look().len().saturating_sub(held);
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        self.progress.cleared = self.progress.cleared.saturating_add(more);
+    }
+
+    fn report(&mut self, state: State) {
+        self.progress.state = state;
+        self.progress.counts = *self.rewriter.counts();
+        self.terms.facts.note(&self.progress);
+        self.terms.held.release();
+    }
+}
+
+impl<S> Drop for Passage<S> {
+    fn drop(&mut self) {
+        if self.progress.state == State::Open {
+            self.progress.counts = *self.rewriter.counts();
+            self.terms.facts.note(&self.progress);
+        }
+    }
+}
+
+impl<S> fmt::Debug for Passage<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Passage({} bytes received)", self.progress.received)
+    }
+}
+
+/// Reads a body to its end and lets go of it.
+///
+/// # Errors
+/// [`Refusal::BodyTooLarge`] if more than `bytes_max` come, and why it does not end.
+pub async fn discard<S: Source>(
+    source: &mut S,
+    bytes_max: u64,
+    mut wait: Wait,
+) -> Result<(), Refusal> {
+    let mut received: u64 = 0;
+    std::future::poll_fn(|cx| {
+        loop {
+            let read = match source.poll_chunk(cx) {
+                Poll::Ready(read) => read,
+                Poll::Pending => Some(Err(ready!(wait.poll(received, cx)))),
+            };
+            wait.over();
+            match read {
+                None => return Poll::Ready(Ok(())),
+                Some(Err(refusal)) => return Poll::Ready(Err(refusal)),
+                Some(Ok(chunk)) => {
+                    let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                    received = received.saturating_add(length);
+                }
+            }
+            if received > bytes_max {
+                return Poll::Ready(Err(Refusal::BodyTooLarge));
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,123 @@
+//! Takes connections in: how many there may be, TLS, and letting go of them at the end.
+//!
+//! Every thread listens for itself on the same address (`SO_REUSEPORT`) and keeps the connections
+//! that it accepts. What is spoken on them is not this room's business: each is handed to `serve`.
+
+mod crowd;
+mod socket;
+
+pub use crowd::Doorkeeper;
+pub use socket::bind;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::events::{ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd};
+use crate::limits::Bound;
+use crate::tls::Stream;
+use crowd::Guest;
+
+/// How long to wait when the operating system has no more sockets to give.
+const NO_SOCKETS: Duration = Duration::from_millis(100);
+
+/// Accepts connections on one thread and hands each to `serve`, until `stop` turns true; then gives
+/// those that are open `drain` to finish, and breaks the rest off.
+///
+/// `serve` is told when to finish by the same `stop`; it runs in a task of its own.
+///
+/// # Errors
+/// If the listener cannot be used at all.
+pub async fn run<S, F>(
+    listener: TcpListener,
+    doorkeeper: Arc<Doorkeeper>,
+    stop: watch::Receiver<bool>,
+    serve: S,
+) -> io::Result<()>
+where
+    S: Fn(Stream, SocketAddr) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut connections = JoinSet::new();
+    let mut stopped = stop.clone();
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => break,
+            Some(_ended) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => {
+                    if let Some(guest) = doorkeeper.admit(address.ip()).await {
+                        let opened = open(stream, Arc::clone(&doorkeeper));
+                        connections.spawn(host(guest, opened, address, serve.clone()));
+                    }
+                }
+                Err(error) => pause(&error, &doorkeeper).await,
+            },
+        }
+    }
+    drop(listener);
+    let drain = doorkeeper.limits().time(Bound::Drain);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(drain, drained).await.is_err() {
+        connections.shutdown().await;
+    }
+    Ok(())
+}
+
+/// One connection, from its handshake to its end.
+async fn host<S, F>(
+    guest: Guest,
+    opened: impl Future<Output = Option<Stream>>,
+    address: SocketAddr,
+    serve: S,
+) where
+    S: Fn(Stream, SocketAddr) -> F,
+    F: Future<Output = ()>,
+{
+    if let Some(stream) = opened.await {
+        serve(stream, address).await;
+    }
+    drop(guest);
+}
+
+/// The TLS handshake, if there is TLS; `None` if it fails or takes too long.
+async fn open(stream: TcpStream, doorkeeper: Arc<Doorkeeper>) -> Option<Stream> {
+    // Every message is written whole: waiting for more would only be waiting.
+    stream.set_nodelay(true).ok()?;
+    let Some(tls) = doorkeeper.tls() else {
+        return Some(Stream::Plain(stream));
+    };
+    let limit = doorkeeper.limits().time(Bound::TlsHandshake);
+    let fault = match timeout(limit, tls.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(_failed)) => ConnectionFault::Tls,
+        Err(_late) => ConnectionFault::TlsTimeout,
+    };
+    doorkeeper.events().emit(ConnectionFailed { fault });
+    None
+}
+
+/// Most failures to accept are over at once; when there are no more sockets, connections have to
+/// end first.
+async fn pause(error: &io::Error, doorkeeper: &Doorkeeper) {
+    let gone = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+    ];
+    if !gone.contains(&error.kind()) {
+        doorkeeper.events().emit(ConnectionRefused {
+            crowd: Crowd::Files,
+        });
+        sleep(NO_SOCKETS).await;
+    }
+}

@@ -1,0 +1,216 @@
+//! What a caller gets.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VIA};
+use http::{HeaderMap, Response, StatusCode, Version};
+use http_body::{Frame, SizeHint};
+
+use super::Work;
+use super::media::{self, is_chunked_at_most, is_framed_once, only};
+use super::record::Record;
+use super::refuse::Refused;
+use crate::body::{Body, Facts, Passage, Terms, Wait, discard};
+use crate::limits::Bound;
+use crate::minimise::{Cleared, Credentials, Rewriter, answer_status};
+use crate::policy::{Content, Rule};
+use crate::refusal::Refusal;
+use crate::upstream::{self, Untrusted};
+
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// RFC 9111 section 5.2.2.5: what is about pupils is kept nowhere on the way.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// RFC 9110 section 7.6.3, with a name that tells nothing of the machine.
+pub(super) const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 sluis");
+
+/// The body of an answer, cleared, with the record of its exchange: when this is dropped, the
+/// exchange is over.
+#[must_use]
+pub(super) struct Answer {
+    body: Body<upstream::Answer>,
+    record: Record,
+}
+
+impl Answer {
+    /// Puts the two together.
+    pub(super) fn new(
+        answer: Response<Body<upstream::Answer>>,
+        mut record: Record,
+    ) -> Response<Self> {
+        record.status = Some(answer.status().as_u16());
+        answer.map(|body| Self { body, record })
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Cleared<Bytes>;
+    type Error = Refusal;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Refusal>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if http_body::Body::is_end_stream(&self.body) {
+            self.record.finish();
+        }
+    }
+}
+
+/// What is left to do with an answer whose head is as it should be.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) status: StatusCode,
+    pub(super) rest: Rest,
+}
+
+/// The body of an upstream's answer.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// Only the status goes on.
+    Discard(upstream::Answer),
+    /// It goes on as far as the rule lets it.
+    Rewrite(upstream::Answer, Rule),
+}
+
+/// Checks the head of an upstream's answer against what the route lets back.
+///
+/// An upstream may answer with no body at all where JSON is declared (204, or a length of 0): then
+/// only its status goes on.
+pub(super) fn check(
+    answer: Untrusted,
+    content: Content,
+    credentials: Credentials,
+    bytes_max: u64,
+) -> Result<Checked, Refused> {
+    let Untrusted {
+        status,
+        version,
+        headers,
+        body,
+    } = answer;
+    if !is_framed_well(version, &headers) {
+        return Err(Refused::outward(Refusal::UpstreamBroken));
+    }
+    let passed = match answer_status(status.as_u16(), credentials) {
+        Ok(passed) => StatusCode::from_u16(passed.release()).unwrap_or(StatusCode::BAD_GATEWAY),
+        Err(refusal) => {
+            body.settle();
+            let retry_after_s = retry_after(status, &headers);
+            return Err(Refused {
+                retry_after_s,
+                ..Refused::outward(refusal)
+            });
+        }
+    };
+    let rest = match content {
+        Content::Nothing => Rest::Discard(body),
+        Content::Json(_) if body.has_ended() => Rest::Discard(body),
+        Content::Json(rule) => {
+            media::check(&headers).map_err(Refused::outward)?;
+            if body.declared().is_some_and(|length| length > bytes_max) {
+                return Err(Refused::outward(Refusal::BodyTooLarge));
+            }
+            Rest::Rewrite(body, rule)
+        }
+    };
+    Ok(Checked {
+        status: passed,
+        rest,
+    })
+}
+
+/// Whether it is said once, and in a way that the version knows, where an answer ends.
+fn is_framed_well(version: Version, headers: &HeaderMap) -> bool {
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    let known = version == Version::HTTP_11 || (version == Version::HTTP_10 && !chunked);
+    known && is_chunked_at_most(headers) && is_framed_once(headers)
+}
+
+/// Reads the body of an answer, as far as it is held back.
+pub(super) async fn take(
+    work: &Work<'_>,
+    rest: Rest,
+    record: &mut Record,
+) -> Result<Body<upstream::Answer>, Refused> {
+    let (limits, clock) = (work.limits, &work.shared.clock);
+    let idle = limits.time(Bound::UpstreamBodyIdle);
+    let wait = Wait::new(clock, idle, Refusal::UpstreamTimeout);
+    let hold_back = limits.of(Bound::HoldBack);
+    match rest {
+        Rest::Discard(mut body) => match discard(&mut body, hold_back, wait).await {
+            // Longer than anyone waits for what is not needed: its connection goes.
+            Ok(()) | Err(Refusal::BodyTooLarge) => Ok(Body::empty()),
+            Err(refusal) => Err(Refused::outward(refusal)),
+        },
+        Rest::Rewrite(body, rule) => {
+            let facts = Arc::<Facts>::default();
+            record.answer = Some(Arc::clone(&facts));
+            let vendor = work.exchange.vendor;
+            let held = work.hold(body.declared()).map_err(Refused::outward)?;
+            let bytes_max = vendor.body_bytes_max;
+            let terms = Terms {
+                bytes_max,
+                hold_back,
+                wait,
+                facts,
+                held,
+            };
+            let rewriter = Rewriter::new(Arc::clone(&vendor.law), rule);
+            Passage::new(body, rewriter, terms)
+                .prime()
+                .await
+                .map_err(Refused::outward)
+        }
+    }
+}
+
+/// The whole answer.
+pub(super) fn build(
+    status: StatusCode,
+    body: Body<upstream::Answer>,
+) -> Response<Body<upstream::Answer>> {
+    let is_empty = body.length() == Some(0);
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let mut headers = HeaderMap::with_capacity(4);
+    if !is_empty {
+        headers.insert(CONTENT_TYPE, JSON);
+    }
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(VIA, OUR_VIA);
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// Whole seconds to wait, if the upstream asks for that with 429 or 503 (RFC 9110 section 10.2.3).
+fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+    let asks = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ]
+    .contains(&status);
+    let text =
+        only(headers, RETRY_AFTER).filter(|text| asks && text.len() <= SECONDS_DIGITS_MAX)?;
+    text.iter().all(u8::is_ascii_digit).then_some(())?;
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A wait of more digits than this, in seconds, is no wait but a way to send something.
+const SECONDS_DIGITS_MAX: usize = 6;

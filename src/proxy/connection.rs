@@ -1,0 +1,187 @@
+//! One caller's connection, under the HTTP server.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::watch;
+
+use super::Gateway;
+use super::grammar::Entrance;
+use super::pace::{Pace, Paced};
+use super::record::Exchanges;
+use super::refuse::Then;
+use crate::events::{ConnectionFailed, ConnectionFault};
+use crate::limits::{Bound, Limits};
+use crate::tls::Stream;
+
+/// The largest read from a caller, and the most of an answer that waits to be written.
+const BUFFER_BYTES_MAX: usize = 256 << 10;
+
+/// A connection, as the exchanges on it see it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) entrance: Entrance,
+    pub(super) address: SocketAddr,
+    pub(super) exchanges: Arc<Exchanges>,
+    pace: Arc<Pace>,
+    protocol: Protocol,
+}
+
+impl Entry {
+    /// What becomes of the connection after an answer to a request that was not read to its end.
+    pub(super) fn cut_short(&self) -> Then {
+        self.pace.cut_short.store(true, Ordering::Relaxed);
+        match self.protocol {
+            Protocol::Http1 => Then::Close,
+            // It ends with the stream.
+            Protocol::Http2 => Then::GoOn,
+        }
+    }
+}
+
+/// What is spoken on a connection: decided once, by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Gateway {
+    /// Serves a connection to its end. When `stop` turns true, requests under way are finished, and
+    /// no further one is taken.
+    pub async fn serve_connection(
+        self: Arc<Self>,
+        stream: Stream,
+        address: SocketAddr,
+        stop: watch::Receiver<bool>,
+    ) {
+        let config = self.shared.deployed.current();
+        let limits = &config.limits;
+        let pace = Arc::new(Pace::default());
+        let protocol = match stream.speaks_http2() {
+            true => Protocol::Http2,
+            false => Protocol::Http1,
+        };
+        let entry = Arc::new(Entry {
+            entrance: Entrance {
+                secure: stream.is_tls(),
+                server_name: stream
+                    .server_name()
+                    .map(|name| name.to_ascii_lowercase().into()),
+            },
+            address,
+            exchanges: Arc::clone(&pace.exchanges),
+            pace: Arc::clone(&pace),
+            protocol,
+        });
+        let io = TokioIo::new(Paced::new(
+            stream,
+            Arc::clone(&pace),
+            &self.shared.clock,
+            limits,
+        ));
+        let gateway = Arc::clone(&self);
+        let service =
+            service_fn(move |request| Arc::clone(&gateway).serve(Arc::clone(&entry), request));
+        let ended = match protocol {
+            Protocol::Http2 => {
+                let connection = http2_server(limits).serve_connection(io, service);
+                drive(
+                    connection,
+                    |connection| connection.graceful_shutdown(),
+                    stop,
+                )
+                .await
+            }
+            Protocol::Http1 => {
+                let connection = http1_server(limits).serve_connection(io, service);
+                drive(
+                    connection,
+                    |connection| connection.graceful_shutdown(),
+                    stop,
+                )
+                .await
+            }
+        };
+        if let Some(fault) = ended.err().and_then(|error| fault(&error, &pace, protocol)) {
+            self.shared.events.emit(ConnectionFailed { fault });
+        }
+    }
+}
+
+/// Drives a connection to its end; lets it `finish` when `stop` turns true.
+async fn drive<C>(
+    connection: C,
+    finish: impl FnOnce(Pin<&mut C>),
+    mut stop: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        ended = &mut connection => return ended,
+        stopped = stop.wait_for(|stop| *stop) => drop(stopped),
+    }
+    finish(connection.as_mut());
+    connection.await
+}
+
+/// What was wrong with a connection; nothing, if an exchange on it has told already.
+fn fault(error: &hyper::Error, pace: &Pace, protocol: Protocol) -> Option<ConnectionFault> {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<io::Error>());
+    let kind = cause.map(io::Error::kind);
+    if pace.late.load(Ordering::Relaxed) {
+        Some(ConnectionFault::HeadTimeout)
+    } else if kind == Some(io::ErrorKind::TimedOut) {
+        Some(ConnectionFault::AnswerUnread)
+    } else if error.is_user() || error.is_incomplete_message() || error.is_canceled() {
+        None
+    } else if kind.is_some() {
+        Some(ConnectionFault::Io)
+    } else {
+        match protocol {
+            Protocol::Http1 => Some(ConnectionFault::Http1),
+            Protocol::Http2 => Some(ConnectionFault::Http2),
+        }
+    }
+}
+
+fn http1_server(limits: &Limits) -> http1::Builder {
+    let head = limits
+        .size(Bound::Head)
+        .saturating_add(limits.size(Bound::Target));
+    let mut server = http1::Builder::new();
+    server
+        .header_read_timeout(None)
+        .max_header_size(head)
+        .max_buf_size(BUFFER_BYTES_MAX.max(head));
+    server
+}
+
+fn http2_server(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let size = |bound| u32::try_from(limits.of(bound)).unwrap_or(u32::MAX);
+    let mut server = http2::Builder::new(TokioExecutor::new());
+    server
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(size(Bound::H2Streams))
+        .initial_stream_window_size(size(Bound::H2StreamWindow))
+        .initial_connection_window_size(size(Bound::H2ConnectionWindow))
+        .max_frame_size(size(Bound::H2Frame))
+        .max_header_list_size(size(Bound::H2HeaderList))
+        .max_pending_accept_reset_streams(limits.size(Bound::H2PendingResets))
+        .max_local_error_reset_streams(limits.size(Bound::H2LocalResets))
+        .max_send_buf_size(BUFFER_BYTES_MAX);
+    server
+}

@@ -1,0 +1,261 @@
+//! One request, from admitted to answered.
+//!
+//! ```text
+//! connection ─▶ handle ─▶ admit ─▶ minimise::request ─▶ upstream::send ─▶ answer ─▶ (end) record
+//! ```
+//!
+//! Start reading at `Gateway::handle`.
+
+mod admit;
+mod answer;
+mod caller;
+mod connection;
+mod grammar;
+mod inward;
+mod load;
+mod media;
+mod pace;
+mod plan;
+mod record;
+mod refuse;
+
+pub use refuse::{Side, status, table};
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::body::{Body, Budget, Caller};
+use crate::clock::{Calendar, Clock};
+use crate::config::Deployed;
+use crate::events::{Events, Outcome, UpstreamCall};
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+use crate::upstream::{self, Outbound, Untrusted};
+use admit::{Exchange, admit};
+use answer::Answer;
+use connection::Entry;
+use load::Load;
+use plan::{Newest, Plan};
+use record::Record;
+use refuse::{Refused, Then};
+
+/// How often upstream connections are looked after.
+const TEND: Duration = Duration::from_secs(1);
+
+/// What the gateways of all threads share.
+pub struct Shared {
+    deployed: Arc<Deployed>,
+    clock: Clock,
+    calendar: Calendar,
+    events: Events,
+    load: Load,
+    bodies: Arc<Budget>,
+    newest: Newest,
+}
+
+impl Shared {
+    /// Serves what is deployed, from each request on that comes after it was deployed.
+    #[must_use]
+    pub fn new(deployed: Arc<Deployed>, clock: Clock, events: Events) -> Arc<Self> {
+        Arc::new(Self {
+            deployed,
+            clock,
+            calendar: Calendar::default(),
+            events,
+            load: Load::default(),
+            bodies: Arc::default(),
+            newest: Newest::default(),
+        })
+    }
+}
+
+/// The gateway as one thread runs it, with its own connections to upstreams.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    plan: Mutex<Arc<Plan>>,
+}
+
+impl Gateway {
+    /// A gateway for one thread.
+    #[must_use]
+    pub fn new(shared: &Arc<Shared>) -> Arc<Self> {
+        let served = shared
+            .newest
+            .of(shared.deployed.current(), &shared.events, &shared.load);
+        let plan = Mutex::new(Arc::new(Plan::new(served)));
+        Arc::new(Self {
+            shared: Arc::clone(shared),
+            plan,
+        })
+    }
+
+    /// Closes upstream connections that nobody needs any more, now and then, for ever.
+    pub async fn tend(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(TEND).await;
+            let plan = self.snapshot();
+            for target in plan.targets() {
+                target.tend(&plan.config().limits);
+            }
+        }
+    }
+
+    /// Serves one request, whatever comes of it.
+    ///
+    /// # Errors
+    /// [`Aborted`] if a fault came up after something had gone on: no answer may look whole then.
+    async fn serve(
+        self: Arc<Self>,
+        entry: Arc<Entry>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Answer>, Aborted> {
+        let plan = self.snapshot();
+        let (shared, unknown) = (&self.shared, plan.meters().unknown().clone());
+        let mut record = Record::begin(unknown, &shared.clock, &shared.events, &entry.exchanges);
+        let (head, body) = request.into_parts();
+        let body = Caller::new(body);
+        let bodiless = body.has_ended();
+        match self.handle(&plan, &entry, (&head, body), &mut record).await {
+            Ok(answer) => Ok(Answer::new(answer, record)),
+            Err(Stop::Abort(refusal)) => {
+                record.end(Outcome::Aborted(refusal));
+                Err(Aborted(refusal))
+            }
+            Err(Stop::Refuse(refused)) => {
+                record.end(Outcome::Refused(refused.refusal));
+                let last = !bodiless && !record.has_read_request();
+                let then = if last { entry.cut_short() } else { Then::GoOn };
+                let answer = refused.answer(then);
+                Ok(Answer::new(answer.map(Body::Whole), record))
+            }
+        }
+    }
+
+    /// The way of one request: the five hops of the house, each taken once.
+    async fn handle(
+        &self,
+        plan: &Plan,
+        entry: &Entry,
+        (head, body): (&Parts, Caller),
+        record: &mut Record,
+    ) -> Result<Response<Body<upstream::Answer>>, Stop> {
+        let shared = &*self.shared;
+        let limits = &plan.config().limits;
+
+        let exchange = admit(shared, plan, entry, head, record)?;
+        let request = exchange.request(head)?;
+        let route = exchange.route(&request, record)?;
+
+        inward::check(&exchange, route.request, head, &body)?;
+        let place = shared
+            .load
+            .enter(exchange.load, limits)
+            .ok_or(Refusal::Overloaded)?;
+        record.under_way = Some((place, record.meter.begin()));
+        let work = Work {
+            shared,
+            limits,
+            exchange: &exchange,
+        };
+        let body = inward::take(&work, route.request, body, record).await?;
+
+        let outbound = Outbound {
+            head: request.outbound,
+            body,
+            facts: record.request.clone(),
+            credentials: exchange.credentials.clone(),
+        };
+        let untrusted = send(&work, outbound, record).await?;
+
+        let credentials = exchange.whose_credentials();
+        let bytes_max = exchange.vendor.body_bytes_max;
+        let checked = answer::check(untrusted, route.answer, credentials, bytes_max)?;
+        let status = checked.status;
+        let body = answer::take(&work, checked.rest, record).await?;
+        Ok(answer::build(status, body))
+    }
+
+    /// The plan of the configuration that is deployed now. It does not change under a request.
+    fn snapshot(&self) -> Arc<Plan> {
+        let deployed = self.shared.deployed.current();
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(plan.config(), &deployed) {
+            let shared = &self.shared;
+            let served = shared.newest.of(deployed, &shared.events, &shared.load);
+            *plan = Arc::new(Plan::new(served));
+        }
+        Arc::clone(&plan)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gateway")
+    }
+}
+
+/// What both directions of one exchange work with.
+struct Work<'w> {
+    shared: &'w Shared,
+    limits: &'w Limits,
+    exchange: &'w Exchange<'w>,
+}
+
+/// Why a request does not get the answer it is for.
+enum Stop {
+    /// Something has gone on already: both sides are broken off.
+    Abort(Refusal),
+    /// It is refused whole.
+    Refuse(Refused),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal.into())
+    }
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refuse(refused)
+    }
+}
+
+/// An exchange that was broken off. hyper closes the connection, or resets the stream.
+#[derive(Debug)]
+pub(crate) struct Aborted(Refusal);
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "broken off: {}", self.0)
+    }
+}
+
+impl std::error::Error for Aborted {}
+
+/// Calls the upstream, and notes what came of it.
+async fn send(work: &Work<'_>, outbound: Outbound, record: &mut Record) -> Result<Untrusted, Stop> {
+    let clock = &work.shared.clock;
+    let target = work.exchange.target(clock)?;
+    let begun = clock.now();
+    let answered = target.send(outbound, work.limits).await;
+    record.upstream = Some(UpstreamCall {
+        status: answered.as_ref().ok().map(|answer| answer.status.as_u16()),
+        waited: clock.now().saturating_duration_since(begun),
+    });
+    answered.map_err(|refusal| match record.request_fault() {
+        Some(fault) => Stop::Abort(fault),
+        None => Stop::Refuse(Refused::outward(refusal)),
+    })
+}

@@ -1,0 +1,227 @@
+//! The pace of a caller's connection: how long it may be silent, how slowly a head may come, how
+//! long an answer may go unread. hyper bounds none of these the way we need.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::record::Exchanges;
+use crate::alarm::{Alarm, after};
+use crate::clock::Clock;
+use crate::limits::{Bound, Limits};
+use crate::tls::Stream;
+
+/// What a caller is told whose head comes too slowly, before its connection is closed.
+const HEAD_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// How long a connection that was refused in mid-body is read on, so that its caller gets to read
+/// the answer: a connection closed on unread bytes is reset, and what was sent is lost with it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the exchanges on a connection and its [`Paced`] stream tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// The exchanges on the connection.
+    pub(super) exchanges: Arc<Exchanges>,
+    /// Set when an answer is the last because its request was not read to the end.
+    pub(super) cut_short: AtomicBool,
+    /// Set when the stream itself ended the connection.
+    pub(super) late: AtomicBool,
+}
+
+/// A caller's connection that does not wait for ever.
+pub(super) struct Paced {
+    stream: Stream,
+    pace: Arc<Pace>,
+    times: Times,
+    /// With the number of exchanges that had ended when it began: one more, and it is over.
+    phase: Option<(Phase, u64)>,
+    reading: Alarm,
+    writing: Option<Alarm>,
+    lingering: Option<Alarm>,
+}
+
+/// How long to wait.
+#[derive(Clone, Debug)]
+struct Times {
+    clock: Clock,
+    idle: Duration,
+    /// `None` for HTTP/2, whose heads come among other frames.
+    head: Option<Duration>,
+    write: Duration,
+}
+
+/// What is waited for while no exchange is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The rest of a head.
+    Head,
+    /// The first byte of a head.
+    Idle,
+}
+
+impl Paced {
+    pub(super) fn new(stream: Stream, pace: Arc<Pace>, clock: &Clock, limits: &Limits) -> Self {
+        let head = limits.time(Bound::HeadTime);
+        let times = Times {
+            clock: clock.clone(),
+            idle: limits.time(Bound::KeepAliveIdle),
+            head: (!stream.speaks_http2()).then_some(head),
+            write: limits.time(Bound::AnswerWriteIdle),
+        };
+        let reading = Alarm::at(clock.now());
+        let (writing, lingering) = (None, None);
+        Self {
+            stream,
+            pace,
+            times,
+            phase: None,
+            reading,
+            writing,
+            lingering,
+        }
+    }
+
+    /// Nothing came: ready once that has lasted too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(ended) = self.pace.exchanges.all_ended() else {
+            return Poll::Pending;
+        };
+        if self.phase.is_none_or(|(_, since)| since != ended) {
+            self.phase = Some((Phase::Idle, ended));
+            self.reading.set(self.times.until(self.times.idle));
+        }
+        self.reading.poll(cx)
+    }
+
+    /// Something came. The first bytes of a head: from now on it has only so long.
+    fn begin_head(&mut self) {
+        let head = self
+            .pace
+            .exchanges
+            .all_ended()
+            .map(|ended| (Phase::Head, ended));
+        if let Some(time) = self.times.head
+            && head.is_some()
+            && self.phase != head
+        {
+            self.phase = head;
+            self.reading.set(self.times.until(time));
+        }
+    }
+
+    /// Ends a connection that was silent for too long. It looks to hyper as if the caller had.
+    fn give_up(&mut self, cx: &mut Context<'_>) {
+        let in_head = self.phase.is_some_and(|(phase, _)| phase == Phase::Head);
+        if in_head && !self.pace.late.swap(true, Ordering::Relaxed) {
+            // If it cannot be written at once, it is not written.
+            drop(Pin::new(&mut self.stream).poll_write(cx, HEAD_TIMEOUT));
+        }
+    }
+
+    /// Bounds how long a write waits for its reader.
+    fn pace_write<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.writing = None;
+            return polled;
+        }
+        let times = &self.times;
+        let alarm = self
+            .writing
+            .get_or_insert_with(|| Alarm::at(times.until(times.write)));
+        ready!(alarm.poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Times {
+    fn until(&self, wait: Duration) -> Instant {
+        after(self.clock.now(), wait)
+    }
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        match Pin::new(&mut self.stream).poll_read(cx, into) {
+            Poll::Ready(read) => {
+                if into.filled().len() > before {
+                    self.begin_head();
+                }
+                Poll::Ready(read)
+            }
+            Poll::Pending => {
+                ready!(self.poll_silence(cx));
+                self.give_up(cx);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Paced {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, from);
+        self.pace_write(polled, cx)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.pace_write(polled, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.pace_write(polled, cx))?;
+            if !self.pace.cut_short.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+            self.lingering = Some(Alarm::at(self.times.until(LINGER)));
+        }
+        // Reads on and lets go of it, until the caller closes too.
+        let mut scrap = [0; 4 << 10];
+        loop {
+            let mut into = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => {}
+                Poll::Ready(_ended) => return Poll::Ready(Ok(())),
+                Poll::Pending => break,
+            }
+        }
+        match &mut self.lingering {
+            Some(alarm) => alarm.poll(cx).map(Ok),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, from);
+        self.pace_write(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,147 @@
+//! What is made of a configuration once, so that no request has to make it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::load::{Count, Load};
+use crate::clock::Clock;
+use crate::config::{Config, Door, Flow, NoDoor};
+use crate::events::{Events, FlowMeters, Meters};
+use crate::refusal::{Bug, Refusal};
+use crate::upstream::Target;
+
+/// What all threads share of one configuration, in the order of its doors.
+pub(super) struct Served {
+    config: Arc<Config>,
+    meters: Meters,
+    doors: Vec<Option<(FlowMeters, Count)>>,
+}
+
+impl Served {
+    fn new(config: Arc<Config>, events: &Events, load: &Load) -> Self {
+        let meters = events.meters();
+        let shared = |door: &Door| {
+            let vendor = &door.vendor;
+            let flow = vendor
+                .flows
+                .get(door.flow)
+                .zip(vendor.law.policy.flows.get(door.flow));
+            flow.map(|(flow, policy)| {
+                let of_flow = meters.flow(&vendor.school, &vendor.id, &flow.id, policy);
+                (of_flow, load.of(&vendor.school, &vendor.id))
+            })
+        };
+        let doors = config.doors.iter().map(shared).collect();
+        Self {
+            config,
+            meters,
+            doors,
+        }
+    }
+}
+
+/// The newest of what is shared.
+#[derive(Default)]
+pub(super) struct Newest(Mutex<Option<Arc<Served>>>);
+
+impl Newest {
+    /// What is shared of `config`; made by the first thread that asks.
+    pub(super) fn of(&self, config: Arc<Config>, events: &Events, load: &Load) -> Arc<Served> {
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*newest {
+            Some(served) if Arc::ptr_eq(&served.config, &config) => Arc::clone(served),
+            Some(_) | None => {
+                let served = Arc::new(Served::new(config, events, load));
+                *newest = Some(Arc::clone(&served));
+                served
+            }
+        }
+    }
+}
+
+/// One configuration as one thread uses it, with its own connections to upstreams.
+pub(super) struct Plan {
+    served: Arc<Served>,
+    targets: Vec<OnceLock<Option<Arc<Target>>>>,
+}
+
+impl Plan {
+    pub(super) fn new(served: Arc<Served>) -> Self {
+        let targets = served
+            .config
+            .doors
+            .iter()
+            .map(|_| OnceLock::new())
+            .collect();
+        Self { served, targets }
+    }
+
+    pub(super) fn config(&self) -> &Arc<Config> {
+        &self.served.config
+    }
+
+    pub(super) fn meters(&self) -> &Meters {
+        &self.served.meters
+    }
+
+    /// The flow that answers on a host and path.
+    pub(super) fn find(&self, host: &str, path: &str) -> Result<Found<'_>, Refusal> {
+        let (place, door) = self
+            .served
+            .config
+            .door(host, path)
+            .map_err(|none| match none {
+                NoDoor::HostUnknown => Refusal::HostUnknown,
+                NoDoor::PathUnknown => Refusal::FlowUnknown,
+            })?;
+        let flow = door
+            .vendor
+            .flows
+            .get(door.flow)
+            .ok_or(Refusal::Bug(Bug::Policy))?;
+        let shared = self.served.doors.get(place).and_then(Option::as_ref);
+        let shared = shared.ok_or(Refusal::Bug(Bug::Policy))?;
+        let target = self.targets.get(place).ok_or(Refusal::Bug(Bug::Policy))?;
+        Ok(Found {
+            door,
+            flow,
+            meters: &shared.0,
+            load: &shared.1,
+            target,
+        })
+    }
+
+    /// All upstreams that were called under this configuration.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.targets
+            .iter()
+            .filter_map(|target| target.get()?.as_ref())
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plan({})", self.served.config.hash.0)
+    }
+}
+
+/// One flow with all that belongs to it.
+pub(super) struct Found<'p> {
+    pub(super) door: &'p Door,
+    pub(super) flow: &'p Flow,
+    pub(super) meters: &'p FlowMeters,
+    pub(super) load: &'p Count,
+    target: &'p OnceLock<Option<Arc<Target>>>,
+}
+
+impl Found<'_> {
+    /// The flow's upstream; made at its first request.
+    pub(super) fn target(&self, clock: &Clock) -> Result<Arc<Target>, Refusal> {
+        let make = || Target::new(self.flow, clock.clone()).ok().map(Arc::new);
+        // `config` has tried the same before it deployed the flow.
+        self.target
+            .get_or_init(make)
+            .clone()
+            .ok_or(Refusal::Bug(Bug::Head))
+    }
+}

@@ -1,0 +1,154 @@
+//! What is known of one exchange, told once: when it is over, in whatever way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::load::Place;
+use crate::body::{Facts, State};
+use crate::clock::Clock;
+use crate::events::{
+    Events, Format, InFlight, Outcome, RequestEnded, RouteMeter, Times, Traffic, UpstreamCall,
+};
+use crate::refusal::Refusal;
+
+/// The facts of one exchange. Dropping it tells them, and that the exchange is over.
+pub(super) struct Record {
+    /// The most exact meter that was reached.
+    pub(super) meter: RouteMeter,
+    /// The status sent to the caller.
+    pub(super) status: Option<u16>,
+    /// How it ended; until that is known, the caller can only have gone away.
+    outcome: Option<Outcome>,
+    /// The body of the request, if one was read.
+    pub(super) request: Option<Arc<Facts>>,
+    /// The body of the answer, if one was read.
+    pub(super) answer: Option<Arc<Facts>>,
+    /// What came of calling the upstream.
+    pub(super) upstream: Option<UpstreamCall>,
+    /// What it holds of the limits and gauges while it is under way.
+    pub(super) under_way: Option<(Place, InFlight)>,
+    began: Instant,
+    clock: Clock,
+    events: Events,
+    exchanges: Arc<Exchanges>,
+}
+
+impl Record {
+    /// An exchange begins on a connection.
+    pub(super) fn begin(
+        meter: RouteMeter,
+        clock: &Clock,
+        events: &Events,
+        exchanges: &Arc<Exchanges>,
+    ) -> Self {
+        exchanges.begun.fetch_add(1, Ordering::Relaxed);
+        Self {
+            meter,
+            status: None,
+            outcome: None,
+            request: None,
+            answer: None,
+            upstream: None,
+            under_way: None,
+            began: clock.now(),
+            clock: clock.clone(),
+            events: events.clone(),
+            exchanges: Arc::clone(exchanges),
+        }
+    }
+
+    /// Whether the body of the request was read to its end.
+    pub(super) fn has_read_request(&self) -> bool {
+        let facts = self.request.as_ref();
+        facts.is_some_and(|facts| facts.look().state == State::Ended)
+    }
+
+    /// The fault that was found in the body of the request while it was on its way.
+    pub(super) fn request_fault(&self) -> Option<Refusal> {
+        match self.request.as_ref()?.look().state {
+            State::Failed(refusal) => Some(refusal),
+            State::Ended | State::Open => None,
+        }
+    }
+
+    /// Says how it ended. A caller that went away is no fault of anyone's.
+    pub(super) const fn end(&mut self, outcome: Outcome) {
+        let gone = matches!(
+            outcome,
+            Outcome::Aborted(Refusal::CallerGone) | Outcome::Refused(Refusal::CallerGone)
+        );
+        self.outcome = Some(if gone { Outcome::Cancelled } else { outcome });
+    }
+
+    /// The answer has been handed over whole, unless a fault was found in it.
+    pub(super) fn finish(&mut self) {
+        let state = self.answer.as_ref().map(|facts| facts.look().state);
+        let faultless = !matches!(state, Some(State::Failed(_)));
+        if self.outcome.is_none() && faultless {
+            self.outcome = Some(Outcome::Answered);
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        if std::thread::panicking() {
+            return Outcome::Panicked;
+        }
+        let fault = self.answer.as_ref().map(|facts| facts.look().state);
+        match (self.outcome, fault) {
+            (Some(outcome), _) => outcome,
+            (None, Some(State::Failed(refusal))) => Outcome::Aborted(refusal),
+            (None, Some(State::Ended | State::Open) | None) => Outcome::Cancelled,
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let (request, spent) = traffic(self.request.as_deref());
+        let (answer, more) = traffic(self.answer.as_deref());
+        self.events.emit(RequestEnded {
+            meter: &self.meter,
+            status: self.status,
+            outcome: self.outcome(),
+            request,
+            answer,
+            upstream: self.upstream,
+            times: Times {
+                total: self.clock.now().saturating_duration_since(self.began),
+                transform: spent.saturating_add(more),
+            },
+        });
+        self.exchanges.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn traffic(facts: Option<&Facts>) -> (Traffic, Duration) {
+    match facts.map(Facts::look) {
+        None => (Traffic::default(), Duration::ZERO),
+        Some(progress) => {
+            let traffic = Traffic {
+                format: Some(Format::Json),
+                bytes_in: progress.received,
+                bytes_out: progress.cleared,
+                fields: progress.counts,
+            };
+            (traffic, progress.rewriting)
+        }
+    }
+}
+
+/// The exchanges on one connection: what its pace depends on.
+#[derive(Debug, Default)]
+pub(super) struct Exchanges {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Exchanges {
+    /// How many have ended, if none is under way.
+    pub(super) fn all_ended(&self) -> Option<u64> {
+        let ended = self.ended.load(Ordering::Relaxed);
+        (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
+    }
+}

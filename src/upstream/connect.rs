@@ -1,0 +1,106 @@
+//! New connections to an upstream.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::Target;
+use super::address::is_public;
+use super::link::Link;
+use crate::alarm::after;
+use crate::config::Reach;
+use crate::limits::{Bound, Limits};
+use crate::refusal::Refusal;
+use crate::tls::Stream;
+
+/// Where an upstream is.
+#[derive(Debug)]
+pub(super) struct Address {
+    host: String,
+    port: u16,
+    reach: Reach,
+}
+
+impl Address {
+    pub(super) fn new(host: &str, port: u16, reach: Reach) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            reach,
+        }
+    }
+
+    /// As a `Host` header names it (RFC 9110 section 7.2).
+    pub(super) fn authority(&self, default_port: u16) -> String {
+        match (&self.host, self.port) {
+            (host, port) if port == default_port && host.contains(':') => format!("[{host}]"),
+            (host, port) if port == default_port => host.clone(),
+            _ => self.to_string(),
+        }
+    }
+
+    /// The addresses to try, in the order of the resolver.
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, Refusal> {
+        let mut found: Vec<SocketAddr> = match self.host.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, self.port)],
+            Err(_a_name) => tokio::net::lookup_host((self.host.as_str(), self.port))
+                .await
+                .map_err(|_unknown| Refusal::UpstreamUnreachable)?
+                .collect(),
+        };
+        let all = found.len();
+        match self.reach {
+            Reach::Any => {}
+            Reach::Public => found.retain(|address| is_public(address.ip())),
+        }
+        match found.len() {
+            0 if all > 0 => Err(Refusal::PrivateAddress),
+            0 => Err(Refusal::UpstreamUnreachable),
+            _ => Ok(found),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Connects within `upstream-connect`: name, connection and TLS handshake together.
+pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, Refusal> {
+    let due = after(target.clock.now(), limits.time(Bound::UpstreamConnect));
+    let opened = timeout_at(Instant::from_std(due), async {
+        let stream = first_of(&target.address.resolve().await?).await?;
+        let stream = match &target.tls {
+            None => Ok(Stream::Plain(stream)),
+            Some(tls) => tls.connect(&target.address.host, stream).await,
+        };
+        let stream = stream.map_err(|_broken| Refusal::UpstreamUnreachable)?;
+        Link::new(stream, limits.size(Bound::UpstreamHead)).await
+    });
+    opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
+}
+
+/// The first address that takes a connection.
+async fn first_of(addresses: &[SocketAddr]) -> Result<TcpStream, Refusal> {
+    for address in addresses {
+        if let Ok(stream) = connect(*address).await {
+            return Ok(stream);
+        }
+    }
+    Err(Refusal::UpstreamUnreachable)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // Every message is written whole: waiting for more would only be waiting.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
