@@ -80,10 +80,8 @@ impl Out {
 
     /// What the process ends with: output that was lost is an error in itself.
     pub(super) fn end(&self, exit: Exit) -> ExitCode {
-        match exit {
-            Exit::Fine if self.broken => ExitCode::from(Exit::Io.code()),
-            exit => ExitCode::from(exit.code()),
-        }
+        let lost = self.broken && exit == Exit::Fine;
+        ExitCode::from(if lost { Exit::Io.code() } else { exit.code() })
     }
 
     fn note_fault(&mut self, written: std::io::Result<()>) {

@@ -47,7 +47,7 @@ impl WebAddress {
         Ok(Self {
             scheme,
             host,
-            port: port.unwrap_or(scheme.default_port()),
+            port: port.unwrap_or_else(|| scheme.default_port()),
             path: plain_path(path)?,
         })
     }
@@ -74,10 +74,11 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), &'static str>
         .and_then(|rest| rest.split_once(']'))
     {
         Some((host, rest)) => {
-            let address: Ipv6Addr = host.parse().map_err(|_| "this is no IPv6 address")?;
+            let address: Ipv6Addr = host.parse().map_err(|_fault| "this is no IPv6 address")?;
             (
                 address.to_string(),
-                rest.strip_prefix(':').or(rest.is_empty().then_some("")),
+                rest.strip_prefix(':')
+                    .or_else(|| rest.is_empty().then_some("")),
             )
         }
         None => match authority.split_once(':') {

@@ -81,22 +81,25 @@ impl Draft {
     fn check_doors(&self, problems: &mut Problems) {
         let mut taken: BTreeMap<(String, String), Place> = BTreeMap::new();
         let own = self.own_places();
-        for (school, vendor) in self.vendors() {
-            let Some(school) = &school.school else {
-                continue;
-            };
-            for flow in vendor.draft.iter().flat_map(|draft| &draft.flows) {
-                self.check_callers(flow, problems);
-                check_upstream(flow, &own, problems);
-                let place = (school.host(), school.prefix(flow));
-                match taken.get(&place) {
-                    Some(other) => problems.push(shared(&place, flow, other)),
-                    None => {
-                        taken.insert(place, flow.at.place.clone());
-                    }
-                }
+        for (school, flow) in self.flows() {
+            self.check_callers(flow, problems);
+            check_upstream(flow, &own, problems);
+            let place = (school.host(), school.prefix(flow));
+            if let Some(other) = taken.get(&place) {
+                problems.push(shared(&place, flow, other));
+            } else {
+                taken.insert(place, flow.at.place.clone());
             }
         }
+    }
+
+    /// Every flow that could be read, with its school.
+    fn flows(&self) -> impl Iterator<Item = (&School, &FlowDraft)> {
+        let vendors = self.vendors().filter_map(|(school, vendor)| {
+            let flows = &vendor.draft.as_ref()?.flows;
+            Some((school.school.as_ref()?, flows))
+        });
+        vendors.flat_map(|(school, flows)| flows.iter().map(move |flow| (school, flow)))
     }
 
     fn check_callers(&self, flow: &FlowDraft, problems: &mut Problems) {
@@ -123,16 +126,11 @@ impl Draft {
             .iter()
             .flat_map(|it| [it.listen.address, it.admin]);
         let mut own: Vec<_> = listeners.flat_map(names_of).collect();
-        for (school, vendor) in self.vendors() {
-            let (Some(school), Some(draft)) = (&school.school, &vendor.draft) else {
-                continue;
-            };
-            own.extend(draft.flows.iter().map(|flow| OwnPlace {
-                host: school.public.host.clone(),
-                port: school.public.port,
-                prefix: school.prefix(flow),
-            }));
-        }
+        own.extend(self.flows().map(|(school, flow)| OwnPlace {
+            host: school.public.host.clone(),
+            port: school.public.port,
+            prefix: school.prefix(flow),
+        }));
         own
     }
 }

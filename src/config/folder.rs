@@ -58,16 +58,18 @@ impl Folder {
     /// Reads all files.
     pub(super) fn read(folder: &Path, problems: &mut Problems) -> Self {
         let gateway = Self::gateway(folder, problems);
-        let mut schools = Vec::new();
-        let path = folder.join("schools");
-        if path.is_dir() {
-            for (name, path) in entries(&path, problems) {
-                if path.is_dir() {
-                    schools.extend(school(&name, path, problems));
-                }
-            }
+        let schools = folder.join("schools");
+        let folders = if schools.is_dir() {
+            entries(&schools, problems)
+        } else {
+            Vec::new()
+        };
+        let folders = folders.into_iter().filter(|(_, path)| path.is_dir());
+        let schools = folders.filter_map(|(name, path)| school(&name, path, problems));
+        Self {
+            gateway,
+            schools: schools.collect(),
         }
-        Self { gateway, schools }
     }
 
     /// Reads `sluis.toml` alone.

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::code;
-use super::problem::{Problem, shown};
+use super::problem::{Problem, Problems, shown};
 use crate::secret::{SecretBytes, SecretText};
 
 /// A key or a token is shorter.
@@ -41,10 +41,10 @@ enum Fault {
 }
 
 /// The text of a guarded file, or the problem with it.
-pub(super) fn read(path: &Path, guard: Guard) -> Result<SecretText, Problem> {
+pub(super) fn read(path: &Path, guard: Guard) -> Result<SecretText, Problems> {
     open(path, guard)
         .and_then(contents)
-        .map_err(|fault| problem(path, guard, &fault))
+        .map_err(|fault| problem(path, guard, &fault).into())
 }
 
 /// Whether nothing at all is there, not even a broken link.
@@ -152,10 +152,10 @@ pub(super) enum Present {
 
 /// Writes a file that only this user may read: all of it or nothing, and on the disk when this
 /// returns.
-pub(super) fn write(path: &Path, text: &SecretText, present: Present) -> Result<(), Problem> {
+pub(super) fn write(path: &Path, text: &SecretText, present: Present) -> Result<(), Problems> {
     write_whole(path, text, present).map_err(|error| {
         let name = shown(&path.display().to_string());
-        Problem::error(code::WRITE, format!("{name} cannot be written: {error}"))
+        Problem::error(code::WRITE, format!("{name} cannot be written: {error}")).into()
     })
 }
 
@@ -204,7 +204,7 @@ fn move_beside(draft: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// Makes the folder of a file, for this user alone, if it is missing.
-pub(super) fn make_folder(path: &Path) -> Result<(), Problem> {
+pub(super) fn make_folder(path: &Path) -> Result<(), Problems> {
     let folder = folder_of(path);
     let made = fs::DirBuilder::new()
         .recursive(true)
@@ -214,7 +214,7 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Problem> {
 }
 
 /// Locks the folder of a file against another `sluis keys`, until what is returned goes.
-pub(super) fn lock_folder(path: &Path) -> Result<File, Problem> {
+pub(super) fn lock_folder(path: &Path) -> Result<File, Problems> {
     let folder = folder_of(path);
     let locked = File::open(&folder).and_then(|file| {
         match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
@@ -226,12 +226,10 @@ pub(super) fn lock_folder(path: &Path) -> Result<File, Problem> {
     locked.map_err(|error| folder_problem(&folder, &error))
 }
 
-fn folder_problem(folder: &Path, error: &io::Error) -> Problem {
+fn folder_problem(folder: &Path, error: &io::Error) -> Problems {
     let name = shown(&folder.display().to_string());
-    Problem::error(
-        code::WRITE,
-        format!("the folder {name} cannot be used: {error}"),
-    )
+    let message = format!("the folder {name} cannot be used: {error}");
+    Problem::error(code::WRITE, message).into()
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -253,12 +251,16 @@ mod tests {
         path
     }
 
+    fn message(problems: &Problems) -> String {
+        problems.sorted()[0].message.clone()
+    }
+
     fn refusal(path: &Path, guard: Guard) -> String {
         read(path, guard)
             .map(|_| "read".to_owned())
-            .unwrap_or_else(|problem| {
+            .unwrap_or_else(|problems| {
                 let folder = path.parent().unwrap().display().to_string();
-                problem.message.replace(&format!("{folder}/"), "")
+                message(&problems).replace(&format!("{folder}/"), "")
             })
     }
 
@@ -338,7 +340,7 @@ mod tests {
         let text = |text: &str| SecretText::new(text.to_owned());
         write(&path, &text("one"), Present::Keep).unwrap();
         let again = write(&path, &text("two"), Present::Keep).unwrap_err();
-        assert!(again.message.contains("exists"), "{}", again.message);
+        assert!(message(&again).contains("exists"), "{}", message(&again));
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
         write(&path, &text("three"), Present::Replace).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "three");

@@ -141,7 +141,7 @@ impl Canon {
                 self.text("tokens");
                 // Exposed to be hashed: these are digests themselves.
                 self.list(tokens, |canon, token| {
-                    canon.text(&HEXLOWER.encode(token.expose()))
+                    canon.text(&HEXLOWER.encode(token.expose()));
                 });
             }
         }

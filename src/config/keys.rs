@@ -6,7 +6,8 @@ use super::code;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::{Gateway, KeyPlaces, MasterPlace};
 use super::guarded::{self, Guard, Present};
-use super::problem::{Problem, Problems, shown};
+use super::load::credentials_folder;
+use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::{self, RingFile};
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{Entry, Fingerprint, MasterKey, Ring, VendorKey};
@@ -20,6 +21,7 @@ const MASTER_FROM_BACKUP: &str =
 pub(super) struct Keys {
     master: MasterKey,
     file: RingFile,
+    ring_at: Place,
     command: String,
 }
 
@@ -31,6 +33,7 @@ impl Keys {
         Some(Self {
             master: master?,
             file,
+            ring_at: places.ring_at.clone(),
             command: command(folder),
         })
     }
@@ -44,7 +47,8 @@ impl Keys {
     ) -> Option<VendorKey> {
         let Some(entry) = self.file.ring.newest(school, vendor) else {
             let message = format!("there is no key for {school}/{vendor}");
-            problems.push(Problem::error(code::ABSENT, message).help(&self.command));
+            let missing = Problem::error(code::ABSENT, message).at(&self.ring_at);
+            problems.push(missing.help(&self.command));
             return None;
         };
         self.open(entry, problems)
@@ -81,40 +85,46 @@ fn command(folder: &Path) -> String {
 }
 
 fn read_master(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Option<MasterKey> {
-    let read = master_path(places).and_then(|(path, guard)| {
-        if guarded::is_absent(&path) {
-            let name = shown(&path.display().to_string());
-            let missing = Problem::error(code::ABSENT, format!("the master key {name} is missing"));
-            return Err(missing.help(match guard {
-                Guard::Credential => credential_help(&path),
-                Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => command(folder),
-                Guard::Key | Guard::Secret => MASTER_FROM_BACKUP.to_owned(),
-            }));
-        }
-        let text = guarded::read(&path, guard)?;
-        // Exposed to be parsed into the key that it is.
-        MasterKey::parse(text.expose()).map_err(|fault| {
-            let message = format!("{} is not a master key", shown(&path.display().to_string()));
-            Problem::error(code::KEY_BAD, message).help(fault.to_string())
-        })
-    });
-    read.map_err(|problem| problems.push(problem.at(&places.master_at)))
-        .ok()
-}
-
-fn master_path(places: &KeyPlaces) -> Result<(PathBuf, Guard), Problem> {
-    match &places.master {
-        MasterPlace::File(path) => Ok((path.clone(), Guard::Key)),
-        MasterPlace::Credential(name) => {
-            let Some(folder) = super::load::credentials_folder() else {
-                let message = "there are no credentials: systemd sets $CREDENTIALS_DIRECTORY";
-                let problem = Problem::error(code::ABSENT, message);
-                let line = format!("LoadCredentialEncrypted={name}");
-                return Err(problem.help(format!("the unit that runs this needs {line}")));
-            };
-            Ok((folder.join(name), Guard::Credential))
+    match present_master(places, folder) {
+        Ok(key) => Some(key),
+        Err(wrong) => {
+            problems.append(wrong.at(&places.master_at));
+            None
         }
     }
+}
+
+fn present_master(places: &KeyPlaces, folder: &Path) -> Result<MasterKey, Problems> {
+    let (path, guard) = master_path(places)?;
+    let name = shown(&path.display().to_string());
+    if guarded::is_absent(&path) {
+        let missing = Problem::error(code::ABSENT, format!("the master key {name} is missing"));
+        let help = match guard {
+            Guard::Credential => credential_help(&path),
+            Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => command(folder),
+            Guard::Key | Guard::Secret => MASTER_FROM_BACKUP.to_owned(),
+        };
+        return Err(missing.help(help).into());
+    }
+    let text = guarded::read(&path, guard)?;
+    // Exposed to be parsed into the key that it is.
+    MasterKey::parse(text.expose()).map_err(|fault| {
+        let problem = Problem::error(code::KEY_BAD, format!("{name} is not a master key"));
+        problem.help(fault.to_string()).into()
+    })
+}
+
+fn master_path(places: &KeyPlaces) -> Result<(PathBuf, Guard), Problems> {
+    let name = match &places.master {
+        MasterPlace::File(path) => return Ok((path.clone(), Guard::Key)),
+        MasterPlace::Credential(name) => name,
+    };
+    let Some(folder) = credentials_folder() else {
+        let message = "there are no credentials: systemd sets $CREDENTIALS_DIRECTORY";
+        let help = format!("the unit that runs this needs LoadCredentialEncrypted={name}");
+        return Err(Problem::error(code::ABSENT, message).help(help).into());
+    };
+    Ok((folder.join(name), Guard::Credential))
 }
 
 fn credential_help(path: &Path) -> String {
@@ -201,27 +211,25 @@ fn make(places: &KeyPlaces, files: &Folder, folder: &Path) -> Result<NewKeys, Pr
 }
 
 /// Makes the master key if there is none; gives its file if it was made.
-fn make_master(places: &KeyPlaces) -> Result<Option<PathBuf>, Problem> {
-    let (path, guard) = master_path(places)?;
+fn make_master(places: &KeyPlaces) -> Result<Option<PathBuf>, Problems> {
+    let (path, guard) = master_path(places).map_err(|wrong| wrong.at(&places.master_at))?;
     if !guarded::is_absent(&path) {
         return Ok(None);
     }
     let name = shown(&path.display().to_string());
     let missing = |message: String| Problem::error(code::ABSENT, message).at(&places.master_at);
     if guard == Guard::Credential {
-        return Err(missing(format!("the credential {name} is missing"))
-            .help(credential_help(&path))
-            .help("make it as a file first, then seal it with systemd-creds encrypt"));
+        let missing = missing(format!("the credential {name} is missing"));
+        let help = "make it as a file first, then seal it with systemd-creds encrypt";
+        return Err(missing.help(credential_help(&path)).help(help).into());
     }
     if !guarded::is_absent(&places.ring) {
         let ring = shown(&places.ring.display().to_string());
-        return Err(missing(format!(
+        let anew = format!("to begin anew, with other pseudonyms for everyone, move {ring} away");
+        let missing = missing(format!(
             "the master key {name} is missing, and {ring} needs it"
-        ))
-        .help("put it back from its backup: another one opens no key of that ring")
-        .help(format!(
-            "to begin anew, with other pseudonyms for everyone, move {ring} away"
-        )));
+        ));
+        return Err(missing.help(MASTER_FROM_BACKUP).help(anew).into());
     }
     guarded::make_folder(&path)?;
     let master = MasterKey::random().map_err(|error| no_randomness(&error))?;
@@ -245,7 +253,7 @@ fn opened(places: &KeyPlaces, folder: &Path) -> Result<Keys, Problems> {
     }
 }
 
-fn new_entry(master: &MasterKey, school: &SchoolId, vendor: &VendorId) -> Result<Entry, Problem> {
+fn new_entry(master: &MasterKey, school: &SchoolId, vendor: &VendorId) -> Result<Entry, Problems> {
     let key = SecretBytes::random().map_err(|error| no_randomness(&error))?;
     Ok(Entry::wrap(
         master,
@@ -256,8 +264,8 @@ fn new_entry(master: &MasterKey, school: &SchoolId, vendor: &VendorId) -> Result
     ))
 }
 
-fn no_randomness(error: &NoRandomness) -> Problem {
-    Problem::error(code::WRITE, error.to_string())
+fn no_randomness(error: &NoRandomness) -> Problems {
+    Problem::error(code::WRITE, error.to_string()).into()
 }
 
 /// Every key of the ring, without opening one.

@@ -87,21 +87,26 @@ impl Draft {
             .iter()
             .for_each(|tls| check_tls(tls, problems));
         let (mut vendors, mut doors) = (Vec::new(), Vec::new());
-        for SchoolDraft {
-            id,
-            school,
-            vendors: files,
-        } in self.schools
-        {
-            for file in files {
-                let key = key_of(&id, &file.id, problems);
-                let pieces = file.finish(&id, key, &gateway.limits, problems);
-                if let (Some((vendor, at)), Some(school)) = (pieces, &school) {
-                    let vendor = Arc::new(vendor);
-                    doors.extend(doors_of(&vendor, school, at));
-                    vendors.push(vendor);
-                }
-            }
+        let schools = self.schools.into_iter();
+        let files = schools.flat_map(
+            |SchoolDraft {
+                 id,
+                 school,
+                 vendors,
+             }| {
+                let of_school = move |file| (id.clone(), school.clone(), file);
+                vendors.into_iter().map(of_school)
+            },
+        );
+        for (id, school, file) in files {
+            let key = key_of(&id, &file.id, problems);
+            let finished = file.finish(&id, key, &gateway.limits, problems);
+            let Some(((vendor, at), school)) = finished.zip(school) else {
+                continue;
+            };
+            let vendor = Arc::new(vendor);
+            doors.extend(doors_of(&vendor, &school, at));
+            vendors.push(vendor);
         }
         // The longest path first, so that the first one that fits is the right one.
         doors.sort_by(|left: &Door, right| {
@@ -263,8 +268,8 @@ fn secret(file: &At<String>, folder: &Path, problems: &mut Problems) -> Option<S
     }
     let text = match guarded::read(&path, Guard::Secret) {
         Ok(text) => text,
-        Err(problem) => {
-            problems.push(problem.at(&file.place));
+        Err(wrong) => {
+            problems.append(wrong.at(&file.place));
             return None;
         }
     };

@@ -226,6 +226,20 @@ impl Problems {
         (errors, self.list.len().saturating_sub(errors))
     }
 
+    /// Says where, for those that do not say it themselves.
+    #[must_use]
+    pub fn at(mut self, place: &Place) -> Self {
+        for problem in &mut self.list {
+            problem.place.get_or_insert_with(|| place.clone());
+        }
+        self
+    }
+
+    /// Adds all of another list.
+    pub fn append(&mut self, mut more: Self) {
+        self.list.append(&mut more.list);
+    }
+
     /// Takes out all of one code.
     pub fn take(&mut self, code: &str) -> Self {
         let list = self.list.extract_if(.., |problem| problem.code == code);

@@ -120,7 +120,7 @@ fn word<T>(
 }
 
 /// Writes the whole ring.
-pub(super) fn write(path: &Path, ring: &Ring) -> Result<(), Problem> {
+pub(super) fn write(path: &Path, ring: &Ring) -> Result<(), Problems> {
     let mut text = HEAD.to_owned();
     for entry in ring.entries() {
         let Entry {

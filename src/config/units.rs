@@ -68,7 +68,7 @@ pub fn written(amount: u64, unit: Unit) -> String {
         Unit::Time => (WAITS, ""),
     };
     let whole = |(_, factor): &&(&str, u64)| amount > 0 && amount.is_multiple_of(*factor);
-    match units.iter().rfind(whole).or(units.first()) {
+    match units.iter().rfind(whole).or_else(|| units.first()) {
         Some((name, factor)) => {
             format!(
                 "{}{space}{name}",

@@ -202,14 +202,14 @@ impl Entry {
     /// [`UnwrapFault`].
     pub fn open(&self, master: &MasterKey) -> Result<VendorKey, UnwrapFault> {
         let (tag, text) = self.wrapped.0.split_at(16);
-        let tag = tag.try_into().map_err(|_| UnwrapFault::Sealed)?;
+        let tag = tag.try_into().map_err(|_fault| UnwrapFault::Sealed)?;
         let key = SecretBytes::filled(|bytes: &mut [u8; 32]| {
             bytes.copy_from_slice(text);
             let room = bytes.as_mut_slice().into();
             let opened = master
                 .siv()
                 .decrypt_inout_detached([self.place()], room, &tag);
-            opened.map_err(|_| UnwrapFault::Sealed)
+            opened.map_err(|_fault| UnwrapFault::Sealed)
         });
         let key = VendorKey::new(key?);
         let same = key.fingerprint() == self.fingerprint;
@@ -367,7 +367,7 @@ mod tests {
             "sluis-master-",
             "secret",
             &MASTER.to_uppercase(),
-            &MASTER[1..],
+            MASTER.trim_start_matches('s'),
         ] {
             assert_eq!(fault(text), Err(MasterKeyFault::Prefix), "{text}");
         }
@@ -379,10 +379,9 @@ mod tests {
         let start = PREFIX.len();
         for place in start..MASTER.len() {
             let mut text = MASTER.to_owned();
-            let other = if &text[place..=place] == "a" {
-                "b"
-            } else {
-                "a"
+            let other = match text.as_bytes()[place] {
+                b'a' => "b",
+                _ => "a",
             };
             text.replace_range(place..=place, other);
             assert_eq!(fault(&text), typing, "a wrong character at {place}");
