@@ -159,6 +159,12 @@ impl Problem {
         (place, self.severity, self.code)
     }
 
+    /// What cannot be parsed has no type either: one problem is enough.
+    fn explains(&self, other: &Self) -> bool {
+        let unparsed = self.code == super::code::TOML && other.code == super::code::TYPE;
+        unparsed && self.order().0 == other.order().0
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.order() == other.order() && self.message == other.message
     }
@@ -259,7 +265,7 @@ impl Problems {
     pub fn sorted(&self) -> Vec<&Problem> {
         let mut list: Vec<&Problem> = self.list.iter().collect();
         list.sort_by(|left, right| left.order().cmp(&right.order()));
-        list.dedup_by(|right, left| left.is_same(right));
+        list.dedup_by(|right, left| left.is_same(right) || left.explains(right));
         list
     }
 }

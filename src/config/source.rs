@@ -110,24 +110,46 @@ impl SourceFile {
     }
 }
 
-/// A line whose value is starred if a [secret key](SECRET_KEYS) stands before it. `{ file = … }`
-/// behind such a key says where the secret is, and is shown.
+/// A line without what may be a secret in it. A value is starred whole if a
+/// [secret key](SECRET_KEYS) stands before it; `{ file = … }` behind such a key says where the
+/// secret is, and is shown. Of a URL, the user and the query are starred.
 fn masked(line: &str) -> String {
-    let values = line.match_indices('=').filter_map(|(at, sign)| {
-        let (before, rest) = line.split_at(at);
-        let key = before.trim_end().trim_end_matches(['"', '\'']);
-        let key = key
-            .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-            .next();
-        let value = rest.strip_prefix(sign).unwrap_or_default();
-        let named = SECRET_KEYS.contains(&key.unwrap_or_default());
-        (named && !value.trim_start().starts_with('{')).then(|| at.saturating_add(1))
-    });
-    let Some((shown, value)) = { values }.next().map(|at| line.split_at(at)) else {
-        return line.to_owned();
-    };
-    let star = |byte: u8| if byte.is_ascii_whitespace() { ' ' } else { '*' };
-    shown.chars().chain(value.bytes().map(star)).collect()
+    let signs = line.match_indices('=').map(|(at, _)| at.saturating_add(1));
+    let secret = { signs }.find(|value| is_secret(line.split_at(*value)));
+    let (shown, value) = line.split_at(secret.unwrap_or(line.len()));
+    let mut masked = without_credentials(shown);
+    masked.extend(value.bytes().map(star));
+    masked
+}
+
+/// Whether a secret key stands before a sign of equality, and no table behind it.
+fn is_secret((before, value): (&str, &str)) -> bool {
+    let key = before.trim_end_matches(['=', ' ', '\t', '"', '\'']);
+    let key = key.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let named = { key }.next().is_some_and(|key| SECRET_KEYS.contains(&key));
+    named && !value.trim_start().starts_with('{')
+}
+
+/// Stars what stands between `://` and `@`, and what stands behind `?`, in every URL of a text.
+fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(['"', '\'', ' ']).unwrap_or(part.len());
+        let (url, rest) = part.split_at(end);
+        let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+        let (user, host) = url.split_at(url.rfind('@').unwrap_or(0));
+        whole.push_str("://");
+        whole.extend(user.bytes().map(star));
+        whole.push_str(host);
+        whole.extend(query.bytes().map(star));
+        whole.push_str(rest);
+    }
+    whole
+}
+
+const fn star(byte: u8) -> char {
+    if byte.is_ascii_whitespace() { ' ' } else { '*' }
 }
 
 #[cfg(test)]
@@ -151,6 +173,11 @@ mod tests {
         let closed = masked(r#"upstream-auth = { bearer = "fake-not-a-key" }"#);
         assert_eq!(closed, "upstream-auth = { bearer = **************** *");
         assert_eq!(masked("basic = piet:fäke"), "basic = **********");
+        let url = masked(r#"upstream = "https://piet:fake@a.example/b?key=fake", x = "y@z""#);
+        assert_eq!(
+            url,
+            r#"upstream = "https://*********@a.example/b*********", x = "y@z""#
+        );
         assert_eq!(
             masked(r#"basic = { user = "piet", "pass" = "fake" }"#),
             r#"basic = { user = "piet", "pass" = ****** *"#

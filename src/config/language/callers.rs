@@ -36,7 +36,7 @@ impl<'d> Compiler<'d, '_> {
         }
         let text = value.text(self.problems)?;
         if text.value != "anyone" {
-            self.no_such(text.value, &text.place, &["anyone"]);
+            self.no_such("word", text.value, &text.place, &["anyone"]);
             return None;
         }
         let value = CallersDraft::Anyone;

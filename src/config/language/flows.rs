@@ -60,7 +60,9 @@ impl<'d> Compiler<'d, '_> {
     /// Who calls; the vendor where that is not known, and then reported.
     fn caller(&mut self, table: &Table<'d>, preset: Option<&PresetInUse<'d>>) -> Side {
         let of_preset = preset.and_then(|preset| preset.caller);
-        if of_preset.is_none() && table.need("caller", self.problems).is_none() {
+        // A preset that we do not know may say it.
+        let said_elsewhere = of_preset.is_some() || preset.is_none() && table.has("preset");
+        if !said_elsewhere && table.need("caller", self.problems).is_none() {
             return Side::Vendor;
         }
         let written = read_side(table, self.problems);
@@ -76,7 +78,7 @@ impl<'d> Compiler<'d, '_> {
             let problem = Problem::error(code::CONFLICT, message);
             self.problems.push(problem.at(&value.place()));
         }
-        written.or(of_preset).unwrap_or(Side::Vendor)
+        of_preset.or(written).unwrap_or(Side::Vendor)
     }
 
     fn routes(&mut self, table: &Table<'d>, caller: Side) -> Vec<PlacedRoute> {

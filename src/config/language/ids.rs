@@ -84,14 +84,14 @@ impl<'d> Compiler<'d, '_> {
             match back.value {
                 "never" => {}
                 "school-only" => self.not_yet("back = \"school-only\"", &back.place),
-                other => self.no_such(other, &back.place, &["never", "school-only"]),
+                other => self.no_such("word", other, &back.place, &["never", "school-only"]),
             }
         }
         if let Some(scope) = table.text("scope", self.problems) {
             match scope.value {
                 "vendor" => {}
                 shared if shared.starts_with("shared:") => self.not_yet("shared:", &scope.place),
-                other => self.no_such(other, &scope.place, &["vendor", "shared:NAME"]),
+                other => self.no_such("word", other, &scope.place, &["vendor", "shared:NAME"]),
             }
         }
     }
@@ -135,7 +135,7 @@ impl<'d> Compiler<'d, '_> {
             }
             _ => {
                 let known = ["uuid", "hex", "text:12", "digits:15", "email", "url"];
-                self.no_such(word, &place, &known);
+                self.no_such("word", word, &place, &known);
                 None
             }
         }
@@ -237,7 +237,7 @@ impl<'d> Compiler<'d, '_> {
                 continue;
             };
             match CanonicalRule::named(name.value) {
-                None => self.no_such(name.value, &name.place, &NAMES),
+                None => self.no_such("rule", name.value, &name.place, &NAMES),
                 Some(rule) if rules.contains(&rule) => {
                     let message = format!("{} stands here twice", shown(name.value));
                     self.problems

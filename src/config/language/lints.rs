@@ -36,9 +36,9 @@ impl Compiler<'_, '_> {
         self.problems.push(Problem::not_yet(what).at(place));
     }
 
-    /// Reports a word that is none of those that can stand here.
-    pub(super) fn no_such(&mut self, word: &str, place: &Place, known: &[&str]) {
-        let message = format!("no such word: {}", shown(word));
+    /// Reports something that is none of those that can stand here.
+    pub(super) fn no_such(&mut self, what: &str, word: &str, place: &Place, known: &[&str]) {
+        let message = format!("no such {what}: {}", shown(word));
         let problem = Problem::error(code::WORD_UNKNOWN, message).at(place);
         let problem = problem.label(format!("known here: {}", known.join(" ")));
         self.problems.push(problem.did_you_mean(word, known));
@@ -211,8 +211,9 @@ impl Compiler<'_, '_> {
                 continue;
             }
             let message = format!(
-                "two of {} pupils may get the same {}",
-                self.context.pupils, name.text
+                "two of {} pupils may get the same pseudonym of kind {}",
+                self.context.pupils,
+                shown(&name.text)
             );
             let problem = match chance > 1e-3 {
                 true => Problem::error(code::COLLISIONS, message),

@@ -30,6 +30,8 @@ pub(super) struct Names {
     places: BTreeMap<String, usize>,
     /// Whether something that is not built yet or not known would bring more of them.
     pub(super) open: bool,
+    /// What is being read, by its number: that it names itself is no use of it.
+    pub(super) reading: Option<usize>,
 }
 
 impl Names {
@@ -52,7 +54,7 @@ impl Names {
     pub(super) fn take(&mut self, text: &str) -> Option<usize> {
         let number = *self.places.get(text)?;
         if let Some(name) = self.list.get_mut(number) {
-            name.used = true;
+            name.used |= self.reading != Some(number);
         }
         Some(number)
     }

@@ -90,7 +90,7 @@ impl<'d> Compiler<'d, '_> {
             }
             other => {
                 let known = ["json", "csv", "form", "multipart", "ndjson", "xml"];
-                self.no_such(other, &format.place, &known);
+                self.no_such("format", other, &format.place, &known);
             }
         }
         false
@@ -103,6 +103,14 @@ impl<'d> Compiler<'d, '_> {
         };
         let (rule, place) = match body {
             TextOrTable::Text(word) if word.value == "nothing" => return Content::Nothing,
+            TextOrTable::Text(word) if !self.is_word(word.value) => {
+                let shapes = self.vocabulary.shapes.texts();
+                let known = std::iter::once("nothing").chain(shapes).map(str::to_owned);
+                let known: Vec<String> = known.collect();
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                self.no_such("body", word.value, &word.place, &known);
+                return Content::Nothing;
+            }
             TextOrTable::Text(word) => (self.short(&word), word.place),
             TextOrTable::Table(table) => {
                 let route = matched.map_or("", |it| it.value);
@@ -137,6 +145,7 @@ impl<'d> Compiler<'d, '_> {
         };
         let Some(known) = Method::parse(method) else {
             self.no_such(
+                "method",
                 method,
                 &text.place,
                 &["DELETE", "GET", "PATCH", "POST", "PUT"],
@@ -174,7 +183,7 @@ impl<'d> Compiler<'d, '_> {
 
     fn literal(&mut self, part: &str, place: &Place) -> Option<Segment> {
         let why = match part {
-            "" => Some("two slashes, or one at the end"),
+            "" => Some("it has two slashes, or one at the end"),
             "." | ".." => Some("`.` and `..` are no names"),
             _ if part.contains(['{', '}']) => Some("a parameter is a whole segment: `/{pupil}/`"),
             _ if part.contains(['?', '#']) => Some("parameters of the query stand in `query`"),
@@ -188,7 +197,10 @@ impl<'d> Compiler<'d, '_> {
             _ => None,
         };
         if let Some(why) = why {
-            let message = format!("{} cannot be part of a path", shown(part));
+            let message = match part {
+                "" => "a path has no empty segment".to_owned(),
+                part => format!("{} cannot be part of a path", shown(part)),
+            };
             self.problems
                 .push(Problem::error(code::VALUE, message).at(place).label(why));
             return None;
@@ -199,8 +211,9 @@ impl<'d> Compiler<'d, '_> {
     /// Ids that come from the vendor must be turned back, which is not built yet.
     fn not_homeward(&mut self, what: &str, place: &Place, caller: Side) {
         if caller == Side::Vendor {
-            let what = format!("{what} in a request of the vendor");
-            self.not_yet(&what, place);
+            let label = "an id in a request of the vendor would have to be turned back";
+            let problem = Problem::not_yet(what).at(place);
+            self.problems.push(problem.label(label));
         }
     }
 
@@ -211,7 +224,7 @@ impl<'d> Compiler<'d, '_> {
             .map(|(_, of)| of.clone());
         if found.is_none() {
             let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-            self.no_such(name, place, &names);
+            self.no_such("type", name, place, &names);
         }
         found
     }
@@ -238,7 +251,7 @@ impl<'d> Compiler<'d, '_> {
             TextOrTable::Table(table) => return self.query_one_of(&table),
         };
         if QUERY_NOT_YET.contains(&word.value) {
-            self.not_yet(&format!("\"{}\" in a query", word.value), &word.place);
+            self.not_yet(word.value, &word.place);
             return None;
         }
         if let Some((_, of)) = TYPES.iter().find(|(name, _)| *name == word.value) {

@@ -71,6 +71,7 @@ impl<'d> Compiler<'d, '_> {
         for (number, layers) in shapes.iter().enumerate() {
             let name = self.vocabulary.shapes.all().get(number);
             let name = name.map_or_else(String::new, |name| name.text.clone());
+            self.vocabulary.shapes.reading = Some(number);
             let switch = layers.iter().find(|layer| layer.table.has("_switch"));
             let body = match switch {
                 Some(layer) => self.switch(&name, layer, layers),
@@ -78,6 +79,7 @@ impl<'d> Compiler<'d, '_> {
             };
             self.policy.shapes.push(Shape { name, body });
         }
+        self.vocabulary.shapes.reading = None;
     }
 
     /// A shape without a name: what a route carries, field by field.
@@ -177,6 +179,7 @@ impl<'d> Compiler<'d, '_> {
         }
         if key.value.starts_with('_')
             && let Some(meant) = nearest(key.value, CONTROL.iter().copied())
+            && strsim::damerau_levenshtein(meant, key.value) < meant.len().div_ceil(3)
         {
             let message = format!("{} is nearly {}", shown(key.value), shown(meant));
             self.problems.push(

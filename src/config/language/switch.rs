@@ -4,7 +4,7 @@ use super::Compiler;
 use super::named::{Named, Origin, base_of};
 use super::shapes::Layer;
 use crate::config::{At, Place, Problem, Table, TextOrTable, code, shown};
-use crate::policy::{Index, Otherwise, Shape, ShapeBody, Switch};
+use crate::policy::{Fields, Index, Otherwise, Shape, ShapeBody, Switch, Unlisted};
 
 type Cases = Box<[(Box<str>, Index<Shape>)]>;
 
@@ -16,6 +16,11 @@ impl<'d> Compiler<'d, '_> {
         layer: &Layer<'d>,
         layers: &[Layer<'d>],
     ) -> ShapeBody {
+        if let Some(value) = layer.table.value("_switch")
+            && self.is_control_of_preset(layer, layers, &value)
+        {
+            return ShapeBody::Fields(Fields::new(Vec::new(), None, Unlisted::Drop));
+        }
         for other in layers {
             let owner = if other.origin == layer.origin {
                 None
@@ -52,30 +57,26 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// A shape with `_switch` has no line of its own.
-    fn check_switch_keys(&mut self, name: &str, table: &Table<'d>, preset: Option<&Table<'d>>) {
-        for (key, value) in table.entries() {
-            if preset.is_none() && ["_switch", "_otherwise"].contains(&key.value) {
+    fn check_switch_keys(&mut self, name: &str, table: &Table<'d>, owner: Option<&Table<'d>>) {
+        let dashed = format!("{}-", base_of(name));
+        let names = self.vocabulary.shapes.texts();
+        let cases: Vec<String> = names
+            .filter(|it| it.starts_with(&dashed))
+            .map(shown)
+            .collect();
+        for (key, _) in table.entries() {
+            if owner.is_none() && ["_switch", "_otherwise"].contains(&key.value) {
                 continue;
             }
-            let what = if preset.is_some() {
-                "chooses between other shapes"
-            } else {
-                "has `_switch`"
-            };
-            let message = format!("{} {what}: its fields stand in those", shown(name));
-            let dashed = format!("{}-", base_of(name));
-            let cases = self
-                .vocabulary
-                .shapes
-                .texts()
-                .filter(|it| it.starts_with(&dashed));
-            let cases: Vec<String> = cases.map(shown).collect();
+            let message = format!(
+                "{} chooses another shape: its fields stand there",
+                shown(name)
+            );
             let problem = Problem::error(code::CONFLICT, message).at(&key.place);
             self.problems.push(match cases.is_empty() {
                 true => problem,
                 false => problem.help(format!("write the line in {}", cases.join(", "))),
             });
-            drop(value);
         }
     }
 

@@ -67,10 +67,12 @@ impl<'d> Compiler<'d, '_> {
     /// An expression that must match a value as a whole.
     fn expression(&mut self, text: &At<&'d str>) -> Option<Regex> {
         // Alone first: `a)|(b` would be fine between our own brackets.
-        let alone = Regex::new(text.value);
-        let whole = RegexBuilder::new(&format!(r"\A(?:{})\z", text.value))
-            .size_limit(limits::LIKE_BYTES_MAX)
-            .build();
+        let built = |expression: &str| {
+            let mut builder = RegexBuilder::new(expression);
+            builder.size_limit(limits::LIKE_BYTES_MAX).build()
+        };
+        let alone = built(text.value);
+        let whole = built(&format!(r"\A(?:{})\z", text.value));
         let fault = match (alone, whole) {
             (Ok(_), Ok(whole)) => return Some(whole),
             (Err(fault), _) | (Ok(_), Err(fault)) => fault,
@@ -134,7 +136,7 @@ impl<'d> Compiler<'d, '_> {
             None => DateForm::Short,
             Some(form) if form.value == "date" => DateForm::FirstDay,
             Some(form) => {
-                self.no_such(form.value, &form.place, &["date"]);
+                self.no_such("form", form.value, &form.place, &["date"]);
                 return None;
             }
         };

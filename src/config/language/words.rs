@@ -97,6 +97,17 @@ impl<'d> Compiler<'d, '_> {
         self.with_brackets(base, many, word)
     }
 
+    /// Whether something is written that a word, an id kind or a shape could be meant by.
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        let (base, _) = split(word);
+        let kinds = &self.vocabulary.kinds;
+        is_shape_name(base)
+            || WORDS.contains(&base)
+            || base.starts_with("keep:")
+            || kinds.open
+            || kinds.known(base).is_some()
+    }
+
     fn with_brackets(&mut self, base: Base, many: Many, word: &At<&'d str>) -> Option<Rule> {
         match (base, many) {
             (Base::Item(item), Many::One) => Some(item.rule()),
@@ -168,7 +179,7 @@ impl<'d> Compiler<'d, '_> {
             .map(|(_, of)| *of);
         if found.is_none() {
             let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-            self.no_such(name, place, &names);
+            self.no_such("type", name, place, &names);
         }
         found
     }
@@ -177,33 +188,28 @@ impl<'d> Compiler<'d, '_> {
     pub(super) fn long(&mut self, table: &Table<'d>, among: Among<'_>) -> Option<Rule> {
         let word = table.need("as", self.problems)?.text(self.problems)?;
         let (base, many) = split(word.value);
-        let rule = match base {
-            "constant" => self.constant(table),
-            "round" => self.round(table),
-            "band" => self.band(table),
-            "month" | "school-year" | "year" => self.dated(table, &word),
-            _ if NOT_YET.contains(&base) => {
-                self.later(table, &word);
-                return None;
-            }
-            _ => match self.base(base, &word) {
-                Some(Base::Item(Item::Keep(keep))) => {
+        if NOT_YET.contains(&base) {
+            self.later(table, &word);
+            return None;
+        }
+        let made = match base {
+            "constant" => self.constant(table).map(Base::Whole),
+            "round" => self.round(table).map(Base::Whole),
+            "band" => self.band(table).map(Base::Whole),
+            "month" | "school-year" | "year" => self.dated(table, &word).map(Base::Whole),
+            // What stands beside a word that is none cannot be judged.
+            _ => match self.base(base, &word)? {
+                Base::Item(Item::Keep(keep)) => {
                     self.kept(table, keep).map(Item::Keep).map(Base::Item)
                 }
-                Some(Base::Item(Item::Identifier(kind))) if table.has("of") => {
+                Base::Item(Item::Identifier(kind)) if table.has("of") => {
                     self.derived(table, kind, among).map(Base::Whole)
                 }
-                other => other,
-            }
-            .and_then(|base| self.with_brackets(base, many, &word)),
+                other @ (Base::Item(_) | Base::Whole(_)) => Some(other),
+            },
         };
-        if rule.is_some_and(|rule| matches!(rule, Rule::Constant(_) | Rule::Generalise(_)))
-            && many != Many::One
-        {
-            return self.with_brackets(Base::Whole(Rule::Drop), many, &word);
-        }
         table.finish(self.problems);
-        rule
+        self.with_brackets(made?, many, &word)
     }
 
     /// A word that is not built yet: what stands beside it is its own business.
