@@ -1,4 +1,32 @@
-//! Sluis
+//! Sluis: the lock between schools and the vendors of learning materials. Every message is
+//! rewritten on the way: a pupil becomes a pseudonym that one vendor knows, what the school did not
+//! allow is dropped, and what is not understood is refused.
+//!
+//! # The house
+//! A room is a file or a folder of `src`. Rooms import downwards only, through the doors that
+//! `tests/tidy.rs` lists.
+//!
+//! | floor | does | rooms |
+//! |---|---|---|
+//! | roof | starts, stops, prints | [`cli`] |
+//! | wire | sockets, TLS, HTTP | [`listen`] [`admin`] [`proxy`] [`upstream`] [`body`] [`tls`] [`alarm`]
+//! | memory | files and state | [`config`] [`events`] |
+//! | law | pure: no clock, file, socket or log | [`minimise`] [`policy`] [`pseudonym`] |
+//! | words | types for everyone | [`names`] [`limits`] [`secret`] [`clock`] [`refusal`] |
+//!
+//! # Four walls
+//! 1. Only one room lets data out: what goes to a vendor is a [`minimise::Cleared`], and only
+//!    [`minimise`] can make one.
+//! 2. Only one room speaks: [`events`] takes typed events that have no field for what was sent.
+//! 3. Only one room knows keys: [`pseudonym`], with their bytes in [`secret`].
+//! 4. What is not decided is dropped, and what fails is refused: a [`refusal::Refusal`] has no room
+//!    for a pupil's name.
+//!
+//! # The way of a request
+//! [`listen`] takes a connection in, [`proxy`] finds out who asks for what, [`minimise`] rewrites the
+//! head and then the body chunk by chunk, [`upstream`] sends it on, and the answer comes back the
+//! same way. To read the house, begin with [`proxy`], then [`minimise`].
+
 pub mod admin;
 pub mod alarm;
 pub mod body;

@@ -3,8 +3,8 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::listed;
 use super::out::{Exit, Out};
+use super::{listed, seal_memory};
 use crate::config::{self, Colour, Draft, Problems, VendorDraft, VendorFile, code};
 
 /// Shapes that are named on the line of a vendor; the others are counted.
@@ -57,6 +57,7 @@ struct Line {
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
+    seal_memory();
     let checked = check(options);
     match options.format {
         CheckFormat::Github => out.say(checked.problems.github().trim_end()),

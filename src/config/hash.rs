@@ -17,7 +17,8 @@ use crate::policy::{
     ParameterType, Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody,
     Switch, Unlisted, ValueRules, ValueType,
 };
-use crate::pseudonym::{Kind, KindSpec, Notation, sha256};
+use crate::pseudonym::{Kind, KindSpec, Notation};
+use crate::secret::sha256;
 
 /// Names one vendor's policy, agreement and key.
 pub(super) fn of_vendor(vendor: &Vendor, agreement: &str) -> PolicyHash {
@@ -54,8 +55,10 @@ impl Canon {
     }
 
     fn hash(&self) -> PolicyHash {
+        // Exposed to be shown: what was digested is public towards whoever reads the files.
         let digest = sha256(&self.0);
-        PolicyHash(HEXLOWER.encode(digest.first_chunk::<8>().unwrap_or(&[0; 8])))
+        let (first, _) = digest.expose().split_at(8);
+        PolicyHash(HEXLOWER.encode(first))
     }
 
     fn text(&mut self, text: &str) {

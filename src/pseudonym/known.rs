@@ -18,7 +18,7 @@ pub struct KnownAnswer {
     pub holds: bool,
 }
 
-/// Asks for every known answer: HMAC-SHA-256 (RFC 4231), HKDF-Expand (RFC 5869), AES-SIV (RFC 5297).
+/// Asks for all known answers: HMAC-SHA-256 (RFC 4231), HKDF-Expand (RFC 5869), AES-SIV (RFC 5297).
 #[must_use]
 pub fn known_answers() -> Vec<KnownAnswer> {
     let mac = HMAC.iter().map(|(name, key, text, answer)| {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kind key  = HKDF-Expand(vendor key, "sluis v1 kind" ‖ lp(kind), 32)              RFC 5869
-//! canonical = the kind's rules, in order                                           trim, lower, nfc, strip-zeros
+//! canonical = the rules of the kind, in order             trim, lower, nfc, strip-zeros
 //! tag       = HMAC-SHA-256(kind key, canonical)                                    RFC 2104
 //! tag i     = HMAC-SHA-256(kind key, 00 ‖ "sluis v1 again" ‖ i ‖ lp(canonical))    i = 1..255
 //! ```
@@ -25,14 +25,6 @@ pub use notation::Notation;
 pub use ring::{Entry, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
 
 use std::fmt;
-
-use sha2::{Digest as _, Sha256};
-
-/// `SHA-256(bytes)` (FIPS 180-4), to name public content. No identifier is ever made with it.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
 
 /// A pupil's (or anyone's) identifier, borrowed from a message.
 ///

@@ -58,7 +58,7 @@ impl Notation {
         }
     }
 
-    /// Writes the pseudonym whose tags are given: `tag(0)`, and `tag(i)` where it must choose again.
+    /// Writes the pseudonym of these tags: `tag(0)`, and `tag(i)` where it must choose again.
     pub(super) fn write(&self, tag: impl Fn(u8) -> [u8; 32], out: &mut Vec<u8>) {
         let first = tag(0);
         let [half, _] = halves(&first);
