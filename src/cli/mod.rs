@@ -3,10 +3,12 @@
 //! A command is a file with its `Options` and a `run` that says what it found through [`out`] and
 //! gives an [`Exit`]. What it finds out is decided elsewhere, by the code that does the work.
 
+mod attempt;
 mod check;
 mod health;
 mod keys;
 mod out;
+mod preview;
 mod pseudonym;
 mod selftest;
 
@@ -44,6 +46,8 @@ enum Command {
     Keys(keys::Options),
     Pseudonym(pseudonym::Options),
     Selftest(selftest::Options),
+    #[command(name = "try")]
+    Try(attempt::Options),
 }
 
 /// What every command that reads the configuration can be told.
@@ -68,6 +72,7 @@ pub fn run() -> ExitCode {
             Command::Keys(options) => keys::run(&options, &mut out),
             Command::Pseudonym(options) => pseudonym::run(&options, &mut out),
             Command::Selftest(options) => selftest::run(&options, &mut out),
+            Command::Try(options) => attempt::run(&options, &mut out),
         },
         Err(error) => usage(&error, &mut out),
     };

@@ -172,8 +172,8 @@ fn round(to: u32, number: Decimal) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn made(generaliser: Generaliser, from: &str) -> Option<String> {
-        text(&generaliser, from)
+    fn made(generaliser: &Generaliser, from: &str) -> Option<String> {
+        text(generaliser, from)
     }
 
     #[test]
@@ -181,30 +181,30 @@ mod tests {
         use DateForm::{FirstDay, Short};
         use Generaliser::{Month, SchoolYear, Year};
         let born = "2017-03-05";
-        assert_eq!(made(Year(Short), born).unwrap(), "2017");
-        assert_eq!(made(Year(FirstDay), born).unwrap(), "2017-01-01");
+        assert_eq!(made(&Year(Short), born).unwrap(), "2017");
+        assert_eq!(made(&Year(FirstDay), born).unwrap(), "2017-01-01");
         assert_eq!(
-            made(Month(Short), "2017-03-05T10:00:00Z").unwrap(),
+            made(&Month(Short), "2017-03-05T10:00:00Z").unwrap(),
             "2017-03"
         );
-        assert_eq!(made(Month(FirstDay), born).unwrap(), "2017-03-01");
-        assert_eq!(made(SchoolYear(Short), born).unwrap(), "2016-2017");
-        assert_eq!(made(SchoolYear(Short), "2016-08-01").unwrap(), "2016-2017");
-        assert_eq!(made(SchoolYear(Short), "2016-07-31").unwrap(), "2015-2016");
-        assert_eq!(made(SchoolYear(FirstDay), born).unwrap(), "2016-08-01");
-        assert_eq!(made(SchoolYear(Short), "0000-01-01"), None);
-        assert_eq!(made(Year(Short), "2017"), None);
-        assert_eq!(made(Year(Short), "2017-02-30"), None);
+        assert_eq!(made(&Month(FirstDay), born).unwrap(), "2017-03-01");
+        assert_eq!(made(&SchoolYear(Short), born).unwrap(), "2016-2017");
+        assert_eq!(made(&SchoolYear(Short), "2016-08-01").unwrap(), "2016-2017");
+        assert_eq!(made(&SchoolYear(Short), "2016-07-31").unwrap(), "2015-2016");
+        assert_eq!(made(&SchoolYear(FirstDay), born).unwrap(), "2016-08-01");
+        assert_eq!(made(&SchoolYear(Short), "0000-01-01"), None);
+        assert_eq!(made(&Year(Short), "2017"), None);
+        assert_eq!(made(&Year(Short), "2017-02-30"), None);
     }
 
     #[test]
     fn an_initial_keeps_its_combining_marks() {
-        assert_eq!(made(Generaliser::Initial, "Zoe").unwrap(), "Z");
+        assert_eq!(made(&Generaliser::Initial, "Zoe").unwrap(), "Z");
         assert_eq!(
-            made(Generaliser::Initial, "E\u{301}\u{327}va").unwrap(),
+            made(&Generaliser::Initial, "E\u{301}\u{327}va").unwrap(),
             "E\u{301}\u{327}"
         );
-        assert_eq!(made(Generaliser::Initial, ""), None);
+        assert_eq!(made(&Generaliser::Initial, ""), None);
     }
 
     #[test]

@@ -18,33 +18,10 @@ const PUPIL: usize = 0;
 const MAIL: usize = 1;
 const NUMBER: usize = 2;
 
-/// One policy with every rule in it. Shape 0 is a user.
-fn law(limits: Limits) -> Arc<Law> {
+/// Shape 0, a user, with every rule in it.
+fn user_lines() -> Vec<(&'static str, Rule)> {
     let any = keep(ValueType::Any);
-    let shape = |name: &str, lines: Vec<(&str, Rule)>, any, unlisted| Shape {
-        name: name.to_owned(),
-        body: ShapeBody::Fields(Fields::new(
-            lines
-                .into_iter()
-                .map(|(key, rule)| Field {
-                    key: key.into(),
-                    rule,
-                })
-                .collect(),
-            any,
-            unlisted,
-        )),
-    };
-    let role = Switch {
-        path: ["role".into()].into(),
-        cases: [("a".into(), at(0)), ("b".into(), at(1))].into(),
-        otherwise: Otherwise::DropItem,
-    };
-    let map = Any {
-        key: at(PUPIL),
-        rule: any,
-    };
-    let user = vec![
+    vec![
         ("id", Rule::Identifier(at(PUPIL))),
         (
             "mail",
@@ -81,23 +58,52 @@ fn law(limits: Limits) -> Arc<Law> {
         ("map", Rule::Object(at(3))),
         ("kinds", Rule::List(Item::Object(at(4)))),
         ("day", keep(ValueType::Date)),
-    ];
+    ]
+}
+
+fn shape(name: &str, lines: Vec<(&str, Rule)>, any: Option<Any>, unlisted: Unlisted) -> Shape {
+    let lines = lines.into_iter().map(|(key, rule)| Field {
+        key: key.into(),
+        rule,
+    });
+    Shape {
+        name: name.to_owned(),
+        body: ShapeBody::Fields(Fields::new(lines.collect(), any, unlisted)),
+    }
+}
+
+fn shapes() -> Vec<Shape> {
+    let any = keep(ValueType::Any);
+    let map = Any {
+        key: at(PUPIL),
+        rule: any,
+    };
+    let role = Switch {
+        path: ["role".into()].into(),
+        cases: [("a".into(), at(0)), ("b".into(), at(1))].into(),
+        otherwise: Otherwise::DropItem,
+    };
+    vec![
+        shape("User", user_lines(), None, Unlisted::Drop),
+        shape(
+            "Fixed",
+            vec![("c", Rule::Constant(at(0))), ("x", any)],
+            None,
+            Unlisted::Drop,
+        ),
+        shape("Strict", vec![("x", any)], None, Unlisted::Refuse),
+        shape("Map", vec![("x", any)], Some(map), Unlisted::Drop),
+        Shape {
+            name: "Kind".to_owned(),
+            body: ShapeBody::Switch(role),
+        },
+    ]
+}
+
+fn law(limits: Limits) -> Arc<Law> {
+    let one_of = ["\"a\"".into(), "7".into()];
     let policy = Policy {
-        shapes: vec![
-            shape("User", user, None, Unlisted::Drop),
-            shape(
-                "Fixed",
-                vec![("c", Rule::Constant(at(0))), ("x", any)],
-                None,
-                Unlisted::Drop,
-            ),
-            shape("Strict", vec![("x", any)], None, Unlisted::Refuse),
-            shape("Map", vec![("x", any)], Some(map), Unlisted::Drop),
-            Shape {
-                name: "Kind".to_owned(),
-                body: ShapeBody::Switch(role),
-            },
-        ],
+        shapes: shapes(),
         kinds: ["pupil", "mail", "number"]
             .map(|name| IdKind {
                 name: name.to_owned(),
@@ -108,7 +114,7 @@ fn law(limits: Limits) -> Arc<Law> {
         }],
         generalisers: vec![Generaliser::Year(DateForm::Short), Generaliser::Round(5)],
         value_rules: vec![ValueRules {
-            one_of: Some(["\"a\"".into(), "7".into()].into()),
+            one_of: Some(one_of.into()),
             ..ValueRules::default()
         }],
         flows: Vec::new(),
@@ -143,14 +149,14 @@ fn pseudonym(kind: usize, id: &str) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn pieces(law: &Arc<Law>, rule: Rule, pieces: &[&[u8]]) -> Result<String, Refusal> {
+fn pieces(law: &Arc<Law>, rule: Rule, pieces: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
     let mut rewriter = Rewriter::new(Arc::clone(law), rule);
     let mut out = Cleared::default();
     for piece in pieces {
         rewriter.write(piece, &mut out)?;
     }
     rewriter.end(&mut out)?;
-    Ok(String::from_utf8(out.release()).unwrap())
+    Ok(out.release())
 }
 
 /// Whole, byte by byte, and cut in two at every place: always the same.
@@ -162,7 +168,11 @@ fn rewrite_under(law: &Arc<Law>, rule: Rule, input: &[u8]) -> Result<String, Ref
         let (left, right) = input.split_at(cut);
         assert_eq!(pieces(law, rule, &[left, right]), whole, "cut at {cut}");
     }
-    whole
+    whole.map(text)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
 }
 
 fn user(input: &str) -> String {

@@ -83,13 +83,11 @@ mod tests {
         ] {
             for cut in 0..=bytes.len() {
                 let mut utf8 = Utf8::default();
-                let place = match utf8.check(&bytes[..cut]) {
-                    Err(bad) => bad.good as i64 - bad.before as i64,
-                    Ok(()) => {
-                        let bad = utf8.check(&bytes[cut..]).unwrap_err();
-                        cut as i64 + bad.good as i64 - bad.before as i64
-                    }
+                let (start, bad) = match utf8.check(&bytes[..cut]) {
+                    Err(bad) => (0, bad),
+                    Ok(()) => (cut, utf8.check(&bytes[cut..]).unwrap_err()),
                 };
+                let place = start.wrapping_add(bad.good).wrapping_sub(bad.before);
                 assert_eq!(place, at, "{bytes:?} cut at {cut}");
             }
         }

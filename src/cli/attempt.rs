@@ -1,0 +1,509 @@
+//! `sluis try`: one message before and after, value by value. Nothing is sent and nothing is kept.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::out::{Exit, Format, Out};
+use super::preview::{Preview, Row, mark, summary};
+use super::{Common, problems};
+use crate::config::{self, Draft, Problems, VendorDraft};
+use crate::limits::Limits;
+use crate::minimise::{self, Action, Law};
+use crate::policy::{Content, Flow, Route, Side};
+use crate::pseudonym::{Kind, VendorKey};
+use crate::refusal::Refusal;
+
+/// Show one message before and after, value by value, as the policy would rewrite it
+///
+/// Nothing is sent and nothing is stored. Pseudonyms are made with a test key, so they are not the
+/// live ones.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// The vendor: the name of its file
+    vendor: String,
+    /// The method of the request
+    method: String,
+    /// Path and query of the request, with or without the place where the flow is reached
+    path: String,
+    /// A file with the message; without it, or with -, standard input
+    #[arg(long, value_name = "FILE")]
+    sample: Option<PathBuf>,
+    /// Which of the two messages of the exchange the sample is
+    #[arg(long, value_enum)]
+    message: Option<Message>,
+    /// The flow, if more than one has such a route
+    #[arg(long)]
+    flow: Option<String>,
+    /// The school, if more than one has such a vendor
+    #[arg(long)]
+    school: Option<String>,
+}
+
+/// One of the two messages of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Message {
+    /// What comes back: the default where a request has no body
+    Answer,
+    /// What is asked: the default where a request has a body
+    Request,
+}
+
+/// The widest a value is shown, in characters.
+const VALUE_CHARS_MAX: usize = 38;
+/// The key of the published vectors: whoever sees these pseudonyms learns nothing of the live ones.
+const TEST_KEY: [u8; 32] = {
+    let mut key = [0; 32];
+    let mut place = 0_u8;
+    while place < 32 {
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::as_conversions,
+            reason = "at compile time"
+        )]
+        {
+            key[place as usize] = place;
+        }
+        place = place.wrapping_add(1);
+    }
+    key
+};
+
+/// A request that found its route.
+struct Found<'d> {
+    flow: &'d Flow,
+    route: &'d Route,
+    target: String,
+}
+
+impl Found<'_> {
+    /// The message that people mean if they do not say.
+    const fn message(&self) -> Message {
+        match self.flow.request_content(self.route) {
+            Content::Json(_) => Message::Request,
+            Content::Nothing => Message::Answer,
+        }
+    }
+}
+
+pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
+    let mut found = Problems::new();
+    let draft = match config::find(options.common.config.as_deref()) {
+        Ok(folder) => Draft::read(&folder, &mut found),
+        Err(none) => return problems(&none, options.common.format, out),
+    };
+    let vendor = match vendor(options, &draft) {
+        Ok(vendor) => vendor,
+        Err(why) if found.has_errors() => {
+            out.tell(&why);
+            return problems(&found, options.common.format, out);
+        }
+        Err(why) => {
+            out.tell(&why);
+            return Exit::Usage;
+        }
+    };
+    let law = law(vendor);
+    let found = match find(options, vendor, &law) {
+        Ok(found) => found,
+        Err(why) => {
+            out.tell(&why);
+            return Exit::Input;
+        }
+    };
+    let message = options.message.unwrap_or_else(|| found.message());
+    let (content, to_vendor) = match message {
+        Message::Answer => (
+            found.flow.answer_content(found.route),
+            found.flow.caller == Side::Vendor,
+        ),
+        Message::Request => (
+            found.flow.request_content(found.route),
+            found.flow.caller == Side::School,
+        ),
+    };
+    let show = Show {
+        vendor,
+        found: &found,
+        message,
+        to_vendor,
+        format: options.common.format,
+    };
+    match content {
+        Content::Nothing => show.nothing(out),
+        Content::Json(rule) => match sample(options) {
+            Ok(None) => show.head_only(out),
+            Ok(Some(bytes)) => show.preview(Preview::of(&law, rule, &bytes), &bytes, out),
+            Err(why) => {
+                out.tell(&why);
+                Exit::Input
+            }
+        },
+    }
+}
+
+/// The vendor that is meant, if its file can be used.
+fn vendor<'d>(options: &Options, draft: &'d Draft) -> Result<&'d VendorDraft, String> {
+    let here = draft.vendors().filter(|(school, vendor)| {
+        let school_fits = options
+            .school
+            .as_ref()
+            .is_none_or(|name| name == school.id.as_str());
+        school_fits && vendor.id.as_str() == options.vendor
+    });
+    let here: Vec<_> = here.collect();
+    match here.as_slice() {
+        [] => {
+            let all: Vec<&str> = draft
+                .vendors()
+                .map(|(_, vendor)| vendor.id.as_str())
+                .collect();
+            Err(format!(
+                "no vendor `{}`; there is {}",
+                options.vendor,
+                all.join(", ")
+            ))
+        }
+        [(_, vendor)] => vendor.draft.as_ref().ok_or_else(|| {
+            format!(
+                "the file of `{}` cannot be used; this is why:",
+                options.vendor
+            )
+        }),
+        several => {
+            let schools: Vec<&str> = several
+                .iter()
+                .map(|(school, _)| school.id.as_str())
+                .collect();
+            Err(format!(
+                "more than one school has this vendor: --school {}",
+                schools.join(" or --school ")
+            ))
+        }
+    }
+}
+
+/// The vendor's law under the test key.
+fn law(vendor: &VendorDraft) -> Arc<Law> {
+    let key = VendorKey::from(TEST_KEY);
+    let kinds = vendor
+        .kind_specs
+        .iter()
+        .map(|spec| Kind::new(&key, spec.clone()))
+        .collect();
+    Arc::new(Law {
+        policy: vendor.policy.clone(),
+        kinds,
+        limits: Limits::default(),
+    })
+}
+
+/// The route that answers, looked for in every flow that may be meant.
+fn find<'d>(options: &Options, vendor: &'d VendorDraft, law: &Law) -> Result<Found<'d>, String> {
+    let (path, query) = match options.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (options.path.as_str(), None),
+    };
+    let mut refused = Refusal::FlowUnknown;
+    let mut found = Vec::new();
+    for (place, flow) in vendor.policy.flows.iter().enumerate() {
+        if options.flow.as_ref().is_some_and(|name| *name != flow.name) {
+            continue;
+        }
+        let at = vendor
+            .flows
+            .get(place)
+            .map_or("", |flow| flow.at.value.as_str());
+        let rest = path
+            .strip_prefix(at)
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(path);
+        match minimise::request(law, place, &options.method, rest, query) {
+            Ok(head) => {
+                let route = flow.routes.get(head.route);
+                let target = head.outbound.release().target;
+                found.extend(route.map(|route| Found {
+                    flow,
+                    route,
+                    target,
+                }));
+            }
+            // What another flow says of a route it does not have tells less.
+            Err(Refusal::RouteUnknown) if refused != Refusal::FlowUnknown => {}
+            Err(refusal) => refused = refusal,
+        }
+    }
+    match found.len() {
+        0 => Err(not_found(vendor, refused)),
+        1 => found.pop().ok_or_else(|| not_found(vendor, refused)),
+        _ => {
+            let flows: Vec<&str> = found.iter().map(|found| found.flow.name.as_str()).collect();
+            Err(format!(
+                "more than one flow has such a route: --flow {}",
+                flows.join(" or --flow ")
+            ))
+        }
+    }
+}
+
+fn not_found(vendor: &VendorDraft, refused: Refusal) -> String {
+    let mut text = format!(
+        "this request would be refused: {} ({})\n\nthe routes of {}:",
+        refused.words(),
+        refused.code(),
+        vendor.name
+    );
+    for flow in &vendor.policy.flows {
+        for route in &flow.routes {
+            let parameters: Vec<&str> = route.query.iter().map(|query| &*query.name).collect();
+            let query = if parameters.is_empty() {
+                String::new()
+            } else {
+                format!("   may have {}", parameters.join(", "))
+            };
+            text.push_str(&format!("\n  {:<12} {}{query}", flow.name, route.name));
+        }
+    }
+    text
+}
+
+/// The message; `None` if none is given and nobody would type one.
+fn sample(options: &Options) -> Result<Option<Vec<u8>>, String> {
+    let path = options
+        .sample
+        .as_ref()
+        .filter(|path| path.as_os_str() != "-");
+    if let Some(path) = path {
+        let read = std::fs::read(path);
+        return read
+            .map(Some)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()));
+    }
+    if options.sample.is_none() && std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot read standard input: {error}"))?;
+    Ok((!bytes.is_empty()).then_some(bytes))
+}
+
+/// What is shown, and to whom.
+struct Show<'d> {
+    vendor: &'d VendorDraft,
+    found: &'d Found<'d>,
+    message: Message,
+    to_vendor: bool,
+    format: Format,
+}
+
+impl Show<'_> {
+    fn head(&self) -> String {
+        let method = self.found.route.method.as_str();
+        format!(
+            "{} · {}\nthe upstream is asked: {method} {}",
+            self.found.flow.name, self.found.route.name, self.found.target
+        )
+    }
+
+    fn nothing(&self, out: &mut Out) -> Exit {
+        match self.format {
+            Format::Json => out.json(&self.document(None, &[])),
+            Format::Text => {
+                out.say(&self.head());
+                let name = match self.message {
+                    Message::Answer => "answer: only its status passes",
+                    Message::Request => "request",
+                };
+                out.say(&format!("this route carries nothing in its {name}"));
+            }
+        }
+        Exit::Fine
+    }
+
+    fn head_only(&self, out: &mut Out) -> Exit {
+        match self.format {
+            Format::Json => out.json(&self.document(None, &[])),
+            Format::Text => {
+                out.say(&self.head());
+                out.say(
+                    "give a message with --sample FILE, or on standard input, to see it rewritten",
+                );
+            }
+        }
+        Exit::Fine
+    }
+
+    fn preview(&self, preview: Result<Preview, Refusal>, message: &[u8], out: &mut Out) -> Exit {
+        match (preview, self.format) {
+            (Err(refusal), _) => {
+                out.tell(&refused(refusal, message));
+                Exit::Input
+            }
+            (Ok(preview), Format::Json) => {
+                out.json(&self.document(Some(&preview), message));
+                Exit::Fine
+            }
+            (Ok(preview), Format::Text) => {
+                self.table(&preview, message, out);
+                Exit::Fine
+            }
+        }
+    }
+
+    fn document(&self, preview: Option<&Preview>, message: &[u8]) -> serde_json::Value {
+        let rows = preview
+            .map(|preview| preview.rows.as_slice())
+            .unwrap_or_default();
+        let fields: Vec<serde_json::Value> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "path": row.path, "before": row.before, "action": row.action.name(),
+                    "after": row.after, "word": row.word,
+                })
+            })
+            .collect();
+        let output = preview.and_then(|preview| std::str::from_utf8(&preview.output).ok());
+        json!({
+            "flow": self.found.flow.name,
+            "route": self.found.route.name,
+            "upstream_target": self.found.target,
+            "to_vendor": self.to_vendor,
+            "fields": fields,
+            "output": output,
+            "bytes_in": message.len(),
+            "bytes_out": output.map(str::len),
+            "keys": "test",
+        })
+    }
+
+    fn table(&self, preview: &Preview, message: &[u8], out: &mut Out) {
+        let gets = if self.to_vendor {
+            self.vendor.name.as_str()
+        } else {
+            "the school"
+        };
+        let has = if self.to_vendor {
+            "the school"
+        } else {
+            self.vendor.name.as_str()
+        };
+        let wide = |cell: fn(&Row) -> &str, least: usize, most: usize| {
+            let widest = preview
+                .rows
+                .iter()
+                .map(|row| cell(row).chars().count())
+                .max();
+            widest.unwrap_or(0).clamp(least, most)
+        };
+        let path = wide(|row| &row.path, 4, 44);
+        let before = wide(|row| &row.before, has.chars().count(), VALUE_CHARS_MAX);
+        let after = wide(
+            |row| &row.after,
+            gets.chars().count().saturating_add(5),
+            VALUE_CHARS_MAX,
+        );
+        out.say(&self.head());
+        out.say("");
+        out.say(&format!(
+            "{:path$}  {has:before$}     {:after$}",
+            "",
+            format!("{gets} gets")
+        ));
+        for row in &preview.rows {
+            let (mark, gets) = (mark(row.action), after_cell(row));
+            let colour = colour(row.action);
+            out.say(&format!(
+                "{:path$}  {:before$}  {colour}{mark}  {:after$}{colour:#}  {}",
+                cut(&row.path, path),
+                cut(&row.before, before),
+                cut(gets, after),
+                row.word,
+            ));
+        }
+        out.say(&format!(
+            "\n{}.   in {} B  out {} B",
+            summary(&preview.counts),
+            message.len(),
+            preview.output.len()
+        ));
+        out.say(
+            "Keys: test key (these are not the live pseudonyms; `sluis pseudonym` gives those)",
+        );
+    }
+}
+
+fn after_cell(row: &Row) -> &str {
+    match row.action {
+        Action::Kept | Action::IdentifierEmpty => "",
+        Action::DroppedItem => "record not sent",
+        Action::DroppedListed
+        | Action::DroppedType
+        | Action::DroppedUnlisted
+        | Action::DroppedValue => "not sent",
+        Action::Blanked | Action::Constant | Action::Generalised | Action::Pseudonymised => {
+            &row.after
+        }
+    }
+}
+
+/// Red and struck for what stays, blue for what was changed, green for what passes.
+const fn colour(action: Action) -> anstyle::Style {
+    let colour = match action {
+        Action::Blanked | Action::Constant | Action::Generalised | Action::Pseudonymised => {
+            anstyle::AnsiColor::Blue
+        }
+        Action::DroppedItem
+        | Action::DroppedListed
+        | Action::DroppedType
+        | Action::DroppedUnlisted
+        | Action::DroppedValue => anstyle::AnsiColor::Red,
+        Action::IdentifierEmpty | Action::Kept => anstyle::AnsiColor::Green,
+    };
+    anstyle::Style::new().fg_color(Some(anstyle::Color::Ansi(colour)))
+}
+
+/// The text, cut to so many characters.
+fn cut(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    text.chars()
+        .take(chars_max.saturating_sub(1))
+        .chain(['…'])
+        .collect()
+}
+
+/// A refusal with line and column, for the person who has the file open.
+fn refused(refusal: Refusal, message: &[u8]) -> String {
+    let Some(at) = refusal.at() else {
+        return format!(
+            "this message would be refused: {} ({})",
+            refusal.words(),
+            refusal.code()
+        );
+    };
+    let at = usize::try_from(at).unwrap_or(usize::MAX).min(message.len());
+    let before = message.get(..at).unwrap_or_default();
+    let line = before
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        .saturating_add(1);
+    let start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end.saturating_add(1));
+    let column = before.len().saturating_sub(start).saturating_add(1);
+    format!(
+        "this message would be refused: {} ({}), at line {line}, column {column} (byte {at})",
+        refusal.words(),
+        refusal.code()
+    )
+}
