@@ -30,7 +30,8 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that stands still at `unix_s` seconds after 1970-01-01 UTC until it is [turned](Self::turn).
+    /// A clock that stands still at `unix_s` seconds after 1970-01-01 UTC until it is
+    /// [turned](Self::turn).
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one room that may")]
     pub fn test(unix_s: u64) -> Self {

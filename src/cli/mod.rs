@@ -8,7 +8,6 @@ mod check;
 mod health;
 mod keys;
 mod out;
-mod preview;
 mod pseudonym;
 mod selftest;
 

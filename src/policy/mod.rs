@@ -24,7 +24,8 @@ pub struct Index<Of> {
 }
 
 impl<Of> Index<Of> {
-    /// The part at that place; `None` beyond [`limits::POLICY_PARTS_MAX`](crate::limits::POLICY_PARTS_MAX).
+    /// The part at that place; `None` beyond
+    /// [`limits::POLICY_PARTS_MAX`](crate::limits::POLICY_PARTS_MAX).
     #[must_use]
     pub fn new(place: usize) -> Option<Self> {
         let place = u16::try_from(place).ok()?;

@@ -4,13 +4,14 @@
 //! values leave as the bytes that came in. See `docs/decisions/` for why it is our own.
 //!
 //! ```text
-//! chunk ─▶ utf8 (whole chunks) ─▶ carry (a token that was cut) ─▶ pass: scan ─▶ rule ─▶ emit
-//!                                                                   └─ switch (look ahead)
-//!                                                                   └─ skip (dropped values)
+//! chunk ─▶ utf8 (whole chunks) ─▶ carry (a token that was cut) ─▶ pass ─▶ plan ─▶ write
+//!                                                                  │        └─ switch (look ahead)
+//!                                                                  └─ skip (dropped values)
 //! ```
 
 mod emit;
 mod frame;
+mod key;
 mod pass;
 mod plan;
 mod scan;

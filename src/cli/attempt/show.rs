@@ -1,0 +1,233 @@
+//! What `sluis try` says: a table for people, a document for programs.
+
+use serde_json::json;
+
+use super::preview::{Preview, Row, mark, summary};
+use super::{Found, Message};
+use crate::cli::out::{Exit, Format, Out};
+use crate::config::VendorDraft;
+use crate::minimise::Action;
+use crate::refusal::Refusal;
+
+/// The widest a value is shown, in characters.
+const VALUE_CHARS_MAX: usize = 38;
+
+/// What is shown, and to whom.
+pub(super) struct Show<'d> {
+    pub(super) vendor: &'d VendorDraft,
+    pub(super) found: &'d Found<'d>,
+    pub(super) message: Message,
+    pub(super) to_vendor: bool,
+    pub(super) format: Format,
+}
+
+impl Show<'_> {
+    fn head(&self) -> String {
+        let method = self.found.route.method.as_str();
+        format!(
+            "{} · {}\nthe upstream is asked: {method} {}",
+            self.found.flow.name, self.found.route.name, self.found.target
+        )
+    }
+
+    pub(super) fn nothing(&self, out: &mut Out) -> Exit {
+        match self.format {
+            Format::Json => out.json(&self.document(None, &[])),
+            Format::Text => {
+                out.say(&self.head());
+                let name = match self.message {
+                    Message::Answer => "answer: only its status passes",
+                    Message::Request => "request",
+                };
+                out.say(&format!("this route carries nothing in its {name}"));
+            }
+        }
+        Exit::Fine
+    }
+
+    pub(super) fn head_only(&self, out: &mut Out) -> Exit {
+        match self.format {
+            Format::Json => out.json(&self.document(None, &[])),
+            Format::Text => {
+                out.say(&self.head());
+                out.say(
+                    "give a message with --sample FILE, or on standard input, to see it rewritten",
+                );
+            }
+        }
+        Exit::Fine
+    }
+
+    pub(super) fn preview(
+        &self,
+        preview: Result<Preview, Refusal>,
+        message: &[u8],
+        out: &mut Out,
+    ) -> Exit {
+        match (preview, self.format) {
+            (Err(refusal), _) => {
+                out.tell(&refused(refusal, message));
+                Exit::Input
+            }
+            (Ok(preview), Format::Json) => {
+                out.json(&self.document(Some(&preview), message));
+                Exit::Fine
+            }
+            (Ok(preview), Format::Text) => {
+                self.table(&preview, message, out);
+                Exit::Fine
+            }
+        }
+    }
+
+    fn document(&self, preview: Option<&Preview>, message: &[u8]) -> serde_json::Value {
+        let rows = preview
+            .map(|preview| preview.rows.as_slice())
+            .unwrap_or_default();
+        let fields: Vec<serde_json::Value> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "path": row.path, "before": row.before, "action": row.action.name(),
+                    "after": row.after, "word": row.word,
+                })
+            })
+            .collect();
+        let output = preview.and_then(|preview| std::str::from_utf8(&preview.output).ok());
+        json!({
+            "flow": self.found.flow.name,
+            "route": self.found.route.name,
+            "upstream_target": self.found.target,
+            "to_vendor": self.to_vendor,
+            "fields": fields,
+            "output": output,
+            "bytes_in": message.len(),
+            "bytes_out": output.map(str::len),
+            "keys": "test",
+        })
+    }
+
+    fn table(&self, preview: &Preview, message: &[u8], out: &mut Out) {
+        let gets = if self.to_vendor {
+            self.vendor.name.as_str()
+        } else {
+            "the school"
+        };
+        let has = if self.to_vendor {
+            "the school"
+        } else {
+            self.vendor.name.as_str()
+        };
+        let wide = |cell: fn(&Row) -> &str, least: usize, most: usize| {
+            let widest = preview
+                .rows
+                .iter()
+                .map(|row| cell(row).chars().count())
+                .max();
+            widest.unwrap_or(0).clamp(least, most)
+        };
+        let path = wide(|row| &row.path, 4, 44);
+        let before = wide(|row| &row.before, has.chars().count(), VALUE_CHARS_MAX);
+        let after = wide(
+            |row| &row.after,
+            gets.chars().count().saturating_add(5),
+            VALUE_CHARS_MAX,
+        );
+        out.say(&self.head());
+        out.say("");
+        out.say(&format!(
+            "{:path$}  {has:before$}     {:after$}",
+            "",
+            format!("{gets} gets")
+        ));
+        for row in &preview.rows {
+            let (mark, gets) = (mark(row.action), after_cell(row));
+            let colour = colour(row.action);
+            out.say(&format!(
+                "{:path$}  {:before$}  {colour}{mark}  {:after$}{colour:#}  {}",
+                cut(&row.path, path),
+                cut(&row.before, before),
+                cut(gets, after),
+                row.word,
+            ));
+        }
+        out.say(&format!(
+            "\n{}.   in {} B  out {} B",
+            summary(&preview.counts),
+            message.len(),
+            preview.output.len()
+        ));
+        out.say(
+            "Keys: test key (these are not the live pseudonyms; `sluis pseudonym` gives those)",
+        );
+    }
+}
+
+fn after_cell(row: &Row) -> &str {
+    match row.action {
+        Action::Kept | Action::IdentifierEmpty => "",
+        Action::DroppedItem => "record not sent",
+        Action::DroppedListed
+        | Action::DroppedType
+        | Action::DroppedUnlisted
+        | Action::DroppedValue => "not sent",
+        Action::Blanked | Action::Constant | Action::Generalised | Action::Pseudonymised => {
+            &row.after
+        }
+    }
+}
+
+/// Red and struck for what stays, blue for what was changed, green for what passes.
+const fn colour(action: Action) -> anstyle::Style {
+    let colour = match action {
+        Action::Blanked | Action::Constant | Action::Generalised | Action::Pseudonymised => {
+            anstyle::AnsiColor::Blue
+        }
+        Action::DroppedItem
+        | Action::DroppedListed
+        | Action::DroppedType
+        | Action::DroppedUnlisted
+        | Action::DroppedValue => anstyle::AnsiColor::Red,
+        Action::IdentifierEmpty | Action::Kept => anstyle::AnsiColor::Green,
+    };
+    anstyle::Style::new().fg_color(Some(anstyle::Color::Ansi(colour)))
+}
+
+/// The text, cut to so many characters.
+fn cut(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    text.chars()
+        .take(chars_max.saturating_sub(1))
+        .chain(['…'])
+        .collect()
+}
+
+/// A refusal with line and column, for the person who has the file open.
+fn refused(refusal: Refusal, message: &[u8]) -> String {
+    let Some(at) = refusal.at() else {
+        return format!(
+            "this message would be refused: {} ({})",
+            refusal.words(),
+            refusal.code()
+        );
+    };
+    let at = usize::try_from(at).unwrap_or(usize::MAX).min(message.len());
+    let before = message.get(..at).unwrap_or_default();
+    let line = before
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        .saturating_add(1);
+    let start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end.saturating_add(1));
+    let column = before.len().saturating_sub(start).saturating_add(1);
+    format!(
+        "this message would be refused: {} ({}), at line {line}, column {column} (byte {at})",
+        refusal.words(),
+        refusal.code()
+    )
+}
