@@ -14,6 +14,8 @@ use std::fs;
 use std::path::Path;
 
 use sluis::limits::{Bound, Unit};
+use sluis::proxy::table;
+use sluis::refusal::Refusal;
 
 #[test]
 fn every_bound_stands_in_limits_md() {
@@ -33,6 +35,22 @@ fn every_bound_stands_in_limits_md() {
         .unwrap();
     }
     check("docs/limits.md", "limits", &table);
+}
+
+#[test]
+fn every_refusal_stands_in_refusals_md_once() {
+    let page = read("docs/refusals.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let found: Vec<&str> = rows.filter_map(|row| Some(row.split_once('`')?.0)).collect();
+    let mut codes: Vec<&str> = Refusal::ALL.into_iter().map(Refusal::code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(found, codes);
+}
+
+#[test]
+fn the_readme_shows_every_refusal_with_its_statuses() {
+    check("README.md", "refusals", &table());
 }
 
 #[test]
@@ -71,7 +89,7 @@ fn in_unit(unit: Unit, value: u64) -> String {
 /// Fails unless the table of that name in that page is this one.
 fn check(page: &str, name: &str, table: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = fs::read_to_string(root.join(page)).unwrap();
+    let found = read(page);
     let Some(want) = with_table(&found, name, table) else {
         panic!("{page} has no <!-- {name}:begin --> and <!-- {name}:end --> on lines of their own");
     };
@@ -81,6 +99,10 @@ fn check(page: &str, name: &str, table: &str) {
         fs::write(&copy, want).unwrap();
         panic!("{page} differs from the code: cp target/pages/{page} {page}");
     }
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
 }
 
 /// The page with this table between its marks; `None` if it has no such marks.
