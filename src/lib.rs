@@ -29,6 +29,7 @@
 
 pub mod admin;
 pub mod alarm;
+pub mod app;
 pub mod body;
 pub mod cli;
 pub mod clock;

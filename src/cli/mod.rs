@@ -10,6 +10,7 @@ mod keys;
 mod out;
 mod pseudonym;
 mod selftest;
+mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use serde_json::{Value, json};
 
 use self::out::{Exit, Format, Out};
@@ -35,7 +36,8 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 fine, 1 a test failed or a leak was found, 3 findings with --strict, 64 usage, \
+Exit codes: 0 fine, 1 a test failed or a leak was found, 2 stopped by a second signal, \
+3 findings with --strict, 64 usage, \
 65 input, 69 unavailable, 70 a bug, 74 reading or writing, 78 configuration or keys.";
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +47,7 @@ enum Command {
     Keys(keys::Options),
     Pseudonym(pseudonym::Options),
     Selftest(selftest::Options),
+    Serve(serve::Options),
     #[command(name = "try")]
     Try(attempt::Options),
 }
@@ -71,6 +74,7 @@ pub fn run() -> ExitCode {
             Command::Keys(options) => keys::run(&options, &mut out),
             Command::Pseudonym(options) => pseudonym::run(&options, &mut out),
             Command::Selftest(options) => selftest::run(&options, &mut out),
+            Command::Serve(options) => serve::run(&options, &mut out),
             Command::Try(options) => attempt::run(&options, &mut out),
         },
         Err(error) => usage(&error, &mut out),
@@ -129,5 +133,10 @@ fn listed(problems: &Problems) -> Value {
 /// It may not be allowed (a process is sometimes kept from it); then the limits of the service
 /// manager are what is left.
 fn seal_memory() {
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).unwrap_or_default();
+    let nothing = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, nothing).unwrap_or_default();
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).unwrap_or_default();
 }

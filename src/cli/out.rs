@@ -20,7 +20,9 @@ pub(super) enum Exit {
     Input,
     /// A file cannot be written, or there is no room.
     Io,
-    /// What was asked for does not answer.
+    /// A second signal ended it before its requests had.
+    Told,
+    /// What was asked for does not answer, or cannot be listened on.
     Unavailable,
     /// The command line is wrong.
     Usage,
@@ -36,6 +38,7 @@ impl Exit {
             Self::Findings => 3,
             Self::Input => 65,
             Self::Io => 74,
+            Self::Told => 2,
             Self::Unavailable => 69,
             Self::Usage => 64,
         }

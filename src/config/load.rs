@@ -62,6 +62,16 @@ pub(super) fn credentials_folder() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
+/// Where whoever started the process wants to be told how far it is (sd_notify(3)).
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "settings enter here, and nowhere else"
+)]
+pub fn notify_socket() -> Option<PathBuf> {
+    std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from)
+}
+
 impl Draft {
     /// Completes the configuration with the keys and secrets that its files name. `None` if
     /// something is wrong, here or before.

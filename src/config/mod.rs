@@ -29,7 +29,7 @@ pub use language::{
     CallersDraft, Catalogue, Class, Context, FlowDraft, Presets, ShapeCount, UpstreamAuthDraft,
     VendorDraft, read_vendor,
 };
-pub use load::{admin_address, load};
+pub use load::{admin_address, load, notify_socket};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use reload::Deployed;

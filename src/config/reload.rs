@@ -36,9 +36,19 @@ impl Deployed {
     /// Reads the files again and puts what they say in force; gives the findings.
     ///
     /// # Errors
-    /// All problems, if one is an error: then the configuration in force stays. A vendor's key that
-    /// is another than the one in use is an error unless the vendor's file pins the new one.
+    /// As [`Self::read_again`]; then the configuration in force stays.
     pub fn reload(&self, folder: &Path) -> Result<Problems, Problems> {
+        let (next, findings) = self.read_again(folder)?;
+        self.put(next);
+        Ok(findings)
+    }
+
+    /// Reads the files again, for [`Self::put`]; gives the findings too.
+    ///
+    /// # Errors
+    /// All problems, if one is an error. A vendor's key that is another than the one in use is an
+    /// error unless the vendor's file pins the new one.
+    pub fn read_again(&self, folder: &Path) -> Result<(Config, Problems), Problems> {
         let mut problems = Problems::new();
         let draft = Draft::read(folder, &mut problems);
         let pinned = pinned(&draft);
@@ -49,12 +59,14 @@ impl Deployed {
             find_what_waits(&current, next, &mut problems);
         }
         match next {
-            Some(next) if !problems.has_errors() => {
-                self.current.store(Arc::new(next));
-                Ok(problems)
-            }
+            Some(next) if !problems.has_errors() => Ok((next, problems)),
             Some(_) | None => Err(problems),
         }
+    }
+
+    /// Puts a configuration in force.
+    pub fn put(&self, config: Config) {
+        self.current.store(Arc::new(config));
     }
 }
 
@@ -114,6 +126,7 @@ fn find_what_waits(current: &Config, next: &Config, problems: &mut Problems) {
         ),
         ("[admin] address", current.admin != next.admin),
         ("[runtime] threads", current.threads != next.threads),
+        ("[log]", current.log != next.log),
     ];
     for (what, _) in waits.iter().filter(|(_, changed)| *changed) {
         let message = format!("{what} has changed and waits for the next start");

@@ -198,6 +198,25 @@ impl Event for ReloadFailed<'_> {
     }
 }
 
+/// Something in a configuration should be looked at; it is in force all the same.
+#[derive(Clone, Copy, Debug)]
+pub struct FindingMade<'c> {
+    /// `file:line:column: words`. About configuration, never about a message.
+    pub finding: &'c str,
+}
+
+impl Event for FindingMade<'_> {
+    fn tell(self, voice: &Voice) {
+        voice.lines.say(LogLevel::Warn, || {
+            tracing::warn!(
+                event.name = "config.finding",
+                sluis.problem = self.finding,
+                "something in the configuration should be looked at"
+            );
+        });
+    }
+}
+
 /// The listener has a certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsCertificateLoaded {

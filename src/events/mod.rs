@@ -12,8 +12,8 @@ mod process;
 mod requests;
 
 pub use life::{
-    BugMet, ConfigurationDeployed, Draining, PanicMet, Ready, ReloadFailed, ReloadSucceeded,
-    Started, Stopped, Stopping, TlsCertificateLoaded,
+    BugMet, ConfigurationDeployed, Draining, FindingMade, PanicMet, Ready, ReloadFailed,
+    ReloadSucceeded, Started, Stopped, Stopping, TlsCertificateLoaded,
 };
 pub use log::Sink;
 pub use meter::{FlowMeters, InFlight, Meters, RouteMeter};
@@ -268,6 +268,9 @@ pub(crate) mod tests {
             problem: "config/sluis.toml:3:1: no",
             problems: 2,
         });
+        events.emit(FindingMade {
+            finding: "config/sluis.toml:3:1: hm",
+        });
         events.emit(TlsCertificateLoaded {
             expires_unix_s: 1_800_000_000,
         });
@@ -387,7 +390,7 @@ pub(crate) mod tests {
         seen.insert("sluis.left_out".to_owned());
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
-        assert_eq!(text.lines().count(), 17);
+        assert_eq!(text.lines().count(), 18);
     }
 
     #[test]

@@ -40,7 +40,9 @@ impl Doorkeeper {
         self.tls.as_ref()
     }
 
-    pub(super) const fn limits(&self) -> &Limits {
+    /// The bounds that hold for connections, and for the end.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 

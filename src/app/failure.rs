@@ -1,0 +1,99 @@
+//! Why the gateway does not start, or does not take a new configuration.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::config::{ProblemView, Problems};
+use crate::events::BadMetric;
+use crate::tls::Unusable;
+
+/// Why not. Shown after "cannot start:", on one line.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration has errors.
+    Config(Problems),
+    /// An address cannot be listened on.
+    Listen {
+        /// Who is to be answered there.
+        whom: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// A metric of our own is ill-formed.
+    Metric(BadMetric),
+    /// The operating system refuses a setting, a thread or a runtime.
+    Process(io::Error),
+    /// The certificate or the key of the listener cannot be used.
+    Tls(Unusable),
+}
+
+impl Failure {
+    /// How many problems there are.
+    #[must_use]
+    pub fn problems(&self) -> usize {
+        match self {
+            Self::Config(problems) => problems.counts().0,
+            Self::Listen { .. } | Self::Metric(_) | Self::Process(_) | Self::Tls(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => f.write_str(&first(problems)),
+            Self::Listen {
+                whom,
+                address,
+                error,
+            } => {
+                write!(f, "{address}, for {whom}, cannot be listened on: {error}")
+            }
+            Self::Metric(error) => write!(f, "{error}"),
+            Self::Process(error) => write!(f, "the operating system refuses: {error}"),
+            Self::Tls(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { error, .. } | Self::Process(error) => Some(error),
+            Self::Metric(error) => Some(error),
+            Self::Tls(error) => Some(error),
+            Self::Config(_) => None,
+        }
+    }
+}
+
+impl From<BadMetric> for Failure {
+    fn from(error: BadMetric) -> Self {
+        Self::Metric(error)
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(error: Unusable) -> Self {
+        Self::Tls(error)
+    }
+}
+
+/// The first error.
+fn first(problems: &Problems) -> String {
+    let sorted = problems.sorted();
+    let errors = sorted.iter().map(|problem| problem.view());
+    let first = { errors }.find(|view| view.severity == "error");
+    first.map_or_else(String::new, |view| in_one_line(&view))
+}
+
+/// `file:line:column: words`.
+pub(super) fn in_one_line(view: &ProblemView<'_>) -> String {
+    match view.file {
+        "" => view.message.to_owned(),
+        file => format!("{file}:{}:{}: {}", view.line, view.column, view.message),
+    }
+}

@@ -1,0 +1,282 @@
+//! The running gateway: its threads, and what can be done to all of them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use super::failure::{Failure, in_one_line};
+use crate::admin::{Admin, Stage, State};
+use crate::clock::Clock;
+use crate::config::{Config, Deployed, Problems};
+use crate::events::{
+    ConfigurationDeployed, Draining, Events, FindingMade, Ready, ReloadFailed, ReloadSucceeded,
+    Stopping, TlsCertificateLoaded,
+};
+use crate::limits::Bound;
+use crate::listen::{self, Doorkeeper};
+use crate::proxy::{Gateway, Shared};
+use crate::tls::Acceptor;
+
+/// A gateway that answers callers and operators, from [`open`](Self::open) on.
+#[derive(Debug)]
+pub struct House {
+    admin: Admin,
+    clock: Clock,
+    deployed: Arc<Deployed>,
+    doorkeeper: Arc<Doorkeeper>,
+    events: Events,
+    /// Told by each thread of the data plane when it ends; closed when all have.
+    left: mpsc::UnboundedReceiver<()>,
+    places: Places,
+    state: Arc<State>,
+    stop: watch::Sender<bool>,
+}
+
+/// Where the gateway answers.
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl House {
+    /// Opens every listener and starts every thread, or none of them.
+    ///
+    /// # Errors
+    /// [`Failure`], with what cannot be listened on, read or started.
+    pub fn open(
+        config: Config,
+        threads: usize,
+        events: Events,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
+        let acceptor = config.listen.tls.as_ref().map(Acceptor::new).transpose()?;
+        let (public, operators) = bind(&config, threads)?;
+        let places = Places {
+            public: local_address(public.first())?,
+            admin: operators.local_addr().map_err(Failure::Process)?,
+        };
+        let doorkeeper = Doorkeeper::new(config.limits.clone(), acceptor, events.clone());
+        let deployed = Arc::new(Deployed::new(config));
+        let state = State::new(events.clone(), clock.clone(), deployed.current());
+        let state = Arc::new(state);
+        let admin = Admin::start(operators, Arc::clone(&state)).map_err(Failure::Process)?;
+        let (stop, stopped) = watch::channel(false);
+        let (leaving, left) = mpsc::unbounded_channel();
+        let house = Self {
+            admin,
+            clock,
+            deployed,
+            doorkeeper,
+            events,
+            left,
+            places,
+            state,
+            stop,
+        };
+        house.start(public, &stopped, &leaving)?;
+        house.say_ready();
+        Ok(house)
+    }
+
+    /// Where callers are answered.
+    #[must_use]
+    pub const fn public(&self) -> SocketAddr {
+        self.places.public
+    }
+
+    /// Where operators are answered.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.places.admin
+    }
+
+    /// The voice of this house.
+    #[must_use]
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Takes the files in `folder` as they are now, all of them or none: they decide from the next
+    /// request on, and what is under way ends under those it began with. Why they are not taken is
+    /// told to the events and the operators.
+    pub fn reload(&self, folder: &Path) {
+        match self.deploy(folder) {
+            Ok(findings) => say_findings(&self.events, &findings),
+            Err(failure) => {
+                let problem = failure.to_string();
+                let problems = failure.problems();
+                self.events.emit(ReloadFailed {
+                    problem: &problem,
+                    problems,
+                });
+                self.state.reload_failed(problem);
+            }
+        }
+    }
+
+    fn deploy(&self, folder: &Path) -> Result<Problems, Failure> {
+        let (next, findings) = self.deployed.read_again(folder).map_err(Failure::Config)?;
+        if let (Some(acceptor), Some(tls)) = (self.doorkeeper.tls(), &next.listen.tls) {
+            acceptor.replace(tls)?;
+        }
+        self.deployed.put(next);
+        let config = self.deployed.current();
+        self.events.emit(ReloadSucceeded { config: &config });
+        self.say_deployed(&config);
+        self.state.reloaded(config);
+        Ok(findings)
+    }
+
+    /// Readiness drops, nothing new is taken, what is under way may finish.
+    pub fn drain(&self) {
+        self.state.enter(Stage::Draining);
+        self.events.emit(Draining {
+            most_s: self.drain_time().as_secs(),
+        });
+        self.stop.send_replace(true);
+    }
+
+    /// Until a thread of the data plane ends.
+    pub(super) async fn thread_left(&mut self) {
+        self.left.recv().await;
+    }
+
+    /// Until all threads of the data plane have ended: after [`drain`](Self::drain), when every
+    /// request has, or when their time is over.
+    pub async fn drained(&mut self) -> Stopping {
+        let begun: Instant = self.clock.now();
+        while self.left.recv().await.is_some() {}
+        match self.clock.now().saturating_duration_since(begun) < self.drain_time() {
+            true => Stopping::Drained,
+            false => Stopping::TimeOver,
+        }
+    }
+
+    /// Ends the operators' pages too.
+    pub fn close(self) {
+        self.admin.stop();
+    }
+
+    fn drain_time(&self) -> Duration {
+        self.doorkeeper.limits().time(Bound::Drain)
+    }
+
+    fn start(
+        &self,
+        listeners: Vec<TcpListener>,
+        stopped: &watch::Receiver<bool>,
+        leaving: &mpsc::UnboundedSender<()>,
+    ) -> Result<(), Failure> {
+        let (deployed, clock) = (Arc::clone(&self.deployed), self.clock.clone());
+        let shared = Shared::new(deployed, clock, self.events.clone());
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let lane = Lane {
+                listener,
+                doorkeeper: Arc::clone(&self.doorkeeper),
+                gateway: Gateway::new(&shared),
+                stopped: stopped.clone(),
+                leaving: Leaving(leaving.clone()),
+            };
+            lane.start(number).map_err(Failure::Process)?;
+        }
+        Ok(())
+    }
+
+    fn say_ready(&self) {
+        let config = self.deployed.current();
+        self.say_deployed(&config);
+        let Places { public, admin } = self.places;
+        self.state.enter(Stage::Ready);
+        self.events.emit(Ready {
+            public,
+            admin,
+            config: &config,
+        });
+    }
+
+    fn say_deployed(&self, config: &Config) {
+        let unix_s = self.clock.unix_s();
+        self.events.emit(ConfigurationDeployed { config, unix_s });
+        let expires = self.doorkeeper.tls().and_then(Acceptor::expires_unix_s);
+        self.state.certificate_expires(expires);
+        if let Some(expires_unix_s) = expires {
+            self.events.emit(TlsCertificateLoaded { expires_unix_s });
+        }
+    }
+}
+
+/// One thread of the data plane.
+struct Lane {
+    listener: TcpListener,
+    doorkeeper: Arc<Doorkeeper>,
+    gateway: Arc<Gateway>,
+    stopped: watch::Receiver<bool>,
+    leaving: Leaving,
+}
+
+impl Lane {
+    fn start(self, number: usize) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let work = move || {
+            // Dropped last, also by a panic: then someone must know.
+            let _leaving = self.leaving;
+            let (gateway, stopped) = (self.gateway, self.stopped.clone());
+            let serve = move |stream, address| {
+                Arc::clone(&gateway).serve_connection(stream, address, stopped.clone())
+            };
+            let run = listen::run(self.listener, self.doorkeeper, self.stopped, serve);
+            // That the listener failed is told by leaving before anybody asked.
+            drop(runtime.block_on(run));
+        };
+        thread::Builder::new()
+            .name(format!("sluis-data-{number}"))
+            .spawn(work)?;
+        Ok(())
+    }
+}
+
+/// Says that a thread has ended, however it did.
+struct Leaving(mpsc::UnboundedSender<()>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // Nobody is left to hear it only at the end of the process.
+        self.0.send(()).ok();
+    }
+}
+
+fn bind(config: &Config, threads: usize) -> Result<(Vec<TcpListener>, TcpListener), Failure> {
+    let failed = |whom, address| {
+        move |error| Failure::Listen {
+            whom,
+            address,
+            error,
+        }
+    };
+    let address = config.listen.address;
+    let public = listen::bind(address, threads).map_err(failed("callers", address))?;
+    let operators = TcpListener::bind(config.admin).map_err(failed("operators", config.admin))?;
+    Ok((public, operators))
+}
+
+fn local_address(listener: Option<&TcpListener>) -> Result<SocketAddr, Failure> {
+    let none = || io::Error::other("no listener was made");
+    let address = listener.ok_or_else(none).and_then(TcpListener::local_addr);
+    address.map_err(Failure::Process)
+}
+
+/// Says what should be looked at in a configuration that is in force all the same.
+pub(super) fn say_findings(events: &Events, findings: &Problems) {
+    for problem in findings.sorted() {
+        let finding = in_one_line(&problem.view());
+        events.emit(FindingMade { finding: &finding });
+    }
+}

@@ -1,0 +1,54 @@
+//! `sluis serve`: the gateway itself, in the foreground.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::out::{Exit, Format, Out};
+use super::{problems, seal_memory};
+use crate::app::{self, Ending, Failure};
+use crate::config;
+
+/// Run the gateway until a signal ends it
+///
+/// SIGTERM and SIGINT let requests under way finish, a second one stops at once. SIGHUP reads the
+/// configuration again; if that is broken, the one in force stays. What happens is logged to
+/// standard error.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The folder of sluis.toml [default: ./config, then /etc/sluis]
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Threads that serve requests [default: as sluis.toml says, else one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
+    seal_memory();
+    let folder = match config::find(options.config.as_deref()) {
+        Ok(folder) => folder,
+        Err(wrong) => return problems(&wrong, Format::Text, out),
+    };
+    match app::serve(&folder, options.threads.map(NonZeroUsize::get)) {
+        Ok(Ending::Broken) => Exit::Bug,
+        Ok(Ending::Drained) => Exit::Fine,
+        Ok(Ending::Told) => Exit::Told,
+        Err(failure) => cannot_start(&failure, out),
+    }
+}
+
+/// Says why, and whose business it is to mend it.
+pub(super) fn cannot_start(failure: &Failure, out: &mut Out) -> Exit {
+    if let Failure::Config(wrong) = failure {
+        return problems(wrong, Format::Text, out);
+    }
+    out.tell(&format!("sluis cannot start: {failure}"));
+    match failure {
+        Failure::Config(_) | Failure::Tls(_) => Exit::Config,
+        Failure::Listen { .. } => Exit::Unavailable,
+        Failure::Metric(_) => Exit::Bug,
+        Failure::Process(_) => Exit::Io,
+    }
+}
