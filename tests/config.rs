@@ -1,12 +1,15 @@
 //! Vendor files, good and bad. A bad one stands beside the exact messages it is answered with:
 //! `tests/config/bad/NAME.toml` and `NAME.stderr`. `BLESS=1` writes the messages anew; read them
-//! before they are committed.
+//! before they are committed. A good one stands beside an outline of its policy, `NAME.policy`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+
+#[path = "config/outline.rs"]
+mod outline;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,14 +76,26 @@ fn every_mistake_is_answered_with_exactly_these_words() {
 }
 
 #[test]
-fn a_good_file_gives_a_policy_and_no_word() {
+fn a_good_file_gives_exactly_this_policy_and_no_word() {
+    let mut wrong = Vec::new();
     for path in toml_files("tests/config/good") {
-        let (draft, problems) = read(&path, path.file_name().unwrap().to_str().unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let (draft, problems) = read(&path, name);
         assert!(problems.is_empty(), "{}", problems.text(Colour::Off));
         let draft = draft.unwrap();
         assert_eq!(draft.policy.kinds.len(), draft.kind_specs.len());
         assert_eq!(draft.policy.flows.len(), draft.flows.len());
+        let seen = outline::of(&draft);
+        let expected = path.with_extension("policy");
+        if bless() {
+            fs::write(&expected, &seen).unwrap();
+        }
+        let expected = fs::read_to_string(&expected).unwrap_or_default();
+        if seen != expected {
+            wrong.push(format!("{name}: expected\n{expected}\nseen\n{seen}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// The two examples of the language use words of later releases, and are right apart from that.

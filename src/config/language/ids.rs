@@ -63,6 +63,7 @@ impl<'d> Compiler<'d, '_> {
         }
         let last = |key: &str| tables.iter().filter_map(|it| it.value(key)).last();
         let (looks, domain, prefix) = (last("looks"), last("domain"), last("prefix"));
+        let place = looks.as_ref().map(Value::place);
         let from = last("from");
         let notation = self.notation(looks, domain, prefix);
         let canonical = from.and_then(|from| self.canonical(&from));
@@ -72,11 +73,15 @@ impl<'d> Compiler<'d, '_> {
             }
             table.finish(self.problems);
         }
-        KindSpec {
+        let spec = KindSpec {
             name,
             canonical: canonical.unwrap_or_default(),
             notation: notation.unwrap_or_default(),
+        };
+        if let Some(place) = place {
+            self.check_collisions(&spec, &place);
         }
+        spec
     }
 
     fn check_back_and_scope(&mut self, table: &Table<'d>) {

@@ -9,6 +9,7 @@ use super::named::{Named, Origin};
 use super::words::WORDS;
 use crate::config::{At, Place, Problem, code, shown};
 use crate::policy::{Content, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody};
+use crate::pseudonym::KindSpec;
 
 /// Words that are not for fields, but that a name could be taken for as well.
 const OTHER_WORDS: &[&str] = &["nothing", "drop-item", "anyone", "forward"];
@@ -201,29 +202,27 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// The chance that two pupils of the school get the same pseudonym (pseudonyms.md §3).
-    pub(super) fn check_collisions(&mut self) {
-        let mut found = Vec::new();
+    /// The chance that two pupils of the school get the same pseudonym (pseudonyms.md §3). What
+    /// looks as it does by default is long enough for any school.
+    pub(super) fn check_collisions(&mut self, spec: &KindSpec, looks: &Place) {
         let pupils = f64::from(self.context.pupils);
-        for (spec, name) in self.kind_specs.iter().zip(self.vocabulary.kinds.all()) {
-            let chance = pupils * pupils / 2.0 / spec.notation.bits().exp2();
-            if chance <= 1e-6 {
-                continue;
-            }
-            let message = format!(
-                "two of {} pupils may get the same pseudonym of kind {}",
-                self.context.pupils,
-                shown(&name.text)
-            );
-            let problem = match chance > 1e-3 {
-                true => Problem::error(code::COLLISIONS, message),
-                false => Problem::finding(code::COLLISIONS, message),
-            };
-            let label = format!("`{}`: a chance of {chance:.0e}", spec.notation);
-            let help = "a longer `looks`, or the true number of `pupils` in school.toml";
-            found.push(problem.at(&name.place).label(label).help(help));
+        let chance = pupils * pupils / 2.0 / spec.notation.bits().exp2();
+        if chance <= 1e-6 {
+            return;
         }
-        self.problems.extend(found);
+        let message = format!(
+            "two of {} pupils may get the same pseudonym of kind {}",
+            self.context.pupils,
+            shown(&spec.name)
+        );
+        let problem = match chance > 1e-3 {
+            true => Problem::error(code::COLLISIONS, message),
+            false => Problem::finding(code::COLLISIONS, message),
+        };
+        let help = "a longer `looks`, or the true number of `pupils` in school.toml";
+        let label = format!("a chance of {chance:.0e}");
+        self.problems
+            .push(problem.at(looks).label(label).help(help));
     }
 
     /// How much leaves of each shape that goes to the vendor.

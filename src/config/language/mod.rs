@@ -218,7 +218,6 @@ impl<'d> Compiler<'d, '_> {
 
     fn check_whole(&mut self) {
         self.check_homeward();
-        self.check_collisions();
         self.find_similar_shapes();
         // A name that nothing uses may be the consequence of an error.
         if self.errors() == 0 {

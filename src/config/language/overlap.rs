@@ -102,7 +102,10 @@ fn may_be(text: &str, of: &ParameterType) -> bool {
     match of {
         ParameterType::Date => text.len() == 10 && only(|it| it.is_ascii_digit() || it == b'-'),
         ParameterType::DateTime => text.len() >= 20 && text.contains(':'),
-        ParameterType::Int => only(|it| it.is_ascii_digit() || it == b'-'),
+        ParameterType::Int => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            digits.bytes().all(|it| it.is_ascii_digit())
+        }
         ParameterType::OneOf(words) => words.iter().any(|word| **word == *text),
         ParameterType::Slug => only(|it| it.is_ascii_alphanumeric() || b"._-".contains(&it)),
         ParameterType::Uuid => text.len() == 36 && only(|it| it.is_ascii_hexdigit() || it == b'-'),
