@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 
 use super::media::only;
-use crate::config::{Callers, Config, Flow};
+use crate::config::{Callers, Config, Flow, UpstreamAuth};
 use crate::refusal::Refusal;
 use crate::secret::{SecretBytes, sha256};
 
@@ -23,14 +23,10 @@ pub(super) fn check(
     headers: &HeaderMap,
     address: IpAddr,
 ) -> Result<Option<HeaderValue>, Refusal> {
-    let forwarded = match &flow.callers {
-        Callers::Anyone => None,
+    match &flow.callers {
+        Callers::Anyone => {}
         Callers::Forwarded => {
             only(headers, AUTHORIZATION).ok_or(Refusal::CallerUnauthenticated)?;
-            headers.get(AUTHORIZATION).cloned().map(|mut value| {
-                value.set_sensitive(true);
-                value
-            })
         }
         Callers::Tokens(known) => {
             let token = only(headers, AUTHORIZATION).and_then(bearer);
@@ -38,14 +34,27 @@ pub(super) fn check(
             if !is_among(&token, known) {
                 return Err(elsewhere(&token, config));
             }
-            None
         }
-    };
+    }
     let address = address.to_canonical();
     let inside = flow.ip_ranges.iter().any(|range| range.contains(&address));
     match flow.ip_ranges.is_empty() || inside {
-        true => Ok(forwarded),
+        true => forwarded(flow, headers),
         false => Err(Refusal::AddressForbidden),
+    }
+}
+
+/// The caller's `Authorization`, where the flow forwards it and one came.
+fn forwarded(flow: &Flow, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+    match flow.upstream_auth {
+        UpstreamAuth::Basic(_) | UpstreamAuth::Bearer(_) | UpstreamAuth::None => Ok(None),
+        UpstreamAuth::Forward if headers.contains_key(AUTHORIZATION) => {
+            only(headers, AUTHORIZATION).ok_or(Refusal::CallerUnauthenticated)?;
+            let mut value = headers.get(AUTHORIZATION).cloned();
+            value.iter_mut().for_each(|value| value.set_sensitive(true));
+            Ok(value)
+        }
+        UpstreamAuth::Forward => Ok(None),
     }
 }
 

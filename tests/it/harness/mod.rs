@@ -1,0 +1,370 @@
+//! A gateway in this process, between a scripted upstream and callers that write raw bytes.
+
+pub(crate) mod leak;
+pub(crate) mod peer;
+pub(crate) mod upstream;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sluis::clock::Clock;
+use sluis::config::{Deployed, Draft, Problems};
+use sluis::events::{Events, Sink};
+use sluis::listen::{self, Doorkeeper};
+use sluis::proxy::{Gateway, Shared};
+use sluis::pseudonym::VendorKey;
+use sluis::secret::{SecretBytes, sha256};
+use sluis::tls::Acceptor;
+use tokio::sync::watch;
+
+pub(crate) use leak::Markers;
+pub(crate) use peer::{Message, Peer};
+pub(crate) use upstream::Upstream;
+
+/// The token of the vendor that pulls.
+pub(crate) const PULL_TOKEN: &str = "fake-token-of-the-vendor-not-for-use";
+/// The token of the school that pushes.
+pub(crate) const PUSH_TOKEN: &str = "fake-token-of-the-school-not-for-use";
+/// Shown to the upstream of the push flow.
+pub(crate) const UPSTREAM_TOKEN: &str = "fake-token-for-the-upstream-not-for-use";
+/// The host under which the school is reached.
+pub(crate) const HOST: &str = "school.example";
+
+/// What a house is built from. Change what a test is about, and [`open`](Self::open) it.
+pub(crate) struct Plans {
+    /// Lines of `[limits]`.
+    pub(crate) limits: String,
+    /// Lines of `[vendor]` besides the usual.
+    pub(crate) vendor: String,
+    /// What comes after the usual flows and shapes.
+    pub(crate) more: String,
+    /// When the agreement is in force.
+    pub(crate) valid: String,
+    /// Whether callers speak TLS.
+    pub(crate) tls: bool,
+    /// Threads, each with a listener of its own.
+    pub(crate) threads: usize,
+}
+
+impl Default for Plans {
+    fn default() -> Self {
+        Self {
+            limits: String::new(),
+            vendor: String::new(),
+            more: String::new(),
+            valid: "{ from = 2020-01-01, until = 2099-12-31 }".to_owned(),
+            tls: false,
+            threads: 1,
+        }
+    }
+}
+
+impl Plans {
+    /// Plans with these lines of `[limits]`.
+    pub(crate) fn limits(lines: &str) -> Self {
+        Self {
+            limits: lines.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Builds the house and opens its door.
+    pub(crate) fn open(self, upstream: Upstream) -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let listeners = listen::bind(([127, 0, 0, 1], 0).into(), self.threads).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        self.write(folder.path(), address, upstream.address);
+        let mut problems = Problems::new();
+        let draft = Draft::read(folder.path(), &mut problems);
+        let config = draft.with_keys(&mut problems, |_, _, _| {
+            Some(VendorKey::new(SecretBytes::from([7; 32])))
+        });
+        let config = config.unwrap_or_else(|| panic!("{problems:?}"));
+        let (clock, log) = (Clock::system(), Sink::memory());
+        let events = Events::new(config.log, log.clone(), clock.clone()).unwrap();
+        let tls = config
+            .listen
+            .tls
+            .as_ref()
+            .map(|tls| Acceptor::new(tls).unwrap());
+        let doorkeeper = Doorkeeper::new(config.limits.clone(), tls, events.clone());
+        let deployed = Arc::new(Deployed::new(config));
+        let shared = Shared::new(Arc::clone(&deployed), clock, events.clone());
+        let (stop, stopped) = watch::channel(false);
+        let threads = listeners.into_iter().map(|listener| {
+            let (shared, doorkeeper) = (Arc::clone(&shared), Arc::clone(&doorkeeper));
+            let stopped = stopped.clone();
+            std::thread::spawn(move || serve(&shared, listener, doorkeeper, stopped))
+        });
+        let threads = threads.collect();
+        House {
+            address,
+            upstream,
+            events,
+            log,
+            stop,
+            threads,
+            folder,
+            deployed,
+        }
+    }
+
+    fn write(&self, folder: &Path, address: SocketAddr, upstream: SocketAddr) {
+        let tls = match self.tls {
+            true => {
+                certificate(folder);
+                r#"tls = { cert = "server.pem", key = "server.key" }"#
+            }
+            false => "",
+        };
+        let gateway = format!(
+            r#"version = 1
+[listen]
+address = "{address}"
+{tls}
+[admin]
+address = "127.0.0.1:0"
+[keys]
+master = {{ file = "master.key" }}
+ring = "ring.toml"
+[log]
+level = "debug"
+[limits]
+{}
+"#,
+            self.limits
+        );
+        let scheme = if self.tls { "https" } else { "http" };
+        let school = format!(
+            r#"version = 1
+[school]
+name = "De Proef"
+public = "{scheme}://{HOST}"
+contact = "privacy@school.example"
+language = "nl"
+"#
+        );
+        let vendors = folder.join("schools/proef/vendors");
+        std::fs::create_dir_all(&vendors).unwrap();
+        std::fs::write(folder.join("sluis.toml"), gateway).unwrap();
+        std::fs::write(folder.join("schools/proef/school.toml"), school).unwrap();
+        let secret = vendors.join("upstream-token");
+        std::fs::write(&secret, UPSTREAM_TOKEN).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&secret, private).unwrap();
+        std::fs::write(vendors.join("bron.toml"), self.policy(upstream)).unwrap();
+    }
+
+    fn policy(&self, upstream: SocketAddr) -> String {
+        let digest = |token: &str| {
+            let digest = sha256(token.as_bytes());
+            digest
+                .expose()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        format!(
+            r#"version = 1
+[vendor]
+name = "Bron"
+agreement = "VO-1"
+purpose = "Testen"
+contact = "privacy@bron.example"
+valid = {valid}
+{vendor}
+[ids.pupil]
+looks = "uuid"
+
+[flow.pull]
+caller = "vendor"
+at = "/pull"
+upstream = "http://{upstream}/api"
+callers = [{{ token-sha256 = "{pull}" }}]
+
+[[flow.pull.route]]
+match = "GET /users"
+query = {{ limit = "int" }}
+to-vendor = {{ users = "User[]" }}
+
+[[flow.pull.route]]
+match = "DELETE /users/{{id:slug}}"
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://{upstream}"
+callers = [{{ token-sha256 = "{push}" }}]
+upstream-auth = {{ bearer = {{ file = "upstream-token" }} }}
+
+[[flow.push.route]]
+match = "POST /users"
+to-vendor = {{ users = "User[]" }}
+from-vendor = "Receipt"
+
+[[flow.push.route]]
+match = "PUT /users/{{pupil}}"
+to-vendor = "User"
+from-vendor = "nothing"
+
+[[flow.push.route]]
+match = "POST /start"
+from-vendor = "Receipt"
+
+[shape.User]
+sourcedId = "pupil"
+grade = "keep:int"
+role = {{ as = "keep", one-of = ["student", "teacher"] }}
+
+[shape.Receipt]
+id = "keep:slug"
+status = {{ as = "keep", one-of = ["accepted", "queued"] }}
+
+{more}
+"#,
+            valid = self.valid,
+            vendor = self.vendor,
+            more = self.more,
+            pull = digest(PULL_TOKEN),
+            push = digest(PUSH_TOKEN),
+        )
+    }
+}
+
+/// A gateway that is open.
+pub(crate) struct House {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What it calls.
+    pub(crate) upstream: Upstream,
+    /// Its voice.
+    pub(crate) events: Events,
+    /// Its log lines.
+    pub(crate) log: Sink,
+    /// Its configuration.
+    pub(crate) deployed: Arc<Deployed>,
+    /// Its files.
+    pub(crate) folder: tempfile::TempDir,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl House {
+    /// The usual house.
+    pub(crate) fn open(upstream: Upstream) -> Self {
+        Plans::default().open(upstream)
+    }
+
+    /// A caller, just connected.
+    pub(crate) fn caller(&self) -> Peer {
+        Peer::connect(self.address)
+    }
+
+    /// Sends one request on a connection of its own and reads the answer.
+    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Message {
+        let mut caller = self.caller();
+        caller.send(request);
+        caller.answer()
+    }
+
+    /// Tells it to stop; those who are inside are finished.
+    pub(crate) fn drain(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until it has closed, at most so long.
+    pub(crate) fn closed_within(&mut self, most: Duration) -> bool {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < most {
+            if self.threads.iter().all(JoinHandle::is_finished) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8(self.log.bytes()).unwrap()
+    }
+
+    /// Waits until the log has a text.
+    pub(crate) fn await_log(&self, text: &str) {
+        let begun = std::time::Instant::now();
+        while !self.log().contains(text) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "no {text:?} in:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The leak search: no marker in what `others` got to see, nor in logs, nor in metrics.
+    pub(crate) fn search(&self, markers: &Markers, others: &[(&str, &[u8])]) {
+        let (log, metrics) = (self.log.bytes(), self.events.metrics_page());
+        let ours = [("the log", &*log), ("the metrics", metrics.as_bytes())];
+        for (place, bytes) in others.iter().chain(&ours) {
+            markers.assert_absent(place, bytes);
+        }
+    }
+}
+
+fn serve(
+    shared: &Arc<Shared>,
+    listener: std::net::TcpListener,
+    doorkeeper: Arc<Doorkeeper>,
+    stopped: watch::Receiver<bool>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let gateway = Gateway::new(shared);
+    runtime.block_on(async {
+        let tending = tokio::spawn(Arc::clone(&gateway).tend());
+        let stop = stopped.clone();
+        let serve = move |stream, address| {
+            Arc::clone(&gateway).serve_connection(stream, address, stop.clone())
+        };
+        listen::run(listener, doorkeeper, stopped, serve)
+            .await
+            .unwrap();
+        tending.abort();
+    });
+}
+
+/// Makes `server.pem` and `server.key`, for [`HOST`] and loopback, valid for long.
+fn certificate(folder: &Path) {
+    let names = vec![
+        HOST.to_owned(),
+        "other.example".to_owned(),
+        "127.0.0.1".to_owned(),
+    ];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    std::fs::write(folder.join("server.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("server.key"), made.signing_key.serialize_pem()).unwrap();
+}
+
+/// A request of the vendor that pulls.
+pub(crate) fn pull(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {PULL_TOKEN}\r\n\r\n")
+}
+
+/// A request of the school that pushes, to a path below the flow's door; with no body if it is
+/// empty.
+pub(crate) fn push(method: &str, path: &str, body: &str) -> String {
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+    };
+    format!(
+        "{method} /push{path} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {PUSH_TOKEN}\r\n\
+         {length}\r\n{body}"
+    )
+}

@@ -1,0 +1,83 @@
+//! An upstream that follows a script.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::peer::Peer;
+
+/// An upstream on loopback. Its threads end with the test's process.
+pub(crate) struct Upstream {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Vec<u8>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    /// Runs `script` on each connection, in a thread of its own.
+    pub(crate) fn scripted(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (seen, connections) = (
+            Arc::<Mutex<Vec<u8>>>::default(),
+            Arc::<AtomicUsize>::default(),
+        );
+        let (their_seen, count) = (Arc::clone(&seen), Arc::clone(&connections));
+        let script = Arc::new(script);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let mut peer = Peer::new(socket.unwrap());
+                peer.seen = Arc::clone(&their_seen);
+                let script = Arc::clone(&script);
+                std::thread::spawn(move || script(&mut peer));
+            }
+        });
+        Self {
+            address,
+            seen,
+            connections,
+        }
+    }
+
+    /// Gives the same answer to every request.
+    pub(crate) fn answering(answer: impl AsRef<[u8]>) -> Self {
+        let answer = answer.as_ref().to_vec();
+        Self::scripted(move |peer| {
+            while peer.request().is_some() {
+                if peer.try_send(&answer).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Gives the same JSON to every request.
+    pub(crate) fn json(body: &str) -> Self {
+        Self::answering(ok(body))
+    }
+
+    /// Every byte that came.
+    pub(crate) fn received(&self) -> Vec<u8> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Every byte that came, as text.
+    pub(crate) fn received_text(&self) -> String {
+        String::from_utf8(self.received()).unwrap()
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// A whole answer with a JSON body.
+pub(crate) fn ok(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}

@@ -1,0 +1,532 @@
+//! Faults in what a caller sends: each row of the table of failures, with nothing forwarded.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{
+    HOST, House, Markers, Message, PULL_TOKEN, PUSH_TOKEN, Plans, Upstream, pull, push,
+};
+
+/// A house whose upstream would answer anything.
+fn house() -> House {
+    House::open(Upstream::json("{}"))
+}
+
+/// Asks, and checks status and code; nothing may have been forwarded.
+fn refused(house: &House, request: impl AsRef<[u8]>, status: u16, code: &str) -> Message {
+    let answer = house.ask(request);
+    assert_eq!(
+        (answer.status(), &*answer.code()),
+        (status, code),
+        "{}",
+        answer.head
+    );
+    assert_eq!(house.upstream.connections(), 0, "something was forwarded");
+    answer
+}
+
+/// A request with a token, and these lines besides.
+fn with(start: &str, token: &str, lines: &str) -> String {
+    format!("{start} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\n{lines}\r\n")
+}
+
+#[test]
+fn no_such_school_flow_or_route() {
+    let house = house();
+    let elsewhere = "GET /pull/users HTTP/1.1\r\nhost: other.example\r\n\r\n";
+    refused(&house, elsewhere, 421, "host_unknown");
+    for path in ["/", "/pul", "/pullx/users", "/nobody"] {
+        refused(&house, pull(path), 404, "flow_unknown");
+    }
+    for path in ["/pull", "/pull/user", "/pull/users/7/grades", "/pull/Users"] {
+        refused(&house, pull(path), 404, "route_unknown");
+    }
+}
+
+#[test]
+fn method_not_listed() {
+    let house = house();
+    refused(
+        &house,
+        with("PUT /pull/users", PULL_TOKEN, ""),
+        405,
+        "method_not_listed",
+    );
+    for method in ["HEAD", "OPTIONS", "TRACE", "get", "PROPFIND"] {
+        let request = with(&format!("{method} /pull/users"), PULL_TOKEN, "");
+        let mut caller = house.caller();
+        caller.send(request);
+        assert_eq!(caller.head().unwrap().status(), 405, "{method}");
+    }
+    let connect = format!("CONNECT {HOST}:443 HTTP/1.1\r\nhost: {HOST}:443\r\n\r\n");
+    refused(&house, connect, 405, "method_not_listed");
+}
+
+#[test]
+fn query_parameter_not_listed_repeated_or_of_the_wrong_type() {
+    let house = house();
+    for query in [
+        "zzq=1",
+        "limit=1&limit=2",
+        "limit=many",
+        "limit",
+        "filter=zzq",
+        "limit=%0a",
+    ] {
+        refused(
+            &house,
+            pull(&format!("/pull/users?{query}")),
+            400,
+            "query_invalid",
+        );
+    }
+}
+
+#[test]
+fn a_path_that_readers_could_read_differently() {
+    let house = house();
+    for path in [
+        "//users",
+        "/./users",
+        "/../users",
+        "/users%2f7",
+        "/users;v=1",
+        "/%00",
+        "/a%5cb",
+    ] {
+        refused(&house, pull(&format!("/pull{path}")), 400, "path_invalid");
+    }
+}
+
+#[test]
+fn agreement_not_yet_valid_or_expired() {
+    for valid in [
+        "2098-08-01, until = 2099-07-31",
+        "2019-08-01, until = 2020-07-31",
+    ] {
+        let valid = format!("{{ from = {valid} }}");
+        let house = Plans {
+            valid,
+            ..Plans::default()
+        }
+        .open(Upstream::json("{}"));
+        refused(&house, pull("/pull/users"), 403, "agreement_not_in_force");
+    }
+}
+
+#[test]
+fn vendor_in_observe() {
+    let vendor = r#"mode = "observe""#.to_owned();
+    let house = Plans {
+        vendor,
+        ..Plans::default()
+    }
+    .open(Upstream::json("{}"));
+    refused(&house, pull("/pull/users"), 503, "vendor_observed");
+}
+
+#[test]
+fn caller_not_authenticated_or_not_this_flows() {
+    let house = house();
+    let head = format!("GET /pull/users HTTP/1.1\r\nhost: {HOST}\r\n");
+    let twice = format!("authorization: Bearer {PULL_TOKEN}\r\n").repeat(2);
+    for lines in [
+        "",
+        "authorization: Bearer wrong-zzq-token\r\n",
+        "authorization: Basic YTpi\r\n",
+        "authorization: Bearer\r\n",
+        &twice,
+    ] {
+        let answer = refused(
+            &house,
+            format!("{head}{lines}\r\n"),
+            401,
+            "caller_unauthenticated",
+        );
+        assert_eq!(answer.lines("www-authenticate"), ["Bearer"]);
+    }
+    refused(
+        &house,
+        with("GET /pull/users", PUSH_TOKEN, ""),
+        403,
+        "caller_forbidden",
+    );
+    house.search(
+        &Markers::of(&["wrong-zzq-token", PULL_TOKEN, PUSH_TOKEN]),
+        &[],
+    );
+}
+
+#[test]
+fn caller_from_another_address() {
+    let more = r#"
+[flow.far]
+caller = "vendor"
+at = "/far"
+upstream = "http://127.0.0.1:9"
+callers = "anyone"
+ip-ranges = ["203.0.113.0/24"]
+[[flow.far.route]]
+match = "GET /users"
+to-vendor = "User"
+"#;
+    let house = Plans {
+        more: more.to_owned(),
+        ..Plans::default()
+    }
+    .open(Upstream::json("{}"));
+    refused(&house, pull("/far/users"), 403, "address_forbidden");
+}
+
+#[test]
+fn content_type_missing_doubled_or_other() {
+    let house = house();
+    let json = "content-type: application/json\r\n";
+    let twice = json.repeat(2);
+    for lines in [
+        "",
+        "content-type: text/plain\r\n",
+        "content-type: application/json; x=y\r\n",
+        &twice,
+    ] {
+        let lines = format!("{lines}content-length: 2\r\n\r\n{{}}");
+        let request = with("POST /push/users", PUSH_TOKEN, &lines);
+        refused(&house, request, 415, "content_type_unsupported");
+    }
+    let lines = format!("{json}content-encoding: gzip\r\ncontent-length: 2\r\n\r\n{{}}");
+    let request = with("POST /push/users", PUSH_TOKEN, &lines);
+    refused(&house, request, 415, "content_coding_unsupported");
+}
+
+#[test]
+fn body_not_well_formed() {
+    let house = house();
+    let faults = [
+        r#"{"users":[}"#,
+        r#"{"users":[]"#,
+        "\u{feff}{}",
+        r#"{"users":[],"users":[]}"#,
+        r#"{"users":[],"\u0075sers":[]}"#,
+        r#"{"users":"\ud800"}"#,
+        r#"{"users":NaN}"#,
+        r"{} zzq-trailing",
+        &"{\"users\":".repeat(100),
+    ];
+    let mut seen = Vec::new();
+    for body in faults {
+        let answer = refused(&house, push("POST", "/users", body), 400, "body_malformed");
+        assert!(answer.json()["at"].is_u64(), "{}", answer.text());
+        seen.extend(answer.body);
+    }
+    house.search(&Markers::of(&["zzq-trailing"]), &[("the refusals", &seen)]);
+}
+
+#[test]
+fn body_missing_or_not_wanted() {
+    let house = house();
+    let none = with(
+        "POST /push/users",
+        PUSH_TOKEN,
+        "content-type: application/json\r\n",
+    );
+    refused(&house, none, 400, "body_missing");
+    refused(&house, push("POST", "/start", "{}"), 400, "body_unexpected");
+    let body = "content-length: 2\r\n\r\n{}";
+    refused(
+        &house,
+        with("GET /pull/users", PULL_TOKEN, body),
+        400,
+        "body_unexpected",
+    );
+}
+
+#[test]
+fn body_over_its_limit() {
+    let house = Plans::limits("body = 100").open(Upstream::json("{}"));
+    let long = format!(r#"{{"zzq":"{}"}}"#, "a".repeat(100));
+    let head = "content-type: application/json\r\n";
+    let declared = with(
+        "POST /push/users",
+        PUSH_TOKEN,
+        &format!("{head}content-length: 101\r\n"),
+    );
+    let begun = Instant::now();
+    refused(&house, declared, 413, "body_too_large");
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "before anything of it is read"
+    );
+    let chunks = format!("{head}transfer-encoding: chunked\r\n\r\n6a\r\n{long}\r\n0\r\n\r\n");
+    refused(
+        &house,
+        with("POST /push/users", PUSH_TOKEN, &chunks),
+        413,
+        "body_too_large",
+    );
+}
+
+#[test]
+fn id_too_long_or_with_control_characters() {
+    let house = house();
+    for id in [
+        "a".repeat(1_025),
+        r"zzq\u0007zzq".to_owned(),
+        "zzq\u{200b}zzq".to_owned(),
+    ] {
+        let body = format!(r#"{{"users":[{{"sourcedId":"{id}"}}]}}"#);
+        refused(
+            &house,
+            push("POST", "/users", &body),
+            400,
+            "identifier_invalid",
+        );
+    }
+    let path = push("PUT", "/users/zzq%E2%80%8Bzzq", "{}");
+    refused(&house, path, 400, "identifier_invalid");
+}
+
+#[test]
+fn upgrade_is_refused_and_range_is_ignored() {
+    let house = House::open(Upstream::json(r#"{"users":[]}"#));
+    let websocket = "connection: upgrade\r\nupgrade: websocket\r\n";
+    refused(
+        &house,
+        with("GET /pull/users", PULL_TOKEN, websocket),
+        400,
+        "upgrade_requested",
+    );
+    let h2c = "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAAA\r\n";
+    refused(
+        &house,
+        with("GET /pull/users", PULL_TOKEN, h2c),
+        400,
+        "upgrade_requested",
+    );
+    let range = house.ask(with("GET /pull/users", PULL_TOKEN, "range: bytes=0-1\r\n"));
+    assert_eq!((range.status(), range.text()), (200, r#"{"users":[]}"#));
+}
+
+#[test]
+fn target_too_long_or_head_too_large() {
+    let house = house();
+    let long = format!("/pull/{}", "a".repeat(8 << 10));
+    refused(&house, pull(&long), 414, "target_too_long");
+    let line = format!("x-zzq: {}\r\n", "a".repeat(8 << 10));
+    refused(
+        &house,
+        with("GET /pull/users", PULL_TOKEN, &line),
+        431,
+        "head_too_large",
+    );
+    let lines = "x-zzq: 1\r\n".repeat(63);
+    refused(
+        &house,
+        with("GET /pull/users", PULL_TOKEN, &lines),
+        431,
+        "head_too_large",
+    );
+    // Beyond the buffer hyper refuses by itself.
+    let mut caller = house.caller();
+    caller.send(with("GET /pull/users", PULL_TOKEN, &line.repeat(8)));
+    assert_eq!(caller.head().unwrap().status(), 431);
+}
+
+#[test]
+fn transfer_encoding_version_and_expectation_are_held_to_what_we_know() {
+    let house = house();
+    let json = "content-type: application/json\r\n";
+    for coding in ["gzip, chunked", "identity, chunked", "chunked, chunked"] {
+        let lines = format!("{json}transfer-encoding: {coding}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
+        let request = with("POST /push/users", PUSH_TOKEN, &lines);
+        let answer = refused(&house, request, 501, "transfer_encoding_unsupported");
+        assert_eq!(answer.lines("connection"), ["close"]);
+    }
+    let old = pull("/pull/users").replace("HTTP/1.1", "HTTP/1.0");
+    refused(&house, old, 505, "version_unsupported");
+    let lines = format!("{json}expect: 200-zzq\r\ncontent-length: 2\r\n\r\n{{}}");
+    let request = with("POST /push/users", PUSH_TOKEN, &lines);
+    let answer = refused(&house, request, 417, "expectation_unknown");
+    assert_eq!(answer.lines("connection"), ["close"]);
+}
+
+#[test]
+fn host_missing_doubled_or_no_host() {
+    let house = house();
+    for hosts in [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a,b\r\n",
+        "host: u@school.example\r\n",
+    ] {
+        refused(
+            &house,
+            format!("GET /pull/users HTTP/1.1\r\n{hosts}\r\n"),
+            400,
+            "host_invalid",
+        );
+    }
+    let absolute = |authority: &str| {
+        with(
+            &format!("GET http://{authority}/pull/users"),
+            PULL_TOKEN,
+            "",
+        )
+    };
+    refused(&house, absolute("other.example"), 421, "host_unknown");
+    refused(&house, absolute("school.example:81"), 421, "host_unknown");
+    assert_eq!(house.ask(absolute("School.Example:80")).status(), 200);
+}
+
+#[test]
+fn bad_chunk() {
+    let house = house();
+    let json = "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    for chunks in [
+        "zz\r\n{}",
+        "2\r\n{}zz",
+        "-2\r\n{}\r\n",
+        "fffffffffffffffff\r\n{}",
+    ] {
+        let request = with("POST /push/users", PUSH_TOKEN, &format!("{json}{chunks}"));
+        refused(&house, request, 400, "framing_invalid");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_read_to_its_end_closes_the_connection() {
+    let house = house();
+    let mut caller = house.caller();
+    let lines = format!(
+        "content-type: text/plain\r\ncontent-length: {}\r\n\r\n",
+        1 << 20
+    );
+    caller.send(with("POST /push/users", PUSH_TOKEN, &lines));
+    let smuggled = "GET /pull/users HTTP/1.1\r\nhost: school.example\r\n\r\n";
+    caller.send(smuggled.repeat(10));
+    let answer = caller.answer();
+    assert_eq!(
+        (answer.status(), answer.lines("connection")),
+        (415, vec!["close"])
+    );
+    assert!(caller.is_closed(), "what follows is no request");
+    assert_eq!(house.upstream.connections(), 0);
+}
+
+#[test]
+fn a_refusal_is_read_even_while_its_caller_still_writes() {
+    let house = house();
+    let mut caller = house.caller();
+    let lines = "content-type: text/plain\r\ncontent-length: 10000000\r\n\r\n";
+    caller.send(with("POST /push/users", PUSH_TOKEN, lines));
+    for _ in 0..20 {
+        if caller.try_send(vec![b' '; 64 << 10]).is_err() {
+            break;
+        }
+    }
+    assert_eq!(caller.answer().status(), 415);
+}
+
+#[test]
+fn a_refusal_without_a_body_keeps_the_connection() {
+    let house = House::open(Upstream::json(r#"{"users":[]}"#));
+    let mut caller = house.caller();
+    for (target, status) in [
+        ("/pull/zzq", 404),
+        ("/pull/users?x=1", 400),
+        ("/pull/users", 200),
+    ] {
+        caller.send(pull(target));
+        let answer = caller.answer();
+        assert_eq!(
+            (answer.status(), answer.lines("connection").len()),
+            (status, 0)
+        );
+    }
+}
+
+#[test]
+fn head_too_slow() {
+    let house = Plans::limits("head-time = \"200ms\"").open(Upstream::json("{}"));
+    let mut caller = house.caller();
+    let begun = Instant::now();
+    caller.send("GET /pull/users HT");
+    let answer = caller.answer();
+    assert_eq!(
+        (answer.status(), answer.lines("connection")),
+        (408, vec!["close"])
+    );
+    assert!(begun.elapsed() >= Duration::from_millis(190));
+    assert!(caller.is_closed());
+    house.await_log("head_timeout");
+}
+
+#[test]
+fn a_head_that_trickles_gets_no_more_time() {
+    let house = Plans::limits("head-time = \"300ms\"").open(Upstream::json("{}"));
+    let mut caller = house.caller();
+    let begun = Instant::now();
+    for byte in pull("/pull/users").bytes() {
+        if caller.try_send([byte]).is_err() || begun.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(caller.answer().status(), 408);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_silent_connection_is_closed_without_a_word() {
+    let limits = "keep-alive-idle = \"200ms\"\nhead-time = \"100ms\"";
+    let house = Plans::limits(limits).open(Upstream::json(r#"{"users":[]}"#));
+    let mut caller = house.caller();
+    let begun = Instant::now();
+    assert!(caller.is_closed());
+    assert!(begun.elapsed() >= Duration::from_millis(190));
+    let mut caller = house.caller();
+    caller.send(pull("/pull/users"));
+    assert_eq!(caller.answer().status(), 200);
+    let begun = Instant::now();
+    assert!(caller.is_closed(), "also after a request");
+    assert!(begun.elapsed() >= Duration::from_millis(150));
+}
+
+#[test]
+fn body_too_slow() {
+    let house = Plans::limits("body-idle = \"200ms\"").open(Upstream::json("{}"));
+    let mut caller = house.caller();
+    let lines = "content-type: application/json\r\ncontent-length: 20\r\n\r\n{\"users\"";
+    caller.send(with("POST /push/users", PUSH_TOKEN, lines));
+    let answer = caller.answer();
+    assert_eq!((answer.status(), &*answer.code()), (408, "body_timeout"));
+    assert_eq!(answer.lines("connection"), ["close"]);
+    assert!(caller.is_closed());
+    assert_eq!(house.upstream.connections(), 0);
+}
+
+#[test]
+fn a_body_that_trickles_gets_no_more_time() {
+    let house = Plans::limits("body-total = \"400ms\"").open(Upstream::json("{}"));
+    let mut caller = house.caller();
+    let lines = "content-type: application/json\r\ncontent-length: 2000\r\n\r\n";
+    caller.send(with("POST /push/users", PUSH_TOKEN, lines));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) && caller.try_send(" ").is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+        if begun.elapsed() > Duration::from_millis(700) {
+            break;
+        }
+    }
+    let answer = caller.answer();
+    assert_eq!((answer.status(), &*answer.code()), (408, "body_timeout"));
+}
+
+#[test]
+fn client_goes_away_before_its_body_is_whole() {
+    let house = house();
+    let mut caller = house.caller();
+    let lines = "content-type: application/json\r\ncontent-length: 20\r\n\r\n{\"users\"";
+    caller.send(with("POST /push/users", PUSH_TOKEN, lines));
+    drop(caller);
+    house.await_log("cancelled");
+    assert_eq!(house.upstream.connections(), 0);
+}
