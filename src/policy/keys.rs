@@ -77,7 +77,7 @@ const fn check(hash: u64) -> u32 {
 #[inline]
 pub fn key_hash(key: &[u8]) -> u64 {
     const MIX: u64 = 0x9E37_79B9_7F4A_7C15; // 2^64 / golden ratio
-    let mut hash = MIX ^ u64::try_from(key.len()).unwrap_or(0);
+    let mut hash = MIX;
     let (words, rest) = key.as_chunks::<8>();
     for word in words {
         hash = fold(hash ^ u64::from_le_bytes(*word), MIX);
@@ -86,6 +86,8 @@ pub fn key_hash(key: &[u8]) -> u64 {
     for (to, from) in tail.iter_mut().zip(rest) {
         *to = *from;
     }
+    // Behind the tail, which is seven bytes at most, stands its length: `b` is not `b\0`.
+    tail[7] = u8::try_from(rest.len()).unwrap_or(0);
     fold(hash ^ u64::from_le_bytes(tail), MIX)
 }
 
@@ -122,6 +124,8 @@ mod tests {
     #[test]
     fn length_and_content_both_count() {
         assert_ne!(key_hash(b"a"), key_hash(b"a\0"));
+        assert_ne!(key_hash(b"b"), key_hash(b"a\0")); // the length must not fold into a letter
+        assert_ne!(key_hash(b""), key_hash(b"\0\0"));
         assert_ne!(key_hash(b"sourcedId"), key_hash(b"sourcedid"));
         assert_ne!(key_hash(b"12345678"), key_hash(b"12345679"));
     }
