@@ -19,8 +19,9 @@ pub(super) enum Choice {
 /// Looks for the field in the object that begins at `open`, in at most `bytes_max` bytes of it.
 ///
 /// The first case in policy order that any value of the field matches is taken, so the field is
-/// read whole; without the field, the object is read to its end. Only as much grammar is checked
-/// as the way there needs: the object is read again when it is entered.
+/// read whole; without the field, the object is read to its end. The way to the field is read by
+/// the grammar, for what is decided there must stand there; its limits are left to the second
+/// reading, when the object is entered or passed over.
 pub(super) fn choose(
     bytes: &[u8],
     open: usize,
@@ -45,11 +46,37 @@ pub(super) fn choose(
     }
 }
 
-/// A list or object on the way to the field, and how many keys of the path lie behind it.
-#[derive(Clone, Copy)]
+/// A list or object on the way to the field.
 struct OnPath {
-    object: bool,
+    /// The bracket that ends it.
+    close: u8,
+    /// So many keys of the path lie behind it.
     keys: usize,
+    /// So many of its items or keys were read.
+    parts: usize,
+    /// Whether the path's next key was among them.
+    found: bool,
+}
+
+impl OnPath {
+    const fn new(close: u8, keys: usize) -> Self {
+        Self {
+            close,
+            keys,
+            parts: 0,
+            found: false,
+        }
+    }
+}
+
+/// What stands where an item or key may stand.
+enum Part {
+    /// The end of the list or object.
+    End,
+    /// The bytes end before it.
+    More,
+    /// An item or key.
+    Next,
 }
 
 /// What stands where a value should.
@@ -83,19 +110,38 @@ struct Look<'a> {
 impl Look<'_> {
     /// Reads the object until the choice is clear; `false` if the bytes end before.
     fn object(&mut self) -> Result<bool, Fault> {
-        loop {
-            self.at = scan::space(self.bytes, self.at);
-            match self.bytes.get(self.at) {
-                None => return Ok(false),
-                Some(b'}') => return Ok(true),
-                Some(b',') => self.at = self.at.wrapping_add(1),
-                Some(_) => match self.key(0)? {
-                    None => return Ok(false),
-                    Some(true) => return self.field(),
-                    Some(false) if !self.pass()? => return Ok(false),
-                    Some(false) => {}
-                },
+        for parts in 0_usize.. {
+            match self.part(parts, b'}')? {
+                Part::End => return Ok(true),
+                Part::More => return Ok(false),
+                Part::Next => {}
             }
+            match self.key(0)? {
+                None => return Ok(false),
+                Some(true) => return self.field(),
+                Some(false) if !self.pass()? => return Ok(false),
+                Some(false) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Goes to the next item or key after so many `parts`, or behind the bracket that closes.
+    fn part(&mut self, parts: usize, close: u8) -> Result<Part, Fault> {
+        self.at = scan::space(self.bytes, self.at);
+        match self.bytes.get(self.at) {
+            None => Ok(Part::More),
+            Some(byte) if *byte == close => {
+                self.at = self.at.wrapping_add(1);
+                Ok(Part::End)
+            }
+            Some(_) if parts == 0 => Ok(Part::Next),
+            Some(b',') => {
+                self.at = scan::space(self.bytes, self.at.wrapping_add(1));
+                let more = self.at == self.bytes.len();
+                Ok(if more { Part::More } else { Part::Next })
+            }
+            Some(_) => Err(Fault::new(JsonFault::Syntax, self.at)),
         }
     }
 
@@ -119,22 +165,30 @@ impl Look<'_> {
 
     /// Goes to the next value on the path, out of the lists and objects that end.
     fn next(&mut self, open: &mut Vec<OnPath>) -> Result<Next, Fault> {
-        while let Some(here) = open.last().copied() {
-            self.at = scan::space(self.bytes, self.at);
-            match self.bytes.get(self.at) {
-                None => return Ok(Next::More),
-                Some(b',') => self.at = self.at.wrapping_add(1),
-                Some(b']' | b'}') => {
-                    self.at = self.at.wrapping_add(1);
+        while let Some(here) = open.last_mut() {
+            match self.part(here.parts, here.close)? {
+                Part::More => return Ok(Next::More),
+                Part::End => {
                     open.pop();
+                    continue;
                 }
-                Some(_) if !here.object => return Ok(Next::Value(here.keys)),
-                Some(_) => match self.key(here.keys)? {
-                    None => return Ok(Next::More),
-                    Some(true) => return Ok(Next::Value(here.keys.wrapping_add(1))),
-                    Some(false) if !self.pass()? => return Ok(Next::More),
-                    Some(false) => {}
-                },
+                Part::Next => here.parts = here.parts.wrapping_add(1),
+            }
+            if here.close == b']' {
+                return Ok(Next::Value(here.keys));
+            }
+            let start = self.at;
+            match self.key(here.keys)? {
+                None => return Ok(Next::More),
+                Some(true) if here.found => {
+                    return Err(Fault::new(JsonFault::DuplicateKey, start));
+                }
+                Some(true) => {
+                    here.found = true;
+                    return Ok(Next::Value(here.keys.wrapping_add(1)));
+                }
+                Some(false) if !self.pass()? => return Ok(Next::More),
+                Some(false) => {}
             }
         }
         Ok(Next::End)
@@ -171,14 +225,11 @@ impl Look<'_> {
             None => return Ok(Value::More),
             Some(b'[') => {
                 self.at = start.wrapping_add(1);
-                return Ok(Value::On(OnPath {
-                    object: false,
-                    keys,
-                }));
+                return Ok(Value::On(OnPath::new(b']', keys)));
             }
             Some(b'{') if !field => {
                 self.at = start.wrapping_add(1);
-                return Ok(Value::On(OnPath { object: true, keys }));
+                return Ok(Value::On(OnPath::new(b'}', keys)));
             }
             Some(_) => {}
         }
@@ -218,18 +269,25 @@ impl Look<'_> {
                 }
                 end
             }
-            Some(_) => {
-                let rest = self.bytes.get(start..).unwrap_or_default();
-                let ends = |byte: &u8| b",]} \n\r\t".contains(byte);
-                match rest.iter().position(ends) {
+            Some(b't') => return self.word(b"true"),
+            Some(b'f') => return self.word(b"false"),
+            Some(b'n') => return self.word(b"null"),
+            Some(b'-' | b'0'..=b'9' | b'+' | b'.' | b'N' | b'I') => {
+                match scan::number(self.bytes, start, Rest::Comes, usize::MAX)? {
                     None => return Ok(false),
-                    Some(0) => return Err(Fault::new(JsonFault::Syntax, start)),
-                    Some(length) => start.wrapping_add(length),
+                    Some(number) => number.end,
                 }
             }
+            Some(_) => return Err(Fault::new(JsonFault::Syntax, start)),
         };
         self.at = end;
         Ok(true)
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<bool, Fault> {
+        let end = scan::literal(self.bytes, self.at, word)?;
+        self.at = end.unwrap_or(self.at);
+        Ok(end.is_some())
     }
 
     fn choice(&self) -> Choice {
@@ -306,6 +364,40 @@ mod tests {
             choose(input, 0, &by_roles, 1_000, Rest::Comes),
             Ok(Choice::Drop)
         );
+    }
+
+    #[test]
+    fn what_is_not_json_decides_nothing() {
+        let by_roles = switch(&["roles", "role"]);
+        for (input, fault, at) in [
+            (
+                &br#"{"roles":[{"role":student}]}"#[..],
+                JsonFault::Syntax,
+                18,
+            ),
+            (br#"{"roles":[{"role":+1}]}"#, JsonFault::Number, 18),
+            (
+                br#"{"roles":[{"role":"student",,"x":1}]}"#,
+                JsonFault::Syntax,
+                28,
+            ),
+            (
+                br#"{"roles":[{"role":"aide"} {"role":"student"}]}"#,
+                JsonFault::Syntax,
+                26,
+            ),
+            (br#"{"x":1 "roles":[]}"#, JsonFault::Syntax, 7),
+            (br#"{"x":nul,"roles":[]}"#, JsonFault::Syntax, 5),
+            (br#"{"roles":[{"role":"aide"}}"#, JsonFault::Syntax, 25),
+            (
+                br#"{"roles":[{"role":"aide","role":"student"}]}"#,
+                JsonFault::DuplicateKey,
+                25,
+            ),
+        ] {
+            let fault = Err(Fault::new(fault, at));
+            assert_eq!(choose(input, 0, &by_roles, 1_000, Rest::Comes), fault);
+        }
     }
 
     #[test]
