@@ -59,7 +59,6 @@ impl<W: Watch> Pass<'_, W> {
     /// What `rule` makes of the value that begins with `token`.
     pub(super) fn plan(&mut self, rule: Rule, token: Token, place: Place) -> Result<Plan, Refusal> {
         use TokenKind::{Bool, List, Null, Number, Object, Text, TextPart};
-        let kept = matches!(token.kind, Bool | Null | Number { .. } | Text { .. });
         Ok(match rule {
             Rule::Drop => Plan::Drop(match place {
                 Place::Key { line: None, .. } => Action::DroppedUnlisted,
@@ -75,8 +74,7 @@ impl<W: Watch> Pass<'_, W> {
             _ if token.kind == Null => Plan::Keep,
             _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             Rule::Blank => Plan::Blank,
-            Rule::Derived { .. } if kept => Plan::Derived,
-            Rule::Derived { .. } => Plan::Drop(Action::DroppedType),
+            Rule::Derived { .. } => Plan::Derived,
             Rule::Generalise(generaliser) => self.plan_generalised(generaliser, token)?,
             Rule::Identifier(kind) if self.is_identifier(token) => Plan::Identifier(kind),
             Rule::Identifier(_) => Plan::Drop(Action::DroppedType),
