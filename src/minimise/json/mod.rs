@@ -118,9 +118,12 @@ impl<W: Watch> Rewriter<W> {
         match self.utf8.check(chunk) {
             Ok(()) => self.read(chunk, out),
             Err(bad) => {
-                // A fault before the bad byte comes first, however the body was cut.
+                // A fault before the bad byte comes first, however the body was cut. The byte
+                // itself is read too, as it would be at the end of a chunk: outside of a string
+                // no byte of its kind has a place, good or bad.
                 let seen = self.base.wrapping_add(wide(self.carry.len()));
-                self.read(chunk.get(..bad.good).unwrap_or_default(), out)?;
+                let read = bad.good.wrapping_add(usize::from(bad.before == 0));
+                self.read(chunk.get(..read).unwrap_or_default(), out)?;
                 self.run_carry(Rest::Comes, out)?;
                 let at = seen
                     .wrapping_add(wide(bad.good))

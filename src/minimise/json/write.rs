@@ -26,7 +26,14 @@ impl<W: Watch> Pass<'_, W> {
         let source = place.source();
         let read = rule != Rule::Drop || source.is_some();
         let wanted = if read { Wanted::Text } else { Wanted::End };
-        let token = self.token(at, wanted).map_err(|fault| self.found(fault))?;
+        let token = match self.token(at, wanted) {
+            Ok(token) => token,
+            Err(fault) => {
+                // The key comes before its value, and so does what is wrong with it.
+                self.note(place, key_at)?;
+                return Err(self.found(fault));
+            }
+        };
         let Some(token) = token else {
             return self.wait(at, self.state.bounds.string_max);
         };
