@@ -1,5 +1,5 @@
 # Everything one does here, by name. What each needs is installed by tests/setup.sh.
-.PHONY: demo test bench fuzz audit
+.PHONY: demo test bench fuzz soak audit
 .DEFAULT_GOAL := test
 
 # A made-up school, a vendor and the gateway between them, on this machine.
@@ -25,6 +25,11 @@ bench:
 fuzz:
 	tests/setup.sh fuzz
 	tests/fuzz/run.sh $(or $(SECONDS_EACH),60)
+
+# The properties of the JSON rewriter with their long counts: an hour or so.
+soak:
+	tests/setup.sh
+	cargo nextest run --locked --release --run-ignored only long_
 
 # Advisories about what we depend on: the one check that asks the network.
 audit:

@@ -1,0 +1,228 @@
+//! A search of what left: only what the policy lists, and nothing that was marked.
+
+use sluis::limits::Limits;
+use sluis::minimise::Law;
+use sluis::policy::{Fields, Item, Otherwise, Rule, ShapeBody};
+use sluis::pseudonym::Notation;
+use sluis::refusal::Refusal;
+
+use super::documents::{MARK, MARK_DIGITS};
+use super::grammar::{Length, Reader};
+
+/// A message as a tree, with duplicate keys and the order of keys kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tree {
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
+    /// `true`, `false`, `null` or a number, as it stands.
+    Plain(String),
+    Text(String),
+}
+
+impl Tree {
+    pub(crate) fn read(message: &[u8]) -> Result<Self, Refusal> {
+        let limits = Limits::default();
+        let mut reader = Reader::new(message, &limits);
+        reader.begin()?;
+        let tree = Self::below(&mut reader)?;
+        reader.finish()?;
+        Ok(tree)
+    }
+
+    fn below(reader: &mut Reader<'_>) -> Result<Self, Refusal> {
+        let plain = |bytes: &[u8]| Self::Plain(str::from_utf8(bytes).unwrap().to_owned());
+        match reader.peek()? {
+            b'"' => Ok(Self::Text(reader.string(Length::Free)?.says)),
+            b'-' | b'0'..=b'9' => Ok(plain(reader.number(Length::Free)?.as_bytes())),
+            b'[' => {
+                let mut items = Vec::new();
+                reader.open()?;
+                while reader.more(b']')? {
+                    items.push(Self::below(reader)?);
+                }
+                Ok(Self::List(items))
+            }
+            b'{' => {
+                let mut entries = Vec::new();
+                reader.open()?;
+                while reader.more(b'}')? {
+                    let key = reader.string(Length::Free)?.says;
+                    reader.colon()?;
+                    entries.push((key, Self::below(reader)?));
+                }
+                Ok(Self::Object(entries))
+            }
+            _ => Ok(plain(reader.literal()?)),
+        }
+    }
+
+    /// All keys and texts, unescaped, one after the other.
+    fn words(&self, into: &mut String) {
+        match self {
+            Self::List(items) => items.iter().for_each(|item| item.words(into)),
+            Self::Object(entries) => {
+                for (key, value) in entries {
+                    into.push_str(key);
+                    into.push('\n');
+                    value.words(into);
+                }
+            }
+            Self::Plain(text) | Self::Text(text) => {
+                into.push_str(text);
+                into.push('\n');
+            }
+        }
+    }
+}
+
+/// Fails if a mark left, escaped or not; `left` may be cut off anywhere.
+pub(crate) fn no_mark_left(left: &[u8]) {
+    let raw = String::from_utf8_lossy(left).into_owned();
+    let mut words = raw.clone();
+    // Unescapes outside of JSON too, so that a message that was broken off is searched as well.
+    for (at, _) in raw.match_indices("\\u") {
+        let digits = raw.get(at + 2..at + 6).unwrap_or_default();
+        let character = u32::from_str_radix(digits, 16)
+            .ok()
+            .and_then(char::from_u32);
+        if let Some(character) = character.filter(char::is_ascii_alphanumeric) {
+            words = words.replace(&format!("\\u{digits}"), &character.to_string());
+        }
+    }
+    if let Ok(tree) = Tree::read(left) {
+        tree.words(&mut words);
+    }
+    assert!(!words.contains(MARK), "a marked text left: {raw}");
+    assert!(!words.contains(MARK_DIGITS), "a marked number left: {raw}");
+}
+
+/// Fails if what left is not JSON, or holds a key or value that the policy does not let out.
+pub(crate) fn only_what_is_listed(law: &Law, rule: Rule, left: &[u8]) {
+    if left.is_empty() {
+        return; // the root itself was of the wrong type
+    }
+    let text = str::from_utf8(left).unwrap();
+    any_reader_takes(text);
+    let tree = Tree::read(left).unwrap();
+    assert!(fits(law, rule, &tree), "not what {rule:?} lets out: {text}");
+}
+
+/// Fails if serde_json would not read this text. (It reads numbers into 64 bits, and says so.)
+pub(crate) fn any_reader_takes(text: &str) {
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
+        assert!(
+            error.to_string().starts_with("number out of range"),
+            "{error}: {text}"
+        );
+    }
+}
+
+fn fits(law: &Law, rule: Rule, tree: &Tree) -> bool {
+    let null = *tree == Tree::Plain("null".to_owned());
+    let policy = &law.policy;
+    match rule {
+        Rule::KeepAll => true,
+        Rule::Drop => false,
+        Rule::Constant(index) => {
+            Tree::read(&policy.constants[index.place()].json).as_ref() == Ok(tree)
+        }
+        _ if null => true,
+        Rule::Blank => match tree {
+            Tree::List(items) => items.is_empty(),
+            Tree::Object(entries) => entries.is_empty(),
+            Tree::Plain(text) => text == "0" || text == "false",
+            Tree::Text(text) => text.is_empty(),
+        },
+        Rule::Derived { kind, .. } | Rule::Identifier(kind) => {
+            let notation = &law.kind(kind).unwrap().spec().notation;
+            match tree {
+                Tree::Text(text) => {
+                    matches!(rule, Rule::Identifier(_)) && text.is_empty() || looks(notation, text)
+                }
+                Tree::Plain(text) => {
+                    matches!(notation, Notation::Digits(_)) && looks(notation, text)
+                }
+                Tree::List(_) | Tree::Object(_) => false,
+            }
+        }
+        Rule::Generalise(_) | Rule::Keep(_) => matches!(tree, Tree::Plain(_) | Tree::Text(_)),
+        Rule::List(item) => matches!(tree, Tree::List(items) if all_fit(law, item, items)),
+        Rule::ListOrOne(item) => match tree {
+            Tree::List(items) => all_fit(law, item, items),
+            Tree::Object(_) | Tree::Plain(_) | Tree::Text(_) => fits(law, item.rule(), tree),
+        },
+        Rule::Object(shape) => {
+            let Tree::Object(entries) = tree else {
+                return false;
+            };
+            match &policy.shape(shape).unwrap().body {
+                ShapeBody::Fields(fields) => object_fits(law, fields, entries),
+                ShapeBody::Switch(switch) => {
+                    let otherwise = match switch.otherwise {
+                        Otherwise::DropItem => None,
+                        Otherwise::Shape(shape) => Some(shape),
+                    };
+                    let cases = switch.cases.iter().map(|(_, shape)| *shape);
+                    cases
+                        .chain(otherwise)
+                        .any(|shape| fits(law, Rule::Object(shape), tree))
+                }
+            }
+        }
+    }
+}
+
+fn all_fit(law: &Law, item: Item, items: &[Tree]) -> bool {
+    items.iter().all(|tree| fits(law, item.rule(), tree))
+}
+
+fn object_fits(law: &Law, fields: &Fields, entries: &[(String, Tree)]) -> bool {
+    let constants = fields
+        .lines()
+        .iter()
+        .filter(|line| matches!(line.rule, Rule::Constant(_)));
+    let has = |key: &str| entries.iter().filter(|(other, _)| other == key).count();
+    let each = entries.iter().all(|(key, value)| {
+        match (
+            fields.lines().iter().find(|line| *line.key == **key),
+            fields.any,
+        ) {
+            (Some(line), _) if has(key) == 1 && fits(law, line.rule, value) => true,
+            (_, Some(any)) => {
+                let notation = &law.kind(any.key).unwrap().spec().notation;
+                (key.is_empty() || looks(notation, key)) && fits(law, any.rule, value)
+            }
+            (_, None) => false,
+        }
+    });
+    each && { constants }.all(|line| has(&line.key) == 1)
+}
+
+/// Whether a text can be a pseudonym in that notation.
+fn looks(notation: &Notation, text: &str) -> bool {
+    let hex = |text: &str| text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+    let base32 = |text: &str| {
+        text.bytes()
+            .all(|byte| b"abcdefghijklmnopqrstuvwxyz234567".contains(&byte))
+    };
+    match notation {
+        Notation::Digits(count) => {
+            text.len() == usize::from(*count) && text.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        Notation::Email { domain } => {
+            let end = format!("@{domain}");
+            let name = text
+                .strip_prefix('p')
+                .and_then(|text| text.strip_suffix(&end));
+            name.is_some_and(|name| name.len() == 26 && base32(name))
+        }
+        Notation::Hex => text.len() == 32 && hex(text),
+        Notation::Text(count) => text.len() == usize::from(*count) && base32(text),
+        Notation::Url { prefix } => text
+            .strip_prefix(&**prefix)
+            .is_some_and(|rest| rest.len() == 128 && hex(rest)),
+        Notation::Uuid => {
+            text.len() == 36 && hex(&text.replace('-', "")) && text.as_bytes()[14] == b'8'
+        }
+    }
+}

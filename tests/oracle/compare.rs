@@ -1,0 +1,92 @@
+//! The rewriter held against the oracle.
+
+use std::sync::Arc;
+
+use sluis::minimise::{Cleared, Counts, Law, Rewriter};
+use sluis::policy::Rule;
+use sluis::refusal::{JsonFault, Refusal};
+
+use super::dice::pieces;
+use super::{audit, rewrite};
+
+/// What the rewriter did with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Whether the message came to its end.
+    pub(crate) result: Result<(), Refusal>,
+    /// What had been cleared until then.
+    pub(crate) left: Vec<u8>,
+    pub(crate) counts: Counts,
+}
+
+/// Feeds a message to the rewriter piece by piece.
+pub(crate) fn feed(
+    law: &Arc<Law>,
+    root: Rule,
+    pieces: impl IntoIterator<Item: AsRef<[u8]>>,
+) -> Done {
+    let mut rewriter = Rewriter::new(Arc::clone(law), root);
+    let mut out = Cleared::default();
+    let written = pieces
+        .into_iter()
+        .try_for_each(|piece| rewriter.write(piece.as_ref(), &mut out));
+    let result = written.and_then(|()| rewriter.end(&mut out));
+    Done {
+        result,
+        left: out.release(),
+        counts: *rewriter.counts(),
+    }
+}
+
+/// What is known of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    /// As `documents` made it: marks stand in all that must not leave. It may have several faults
+    /// (a key twice, nested too deep, …), and which is found first is nobody's promise.
+    AsMade,
+    /// Bytes from anywhere.
+    Spoilt,
+    /// As made, without a fault, and then one was planted: its kind and place must be found.
+    WithOneFault,
+}
+
+/// Fails unless the rewriter does what the oracle does, whole and in pieces, and nothing marked or
+/// unlisted leaves, also of a message that is refused.
+pub(crate) fn agree(law: &Arc<Law>, root: Rule, message: &[u8], seed: u64, known: Message) {
+    let done = feed(law, root, [message]);
+    let shown = String::from_utf8_lossy(message);
+    let seen = done.result.map(|()| text(&done.left));
+    let expected = rewrite::rewrite(law, root, message).map(|left| text(&left));
+    let refused = seen.is_err() && expected.is_err();
+    // By a fault a message may get too long for its switch: that makes two of them.
+    let late = [&seen, &expected]
+        .into_iter()
+        .any(|result| is_too_late(result.as_ref().err()));
+    if !refused || known == Message::WithOneFault && !late {
+        assert_eq!(seen, expected, "{shown}");
+    }
+    if seen.is_ok() {
+        audit::only_what_is_listed(law, root, &done.left);
+    }
+    let again = feed(law, root, pieces(message, seed));
+    assert_eq!(
+        again.result, done.result,
+        "in pieces of seed {seed}: {shown}"
+    );
+    if seen.is_ok() {
+        assert_eq!(again, done, "in pieces of seed {seed}: {shown}");
+    }
+    if known != Message::Spoilt {
+        audit::no_mark_left(&done.left);
+        audit::no_mark_left(&again.left);
+    }
+}
+
+fn text(left: &[u8]) -> String {
+    String::from_utf8_lossy(left).into_owned()
+}
+
+fn is_too_late(refusal: Option<&Refusal>) -> bool {
+    let late = JsonFault::SwitchTooLate;
+    matches!(refusal, Some(Refusal::BodyMalformed { fault, .. }) if *fault == late)
+}

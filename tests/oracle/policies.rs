@@ -1,0 +1,305 @@
+//! Random policies.
+
+use std::sync::Arc;
+
+use sluis::limits::{Bound, Limits};
+use sluis::minimise::Law;
+use sluis::policy::{
+    Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise,
+    Policy, Rule, Shape, ShapeBody, Switch, Unlisted, ValueRules, ValueType,
+};
+use sluis::pseudonym::{Canonical, CanonicalRule, Kind, KindSpec, Notation, VendorKey};
+
+use super::dice::Dice;
+
+/// Keys of shapes: ordinary ones, and such as a parser may take for something else.
+pub(crate) const KEYS: [&str; 22] = [
+    "sourcedId",
+    "role",
+    "roles",
+    "name",
+    "email",
+    "users",
+    "items",
+    "score",
+    "type",
+    "a",
+    "b",
+    "A",
+    "",
+    "é",
+    "a\u{0}",
+    "\"q\"",
+    "\\",
+    "_any",
+    "$serde_json::private::RawValue",
+    "$serde_json::private::Number",
+    "😀",
+    "aaaaaaaaaaaaaaaaaaaaaaaa",
+];
+
+/// Values that choose a shape.
+pub(crate) const CASES: [&str; 7] = ["student", "teacher", "é\n", "1", "true", "", "1.0"];
+
+pub(crate) const KEEPS: [ValueType; 10] = [
+    ValueType::Any,
+    ValueType::Bool,
+    ValueType::Date,
+    ValueType::DateTime,
+    ValueType::Int,
+    ValueType::Lang,
+    ValueType::Number,
+    ValueType::Slug,
+    ValueType::Url,
+    ValueType::Uuid,
+];
+
+const CONSTANTS: [&str; 5] = ["\"Leerling\"", "0", "false", "\"\"", "\"tobedeleted\""];
+
+/// A policy and the rule of its root.
+pub(crate) fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
+    let mut policy = Policy {
+        kinds: kinds()
+            .into_iter()
+            .map(|spec| IdKind { name: spec.name })
+            .collect(),
+        constants: CONSTANTS
+            .map(|json| Constant {
+                json: json.as_bytes().into(),
+            })
+            .into(),
+        generalisers: generalisers(),
+        value_rules: value_rules(),
+        ..Policy::default()
+    };
+    let with_fields = 1 + dice.below(3);
+    let switches = dice.below(3);
+    for place in 0..with_fields {
+        let fields = fields(dice, with_fields + switches);
+        let body = ShapeBody::Fields(fields);
+        policy.shapes.push(Shape {
+            name: format!("Shape{place}"),
+            body,
+        });
+    }
+    for place in 0..switches {
+        let body = ShapeBody::Switch(switch(dice, with_fields));
+        policy.shapes.push(Shape {
+            name: format!("Switch{place}"),
+            body,
+        });
+    }
+    let root = root(dice, policy.shapes.len());
+    let key = VendorKey::from([0x11; 32]);
+    let kinds = kinds()
+        .into_iter()
+        .map(|spec| Kind::new(&key, spec))
+        .collect();
+    (
+        Arc::new(Law {
+            policy,
+            kinds,
+            limits: limits(dice),
+        }),
+        root,
+    )
+}
+
+/// What a body as a whole may be.
+fn root(dice: &mut Dice<'_>, shapes: usize) -> Rule {
+    match dice.below(6) {
+        0 | 1 => Rule::Object(index(0)),
+        2 => Rule::List(Item::Object(index(0))),
+        3 => Rule::ListOrOne(Item::Object(index(shapes - 1))),
+        4 => Rule::Object(index(shapes - 1)),
+        _ => Some(rule(dice, shapes))
+            .filter(|rule| *rule != Rule::Drop)
+            .unwrap_or(Rule::KeepAll),
+    }
+}
+
+fn index<Of>(place: usize) -> Index<Of> {
+    Index::new(place).unwrap()
+}
+
+fn limits(dice: &mut Dice<'_>) -> Limits {
+    let mut limits = Limits::default();
+    if dice.once_in(8) {
+        limits.set(Bound::JsonDepth, 3).unwrap();
+    }
+    if dice.once_in(8) {
+        limits.set(Bound::JsonKeys, 4).unwrap();
+    }
+    if dice.once_in(4) {
+        limits.set(Bound::JsonSwitch, 64).unwrap();
+    }
+    limits
+}
+
+/// One kind of every notation, with every rule of canonical forms among them.
+fn kinds() -> Vec<KindSpec> {
+    let spec = |name: &str, rules: Vec<CanonicalRule>, notation| KindSpec {
+        name: name.to_owned(),
+        canonical: Canonical::new(rules),
+        notation,
+    };
+    use CanonicalRule::{Lower, Nfc, StripZeros, Trim};
+    vec![
+        spec("pupil", vec![Trim, Nfc], Notation::Uuid),
+        spec("number", vec![Trim, StripZeros], Notation::Digits(9)),
+        spec(
+            "mail",
+            vec![Lower],
+            Notation::Email {
+                domain: "school.example".to_owned(),
+            },
+        ),
+        spec("group", vec![Nfc, Lower], Notation::Text(12)),
+        spec("raw", vec![], Notation::Hex),
+        spec(
+            "chain",
+            vec![Trim],
+            Notation::Url {
+                prefix: "https://id.example/".to_owned(),
+            },
+        ),
+    ]
+}
+
+fn generalisers() -> Vec<Generaliser> {
+    let mut all = vec![
+        Generaliser::Band(vec![4, 6, 9, 12].into()),
+        Generaliser::Band(vec![-10, 0, 10].into()),
+        Generaliser::Initial,
+        Generaliser::Round(5),
+        Generaliser::Round(1),
+        Generaliser::Round(1_000),
+    ];
+    for form in [DateForm::FirstDay, DateForm::Short] {
+        all.push(Generaliser::Month(form));
+        all.push(Generaliser::SchoolYear(form));
+        all.push(Generaliser::Year(form));
+    }
+    all
+}
+
+fn value_rules() -> Vec<ValueRules> {
+    let one_of = ["\"active\"", "\"é\\n\"", "\"\"", "1", "-5", "true"];
+    vec![
+        ValueRules {
+            one_of: Some(one_of.map(Box::from).into()),
+            ..ValueRules::default()
+        },
+        ValueRules {
+            chars_max: Some(4),
+            ..ValueRules::default()
+        },
+        ValueRules {
+            like: Some(regex::Regex::new("^(?:[A-Z]|[A-Z]{2}-[0-9]+)$").unwrap()),
+            chars_max: Some(8),
+            one_of: None,
+        },
+    ]
+}
+
+fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
+    let mut keys: Vec<&str> = Vec::new();
+    for _ in 0..=dice.below(8) {
+        let key = *dice.pick(&KEYS);
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let rules: Vec<Option<Rule>> = keys
+        .iter()
+        .map(|_| (!dice.once_in(6)).then(|| rule(dice, shapes)))
+        .collect();
+    let siblings: Vec<usize> = (0..rules.len())
+        .filter(|place| !matches!(rules[*place], None | Some(Rule::Constant(_))))
+        .collect();
+    let mut lines = Vec::new();
+    for (key, rule) in keys.iter().zip(&rules) {
+        let rule = match (rule, siblings.as_slice()) {
+            (Some(rule), _) => *rule,
+            (None, []) => Rule::Drop,
+            (None, siblings) => Rule::Derived {
+                kind: kind(dice),
+                of: *dice.pick(siblings),
+            },
+        };
+        lines.push(Field {
+            key: Box::from(*key),
+            rule,
+        });
+    }
+    // An empty identifier stays `""`: beside a line of that name there would be two of them.
+    let any = dice.once_in(4) && !keys.contains(&"");
+    let any = any.then(|| Any {
+        key: kind(dice),
+        rule: rule(dice, shapes),
+    });
+    let unlisted = if dice.once_in(12) {
+        Unlisted::Refuse
+    } else {
+        Unlisted::Drop
+    };
+    Fields::new(lines, any, unlisted)
+}
+
+fn switch(dice: &mut Dice<'_>, with_fields: usize) -> Switch {
+    let path = match dice.below(4) {
+        0 | 1 => vec!["role"],
+        2 => vec!["roles", "role"],
+        _ => vec!["a", "b", "é"],
+    };
+    let mut cases = Vec::new();
+    for case in CASES {
+        if cases.is_empty() || !dice.once_in(2) {
+            cases.push((Box::from(case), index(dice.below(with_fields))));
+        }
+    }
+    let otherwise = match dice.once_in(3) {
+        false => Otherwise::DropItem,
+        true => Otherwise::Shape(index(dice.below(with_fields))),
+    };
+    Switch {
+        path: path.into_iter().map(Box::from).collect(),
+        cases: cases.into(),
+        otherwise,
+    }
+}
+
+fn kind(dice: &mut Dice<'_>) -> Index<IdKind> {
+    index(dice.below(kinds().len()))
+}
+
+fn keep(dice: &mut Dice<'_>) -> Keep {
+    let of = *dice.pick(&KEEPS);
+    let rules = dice
+        .once_in(3)
+        .then(|| index(dice.below(value_rules().len())));
+    Keep { of, rules }
+}
+
+fn item(dice: &mut Dice<'_>, shapes: usize) -> Item {
+    match dice.below(5) {
+        0 => Item::Keep(keep(dice)),
+        1 => Item::Identifier(kind(dice)),
+        _ => Item::Object(index(dice.below(shapes))),
+    }
+}
+
+fn rule(dice: &mut Dice<'_>, shapes: usize) -> Rule {
+    match dice.below(16) {
+        0..=3 => Rule::Keep(keep(dice)),
+        4 => Rule::Blank,
+        5 => Rule::Constant(index(dice.below(CONSTANTS.len()))),
+        6 => Rule::Drop,
+        7 | 8 => Rule::Generalise(index(dice.below(generalisers().len()))),
+        9 | 10 => Rule::Identifier(kind(dice)),
+        11 => Rule::KeepAll,
+        12 => Rule::List(item(dice, shapes)),
+        13 => Rule::ListOrOne(item(dice, shapes)),
+        _ => Rule::Object(index(dice.below(shapes))),
+    }
+}
