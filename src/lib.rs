@@ -9,7 +9,7 @@
 //! | floor | does | rooms |
 //! |---|---|---|
 //! | roof | starts, stops, prints | [`cli`] |
-//! | wire | sockets, TLS, HTTP | [`listen`] [`admin`] [`proxy`] [`upstream`] [`body`] [`tls`] [`alarm`]
+//! | wire | sockets | [`listen`] [`admin`] [`proxy`] [`upstream`] [`body`] [`tls`] [`alarm`] |
 //! | memory | files and state | [`config`] [`events`] |
 //! | law | pure: no clock, file, socket or log | [`minimise`] [`policy`] [`pseudonym`] |
 //! | words | types for everyone | [`names`] [`limits`] [`secret`] [`clock`] [`refusal`] |
@@ -23,9 +23,9 @@
 //!    for a pupil's name.
 //!
 //! # The way of a request
-//! [`listen`] takes a connection in, [`proxy`] finds out who asks for what, [`minimise`] rewrites the
-//! head and then the body chunk by chunk, [`upstream`] sends it on, and the answer comes back the
-//! same way. To read the house, begin with [`proxy`], then [`minimise`].
+//! [`listen`] takes a connection in, [`proxy`] finds out who asks for what, [`minimise`] rewrites
+//! the head and then the body chunk by chunk, [`upstream`] sends it on, and the answer comes back
+//! the same way. To read the house, begin with [`proxy`], then [`minimise`].
 
 pub mod admin;
 pub mod alarm;

@@ -60,6 +60,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     seal_memory();
     let checked = check(options);
     match options.format {
+        CheckFormat::Github if checked.problems.is_empty() => {}
         CheckFormat::Github => out.say(checked.problems.github().trim_end()),
         CheckFormat::Json => out.json(&checked.json()),
         CheckFormat::Text => checked.say(out),
@@ -104,7 +105,9 @@ impl Checked {
             out.say(format!("{file:width$}  {state}  {}", line.words()).trim_end());
         }
         if !self.problems.is_empty() {
-            out.say("");
+            if !self.vendors.is_empty() {
+                out.say("");
+            }
             out.say(self.problems.text(Colour::On).trim_end());
             out.say("");
         }

@@ -63,7 +63,7 @@ impl Draft {
             schools: schools.collect(),
         };
         draft.check_doors(problems);
-        if draft.vendors().next().is_none() {
+        if draft.vendors().next().is_none() && !problems.has_errors() {
             let message = "no vendor is configured: every request is answered 404";
             let help = format!("{}/schools/SCHOOL/vendors/VENDOR.toml", folder.display());
             problems.push(Problem::finding(code::NO_VENDOR, message).help(help));

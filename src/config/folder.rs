@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::code;
-use super::problem::{Problem, Problems, shown};
+use super::problem::{Problem, Problems, nearest, shown};
 use super::source::SourceFile;
 use crate::names::{SchoolId, VendorId};
 
@@ -104,11 +104,7 @@ fn school(name: &str, path: PathBuf, problems: &mut Problems) -> Option<SchoolFo
 
 fn vendor(name: &str, path: &Path, problems: &mut Problems) -> Option<(VendorId, Arc<SourceFile>)> {
     let Some(stem) = name.strip_suffix(".toml") else {
-        let message = format!("{} is not read", shown(&path.display().to_string()));
-        problems.push(
-            Problem::finding(code::FILE_UNREAD, message)
-                .help("the file of a vendor ends with .toml; keep others elsewhere"),
-        );
+        find_unread(name, path, problems);
         return None;
     };
     let Some(id) = VendorId::parse(stem) else {
@@ -116,6 +112,18 @@ fn vendor(name: &str, path: &Path, problems: &mut Problems) -> Option<(VendorId,
         return None;
     };
     Some((id, read(path, problems)?))
+}
+
+/// Secrets and folders may lie among the vendors' files; what looks like one of these and is not
+/// read has been named wrong.
+fn find_unread(name: &str, path: &Path, problems: &mut Problems) {
+    let (_, ending) = name.rsplit_once('.').unwrap_or_default();
+    if nearest(ending, ["toml"]).is_none() || path.is_dir() {
+        return;
+    }
+    let message = format!("{} is not read", shown(&path.display().to_string()));
+    let finding = Problem::finding(code::FILE_UNREAD, message);
+    problems.push(finding.help("the file of a vendor ends with .toml"));
 }
 
 fn bad_name(what: &str, path: &Path) -> Problem {

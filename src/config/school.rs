@@ -57,7 +57,7 @@ impl School {
             None => Language::Nl,
             Some(text) => {
                 let words = [("en", Language::En), ("nl", Language::Nl)];
-                one_of(&text, "language", &words, problems).unwrap_or(Language::Nl)
+                one_of(&text, "school.language", &words, problems).unwrap_or(Language::Nl)
             }
         };
         let pupils = pupils(&table, problems);

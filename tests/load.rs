@@ -1,0 +1,353 @@
+//! Whole configurations: loaded, named by their content, and replaced while they are in force.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use sluis::config::{Config, Deployed, NoDoor, Problems, code, keys, load};
+use tempfile::TempDir;
+
+const GATEWAY: &str = r#"version = 1
+[listen]
+address = "127.0.0.1:8080"
+[runtime]
+threads = 2
+[keys]
+master = { file = "keys/master.key" }
+ring   = "keys/ring.toml"
+"#;
+
+const SCHOOL: &str = r#"version = 1
+[school]
+name    = "De Regenboog"
+public  = "https://Sluis.example/regenboog/"
+contact = "privacy@regenboog.example"
+"#;
+
+const VENDOR: &str = r#"version = 1
+[vendor]
+name      = "Rekenwijs"
+agreement = "TEST-1"
+purpose   = "Tests"
+contact   = "privacy@rekenwijs.example"
+valid     = { from = 2020-01-01, until = 2099-12-31 }
+
+[ids.pupil]
+
+[flow.pull]
+caller   = "vendor"
+upstream = "http://127.0.0.1:9101"
+callers  = [{ token-sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }]
+
+[flow.push]
+caller   = "school"
+at       = "/rekenwijs/pull/in"
+upstream = "http://127.0.0.1:9102"
+callers  = "anyone"
+
+[[flow.pull.route]]
+match     = "GET /pupils"
+query     = { limit = "int" }
+to-vendor = { pupils = "Pupil[]" }
+
+[[flow.push.route]]
+match     = "POST /pupils"
+to-vendor = "Pupil"
+
+[shape.Pupil]
+id    = "pupil"
+group = { as = "keep", one-of = ["1", "2"] }
+born  = "year"
+"#;
+
+/// A configuration with keys of its own.
+struct House(TempDir);
+
+impl House {
+    fn new() -> Self {
+        let house = Self(tempfile::tempdir().unwrap());
+        house.write("sluis.toml", GATEWAY);
+        house.write("schools/regenboog/school.toml", SCHOOL);
+        house.write("schools/regenboog/vendors/rekenwijs.toml", VENDOR);
+        keys::new(house.path()).unwrap();
+        house
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn vendor(&self, from: &str, to: &str) {
+        assert!(VENDOR.contains(from), "{from}");
+        self.write(
+            "schools/regenboog/vendors/rekenwijs.toml",
+            &VENDOR.replace(from, to),
+        );
+    }
+
+    fn load(&self) -> Config {
+        load(self.path()).unwrap().0
+    }
+
+    /// Gives the vendor another key, as a ring from elsewhere would.
+    fn change_key(&self) {
+        fs::remove_file(self.path().join("keys/ring.toml")).unwrap();
+        keys::new(self.path()).unwrap();
+    }
+}
+
+fn codes(problems: &Problems) -> Vec<&'static str> {
+    problems
+        .sorted()
+        .iter()
+        .map(|problem| problem.code)
+        .collect()
+}
+
+#[test]
+fn a_flow_is_reached_under_its_school_and_its_own_path() {
+    let config = House::new().load();
+    let doors: Vec<_> = config
+        .doors
+        .iter()
+        .map(|door| (door.host.as_str(), door.prefix.as_str()))
+        .collect();
+    assert_eq!(
+        doors,
+        [
+            ("sluis.example", "/regenboog/rekenwijs/pull/in"),
+            ("sluis.example", "/regenboog/rekenwijs/pull"),
+        ]
+    );
+    let flow = |host: &str, path: &str| {
+        let (_, door) = config.door(host, path)?;
+        Ok(door.vendor.flows[door.flow].id.as_str().to_owned())
+    };
+    assert_eq!(
+        flow("sluis.example", "/regenboog/rekenwijs/pull/pupils"),
+        Ok("pull".to_owned())
+    );
+    assert_eq!(
+        flow("sluis.example", "/regenboog/rekenwijs/pull/in/pupils"),
+        Ok("push".to_owned())
+    );
+    assert_eq!(
+        flow("sluis.example", "/regenboog/rekenwijs/pull/inn"),
+        Ok("pull".to_owned())
+    );
+    assert_eq!(
+        flow("sluis.example", "/regenboog/rekenwijs/pul"),
+        Err(NoDoor::PathUnknown)
+    );
+    assert_eq!(
+        flow("sluis.example:443", "/regenboog/rekenwijs/pull"),
+        Err(NoDoor::HostUnknown)
+    );
+}
+
+#[test]
+fn the_hash_names_what_decides_and_nothing_else() {
+    let house = House::new();
+    let hash = || house.load().hash;
+    let first = hash();
+    assert_eq!(first.0.len(), 16);
+    assert_eq!(hash(), first, "the same files have the same hash");
+    house.vendor(
+        "[ids.pupil]",
+        "# a comment\n[ids.pupil]\nlooks = \"uuid\"   # the default",
+    );
+    assert_eq!(hash(), first, "comments and defaults that are written out");
+    house.write("sluis.toml", &GATEWAY.replace("threads = 2", "threads = 1"));
+    assert_eq!(hash(), first, "the gateway's own settings");
+    house.write(
+        "schools/regenboog/school.toml",
+        &SCHOOL.replace("De Regenboog", "Regenboog"),
+    );
+    assert_eq!(hash(), first, "names for people");
+    for (from, to) in [
+        ("[ids.pupil]", "[ids.pupil]\nlooks = \"hex\""),
+        ("[ids.pupil]", "[ids.pupil]\nfrom = [\"trim\"]"),
+        (
+            "[ids.pupil]",
+            "[ids.pupil]\nlooks = \"email\"\ndomain = \"x.example\"",
+        ),
+        ("TEST-1", "TEST-2"),
+        ("2099-12-31", "2099-12-30"),
+        ("2020-01-01", "2020-01-02"),
+        ("[ids.pupil]", "mode = \"observe\"\n[ids.pupil]"),
+        ("[ids.pupil]", "[limits]\nbody = \"1 MiB\"\n[ids.pupil]"),
+        ("born  = \"year\"", "born  = \"month\""),
+        (
+            "born  = \"year\"",
+            "born  = { as = \"year\", form = \"date\" }",
+        ),
+        ("born  = \"year\"", "born  = \"keep\""),
+        ("born  = \"year\"", "born  = \"keep:date\""),
+        ("born  = \"year\"", "Born  = \"year\""),
+        ("born  = \"year\"", "born  = \"year\"\n_strict = true"),
+        (
+            "born  = \"year\"",
+            "born  = { as = \"constant\", value = 1 }",
+        ),
+        ("[\"1\", \"2\"]", "[\"1\", \"3\"]"),
+        ("one-of = [\"1\", \"2\"]", "max = 1"),
+        ("one-of = [\"1\", \"2\"]", "like = \"[12]\""),
+        ("GET /pupils", "GET /pupil"),
+        ("GET /pupils", "PUT /pupils"),
+        ("limit = \"int\"", "offset = \"int\""),
+        ("limit = \"int\"", "limit = \"slug\""),
+        ("\"Pupil[]\"", "\"Pupil[]?\""),
+        (
+            "[flow.push]\ncaller   = \"school\"",
+            "[flow.push]\ncaller   = \"vendor\"",
+        ),
+        ("127.0.0.1:9101", "127.0.0.1:9103"),
+        ("http://127.0.0.1:9101", "https://sis.example"),
+        (
+            "\"http://127.0.0.1:9101\"",
+            "\"https://sis.example\"\nallow-private = true",
+        ),
+        ("\"0000", "\"1000"),
+        (
+            "callers  = \"anyone\"",
+            "callers  = \"anyone\"\nip-ranges = [\"203.0.113.0/27\"]",
+        ),
+        ("/rekenwijs/pull/in", "/rekenwijs/in"),
+    ] {
+        house.vendor(from, to);
+        let changed = hash();
+        assert_ne!(changed, first, "{to}");
+    }
+    house.vendor("TEST-1", "TEST-1");
+    assert_eq!(hash(), first);
+    house.change_key();
+    assert_ne!(hash(), first, "the key");
+}
+
+#[test]
+fn what_is_missing_is_a_problem_and_is_not_made_up() {
+    let house = House::new();
+    fs::remove_file(house.path().join("keys/ring.toml")).unwrap();
+    let problems = load(house.path()).unwrap_err();
+    assert_eq!(codes(&problems), [code::ABSENT]);
+    assert!(problems.sorted()[0].help[0].starts_with("sluis keys new --config"));
+    assert!(!house.path().join("keys/ring.toml").exists());
+    fs::remove_file(house.path().join("keys/master.key")).unwrap();
+    let problems = load(house.path()).unwrap_err();
+    assert_eq!(codes(&problems), [code::ABSENT]);
+    assert!(!house.path().join("keys/master.key").exists());
+}
+
+#[test]
+fn a_reload_takes_everything_or_nothing() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    let before = deployed.current();
+    house.vendor("born  = \"year\"", "born  = \"yaer\"");
+    assert!(deployed.reload(house.path()).unwrap_err().has_errors());
+    assert_eq!(deployed.current().hash, before.hash, "the old one stays");
+
+    house.vendor("born  = \"year\"", "born  = \"month\"");
+    assert!(deployed.reload(house.path()).unwrap().is_empty());
+    assert_ne!(deployed.current().hash, before.hash);
+    assert_eq!(before.vendors.len(), 1, "who has the old one keeps it");
+
+    fs::remove_dir_all(house.path().join("schools")).unwrap();
+    assert_eq!(
+        codes(&deployed.reload(house.path()).unwrap()),
+        [code::NO_VENDOR]
+    );
+    assert_eq!(deployed.current().vendors.len(), 0);
+}
+
+#[test]
+fn a_reload_never_changes_a_key_silently() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    let before = deployed.current().vendors[0].fingerprint;
+    house.change_key();
+    let problems = deployed.reload(house.path()).unwrap_err();
+    assert_eq!(codes(&problems), [code::KEY_CHANGED]);
+    assert_eq!(deployed.current().vendors[0].fingerprint, before);
+
+    let next = house.load().vendors[0].fingerprint;
+    assert_ne!(next, before);
+    house.vendor("agreement = ", &format!("key = \"{before}\"\nagreement = "));
+    assert_eq!(
+        codes(&deployed.reload(house.path()).unwrap_err()),
+        [code::KEY_CHANGED]
+    );
+    house.vendor("agreement = ", &format!("key = \"{next}\"\nagreement = "));
+    deployed.reload(house.path()).unwrap();
+    assert_eq!(deployed.current().vendors[0].fingerprint, next);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_by_a_reload_too() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    let master = house.path().join("keys/master.key");
+    fs::set_permissions(&master, Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(
+        codes(&deployed.reload(house.path()).unwrap_err()),
+        [code::KEY_FILE]
+    );
+}
+
+#[test]
+fn what_waits_for_the_next_start_is_said() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    house.write(
+        "sluis.toml",
+        &GATEWAY
+            .replace("8080", "8081")
+            .replace("threads = 2", "threads = 1"),
+    );
+    assert_eq!(
+        codes(&deployed.reload(house.path()).unwrap()),
+        [code::WAITS, code::WAITS]
+    );
+}
+
+#[test]
+fn the_secret_of_an_upstream_is_one_line_of_its_file() {
+    let house = House::new();
+    let with = "callers  = \"anyone\"\nupstream-auth = { bearer = { file = \"token\" } }";
+    house.vendor("callers  = \"anyone\"", with);
+    let token = house.path().join("schools/regenboog/vendors/token");
+    let mut read = |text: &[u8]| {
+        fs::write(&token, text).unwrap();
+        fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+        load(house.path()).map_err(|problems| codes(&problems))
+    };
+    for good in ["fake-token", "fake-token\n", " fake token\r\n"] {
+        assert!(read(good.as_bytes()).is_ok(), "{good:?}");
+    }
+    for bad in [
+        &b""[..],
+        b"\n",
+        b"fake\ntoken",
+        b"fake\0token",
+        "fäke".as_bytes(),
+        b"\xff",
+    ] {
+        assert_eq!(
+            read(bad).map(|_| "read"),
+            Err(vec![code::KEY_FILE]),
+            "{bad:?}"
+        );
+    }
+}
