@@ -27,6 +27,15 @@ const PRESET: &str = include_str!("../config/presets/oneroster-1.2/pull@1.toml")
 const BASE: &str = "/ims/oneroster/rostering/v1p2";
 
 const STATUS: &[&str] = &["active", "tobedeleted"];
+const ORG_TYPES: &[&str] = &[
+    "department",
+    "district",
+    "local",
+    "national",
+    "school",
+    "state",
+];
+const SESSION_TYPES: &[&str] = &["gradingPeriod", "semester", "schoolYear", "term"];
 const FLAG: &[&str] = &["true", "false"];
 
 /// What the JSON binding requires of a field.
@@ -49,10 +58,7 @@ fn required(object: &str) -> &'static [(&'static str, Needs)] {
             ("title", Text),
             ("startDate", Date),
             ("endDate", Date),
-            (
-                "type",
-                OneOf(&["gradingPeriod", "semester", "schoolYear", "term"]),
-            ),
+            ("type", OneOf(SESSION_TYPES)),
             ("schoolYear", Text),
         ],
         "Class" => &[
@@ -78,17 +84,7 @@ fn required(object: &str) -> &'static [(&'static str, Needs)] {
         ],
         "Org" => &[
             ("name", Text),
-            (
-                "type",
-                OneOf(&[
-                    "department",
-                    "district",
-                    "local",
-                    "national",
-                    "school",
-                    "state",
-                ]),
-            ),
+            ("type", OneOf(ORG_TYPES)),
             ("identifier", Text),
         ],
         "Role" => &[
@@ -109,7 +105,7 @@ fn required(object: &str) -> &'static [(&'static str, Needs)] {
 #[test]
 fn a_strict_reader_takes_every_collection() {
     for (path, list, object) in COLLECTIONS {
-        let page = page(list, vec![filled(object, "1")]);
+        let page = page(list, &[filled(object, "1")]);
         let sent = send(path, &page);
         for record in sent[list].as_array().unwrap() {
             must_be(record, object);
@@ -120,7 +116,7 @@ fn a_strict_reader_takes_every_collection() {
 #[test]
 fn nothing_but_what_is_declared_leaves() {
     for (path, list, object) in COLLECTIONS {
-        let sent = send(path, &page(list, vec![filled(object, "1")])).to_string();
+        let sent = send(path, &page(list, &[filled(object, "1")])).to_string();
         for trace in ["leak-", "id-", "https://", "unlisted", "2026-08-31"] {
             assert!(!sent.contains(trace), "{trace} in {path}: {sent}");
         }
@@ -146,7 +142,7 @@ fn every_class_of_person_keeps_its_place_on_the_page() {
     ];
     let mut users: Vec<Value> = roles.iter().map(|role| user(role, &[role])).collect();
     users.push(user("none", &[]));
-    let sent = send("/users", &page("users", users));
+    let sent = send("/users", &page("users", &users));
     let sent = sent["users"].as_array().unwrap();
     assert_eq!(sent.len(), roles.len() + 1);
     for (place, record) in sent.iter().enumerate() {
@@ -168,7 +164,7 @@ fn every_class_of_person_keeps_its_place_on_the_page() {
 #[test]
 fn a_teacher_who_is_a_parent_loses_that_role() {
     let users = vec![user("1", &["parent", "teacher"])];
-    let sent = send("/teachers", &page("users", users));
+    let sent = send("/teachers", &page("users", &users));
     let roles = sent["users"][0]["roles"].as_array().unwrap();
     assert_eq!(roles.len(), 1);
     assert_eq!(roles[0]["role"], "teacher");
@@ -178,7 +174,7 @@ fn a_teacher_who_is_a_parent_loses_that_role() {
 #[test]
 fn references_lead_to_the_records_they_name() {
     let one = |path: &str, list: &str, object: &str| {
-        let sent = send(path, &page(list, vec![filled(object, "klas 3/7 é")]));
+        let sent = send(path, &page(list, &[filled(object, "klas 3/7 é")]));
         sent[list][0].clone()
     };
     let user = one("/users", "users", "User");
@@ -286,9 +282,9 @@ fn must_have(fields: &Map<String, Value>, object: &str, name: &str, needs: &Need
             assert!(!items.is_empty(), "{object}.{name} is empty");
             for item in items {
                 if *kind == "Role" {
-                    must_be(item, kind)
+                    must_be(item, kind);
                 } else {
-                    must_refer(item, kind)
+                    must_refer(item, kind);
                 }
             }
         }
@@ -367,7 +363,7 @@ fn reference(kind: &str, id: &str) -> Value {
     json!({ "href": format!("https://sis.example{BASE}/x/{id}"), "sourcedId": id, "type": kind })
 }
 
-fn page(list: &str, records: Vec<Value>) -> Value {
+fn page(list: &str, records: &[Value]) -> Value {
     json!({ list: records, "unlisted": "leak-page" })
 }
 
