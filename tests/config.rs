@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "config/mutants.rs"]
+mod mutants;
 #[path = "config/outline.rs"]
 mod outline;
 
@@ -114,4 +116,52 @@ fn the_examples_of_the_language_lack_only_what_comes_later() {
             assert!(fine, "{}", problem.text(Colour::Off));
         }
     }
+}
+
+#[test]
+fn a_typing_error_in_a_name_or_word_never_sends_more() {
+    // Of about 300,000; a number that shares no factor with how many there are of one place.
+    try_every_nth_mutant(37);
+}
+
+#[test]
+#[ignore = "all of them take minutes"]
+fn no_typing_error_in_a_name_or_word_sends_more() {
+    try_every_nth_mutant(1);
+}
+
+fn try_every_nth_mutant(nth: usize) {
+    let mut paths = toml_files("tests/config/good");
+    paths.extend(toml_files("config/schools/regenboog/vendors"));
+    let presets = Presets::shipped();
+    let id = VendorId::parse("vendor").unwrap();
+    let context = Context::default();
+    let (mut refused, mut harmless, mut harmful) = (0, 0, Vec::new());
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        let draft = |text: &str| {
+            let file = SourceFile::new("mutant", text.to_owned());
+            read_vendor(&file, &id, &presets, &context, &mut Problems::new())
+        };
+        let original = draft(&text).unwrap();
+        for mutant in mutants::of(&text).step_by(nth) {
+            match draft(&mutant).map(|mutant| mutants::sends_more(&original, &mutant)) {
+                None => refused += 1,
+                Some(None) => harmless += 1,
+                Some(Some(more)) => {
+                    let lines = mutant.lines().zip(text.lines());
+                    let line = { lines }.find(|(mutant, line)| mutant != line).unwrap().0;
+                    harmful.push(format!("{line}    # {more}"));
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {harmless} send no more");
+    assert!(refused > harmless && harmless > 0);
+    assert!(
+        harmful.is_empty(),
+        "{} send more:\n{}",
+        harmful.len(),
+        harmful.join("\n")
+    );
 }

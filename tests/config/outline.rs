@@ -8,7 +8,7 @@ use sluis::policy::{
 };
 
 /// Everything that decides what leaves, and the settings of each flow.
-pub fn of(draft: &VendorDraft) -> String {
+pub(crate) fn of(draft: &VendorDraft) -> String {
     let mut text = String::new();
     let policy = &draft.policy;
     let (from, until) = (draft.valid.from, draft.valid.until);
