@@ -501,6 +501,95 @@ fn a_master_key_comes_from_systemd_as_well() {
     );
 }
 
+#[test]
+fn check_reads_certificates_as_serve_would() {
+    let place = Place::with_base();
+    let (path, text) = BASE[0];
+    place.write(
+        path,
+        &text.replace(
+            "[keys]",
+            "tls = { cert = \"a.pem\", key = \"a.key\" }\n[keys]",
+        ),
+    );
+    let certificate = |until: i32| {
+        let mut of = rcgen::CertificateParams::new(vec!["sluis.example".to_owned()]).unwrap();
+        of.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        of.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        (of.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let check = |cert: &str, key: &str, mode: u32| {
+        place.write("config/a.pem", cert);
+        place.write("config/a.key", key);
+        fs::set_permissions(place.path("config/a.key"), Permissions::from_mode(mode)).unwrap();
+        let output = place.run(&["check"], "");
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (cert, key) = certificate(2099);
+    let (status, said) = check(&cert, &key, 0o600);
+    assert!(status == Some(0) && said.contains("0 findings"), "{said}");
+    let (status, said) = check(&cert, &key, 0o644);
+    assert_eq!(status, Some(0));
+    assert!(
+        said.contains("finding[F21]: others can read the private key"),
+        "{said}"
+    );
+    let (old, old_key) = certificate(2021);
+    let (_, said) = check(&old, &old_key, 0o600);
+    assert!(
+        said.contains("the certificate config/a.pem expired on 2021-01-01"),
+        "{said}"
+    );
+    for (cert, key) in [(&cert, &old_key), (&key, &cert), (&cert, &String::new())] {
+        let (status, said) = check(cert, key, 0o600);
+        assert_eq!(status, Some(78), "{said}");
+        assert!(said.contains("error[E068]"), "{said}");
+        assert!(!said.contains("BEGIN"), "{said}");
+    }
+    fs::remove_file(place.path("config/a.key")).unwrap();
+    let said = String::from_utf8(place.run(&["check"], "").stdout).unwrap();
+    assert!(
+        said.contains("not on this machine: `config/a.key` is missing"),
+        "{said}"
+    );
+}
+
+#[test]
+fn keys_that_several_make_at_once_are_made_once() {
+    let place = Place::with_base();
+    fs::remove_dir_all(place.path("config/keys")).unwrap();
+    let (path, text) = BASE[4];
+    for number in 0..20 {
+        place.write(
+            &path.replace("rekenwijs", &format!("vendor-{number}")),
+            text,
+        );
+    }
+    let makers: Vec<_> = (0..6)
+        .map(|_| {
+            place
+                .command(&["keys", "new"])
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut maker in makers {
+        assert_eq!(maker.wait().unwrap().code(), Some(0));
+    }
+    let list = || String::from_utf8(place.run(&["keys", "verify"], "").stdout).unwrap();
+    let first = list();
+    assert_eq!(first.lines().count(), 22, "{first}");
+    place.run(&["keys", "new"], "");
+    assert_eq!(list(), first);
+    let left: Vec<_> = fs::read_dir(place.path("config/keys")).unwrap().collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
 /// The policy of the benchmark, where it is at hand: from nothing to clean in two commands.
 #[test]
 fn the_policy_of_the_benchmark_is_clean() {

@@ -10,7 +10,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use sluis::config::{Config, Deployed, NoDoor, Problems, code, keys, load};
+use sluis::config::{Colour, Config, Deployed, Draft, NoDoor, Problems, code, keys, load};
 use tempfile::TempDir;
 
 const GATEWAY: &str = r#"version = 1
@@ -304,6 +304,61 @@ fn a_key_that_others_can_read_is_refused_by_a_reload_too() {
         codes(&deployed.reload(house.path()).unwrap_err()),
         [code::KEY_FILE]
     );
+}
+
+#[test]
+fn agreements_that_end_are_spoken_of() {
+    let house = House::new();
+    house.vendor(
+        "2020-01-01, until = 2099-12-31",
+        "2026-08-01, until = 2027-07-31",
+    );
+    let said = |day: &str| {
+        let mut problems = Problems::new();
+        let draft = Draft::read(house.path(), &mut problems);
+        draft.find_ending(day.parse().unwrap(), &mut problems);
+        problems.sorted().first().map(|problem| {
+            assert_eq!((problem.code, problem.view().line), (code::AGREEMENT, 7));
+            problem.message.clone()
+        })
+    };
+    for (day, words) in [
+        ("2026-07-31", Some("the agreement begins on 2026-08-01")),
+        ("2026-08-01", None),
+        ("2027-06-30", None),
+        ("2027-07-01", Some("the agreement ends in 30 days")),
+        ("2027-07-31", Some("the agreement ends today")),
+        ("2027-08-01", Some("the agreement ended on 2027-07-31")),
+    ] {
+        assert_eq!(said(day).as_deref(), words, "{day}");
+    }
+}
+
+/// What a newcomer starts with: made keys, and then nothing to complain of.
+#[test]
+fn the_examples_load_without_a_word() {
+    let house = House(tempfile::tempdir().unwrap());
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    copy(&from, house.path());
+    keys::new(house.path()).unwrap();
+    let (config, problems) = load(house.path()).unwrap();
+    assert!(problems.is_empty(), "{}", problems.text(Colour::Off));
+    assert_eq!(config.vendors.len(), 2);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
+        match from.is_dir() {
+            // The presets are compiled in; keys of the working copy stay where they are.
+            true if ["presets", "keys"].contains(&name.to_str().unwrap()) => {}
+            true => copy(&from, &to.join(name)),
+            false => {
+                fs::copy(&from, to.join(name)).unwrap();
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,21 @@
 //! `sluis check`: every mistake of every file at once.
 
+use std::error::Error as _;
+
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::out::{Exit, Out};
 use super::{listed, seal_memory};
-use crate::config::{self, Colour, Draft, Problems, VendorDraft, VendorFile, code};
+use crate::clock::{Calendar, Clock};
+use crate::config::{
+    self, Colour, Config, Draft, ListenTls, Problem, Problems, Scheme, UpstreamTls, VendorDraft,
+    VendorFile, code,
+};
+use crate::tls::{Acceptor, Connector, Unusable};
 
+/// How long before its end a certificate is spoken of: 30 days, in seconds.
+const CERTIFICATE_LEFT_S: u64 = 30 * 24 * 3_600;
 /// Shapes that are named on the line of a vendor; the others are counted.
 const SHAPES_SHOWN_MAX: usize = 4;
 
@@ -86,10 +95,56 @@ fn check(options: &Options) -> Checked {
         .vendors()
         .map(|(school, file)| Line::new(school.id.as_str(), file));
     checked.vendors = lines.collect();
-    let config = draft.with_keys_of_files(&mut checked.problems);
-    checked.hash = config.map(|config| config.hash.0);
+    let now = Clock::system().unix_s();
+    draft.find_ending(Calendar::default().day(now), &mut checked.problems);
+    if let Some(config) = draft.with_keys_of_files(&mut checked.problems) {
+        check_tls(&config, now, &mut checked.problems);
+        checked.hash = Some(config.hash.0);
+    }
     checked.absent = checked.problems.take(code::ABSENT);
     checked
+}
+
+/// Reads certificates, keys and roots as `serve` would.
+fn check_tls(config: &Config, now: u64, problems: &mut Problems) {
+    if let Some(tls) = &config.listen.tls {
+        match Acceptor::new(tls) {
+            Ok(acceptor) => check_expiry(&acceptor, tls, now, problems),
+            Err(fault) => problems.push(unusable(&fault)),
+        }
+    }
+    let mut seen: Vec<&UpstreamTls> = Vec::new();
+    for flow in config.vendors.iter().flat_map(|vendor| &vendor.flows) {
+        if let Scheme::Https(tls) = &flow.upstream.scheme
+            && !seen.contains(&tls)
+        {
+            seen.push(tls);
+        }
+    }
+    let faults = seen.into_iter().filter_map(|tls| Connector::new(tls).err());
+    problems.extend(faults.map(|fault| unusable(&fault)));
+}
+
+fn check_expiry(acceptor: &Acceptor, tls: &ListenTls, now: u64, problems: &mut Problems) {
+    let Some(expires) = acceptor.expires_unix_s() else {
+        return;
+    };
+    let words = match expires.checked_sub(now) {
+        None | Some(0) => "expired",
+        Some(..CERTIFICATE_LEFT_S) => "expires",
+        Some(_) => return,
+    };
+    let (file, day) = (tls.cert.display(), Calendar::default().day(expires));
+    let message = format!("the certificate {file} {words} on {day}");
+    problems.push(Problem::finding(code::CERTIFICATE, message));
+}
+
+fn unusable(fault: &Unusable) -> Problem {
+    let problem = Problem::error(code::TLS, fault.to_string());
+    match fault.source() {
+        Some(cause) => problem.help(cause.to_string()),
+        None => problem,
+    }
 }
 
 impl Checked {

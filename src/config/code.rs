@@ -44,6 +44,8 @@ pub const KEY_CHANGED: &str = "E065";
 pub const WRITE: &str = "E066";
 /// A key, secret or certificate that is not on this machine.
 pub const ABSENT: &str = "E067";
+/// A certificate, its key or a list of roots that cannot be used.
+pub const TLS: &str = "E068";
 /// Part of the language, and not built yet.
 pub const NOT_YET: &str = "E090";
 
@@ -52,6 +54,8 @@ pub const NOT_YET: &str = "E090";
 pub const COLLISIONS: &str = "F05";
 /// A whole subtree passes.
 pub const KEEP_ALL: &str = "F07";
+/// An agreement that is not in force, or will soon not be.
+pub const AGREEMENT: &str = "F08";
 /// A shape or id kind that nothing uses.
 pub const UNUSED: &str = "F12";
 /// The admin listener can be reached from other machines.
@@ -68,3 +72,7 @@ pub const FORWARDED: &str = "F17";
 pub const NO_VENDOR: &str = "F18";
 /// A setting that a reload cannot change.
 pub const WAITS: &str = "F19";
+/// A certificate that has expired, or soon will.
+pub const CERTIFICATE: &str = "F20";
+/// A private key of TLS that others can read.
+pub const TLS_KEY_OPEN: &str = "F21";

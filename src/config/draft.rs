@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Upstream;
+use jiff::civil::Date;
+
 use super::code;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::Gateway;
@@ -13,7 +14,11 @@ use super::language::{CallersDraft, Context, FlowDraft, Presets, VendorDraft, re
 use super::problem::{Place, Problem, Problems, shown};
 use super::school::School;
 use super::source::SourceFile;
+use super::{Upstream, Validity};
 use crate::names::{SchoolId, VendorId};
+
+/// How long before its end an agreement is spoken of.
+const DAYS_BEFORE_END: i32 = 30;
 
 /// A configuration as far as it is known without its keys.
 #[derive(Debug)]
@@ -75,6 +80,29 @@ impl Draft {
     pub fn vendors(&self) -> impl Iterator<Item = (&SchoolDraft, &VendorFile)> {
         let schools = self.schools.iter();
         schools.flat_map(|school| school.vendors.iter().map(move |vendor| (school, vendor)))
+    }
+
+    /// Says which agreements are not in force on a day, and which will soon not be.
+    pub fn find_ending(&self, today: Date, problems: &mut Problems) {
+        for (_, vendor) in self.vendors() {
+            let Some(draft) = &vendor.draft else {
+                continue;
+            };
+            let Validity { from, until } = draft.valid;
+            let days = until.since(today).map_or(i32::MAX, |span| span.get_days());
+            let message = match days {
+                _ if today < from => format!("the agreement begins on {from}"),
+                ..0 => format!("the agreement ended on {until}"),
+                0 => "the agreement ends today".to_owned(),
+                1..=DAYS_BEFORE_END => format!("the agreement ends in {days} days"),
+                _ => continue,
+            };
+            problems.push(
+                Problem::finding(code::AGREEMENT, message)
+                    .at(&draft.until_at)
+                    .label("outside its days every request is answered 403"),
+            );
+        }
     }
 
     /// Looks at what no file can know alone: who shares a place, who may listen, who calls itself.

@@ -52,6 +52,11 @@ pub(super) fn is_absent(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
+/// Whether anyone on this machine can read a file.
+pub(super) fn others_can_read(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|seen| seen.mode() & 0o004 != 0)
+}
+
 fn open(path: &Path, guard: Guard) -> Result<File, Fault> {
     // Without NONBLOCK, opening a pipe that nobody writes to would hang.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;

@@ -316,4 +316,10 @@ fn check_tls(tls: &ListenTls, problems: &mut Problems) {
     for path in [&tls.cert, &tls.key] {
         check_present(path, problems, |problem| problem);
     }
+    if guarded::others_can_read(&tls.key) {
+        let name = tls.key.display().to_string();
+        let message = format!("others can read the private key {}", shown(&name));
+        let finding = Problem::finding(code::TLS_KEY_OPEN, message);
+        problems.push(finding.help(format!("chmod 600 {name}")));
+    }
 }

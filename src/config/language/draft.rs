@@ -25,6 +25,8 @@ pub struct VendorDraft {
     pub contact: String,
     /// `[vendor] valid`.
     pub valid: Validity,
+    /// Where its last day is written.
+    pub until_at: Place,
     /// `[vendor] mode`.
     pub mode: Mode,
     /// `[vendor] key`: the key that must be in use, if the file pins one.

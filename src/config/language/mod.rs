@@ -204,7 +204,8 @@ impl<'d> Compiler<'d, '_> {
             agreement: head.agreement,
             purpose: head.purpose,
             contact: head.contact,
-            valid: head.valid,
+            valid: head.valid.value,
+            until_at: head.valid.place,
             mode: head.mode,
             key: head.key,
             body_bytes_max,
@@ -320,7 +321,8 @@ impl<'d> Compiler<'d, '_> {
         })
     }
 
-    fn valid(&mut self, table: &Table<'d>) -> Option<Validity> {
+    /// The days, and where the last one is written.
+    fn valid(&mut self, table: &Table<'d>) -> Option<At<Validity>> {
         let valid = table.need("valid", self.problems)?.table(self.problems)?;
         let from = valid.need("from", self.problems);
         let until = valid.need("until", self.problems);
@@ -333,9 +335,13 @@ impl<'d> Compiler<'d, '_> {
             self.problems
                 .push(problem.at(&until.place).also(&from.place, "`from`"));
         }
-        Some(Validity {
+        let value = Validity {
             from: from.value,
             until: until.value,
+        };
+        Some(At {
+            value,
+            place: until.place,
         })
     }
 
@@ -371,7 +377,7 @@ struct Head {
     agreement: String,
     purpose: String,
     contact: String,
-    valid: Validity,
+    valid: At<Validity>,
     mode: Mode,
     key: Option<At<Fingerprint>>,
 }
