@@ -41,7 +41,9 @@ fn every_bound_stands_in_limits_md() {
 fn every_refusal_stands_in_refusals_md_once() {
     let page = read("docs/refusals.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
-    let found: Vec<&str> = rows.filter_map(|row| Some(row.split_once('`')?.0)).collect();
+    let found: Vec<&str> = rows
+        .filter_map(|row| Some(row.split_once('`')?.0))
+        .collect();
     let mut codes: Vec<&str> = Refusal::ALL.into_iter().map(Refusal::code).collect();
     codes.sort_unstable();
     codes.dedup();
