@@ -13,6 +13,7 @@ use super::Work;
 use super::media::{self, is_chunked_at_most, is_framed_once, only};
 use super::record::Record;
 use super::refuse::Refused;
+use super::streams::Progress;
 use crate::body::{Body, Facts, Passage, Terms, Wait, discard};
 use crate::limits::Bound;
 use crate::minimise::{Cleared, Credentials, Rewriter, answer_status};
@@ -32,6 +33,8 @@ pub(super) const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 sluis");
 pub(super) struct Answer {
     body: Body<upstream::Answer>,
     record: Record,
+    /// Where somebody looks whether it gets on.
+    progress: Option<Arc<Progress>>,
 }
 
 impl Answer {
@@ -39,9 +42,22 @@ impl Answer {
     pub(super) fn new(
         answer: Response<Body<upstream::Answer>>,
         mut record: Record,
+        progress: Option<Arc<Progress>>,
     ) -> Response<Self> {
         record.status = Some(answer.status().as_u16());
-        answer.map(|body| Self { body, record })
+        let answer = answer.map(|body| Self {
+            body,
+            record,
+            progress,
+        });
+        answer.body().step();
+        answer
+    }
+
+    fn step(&self) {
+        if let Some(progress) = &self.progress {
+            progress.step();
+        }
     }
 }
 
@@ -53,7 +69,12 @@ impl http_body::Body for Answer {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Refusal>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if polled.is_ready() {
+            this.step();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

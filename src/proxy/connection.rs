@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
 use super::Gateway;
@@ -18,6 +18,7 @@ use super::grammar::Entrance;
 use super::pace::{Pace, Paced};
 use super::record::Exchanges;
 use super::refuse::Then;
+use super::streams::Streams;
 use crate::events::{ConnectionFailed, ConnectionFault};
 use crate::limits::{Bound, Limits};
 use crate::tls::Stream;
@@ -89,11 +90,15 @@ impl Gateway {
             limits,
         ));
         let gateway = Arc::clone(&self);
-        let service =
-            service_fn(move |request| Arc::clone(&gateway).serve(Arc::clone(&entry), request));
         let ended = match protocol {
             Protocol::Http2 => {
-                let connection = http2_server(limits).serve_connection(io, service);
+                let streams = Streams::new(&self.shared.clock, &self.shared.events, limits);
+                let server = http2_server(streams.clone(), limits);
+                let service = service_fn(move |request| {
+                    let progress = Some(streams.begin());
+                    Arc::clone(&gateway).serve(Arc::clone(&entry), request, progress)
+                });
+                let connection = server.serve_connection(io, service);
                 drive(
                     connection,
                     |connection| connection.graceful_shutdown(),
@@ -102,6 +107,9 @@ impl Gateway {
                 .await
             }
             Protocol::Http1 => {
+                let service = service_fn(move |request| {
+                    Arc::clone(&gateway).serve(Arc::clone(&entry), request, None)
+                });
                 let connection = http1_server(limits).serve_connection(io, service);
                 drive(
                     connection,
@@ -170,9 +178,9 @@ fn http1_server(limits: &Limits) -> http1::Builder {
     server
 }
 
-fn http2_server(limits: &Limits) -> http2::Builder<TokioExecutor> {
+fn http2_server(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
     let size = |bound| u32::try_from(limits.of(bound)).unwrap_or(u32::MAX);
-    let mut server = http2::Builder::new(TokioExecutor::new());
+    let mut server = http2::Builder::new(streams);
     server
         .timer(TokioTimer::new())
         .max_concurrent_streams(size(Bound::H2Streams))

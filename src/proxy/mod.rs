@@ -18,6 +18,7 @@ mod pace;
 mod plan;
 mod record;
 mod refuse;
+mod streams;
 
 pub use refuse::{Side, status, table};
 
@@ -43,6 +44,7 @@ use load::Load;
 use plan::{Newest, Plan};
 use record::Record;
 use refuse::{Refused, Then};
+use streams::Progress;
 
 /// How often upstream connections are looked after.
 const TEND: Duration = Duration::from_secs(1);
@@ -113,6 +115,7 @@ impl Gateway {
         self: Arc<Self>,
         entry: Arc<Entry>,
         request: Request<Incoming>,
+        progress: Option<Arc<Progress>>,
     ) -> Result<Response<Answer>, Aborted> {
         let plan = self.snapshot();
         let (shared, unknown) = (&self.shared, plan.meters().unknown().clone());
@@ -121,7 +124,7 @@ impl Gateway {
         let body = Caller::new(body);
         let bodiless = body.has_ended();
         match self.handle(&plan, &entry, (&head, body), &mut record).await {
-            Ok(answer) => Ok(Answer::new(answer, record)),
+            Ok(answer) => Ok(Answer::new(answer, record, progress)),
             Err(Stop::Abort(refusal)) => {
                 record.end(Outcome::Aborted(refusal));
                 Err(Aborted(refusal))
@@ -131,7 +134,7 @@ impl Gateway {
                 let last = !bodiless && !record.has_read_request();
                 let then = if last { entry.cut_short() } else { Then::GoOn };
                 let answer = refused.answer(then);
-                Ok(Answer::new(answer.map(Body::Whole), record))
+                Ok(Answer::new(answer.map(Body::Whole), record, progress))
             }
         }
     }
