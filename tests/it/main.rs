@@ -6,15 +6,19 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::string_slice,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, and measures time by the machine's clock"
 )]
 
+mod crowd;
+mod h2;
 mod harness;
 mod inward;
 mod outward;
 mod pull;
 mod push;
 mod streaming;
+mod tls;

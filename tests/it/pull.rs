@@ -22,6 +22,7 @@ fn markers() -> Markers {
 
 #[test]
 fn a_vendor_gets_what_its_policy_names_and_nothing_else() {
+    markers().assert_present("the roster", ROSTER.as_bytes());
     let house = House::open(Upstream::json(ROSTER));
     let mut caller = house.caller();
     caller.send(pull("/pull/users?limit=2"));

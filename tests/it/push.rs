@@ -28,6 +28,7 @@ fn received(house: &House) -> Message {
 
 #[test]
 fn a_vendor_gets_a_request_of_our_own_making() {
+    markers().assert_present("the body", BODY.as_bytes());
     let house = House::open(Upstream::json(r#"{"id":"r-1","status":"queued","zzq":1}"#));
     let answer = house.ask(push("POST", "/users", BODY));
     assert_eq!(

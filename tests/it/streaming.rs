@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::harness::{HOST, House, Markers, PUSH_TOKEN, Plans, Upstream, pull, push};
+use crate::harness::{HOST, House, Markers, PUSH_TOKEN, Peer, Plans, Upstream, pull, push};
 
 /// A roster of about so many bytes, with a name that must not leave in each user.
 fn roster(bytes: usize) -> String {
@@ -160,19 +160,37 @@ fn client_goes_away_while_its_answer_streams() {
 
 #[test]
 fn client_goes_away_while_its_upstream_thinks() {
-    let (tell, told) = mpsc::channel();
-    let house = House::open(Upstream::scripted(move |peer| {
-        peer.request();
-        tell.send(Instant::now()).unwrap();
-        peer.rest();
-        tell.send(Instant::now()).unwrap();
-    }));
-    let mut caller = house.caller();
-    caller.send(pull("/pull/users"));
-    told.recv_timeout(Duration::from_secs(5)).unwrap();
-    drop(caller);
-    told.recv_timeout(Duration::from_secs(5)).unwrap();
-    house.await_log("cancelled");
+    // Whether it closes, closes its half only, or resets: nobody is left to answer.
+    let ways: [fn(Peer) -> Option<Peer>; 3] = [
+        |caller| {
+            drop(caller);
+            None
+        },
+        |caller| {
+            caller.finish();
+            Some(caller)
+        },
+        |caller| {
+            caller.reset();
+            None
+        },
+    ];
+    for leave in ways {
+        let (tell, told) = mpsc::channel();
+        let house = House::open(Upstream::scripted(move |peer| {
+            peer.request();
+            tell.send(()).unwrap();
+            peer.rest();
+            tell.send(()).unwrap();
+        }));
+        let mut caller = house.caller();
+        caller.send(pull("/pull/users"));
+        told.recv_timeout(Duration::from_secs(5)).unwrap();
+        let left = leave(caller);
+        told.recv_timeout(Duration::from_secs(5)).unwrap();
+        house.await_log("cancelled");
+        drop(left);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod leak;
 pub(crate) mod peer;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sluis::clock::Clock;
-use sluis::config::{Deployed, Draft, Problems};
+use sluis::config::{Config, Deployed, Draft, Problems};
 use sluis::events::{Events, Sink};
 use sluis::listen::{self, Doorkeeper};
 use sluis::proxy::{Gateway, Shared};
@@ -45,6 +46,8 @@ pub(crate) struct Plans {
     pub(crate) valid: String,
     /// Whether callers speak TLS.
     pub(crate) tls: bool,
+    /// Words of `tls` besides the files.
+    pub(crate) tls_min: &'static str,
     /// Threads, each with a listener of its own.
     pub(crate) threads: usize,
 }
@@ -57,6 +60,7 @@ impl Default for Plans {
             more: String::new(),
             valid: "{ from = 2020-01-01, until = 2099-12-31 }".to_owned(),
             tls: false,
+            tls_min: "",
             threads: 1,
         }
     }
@@ -77,12 +81,7 @@ impl Plans {
         let listeners = listen::bind(([127, 0, 0, 1], 0).into(), self.threads).unwrap();
         let address = listeners[0].local_addr().unwrap();
         self.write(folder.path(), address, upstream.address);
-        let mut problems = Problems::new();
-        let draft = Draft::read(folder.path(), &mut problems);
-        let config = draft.with_keys(&mut problems, |_, _, _| {
-            Some(VendorKey::new(SecretBytes::from([7; 32])))
-        });
-        let config = config.unwrap_or_else(|| panic!("{problems:?}"));
+        let config = read(folder.path());
         let (clock, log) = (Clock::system(), Sink::memory());
         let events = Events::new(config.log, log.clone(), clock.clone()).unwrap();
         let tls = config
@@ -116,9 +115,11 @@ impl Plans {
         let tls = match self.tls {
             true => {
                 certificate(folder);
-                r#"tls = { cert = "server.pem", key = "server.key" }"#
+                let min = if self.tls_min.is_empty() { "" } else { ", " };
+                let files = r#"cert = "server.pem", key = "server.key""#;
+                format!("tls = {{ {files}{min}{} }}", self.tls_min)
             }
-            false => "",
+            false => String::new(),
         };
         let gateway = format!(
             r#"version = 1
@@ -214,15 +215,7 @@ from-vendor = "nothing"
 match = "POST /start"
 from-vendor = "Receipt"
 
-[shape.User]
-sourcedId = "pupil"
-grade = "keep:int"
-role = {{ as = "keep", one-of = ["student", "teacher"] }}
-
-[shape.Receipt]
-id = "keep:slug"
-status = {{ as = "keep", one-of = ["accepted", "queued"] }}
-
+{SHAPES}
 {more}
 "#,
             valid = self.valid,
@@ -233,6 +226,17 @@ status = {{ as = "keep", one-of = ["accepted", "queued"] }}
         )
     }
 }
+
+/// The shapes of the usual flows.
+const SHAPES: &str = r#"[shape.User]
+sourcedId = "pupil"
+grade = "keep:int"
+role = { as = "keep", one-of = ["student", "teacher"] }
+
+[shape.Receipt]
+id = "keep:slug"
+status = { as = "keep", one-of = ["accepted", "queued"] }
+"#;
 
 /// A gateway that is open.
 pub(crate) struct House {
@@ -268,6 +272,11 @@ impl House {
         let mut caller = self.caller();
         caller.send(request);
         caller.answer()
+    }
+
+    /// Reads its files again.
+    pub(crate) fn redeploy(&self) {
+        self.deployed.put(read(self.folder.path()));
     }
 
     /// Tells it to stop; those who are inside are finished.
@@ -313,6 +322,15 @@ impl House {
             markers.assert_absent(place, bytes);
         }
     }
+}
+
+/// Reads a configuration, with a key that is made up.
+fn read(folder: &Path) -> Config {
+    let mut problems = Problems::new();
+    let draft = Draft::read(folder, &mut problems);
+    let key = || VendorKey::new(SecretBytes::from([7; 32]));
+    let config = draft.with_keys(&mut problems, |_, _, _| Some(key()));
+    config.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
 fn serve(

@@ -147,32 +147,32 @@ impl Peer {
 
     fn chunks(&mut self, whole: &mut bool) -> Vec<u8> {
         let mut body = Vec::new();
-        loop {
-            let line = loop {
-                match find(&self.unread, b"\r\n") {
-                    Some(at) => break at,
-                    None if !self.more() => {
-                        *whole = false;
-                        return body;
-                    }
-                    None => {}
-                }
-            };
-            let size = std::str::from_utf8(&self.unread[..line])
-                .unwrap()
-                .to_owned();
-            let size = usize::from_str_radix(&size, 16).unwrap();
-            let end = line + 2 + size + 2;
+        while let Some(line) = self.line() {
+            let size = std::str::from_utf8(&self.unread[..line]).unwrap();
+            let size = usize::from_str_radix(size, 16).unwrap();
+            let (from, end) = (line + 2, line + 2 + size + 2);
             if self.at_least(end) < end {
-                *whole = false;
-                let from = (line + 2).min(self.unread.len());
-                body.extend(self.unread.drain(..).skip(from));
-                return body;
+                let from = from.min(self.unread.len());
+                body.extend_from_slice(&self.unread[from..]);
+                break;
             }
-            body.extend_from_slice(&self.unread[line + 2..line + 2 + size]);
+            body.extend_from_slice(&self.unread[from..from + size]);
             self.unread.drain(..end);
             if size == 0 {
                 return body;
+            }
+        }
+        *whole = false;
+        body
+    }
+
+    /// Where the next line ends; `None` if it does not.
+    fn line(&mut self) -> Option<usize> {
+        loop {
+            match find(&self.unread, b"\r\n") {
+                Some(at) => return Some(at),
+                None if self.more() => {}
+                None => return None,
             }
         }
     }
@@ -198,6 +198,7 @@ impl Peer {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Framing {
     Chunked,
     Length(usize),

@@ -1,6 +1,6 @@
 //! An upstream that follows a script.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -17,26 +17,33 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Runs `script` on each connection, in a thread of its own.
     pub(crate) fn scripted(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
+        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let their_seen = Arc::clone(&seen);
+        let upstream = Self::on_sockets(move |socket| {
+            let mut peer = Peer::new(socket);
+            peer.seen = Arc::clone(&their_seen);
+            script(&mut peer);
+        });
+        Self { seen, ..upstream }
+    }
+
+    /// Runs `script` on each socket, in a thread of its own.
+    pub(crate) fn on_sockets(script: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let (seen, connections) = (
-            Arc::<Mutex<Vec<u8>>>::default(),
-            Arc::<AtomicUsize>::default(),
-        );
-        let (their_seen, count) = (Arc::clone(&seen), Arc::clone(&connections));
+        let connections = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&connections);
         let script = Arc::new(script);
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 count.fetch_add(1, Ordering::SeqCst);
-                let mut peer = Peer::new(socket.unwrap());
-                peer.seen = Arc::clone(&their_seen);
                 let script = Arc::clone(&script);
-                std::thread::spawn(move || script(&mut peer));
+                std::thread::spawn(move || script(socket.unwrap()));
             }
         });
         Self {
             address,
-            seen,
+            seen: Arc::default(),
             connections,
         }
     }
@@ -44,13 +51,11 @@ impl Upstream {
     /// Gives the same answer to every request.
     pub(crate) fn answering(answer: impl AsRef<[u8]>) -> Self {
         let answer = answer.as_ref().to_vec();
-        Self::scripted(move |peer| {
-            while peer.request().is_some() {
-                if peer.try_send(&answer).is_err() {
-                    return;
-                }
-            }
-        })
+        Self::scripted(
+            move |peer| {
+                while peer.request().is_some() && peer.try_send(&answer).is_ok() {}
+            },
+        )
     }
 
     /// Gives the same JSON to every request.

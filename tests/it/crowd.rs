@@ -1,0 +1,201 @@
+//! Too much at once, and the end.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::harness::upstream::ok;
+use crate::harness::{House, Plans, Upstream, pull, push};
+
+/// An upstream that answers when it is told to, and says when it was asked.
+fn patient() -> (Upstream, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (asked, ask) = mpsc::channel();
+    let (answer, answers) = mpsc::channel();
+    let answers = Mutex::new(answers);
+    let upstream = Upstream::scripted(move |peer| {
+        while peer.request().is_some() {
+            asked.send(()).unwrap();
+            answers.lock().unwrap().recv().unwrap();
+            peer.send(ok(r#"{"users":[]}"#));
+        }
+    });
+    (upstream, ask, answer)
+}
+
+#[test]
+fn more_requests_than_the_limit_wait_outside() {
+    for limit in ["requests = 1", "requests-per-vendor = 1"] {
+        let (upstream, asked, answer) = patient();
+        let house = Plans::limits(limit).open(upstream);
+        let mut first = house.caller();
+        first.send(pull("/pull/users"));
+        asked.recv().unwrap();
+        let second = house.ask(pull("/pull/users"));
+        assert_eq!((second.status(), &*second.code()), (503, "overloaded"));
+        assert_eq!(second.lines("retry-after"), ["1"]);
+        answer.send(()).unwrap();
+        assert_eq!(first.answer().status(), 200);
+        answer.send(()).unwrap();
+        assert_eq!(
+            house.ask(pull("/pull/users")).status(),
+            200,
+            "there is room again"
+        );
+    }
+}
+
+#[test]
+fn bodies_take_no_more_memory_together_than_the_limit() {
+    let limits = "body-bytes-in-flight = \"1 MiB\"\nhold-back = \"1 MiB\"";
+    let house = Plans::limits(limits).open(Upstream::json(r#"{"id":"r-1"}"#));
+    let mut first = house.caller();
+    let whole = push("POST", "/users", &format!("{{{}}}", " ".repeat(900_000)));
+    first.send(&whole[..whole.len() - 1]);
+    // The first is on its way in as soon as the second is refused: poll until it is.
+    let begun = Instant::now();
+    let second = loop {
+        let second = house.ask(push(
+            "POST",
+            "/users",
+            &format!("{{{}}}", " ".repeat(200_000)),
+        ));
+        if second.status() != 200 || begun.elapsed() > Duration::from_secs(5) {
+            break second;
+        }
+    };
+    assert_eq!((second.status(), &*second.code()), (503, "overloaded"));
+    assert_eq!(
+        house.ask(push("POST", "/users", "{}")).status(),
+        200,
+        "a small one has room"
+    );
+    first.send("}");
+    assert_eq!(first.answer().status(), 200);
+    let third = house.ask(push(
+        "POST",
+        "/users",
+        &format!("{{{}}}", " ".repeat(900_000)),
+    ));
+    assert_eq!(third.status(), 200, "there is room again");
+}
+
+#[test]
+fn one_address_gets_no_more_than_its_share_of_connections() {
+    let house = Plans::limits("connections-per-client = 2").open(Upstream::json(r#"{"users":[]}"#));
+    let mut inside = [house.caller(), house.caller()];
+    for caller in &mut inside {
+        caller.send(pull("/pull/users"));
+        assert_eq!(caller.answer().status(), 200);
+    }
+    assert!(house.caller().is_closed());
+    house.await_log("one_client");
+    drop(inside);
+    let begun = Instant::now();
+    loop {
+        let mut again = house.caller();
+        if again.try_send(pull("/pull/users")).is_ok() && again.head().is_some() {
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "there is room again"
+        );
+    }
+}
+
+#[test]
+fn more_connections_than_the_limit_wait() {
+    let house = Plans::limits("connections = 1").open(Upstream::json(r#"{"users":[]}"#));
+    let mut first = house.caller();
+    first.send(pull("/pull/users"));
+    assert_eq!(first.answer().status(), 200);
+    let mut second = house.caller();
+    second.send(pull("/pull/users"));
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(house.upstream.received_text().matches("GET").count(), 1);
+    drop(first);
+    assert_eq!(second.answer().status(), 200);
+}
+
+#[test]
+fn a_drain_finishes_what_is_under_way_and_takes_nothing_more() {
+    let (upstream, asked, answer) = patient();
+    let mut house = House::open(upstream);
+    let mut idle = house.caller();
+    idle.send(pull("/pull/nothing"));
+    assert_eq!(idle.answer().status(), 404);
+    let mut busy = house.caller();
+    busy.send(pull("/pull/users"));
+    asked.recv().unwrap();
+    house.drain();
+    assert!(
+        idle.is_closed(),
+        "a connection with nothing on it is closed"
+    );
+    assert!(!house.closed_within(Duration::from_millis(100)));
+    answer.send(()).unwrap();
+    let last = busy.answer();
+    assert_eq!(
+        (last.status(), last.lines("connection")),
+        (200, vec!["close"])
+    );
+    assert!(busy.is_closed());
+    assert!(house.closed_within(Duration::from_secs(5)));
+    assert!(std::net::TcpStream::connect(house.address).is_err());
+}
+
+#[test]
+fn a_drain_waits_no_longer_than_its_limit() {
+    let (upstream, asked, _answer) = patient();
+    let mut house = Plans::limits("drain = \"200ms\"").open(upstream);
+    let mut busy = house.caller();
+    busy.send(pull("/pull/users"));
+    asked.recv().unwrap();
+    let begun = Instant::now();
+    house.drain();
+    assert!(house.closed_within(Duration::from_secs(5)));
+    assert!(begun.elapsed() >= Duration::from_millis(190));
+    assert!(busy.is_closed());
+}
+
+#[test]
+fn threads_share_the_work_and_the_limits() {
+    let served = Arc::new(AtomicUsize::new(0));
+    let plans = Plans {
+        threads: 2,
+        ..Plans::default()
+    };
+    let house = Arc::new(plans.open(Upstream::json(r#"{"users":[]}"#)));
+    let callers = (0..8).map(|_| {
+        let (house, served) = (Arc::clone(&house), Arc::clone(&served));
+        std::thread::spawn(move || {
+            for _ in 0..10 {
+                assert_eq!(house.ask(pull("/pull/users")).status(), 200);
+                served.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.join().unwrap();
+    }
+    assert_eq!(served.load(Ordering::SeqCst), 80);
+}
+
+#[test]
+fn a_new_configuration_holds_from_the_next_request_on() {
+    let house = House::open(Upstream::json(
+        r#"{"users":[{"grade":7,"role":"student"}]}"#,
+    ));
+    let mut caller = house.caller();
+    caller.send(pull("/pull/users"));
+    assert_eq!(
+        caller.answer().text(),
+        r#"{"users":[{"grade":7,"role":"student"}]}"#
+    );
+    let file = house.folder.path().join("schools/proef/vendors/bron.toml");
+    let policy = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, policy.replace("grade = \"keep:int\"", "")).unwrap();
+    house.redeploy();
+    caller.send(pull("/pull/users"));
+    assert_eq!(caller.answer().text(), r#"{"users":[{"role":"student"}]}"#);
+}

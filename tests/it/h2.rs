@@ -1,0 +1,251 @@
+//! Callers over HTTP/2.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+
+use crate::harness::tls::Hello;
+use crate::harness::upstream::ok;
+use crate::harness::{HOST, House, Markers, PULL_TOKEN, PUSH_TOKEN, Plans, Upstream};
+
+fn open(upstream: Upstream) -> House {
+    Plans {
+        tls: true,
+        ..Plans::default()
+    }
+    .open(upstream)
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(20), future)
+            .await
+            .unwrap()
+    })
+}
+
+async fn connect(house: &House) -> SendRequest<Full<Bytes>> {
+    let hello = Hello {
+        protocols: &[b"h2", b"http/1.1"],
+        ..Hello::default()
+    };
+    let tls = tokio_rustls::TlsConnector::from(Arc::new(hello.config(house)));
+    let socket = TcpStream::connect(house.address).await.unwrap();
+    let stream = tls
+        .connect(ServerName::try_from(HOST).unwrap(), socket)
+        .await
+        .unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let made = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (requests, connection) = made.unwrap();
+    tokio::spawn(connection);
+    requests
+}
+
+fn request(method: &str, path: &str, token: &str) -> http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(format!("https://{HOST}{path}"))
+        .header("authorization", format!("Bearer {token}"))
+}
+
+async fn text(answer: Response<Incoming>) -> (u16, String) {
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[test]
+fn both_flows_go_over_one_connection() {
+    let roster = r#"{"users":[{"sourcedId":"pupil-zzq-901","grade":7,"name":"Fenna-zzq"}]}"#;
+    let house = open(Upstream::scripted(move |peer| {
+        while let Some(request) = peer.request() {
+            let body = if request.head.starts_with("GET") {
+                roster
+            } else {
+                r#"{"id":"r-1"}"#
+            };
+            peer.send(ok(body));
+        }
+    }));
+    let got = run(async {
+        let mut requests = connect(&house).await;
+        let get = request("GET", "/pull/users", PULL_TOKEN)
+            .body(Full::default())
+            .unwrap();
+        let answer = requests.send_request(get).await.unwrap();
+        let mut names: Vec<_> = answer
+            .headers()
+            .keys()
+            .map(|name| name.as_str().to_owned())
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [
+                "cache-control",
+                "content-length",
+                "content-type",
+                "date",
+                "via"
+            ]
+        );
+        let pulled = text(answer).await;
+        let post = request("POST", "/push/users", PUSH_TOKEN)
+            .header("content-type", "application/json")
+            .body(Full::from(roster))
+            .unwrap();
+        let pushed = text(requests.send_request(post).await.unwrap()).await;
+        assert_eq!(pushed, (200, r#"{"id":"r-1"}"#.to_owned()));
+        pulled
+    });
+    assert_eq!(got.0, 200);
+    let markers = Markers::of(&["pupil-zzq-901", "Fenna-zzq"]);
+    house.search(
+        &markers,
+        &[
+            ("what the pulling vendor got", got.1.as_bytes()),
+            (
+                "what the vendor that is pushed to got",
+                &house.upstream.received(),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn many_requests_at_once_do_not_get_crossed() {
+    let house = open(Upstream::scripted(|peer| {
+        while let Some(request) = peer.request() {
+            let limit = request.head.split(['=', ' ']).nth(2).unwrap().to_owned();
+            std::thread::sleep(Duration::from_millis(5));
+            peer.send(ok(&format!(r#"{{"users":[{{"grade":{limit}}}]}}"#)));
+        }
+    }));
+    run(async {
+        let requests = connect(&house).await;
+        let each = (0..100).map(|number| {
+            let mut requests = requests.clone();
+            tokio::spawn(async move {
+                let path = format!("/pull/users?limit={number}");
+                let get = request("GET", &path, PULL_TOKEN)
+                    .body(Full::default())
+                    .unwrap();
+                let got = text(requests.send_request(get).await.unwrap()).await;
+                assert_eq!(got, (200, format!(r#"{{"users":[{{"grade":{number}}}]}}"#)));
+            })
+        });
+        for task in each.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_refusal_ends_the_stream_and_not_the_connection() {
+    let house = open(Upstream::json(r#"{"users":[]}"#));
+    run(async {
+        let mut requests = connect(&house).await;
+        let large = Full::from(vec![b' '; 1 << 20]);
+        let bad = request("POST", "/push/users", PUSH_TOKEN)
+            .body(large)
+            .unwrap();
+        let answer = requests.send_request(bad).await.unwrap();
+        assert_eq!(answer.status(), 415);
+        assert!(answer.headers().get("connection").is_none());
+        let get = request("GET", "/pull/users", PULL_TOKEN)
+            .body(Full::default())
+            .unwrap();
+        let answer = requests.send_request(get).await.unwrap();
+        assert_eq!(text(answer).await, (200, r#"{"users":[]}"#.to_owned()));
+    });
+}
+
+#[test]
+fn host_and_authority_must_agree() {
+    let house = open(Upstream::json("{}"));
+    run(async {
+        let mut requests = connect(&house).await;
+        for uri in [
+            "https://other.example/pull/users",
+            "http://school.example/pull/users",
+        ] {
+            let get = request("GET", "/", PULL_TOKEN)
+                .uri(uri)
+                .body(Full::default())
+                .unwrap();
+            assert_eq!(
+                requests.send_request(get).await.unwrap().status(),
+                421,
+                "{uri}"
+            );
+        }
+        let host = request("GET", "/pull/users", PULL_TOKEN).header("host", "other.example");
+        let get = host.body(Full::default()).unwrap();
+        assert_eq!(requests.send_request(get).await.unwrap().status(), 421);
+    });
+    assert_eq!(house.upstream.connections(), 0);
+}
+
+#[test]
+fn a_fault_after_the_window_resets_the_stream() {
+    let mut body = String::from(r#"{"users":["#);
+    body += &r#"{"grade":7},"#.repeat(60_000);
+    body += "]}";
+    let house = open(Upstream::answering(ok(&body)));
+    run(async {
+        let mut requests = connect(&house).await;
+        let get = request("GET", "/pull/users", PULL_TOKEN)
+            .body(Full::default())
+            .unwrap();
+        let answer = requests.send_request(get).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(
+            answer.into_body().collect().await.is_err(),
+            "a cut answer looks whole"
+        );
+    });
+    house.await_log("aborted");
+}
+
+#[test]
+fn a_stream_that_is_not_read_is_let_go() {
+    let body = format!(r#"{{"users":[{}{{}}]}}"#, r#"{"grade":7},"#.repeat(400_000));
+    let limits = "answer-write-idle = \"300ms\"".to_owned();
+    let house = Plans {
+        limits,
+        tls: true,
+        ..Plans::default()
+    }
+    .open(Upstream::answering(ok(&body)));
+    run(async {
+        let mut requests = connect(&house).await;
+        let get = request("GET", "/pull/users", PULL_TOKEN)
+            .body(Full::default())
+            .unwrap();
+        let unread = requests.send_request(get).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        house.await_log("cancelled");
+        assert!(unread.into_body().collect().await.is_err());
+        let next = request("GET", "/pull/nothing", PULL_TOKEN)
+            .body(Full::default())
+            .unwrap();
+        assert_eq!(
+            requests.send_request(next).await.unwrap().status(),
+            404,
+            "others go on"
+        );
+    });
+}

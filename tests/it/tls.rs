@@ -1,0 +1,206 @@
+//! Callers and upstreams over TLS, HTTP/1.1.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::harness::tls::Hello;
+use crate::harness::upstream::ok;
+use crate::harness::{Markers, Peer, Plans, Upstream, pull};
+
+fn secure() -> Plans {
+    Plans {
+        tls: true,
+        ..Plans::default()
+    }
+}
+
+#[test]
+fn a_caller_over_tls_is_served() {
+    let body = r#"{"users":[{"sourcedId":"pupil-zzq-901","grade":7,"name":"Fenna-zzq"}]}"#;
+    let house = secure().open(Upstream::json(body));
+    let mut caller = Hello {
+        protocols: &[b"http/1.1"],
+        ..Hello::default()
+    }
+    .connect(&house)
+    .unwrap();
+    for _ in 0..2 {
+        caller.send(pull("/pull/users"));
+        let answer = caller.answer();
+        assert_eq!(
+            (answer.status(), &answer.json()["users"][0]["grade"]),
+            (200, &7.into())
+        );
+    }
+    let markers = Markers::of(&["pupil-zzq-901", "Fenna-zzq"]);
+    house.search(
+        &markers,
+        &[("what the vendor got", &caller.seen.lock().unwrap())],
+    );
+}
+
+#[test]
+fn host_and_tls_name_must_agree() {
+    let house = secure().open(Upstream::json("{}"));
+    let mut caller = Hello {
+        name: "other.example",
+        ..Hello::default()
+    }
+    .connect(&house)
+    .unwrap();
+    caller.send(pull("/pull/users"));
+    let answer = caller.answer();
+    assert_eq!((answer.status(), &*answer.code()), (421, "host_unknown"));
+    let mut caller = Hello {
+        name: "127.0.0.1",
+        ..Hello::default()
+    }
+    .connect(&house)
+    .unwrap();
+    caller.send(pull("/pull/users"));
+    assert_eq!(
+        caller.answer().status(),
+        200,
+        "an address is no name to disagree with"
+    );
+    assert_eq!(house.upstream.connections(), 1);
+}
+
+#[test]
+fn tls_1_2_is_spoken_by_name_only() {
+    let old = Hello {
+        version: &rustls::version::TLS12,
+        ..Hello::default()
+    };
+    let house = secure().open(Upstream::json("{}"));
+    assert!(old.connect(&house).is_none());
+    house.await_log("tls");
+    let house = Plans {
+        tls_min: r#"min = "1.2""#,
+        ..secure()
+    }
+    .open(Upstream::json("{}"));
+    let mut caller = old.connect(&house).unwrap();
+    caller.send(pull("/pull/users"));
+    assert_eq!(caller.answer().status(), 200);
+}
+
+#[test]
+fn what_is_no_handshake_or_too_slow_a_one_is_let_go() {
+    let limits = "tls-handshake = \"200ms\"".to_owned();
+    let house = Plans { limits, ..secure() }.open(Upstream::json("{}"));
+    let mut plain = house.caller();
+    plain.send(pull("/pull/users"));
+    plain.rest();
+    house.await_log(r#""error.type":"tls""#);
+    let mut silent = house.caller();
+    assert!(silent.is_closed());
+    house.await_log("tls_timeout");
+}
+
+#[test]
+fn an_upstream_over_tls_is_held_to_its_certificate() {
+    let upstream = secure_upstream();
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, &upstream.1).unwrap();
+    let flow = |name: &str, host: &str, tls: &str| {
+        format!(
+            r#"
+[flow.{name}]
+caller = "vendor"
+at = "/{name}"
+upstream = "https://{host}:{port}"
+callers = "anyone"
+allow-private = true
+{tls}
+[[flow.{name}.route]]
+match = "GET /users"
+to-vendor = "User"
+"#,
+            port = upstream.0.address.port()
+        )
+    };
+    let ours = format!("upstream-tls = {{ roots = \"{}\" }}", roots.display());
+    let more = [
+        flow("right", "localhost", &ours),
+        flow("wrong-name", "127.0.0.1", &ours),
+        flow("wrong-root", "localhost", ""),
+    ];
+    let house = Plans {
+        more: more.concat(),
+        ..Plans::default()
+    }
+    .open(upstream.0);
+    assert_eq!(house.ask(pull("/right/users")).text(), r#"{"grade":7}"#);
+    for path in ["/wrong-name/users", "/wrong-root/users"] {
+        let answer = house.ask(pull(path));
+        assert_eq!(
+            (answer.status(), &*answer.code()),
+            (502, "upstream_unreachable"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn an_upstream_that_does_not_finish_its_handshake_is_given_up() {
+    let upstream = Upstream::scripted(|_peer| std::thread::sleep(Duration::from_secs(5)));
+    let more = format!(
+        r#"
+[flow.slow]
+caller = "vendor"
+at = "/slow"
+upstream = "https://{}"
+callers = "anyone"
+[[flow.slow.route]]
+match = "GET /users"
+to-vendor = "User"
+"#,
+        upstream.address
+    );
+    let limits = "upstream-connect = \"200ms\"".to_owned();
+    let house = Plans {
+        more,
+        limits,
+        ..Plans::default()
+    }
+    .open(upstream);
+    let answer = house.ask(pull("/slow/users"));
+    assert_eq!(
+        (answer.status(), &*answer.code()),
+        (504, "upstream_timeout")
+    );
+}
+
+/// An upstream over TLS, and its certificate: for `localhost` only.
+fn secure_upstream() -> (Upstream, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let pem = made.cert.pem();
+    let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let upstream = Upstream::on_sockets(move |mut socket| {
+        let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
+        if server.complete_io(&mut socket).is_err() {
+            return;
+        }
+        let stream = StreamOwned::new(server, socket.try_clone().unwrap());
+        let mut peer = Peer::through(socket, stream);
+        while peer.request().is_some() {
+            peer.send(ok(r#"{"grade":7,"name":"zzq"}"#));
+        }
+    });
+    (upstream, pem)
+}
