@@ -82,13 +82,25 @@ pub fn key_hash(key: &[u8]) -> u64 {
     for word in words {
         hash = fold(hash ^ u64::from_le_bytes(*word), MIX);
     }
-    let mut tail = [0; 8];
-    for (to, from) in tail.iter_mut().zip(rest) {
-        *to = *from;
-    }
     // Behind the tail, which is seven bytes at most, stands its length: `b` is not `b\0`.
-    tail[7] = u8::try_from(rest.len()).unwrap_or(0);
-    fold(hash ^ u64::from_le_bytes(tail), MIX)
+    let length = u64::try_from(rest.len()).unwrap_or(0) << 56;
+    fold(hash ^ tail(rest) ^ length, MIX)
+}
+
+/// At most seven bytes as a little-endian number, read in two overlapping halves.
+#[inline]
+fn tail(rest: &[u8]) -> u64 {
+    match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            let behind = rest.len().wrapping_sub(4) & 3;
+            let last = u64::from(u32::from_le_bytes(*last));
+            u64::from(u32::from_le_bytes(*first)) | last << (behind << 3)
+        }
+        _ => rest
+            .iter()
+            .rev()
+            .fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
+    }
 }
 
 #[inline]

@@ -1,103 +1,65 @@
 //! Keys: which line of the policy they are, and that none comes twice.
 
 use super::frame::fields;
-use super::pass::{Line, Pass, Place};
+use super::pass::{Key, Pass, Place};
 use super::scan;
+use crate::minimise::Law;
 use crate::minimise::watch::Watch;
 use crate::policy::{IdKind, Index, Rule, Unlisted, key_hash};
 use crate::pseudonym::{Identifier, IdentifierFault};
 use crate::refusal::{Bug, JsonFault, Refusal};
 
-impl<W: Watch> Pass<'_, W> {
-    /// What the policy says of the key from quote to quote.
-    pub(super) fn line(&mut self, start: usize, end: usize) -> Result<(Rule, Place), Refusal> {
+impl<'a, W: Watch> Pass<'a, W> {
+    /// What the policy says of the key from quote to quote, which becomes [`Pass::key`].
+    pub(super) fn line(&mut self, start: usize, end: usize) -> Result<&'a Rule, Refusal> {
         let bug = Refusal::Bug(Bug::Rewriter);
+        let (law, bytes) = (self.law, self.bytes);
         let kind = self.state.frames.last().ok_or(bug)?.kind;
-        let content = self
-            .bytes
-            .get(start.wrapping_add(1)..end.wrapping_sub(1))
-            .ok_or(bug)?;
-        let mut key = std::mem::take(&mut self.state.key);
-        key.clear();
-        let text = if content.contains(&b'\\') {
-            scan::unescape(content, &mut key);
-            &key
-        } else {
-            content
-        };
+        let content = bytes.get(start.wrapping_add(1)..end.wrapping_sub(1));
+        let mut text = content.ok_or(bug)?;
+        if text.contains(&b'\\') {
+            self.state.text.clear();
+            scan::unescape(text, &mut self.state.text);
+            text = &self.state.text;
+        }
         let hash = key_hash(text);
-        let unlisted = Place::Key {
+        self.stands = Place::Key;
+        self.key = Key {
             start,
             end,
-            line: None,
             hash,
+            line: None,
+            source: false,
         };
-        let found = match fields(&self.law.policy, kind) {
-            None => (Rule::KeepAll, unlisted),
-            Some(fields) => match (fields.find(hash, text), fields.any) {
-                (Some((place, field)), _) => {
-                    let derived = fields.derived();
-                    let source = derived.iter().any(|derived| derived.of == place);
-                    let line = Some(Line { place, source });
-                    (
-                        field.rule,
-                        Place::Key {
-                            start,
-                            end,
-                            line,
-                            hash,
-                        },
-                    )
-                }
-                (None, Some(any)) => {
-                    let text = text.to_vec();
-                    self.state.key = key;
-                    return self.any(any.key, any.rule, &text, unlisted);
-                }
-                (None, None) if fields.unlisted == Unlisted::Refuse => {
-                    return Err(Refusal::FieldUnexpected {
-                        at: self.place(start),
-                    });
-                }
-                (None, None) => (Rule::Drop, unlisted),
-            },
+        let Some(fields) = fields(&law.policy, kind) else {
+            return Ok(&Rule::KeepAll);
         };
-        self.state.key = key;
-        Ok(found)
-    }
-
-    /// A key that is an identifier: its pseudonym is made ready as `"…"` in `State::key`.
-    ///
-    /// Two keys with one canonical form would become one: they count as the same key.
-    fn any(
-        &mut self,
-        kind: Index<IdKind>,
-        rule: Rule,
-        text: &[u8],
-        unlisted: Place,
-    ) -> Result<(Rule, Place), Refusal> {
-        let kind = self.law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?;
-        let id = Identifier::new(std::str::from_utf8(text).unwrap_or_default());
-        let made = &mut self.state.key;
-        made.clear();
-        made.push(b'"');
-        let written = kind.write(id, made);
-        made.push(b'"');
-        match written {
-            Ok(()) | Err(IdentifierFault::Empty) => Ok((rule, Place::Any)),
-            Err(_) => Ok((Rule::Drop, unlisted)),
+        if let Some((line, field)) = fields.find(hash, text) {
+            self.key.line = Some(line);
+            self.key.source = fields.derived().iter().any(|derived| derived.of == line);
+            return Ok(&field.rule);
+        }
+        match (&fields.any, fields.unlisted) {
+            (Some(any), _) => {
+                let known = make_any(law, any.key, text, &mut self.state.key)?;
+                self.stands = if known { Place::Any } else { Place::Key };
+                Ok(if known { &any.rule } else { &Rule::Drop })
+            }
+            (None, Unlisted::Drop) => Ok(&Rule::Drop),
+            (None, Unlisted::Refuse) => Err(Refusal::FieldUnexpected {
+                at: self.place(start),
+            }),
         }
     }
 
-    /// Notes a key, now that its value is being read: no key may come twice.
-    pub(super) fn note(&mut self, place: Place, key_at: usize) -> Result<(), Refusal> {
-        let (line, hash, at) = match place {
+    /// Notes the key, now that its value is being read: no key may come twice.
+    pub(super) fn note(&mut self) -> Result<(), Refusal> {
+        let hash = match self.stands {
+            Place::Any => key_hash(&self.state.key),
             Place::Item => return Ok(()),
-            Place::Any => (None, key_hash(&self.state.key), self.place(key_at)),
-            Place::Key {
-                start, line, hash, ..
-            } => (line, hash, self.place(start)),
+            Place::Key => self.key.hash,
         };
+        let at = self.place(self.key.start);
         let keys_max = self.state.bounds.keys_max;
         let frame = self
             .state
@@ -111,8 +73,8 @@ impl<W: Watch> Pass<'_, W> {
                 at,
             });
         }
-        match line {
-            Some(line) if frame.see(line.place) => Err(Refusal::BodyMalformed {
+        match self.key.line {
+            Some(line) if frame.see(line) => Err(Refusal::BodyMalformed {
                 fault: JsonFault::DuplicateKey,
                 at,
             }),
@@ -122,5 +84,26 @@ impl<W: Watch> Pass<'_, W> {
                 Ok(())
             }
         }
+    }
+}
+
+/// A key that is an identifier: makes its pseudonym ready as `"…"`; `false` if it is none.
+///
+/// Two keys with one canonical form would become one: they count as the same key.
+fn make_any(
+    law: &Law,
+    kind: Index<IdKind>,
+    text: &[u8],
+    made: &mut Vec<u8>,
+) -> Result<bool, Refusal> {
+    let kind = law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?;
+    let id = Identifier::new(std::str::from_utf8(text).unwrap_or_default());
+    made.clear();
+    made.push(b'"');
+    let written = kind.write(id, made);
+    made.push(b'"');
+    match written {
+        Ok(()) | Err(IdentifierFault::Empty) => Ok(true),
+        Err(IdentifierFault::Invisible | IdentifierFault::TooLong) => Ok(false),
     }
 }

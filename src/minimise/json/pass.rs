@@ -23,6 +23,11 @@ pub(super) struct Pass<'a, W> {
     /// So many bytes of the body lie before those at hand.
     pub(super) base: u64,
     pub(super) emit: Emit<'a>,
+    /// Where the value stands that is being read, and behind which key.
+    ///
+    /// Kept here and not handed on: copies of such a thing stall the processor at every field.
+    pub(super) stands: Place,
+    pub(super) key: Key,
 }
 
 /// Whether a step was taken, or waits for more bytes.
@@ -41,38 +46,25 @@ pub(super) enum Wanted {
     Text,
 }
 
-/// Where a value stands.
-#[derive(Clone, Copy, Debug)]
+/// Where the value that is being read stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Behind a key that is an identifier; its pseudonym stands ready in `State::key`.
     Any,
     /// In a list, or alone.
     Item,
-    /// Behind a key of a shape; with its line, if it has one.
-    Key {
-        start: usize,
-        end: usize,
-        line: Option<Line>,
-        hash: u64,
-    },
+    /// Behind the key [`Pass::key`].
+    Key,
 }
 
-impl Place {
-    /// The line, if other fields are made from it.
-    pub(super) fn source(self) -> Option<usize> {
-        match self {
-            Self::Key {
-                line: Some(line), ..
-            } if line.source => Some(line.place),
-            Self::Any | Self::Item | Self::Key { .. } => None,
-        }
-    }
-}
-
-/// A line of a shape.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    pub(super) place: usize,
+/// The key whose value is being read, from quote to quote.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Key {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) hash: u64,
+    /// Its line of the shape, if it has one.
+    pub(super) line: Option<usize>,
     /// Whether other fields are made from it.
     pub(super) source: bool,
 }
@@ -95,6 +87,14 @@ impl<'a, W: Watch> Pass<'a, W> {
             then: Rest::Comes,
             base: 0,
             emit,
+            stands: Place::Item,
+            key: Key {
+                start: 0,
+                end: 0,
+                hash: 0,
+                line: None,
+                source: false,
+            },
         }
     }
 
@@ -115,7 +115,8 @@ impl<'a, W: Watch> Pass<'a, W> {
                 (Expect::FirstItem | Expect::Next, b']') => self.close_list()?,
                 (Expect::Item | Expect::FirstItem, _) => {
                     let rule = self.item_rule().ok_or(Refusal::Bug(Bug::Rewriter))?;
-                    self.value(self.at, rule, Place::Item)?
+                    self.stands = Place::Item;
+                    self.value(self.at, &rule)?
                 }
                 (Expect::Whole, _) => self.whole(byte)?,
                 (Expect::End, _) => return Err(self.fault(JsonFault::Trailing, self.at)),
@@ -214,7 +215,9 @@ impl<'a, W: Watch> Pass<'a, W> {
                 _ => Err(self.fault(JsonFault::Syntax, self.at)),
             };
         }
-        self.value(self.at, self.state.rule, Place::Item)
+        let rule = self.state.rule;
+        self.stands = Place::Item;
+        self.value(self.at, &rule)
     }
 
     /// Reads a key, its colon and the beginning of its value, or all of it.
@@ -243,8 +246,8 @@ impl<'a, W: Watch> Pass<'a, W> {
         if value == self.bytes.len() {
             return self.wait(start, usize::MAX);
         }
-        let (rule, place) = self.line(start, end)?;
-        self.value(value, rule, place)
+        let rule = self.line(start, end)?;
+        self.value(value, rule)
     }
 
     /// Enters the list or object whose bracket stands at `at`.

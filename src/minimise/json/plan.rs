@@ -57,13 +57,10 @@ pub(super) enum Plan {
 
 impl<W: Watch> Pass<'_, W> {
     /// What `rule` makes of the value that begins with `token`.
-    pub(super) fn plan(&mut self, rule: Rule, token: Token, place: Place) -> Result<Plan, Refusal> {
+    pub(super) fn plan(&mut self, rule: Rule, token: Token) -> Result<Plan, Refusal> {
         use TokenKind::{Bool, List, Null, Number, Object, Text, TextPart};
         Ok(match rule {
-            Rule::Drop => Plan::Drop(match place {
-                Place::Key { line: None, .. } => Action::DroppedUnlisted,
-                Place::Any | Place::Item | Place::Key { .. } => Action::DroppedListed,
-            }),
+            Rule::Drop => Plan::Drop(self.why_dropped()),
             Rule::Constant(constant) => Plan::Constant(constant),
             Rule::KeepAll => match token.kind {
                 List => Plan::Enter(FrameKind::WholeList),
@@ -98,6 +95,15 @@ impl<W: Watch> Pass<'_, W> {
             },
             Rule::ListOrOne(_) | Rule::Object(_) => Plan::Drop(Action::DroppedType),
         })
+    }
+
+    /// Whether the policy says so, or says nothing.
+    pub(super) fn why_dropped(&self) -> Action {
+        if self.stands == Place::Key && self.key.line.is_none() {
+            Action::DroppedUnlisted
+        } else {
+            Action::DroppedListed
+        }
     }
 
     fn plan_object(&self, shape: Index<Shape>, token: Token) -> Result<Plan, Refusal> {

@@ -1,7 +1,7 @@
 //! Carrying out what was planned: notes the key, writes what leaves, enters or passes over.
 
 use super::frame::{FrameKind, Ready, bit, fields};
-use super::pass::{Pass, Place, Step, Wanted};
+use super::pass::{Key, Pass, Place, Step, Wanted};
 use super::plan::{Plan, Token, TokenKind};
 use super::scan;
 use crate::minimise::Action;
@@ -10,61 +10,53 @@ use crate::policy::{Constant, Derived, IdKind, Index, Rule};
 use crate::pseudonym::{Identifier, IdentifierFault, Notation};
 use crate::refusal::{Bug, Refusal};
 
-/// What a watcher is told of a value, and from where on it was written.
-#[derive(Clone, Copy)]
-struct Told {
-    rule: Rule,
-    action: Action,
-    place: Place,
-    from: usize,
-}
-
 impl<W: Watch> Pass<'_, W> {
     /// Reads the value that begins at `at` under `rule`.
-    pub(super) fn value(&mut self, at: usize, rule: Rule, place: Place) -> Result<Step, Refusal> {
-        let key_at = self.at;
-        let source = place.source();
-        let read = rule != Rule::Drop || source.is_some();
+    pub(super) fn value(&mut self, at: usize, rule: &Rule) -> Result<Step, Refusal> {
+        let source = self.source();
+        let read = *rule != Rule::Drop || source.is_some();
         let wanted = if read { Wanted::Text } else { Wanted::End };
         let token = match self.token(at, wanted) {
             Ok(token) => token,
             Err(fault) => {
                 // The key comes before its value, and so does what is wrong with it.
-                self.note(place, key_at)?;
+                self.note()?;
                 return Err(self.found(fault));
             }
         };
         let Some(token) = token else {
             return self.wait(at, self.state.bounds.string_max);
         };
-        if read {
-            self.bound(token).map_err(|fault| self.found(fault))?;
+        if !read && !W::LOOKS {
+            self.note()?;
+            self.state.counts.add(self.why_dropped());
+            self.go_behind(token);
+            return Ok(Step::Taken);
         }
-        let plan = self.plan(rule, token, place)?;
+        self.bound(token).map_err(|fault| self.found(fault))?;
+        let plan = self.plan(*rule, token)?;
         if let (Plan::Drop(_), true) = (plan, self.state.frames.is_empty()) {
             return Err(Refusal::BodyOfAnotherShape);
         }
         if let Plan::Wait = plan {
             return self.wait(at, usize::MAX);
         }
-        self.note(place, key_at)?;
+        self.note()?;
         let from = if W::LOOKS { self.emit.out().len() } else { 0 };
-        if let Some(action) = self.carry_out(plan, rule, token, place)? {
+        if let Some(action) = self.carry_out(plan, *rule, token)? {
             self.state.counts.add(action);
-            self.show(
-                Told {
-                    rule,
-                    action,
-                    place,
-                    from,
-                },
-                token,
-            );
+            self.show(*rule, action, token, from);
         }
         if let Some(line) = source {
             self.derive(line, token)?;
         }
         Ok(Step::Taken)
+    }
+
+    /// The line of the key, if other fields are made from it.
+    fn source(&self) -> Option<usize> {
+        let line = if self.key.source { self.key.line } else { None };
+        line.filter(|_| self.stands == Place::Key)
     }
 
     /// Writes, enters or passes over the value, and goes behind it. Gives what was done, if that
@@ -74,40 +66,39 @@ impl<W: Watch> Pass<'_, W> {
         plan: Plan,
         rule: Rule,
         token: Token,
-        place: Place,
     ) -> Result<Option<Action>, Refusal> {
         let done = match plan {
             Plan::Blank => {
                 let empty = self.empty_of(token);
-                self.lead(place, token);
+                self.lead(token);
                 self.emit.text(empty);
                 Some(Action::Blanked)
             }
             Plan::Constant(constant) => {
-                self.lead(place, token);
+                self.lead(token);
                 self.write_constant(constant)?;
                 Some(Action::Constant)
             }
-            Plan::Derived => self.write_derived(rule, place, token)?,
+            Plan::Derived => self.write_derived(rule, token)?,
             Plan::Drop(why) => Some(why),
             Plan::Enter(kind) => {
-                self.lead(place, token);
+                self.lead(token);
                 self.emit.copy(token.start, token.end);
-                self.enter_watched(kind, place);
+                self.enter_watched(kind);
                 self.enter(kind, token.start)?;
                 return Ok(None);
             }
             Plan::Identifier(kind) => {
-                self.lead(place, token);
+                self.lead(token);
                 Some(self.write_identifier(kind, token)?)
             }
             Plan::Keep => {
-                self.lead(place, token);
+                self.lead(token);
                 self.emit.copy(token.start, token.end);
                 Some(Action::Kept)
             }
             Plan::Made => {
-                self.lead(place, token);
+                self.lead(token);
                 self.emit.text(&self.state.made);
                 Some(Action::Generalised)
             }
@@ -138,9 +129,9 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Writes what stands before a value: comma, key, colon.
-    fn lead(&mut self, place: Place, token: Token) {
+    fn lead(&mut self, token: Token) {
         let comma = self.take_comma();
-        match place {
+        match self.stands {
             Place::Item if comma => self.emit.comma_and_copy(token.start, token.start),
             Place::Item => {}
             Place::Any => {
@@ -151,7 +142,8 @@ impl<W: Watch> Pass<'_, W> {
                 out.extend_from_slice(&self.state.key);
                 out.push(b':');
             }
-            Place::Key { start, end, .. } => {
+            Place::Key => {
+                let Key { start, end, .. } = self.key;
                 let colon = end.wrapping_add(1);
                 let joined = token.start == colon;
                 let to = if joined { colon } else { end };
@@ -281,20 +273,9 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// A derived field has come: writes it if its sibling came first, else it waits.
-    fn write_derived(
-        &mut self,
-        rule: Rule,
-        place: Place,
-        token: Token,
-    ) -> Result<Option<Action>, Refusal> {
+    fn write_derived(&mut self, rule: Rule, token: Token) -> Result<Option<Action>, Refusal> {
         let bug = Refusal::Bug(Bug::Rewriter);
-        let (
-            Rule::Derived { of, .. },
-            Place::Key {
-                line: Some(line), ..
-            },
-        ) = (rule, place)
-        else {
+        let (Rule::Derived { of, .. }, Some(line)) = (rule, self.key.line) else {
             return Err(bug);
         };
         let frame = self.state.frames.last_mut().ok_or(bug)?;
@@ -303,9 +284,9 @@ impl<W: Watch> Pass<'_, W> {
             .ready
             .get_mut(frame.ready_from..)
             .unwrap_or_default();
-        if let Some(ready) = ready.iter_mut().find(|ready| ready.field == line.place) {
+        if let Some(ready) = ready.iter_mut().find(|ready| ready.field == line) {
             let json = std::mem::take(&mut ready.json);
-            self.lead(place, token);
+            self.lead(token);
             self.emit.text(&json);
             return Ok(Some(Action::Pseudonymised));
         }
@@ -313,7 +294,7 @@ impl<W: Watch> Pass<'_, W> {
             return Ok(Some(Action::DroppedValue));
         }
         let derived = fields(&self.law.policy, frame.kind).map(|fields| fields.derived());
-        let waits = |one: &Derived| one.field == line.place;
+        let waits = |one: &Derived| one.field == line;
         let waits = derived
             .and_then(|derived| derived.iter().position(waits))
             .ok_or(bug)?;
@@ -346,9 +327,9 @@ impl<W: Watch> Pass<'_, W> {
         Ok(())
     }
 
-    fn enter_watched(&mut self, kind: FrameKind, place: Place) {
+    fn enter_watched(&mut self, kind: FrameKind) {
         if W::LOOKS {
-            let key = self.key_text(place);
+            let key = self.key_text();
             let entered = match kind {
                 FrameKind::List(_) | FrameKind::WholeList => Entered::List,
                 FrameKind::Object(shape) => Entered::Object(Some(shape)),
@@ -359,17 +340,17 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Tells the watcher of a value that has been written or dropped.
-    fn show(&mut self, told: Told, token: Token) {
+    fn show(&mut self, rule: Rule, action: Action, token: Token, from: usize) {
         if !W::LOOKS {
             return;
         }
-        let key = self.key_text(told.place);
-        let listed = !matches!(told.place, Place::Key { line: None, .. });
-        let written = self.emit.out().get(told.from..).unwrap_or_default();
+        let key = self.key_text();
+        let listed = self.stands != Place::Key || self.key.line.is_some();
+        let written = self.emit.out().get(from..).unwrap_or_default();
         let comma = usize::from(written.first() == Some(&b','));
-        let lead = match told.place {
+        let lead = match self.stands {
             Place::Item => comma,
-            Place::Any | Place::Key { .. } => match scan::text(written, comma.wrapping_add(1)) {
+            Place::Any | Place::Key => match scan::text(written, comma.wrapping_add(1)) {
                 Ok(scan::Text::Whole { end, .. }) => end.wrapping_add(1),
                 _ => written.len(),
             },
@@ -377,8 +358,8 @@ impl<W: Watch> Pass<'_, W> {
         self.watch.value(Seen {
             key: key.as_deref(),
             before: self.bytes.get(token.start..token.end).unwrap_or_default(),
-            rule: listed.then_some(told.rule),
-            action: told.action,
+            rule: listed.then_some(rule),
+            action,
             after: written.get(lead..).unwrap_or_default(),
         });
     }
@@ -398,13 +379,13 @@ impl<W: Watch> Pass<'_, W> {
         });
     }
 
-    /// The key at a place as text.
-    fn key_text(&self, place: Place) -> Option<String> {
-        let (start, end) = match place {
+    /// The key of the value as text.
+    fn key_text(&self) -> Option<String> {
+        let (start, end) = match self.stands {
             Place::Item => return None,
             // The key as it came; its pseudonym stands in `State::key`.
             Place::Any => return String::from_utf8(self.state.key.clone()).ok(),
-            Place::Key { start, end, .. } => (start.wrapping_add(1), end.wrapping_sub(1)),
+            Place::Key => (self.key.start.wrapping_add(1), self.key.end.wrapping_sub(1)),
         };
         let mut text = Vec::new();
         scan::unescape(self.bytes.get(start..end).unwrap_or_default(), &mut text);
