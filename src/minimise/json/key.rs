@@ -17,7 +17,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         let kind = self.state.frames.last().ok_or(bug)?.kind;
         let content = bytes.get(start.wrapping_add(1)..end.wrapping_sub(1));
         let mut text = content.ok_or(bug)?;
-        if text.contains(&b'\\') {
+        if self.escaped {
             self.state.text.clear();
             scan::unescape(text, &mut self.state.text);
             text = &self.state.text;

@@ -28,6 +28,8 @@ pub(super) struct Pass<'a, W> {
     /// Kept here and not handed on: copies of such a thing stall the processor at every field.
     pub(super) stands: Place,
     pub(super) key: Key,
+    /// Whether the key holds escapes.
+    pub(super) escaped: bool,
 }
 
 /// Whether a step was taken, or waits for more bytes.
@@ -88,6 +90,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             base: 0,
             emit,
             stands: Place::Item,
+            escaped: false,
             key: Key {
                 start: 0,
                 end: 0,
@@ -232,7 +235,10 @@ impl<'a, W: Watch> Pass<'a, W> {
             Text::Whole { end, .. } if end.wrapping_sub(start) > key_max.saturating_add(2) => {
                 return Err(self.fault(JsonFault::StringTooLong, start));
             }
-            Text::Whole { end, .. } => end,
+            Text::Whole { end, escaped } => {
+                self.escaped = escaped;
+                end
+            }
         };
         let colon = scan::space(self.bytes, end);
         let value = match self.bytes.get(colon) {

@@ -73,41 +73,51 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// The first quote, backslash or control character at or after `at`, or the end.
 #[inline]
-fn plain(bytes: &[u8], at: usize) -> usize {
-    let (words, rest) = bytes.get(at..).unwrap_or_default().as_chunks::<8>();
-    let mut here = at;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
+fn plain(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = word(bytes, at) {
         let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word;
-        let stops = (zeros(word ^ ONES.wrapping_mul(0x22))
-            | zeros(word ^ ONES.wrapping_mul(0x5C))
-            | control)
-            & HIGHS;
+        let stops = (quotes_and_backslashes(word) | control) & HIGHS;
         if stops != 0 {
-            return here.wrapping_add(lowest(stops));
+            return at.wrapping_add(lowest(stops));
         }
-        here = here.wrapping_add(8);
+        at = at.wrapping_add(8);
     }
     let stop = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    here.wrapping_add(rest.iter().position(stop).unwrap_or(rest.len()))
+    until(bytes, at, stop)
 }
 
 /// The first quote or backslash at or after `at`, or the end.
 #[inline]
-pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> usize {
-    let (words, rest) = bytes.get(at..).unwrap_or_default().as_chunks::<8>();
-    let mut here = at;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let stops =
-            (zeros(word ^ ONES.wrapping_mul(0x22)) | zeros(word ^ ONES.wrapping_mul(0x5C))) & HIGHS;
+pub(super) fn quote_or_backslash(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = word(bytes, at) {
+        let stops = quotes_and_backslashes(word) & HIGHS;
         if stops != 0 {
-            return here.wrapping_add(lowest(stops));
+            return at.wrapping_add(lowest(stops));
         }
-        here = here.wrapping_add(8);
+        at = at.wrapping_add(8);
     }
-    let stop = |byte: &u8| *byte == b'"' || *byte == b'\\';
-    here.wrapping_add(rest.iter().position(stop).unwrap_or(rest.len()))
+    until(bytes, at, |byte| *byte == b'"' || *byte == b'\\')
+}
+
+/// The eight bytes at `at`, the first of them lowest.
+#[inline]
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    let eight = bytes.get(at..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*eight))
+}
+
+#[inline]
+fn until(bytes: &[u8], mut at: usize, stop: impl Fn(&u8) -> bool) -> usize {
+    while bytes.get(at).is_some_and(|byte| !stop(byte)) {
+        at = at.wrapping_add(1);
+    }
+    at
+}
+
+/// High bits of the bytes that are a quote or a backslash; right for the lowest one.
+#[inline]
+const fn quotes_and_backslashes(word: u64) -> u64 {
+    zeros(word ^ ONES.wrapping_mul(0x22)) | zeros(word ^ ONES.wrapping_mul(0x5C))
 }
 
 /// High bits of the bytes that are zero; right for the lowest one, which is the one that counts.

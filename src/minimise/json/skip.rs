@@ -81,40 +81,38 @@ impl Skip {
                     self.inside = Inside::ContainerText;
                     at.wrapping_add(1)
                 }
-                Inside::Container => {
-                    let rest = bytes.get(at..).unwrap_or_default();
-                    let mark = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
-                    let at = at.wrapping_add(rest.iter().position(mark).unwrap_or(rest.len()));
-                    match bytes.get(at) {
-                        None => return Ok(at),
-                        Some(mark) => self.mark(*mark, at, depth_max)?,
+                Inside::Container => match bytes.get(at) {
+                    None => return Ok(at),
+                    Some(b'"') => {
+                        self.inside = Inside::ContainerText;
+                        at.wrapping_add(1)
                     }
-                    at.wrapping_add(1)
-                }
+                    Some(bracket @ (b'[' | b']' | b'{' | b'}')) => {
+                        self.bracket(*bracket, at, depth_max)?;
+                        at.wrapping_add(1)
+                    }
+                    Some(_) => at.wrapping_add(1),
+                },
             };
         }
     }
 
-    fn mark(&mut self, byte: u8, at: usize, depth_max: usize) -> Result<(), Fault> {
-        match byte {
-            b'[' | b'{' => {
-                self.depth = self.depth.wrapping_add(1);
-                if self.depth > depth_max {
-                    return Err(Fault::new(JsonFault::TooDeep, at));
-                }
-                self.objects = self.objects << 1 | u128::from(byte == b'{');
+    fn bracket(&mut self, byte: u8, at: usize, depth_max: usize) -> Result<(), Fault> {
+        if let b'[' | b'{' = byte {
+            self.depth = self.depth.wrapping_add(1);
+            if self.depth > depth_max {
+                return Err(Fault::new(JsonFault::TooDeep, at));
             }
-            b']' | b'}' => {
-                if (self.objects & 1 == 1) != (byte == b'}') {
-                    return Err(Fault::new(JsonFault::Syntax, at));
-                }
-                self.objects >>= 1;
-                self.depth = self.depth.wrapping_sub(1);
-                if self.depth == 0 {
-                    self.inside = Inside::Nothing;
-                }
-            }
-            _ => self.inside = Inside::ContainerText,
+            self.objects = self.objects << 1 | u128::from(byte == b'{');
+            return Ok(());
+        }
+        if (self.objects & 1 == 1) != (byte == b'}') {
+            return Err(Fault::new(JsonFault::Syntax, at));
+        }
+        self.objects >>= 1;
+        self.depth = self.depth.wrapping_sub(1);
+        if self.depth == 0 {
+            self.inside = Inside::Nothing;
         }
         Ok(())
     }
