@@ -233,9 +233,9 @@ impl Run {
                 .to_owned()
         };
         let args = run["args"].get_ref().as_array().unwrap().iter();
-        let status = run.get("status").map(|status| match status.get_ref() {
-            DeValue::Integer(number) => number.as_str().parse().unwrap(),
-            _ => panic!("a status is a number"),
+        let status = run.get("status").map(|status| {
+            let number = status.get_ref().as_integer().unwrap();
+            number.as_str().parse().unwrap()
         });
         Self {
             args: args
