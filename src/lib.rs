@@ -34,6 +34,7 @@ pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod events;
 pub mod limits;
 pub mod listen;

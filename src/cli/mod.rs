@@ -5,6 +5,7 @@
 
 mod attempt;
 mod check;
+mod demo;
 mod health;
 mod keys;
 mod out;
@@ -43,6 +44,7 @@ Exit codes: 0 fine, 1 a test failed or a leak was found, 2 stopped by a second s
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Options),
+    Demo(demo::Options),
     Health(health::Options),
     Keys(keys::Options),
     Pseudonym(pseudonym::Options),
@@ -70,6 +72,7 @@ pub fn run() -> ExitCode {
     let exit = match Arguments::try_parse() {
         Ok(arguments) => match arguments.command {
             Command::Check(options) => check::run(&options, &mut out),
+            Command::Demo(options) => demo::run(&options, &mut out),
             Command::Health(options) => health::run(&options, &mut out),
             Command::Keys(options) => keys::run(&options, &mut out),
             Command::Pseudonym(options) => pseudonym::run(&options, &mut out),

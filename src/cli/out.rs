@@ -5,13 +5,15 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-/// How a command ends: the codes of sysexits(3), and three of our own.
+/// How a command ends: the codes of sysexits(3), and four of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
     /// A defect of the program itself.
     Bug,
     /// The configuration or a key cannot be used.
     Config,
+    /// A test failed, or a leak was found.
+    Failed,
     /// Nothing to complain of.
     Fine,
     /// Findings, and `--strict` was given.
@@ -34,6 +36,7 @@ impl Exit {
         match self {
             Self::Bug => 70,
             Self::Config => 78,
+            Self::Failed => 1,
             Self::Fine => 0,
             Self::Findings => 3,
             Self::Input => 65,

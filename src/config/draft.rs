@@ -56,7 +56,17 @@ pub struct VendorFile {
 impl Draft {
     /// Reads all files of a configuration.
     pub fn read(folder: &Path, problems: &mut Problems) -> Self {
-        let files = Folder::read(folder, problems);
+        Self::of_folder(folder, Folder::read(folder, problems), problems)
+    }
+
+    /// Takes texts for the files of a configuration; each comes with the path that it would have
+    /// below the folder, and names other files from there.
+    pub fn of_texts(texts: &[(&str, String)], problems: &mut Problems) -> Self {
+        let files = Folder::of_texts(texts, problems);
+        Self::of_folder(Path::new(""), files, problems)
+    }
+
+    fn of_folder(folder: &Path, files: Folder, problems: &mut Problems) -> Self {
         let gateway = files.gateway.as_ref();
         let gateway = gateway.and_then(|file| Gateway::read(file, folder, problems));
         let presets = Presets::shipped();

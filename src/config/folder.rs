@@ -72,6 +72,52 @@ impl Folder {
         }
     }
 
+    /// Takes texts for files; each comes with the path that it would have below the folder.
+    pub(super) fn of_texts(texts: &[(&str, String)], problems: &mut Problems) -> Self {
+        let mut folder = Self {
+            gateway: None,
+            schools: Vec::new(),
+        };
+        for (path, text) in texts {
+            let file = SourceFile::new(*path, text.clone());
+            let parts: Vec<&str> = path.split('/').collect();
+            match *parts.as_slice() {
+                [GATEWAY_FILE] => folder.gateway = Some(file),
+                ["schools", school, SCHOOL_FILE] => {
+                    let school = folder.school(school);
+                    school
+                        .into_iter()
+                        .for_each(|it| it.school = Some(Arc::clone(&file)));
+                }
+                ["schools", school, "vendors", name] => {
+                    let vendor = name.strip_suffix(".toml").and_then(VendorId::parse);
+                    let place = vendor.zip(folder.school(school));
+                    place
+                        .into_iter()
+                        .for_each(|(id, it)| it.vendors.push((id, Arc::clone(&file))));
+                }
+                _ => problems.push(bad_name("a file here", Path::new(path))),
+            }
+        }
+        folder
+    }
+
+    /// The school of that name, which is made if it is not there yet.
+    fn school(&mut self, name: &str) -> Option<&mut SchoolFolder> {
+        let id = SchoolId::parse(name)?;
+        let known = self.schools.iter().position(|school| school.id == id);
+        let place = known.unwrap_or(self.schools.len());
+        if known.is_none() {
+            self.schools.push(SchoolFolder {
+                id,
+                path: Path::new("schools").join(name),
+                school: None,
+                vendors: Vec::new(),
+            });
+        }
+        self.schools.get_mut(place)
+    }
+
     /// Reads `sluis.toml` alone.
     pub(super) fn gateway(folder: &Path, problems: &mut Problems) -> Option<Arc<SourceFile>> {
         read(&folder.join(GATEWAY_FILE), problems)

@@ -71,31 +71,42 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    #[rustfmt::skip]
     pub(super) fn new(clock: &Clock) -> Result<Self, BadMetric> {
         let r = Maker::new()?;
         let made = Self {
-            server_seconds: r.histograms("http_server_request_duration_seconds", "From the head of a request to the end of its answer.", REQUEST_SECONDS, ["vendor", "route", "method", "code"])?,
-            client_seconds: r.histograms("http_client_request_duration_seconds", "Waiting for upstreams: from the request sent to the head of the answer.", REQUEST_SECONDS, ["vendor", "code"])?,
-            transform_seconds: r.histograms("transform_duration_seconds", "Our own work on the bodies of one exchange.", TRANSFORM_SECONDS, ["vendor", "format"])?,
-            request_body_bytes: r.histograms("request_body_bytes", "Bodies of requests as they came.", BODY_BYTES, ["vendor"])?,
-            body_bytes: r.counters("body_bytes_total", "Bytes of bodies before (in) and after (out) the policy.", ["vendor", "direction", "stage"])?,
-            in_flight: r.gauges("requests_in_flight", "Requests under way.", ["vendor"])?,
-            fields: r.counters("fields_total", "What was done to fields and list items.", ["vendor", "direction", "action"])?,
-            unlisted: r.counters("unlisted_field_seen_total", "Fields outside the policy, each counted when first seen under the configuration in force.", ["vendor"])?,
-            refusals: r.counters("refusals_total", "Requests that were refused, by the code in the problem document.", ["vendor", "reason"])?,
-            aborts: r.counters("aborts_total", "Exchanges that were broken off after the head of the answer.", ["vendor", "reason"])?,
-            connections_refused: r.counters("connections_refused_total", "Connections closed on arrival.", ["reason"])?,
-            connections_failed: r.counters("connections_failed_total", "Connections that ended in a fault of the wire.", ["fault"])?,
-            policies: r.gauges("policy_info", "1 for the policy in force.", ["school", "vendor", "hash"])?,
-            keys: r.gauges("key_info", "1 for the key in use.", ["school", "vendor", "fingerprint"])?,
+            server_seconds: r.histograms(
+                "http_server_request_duration_seconds",
+                REQUEST_SECONDS,
+                ["vendor", "route", "method", "code"],
+            )?,
+            client_seconds: r.histograms(
+                "http_client_request_duration_seconds",
+                REQUEST_SECONDS,
+                ["vendor", "code"],
+            )?,
+            transform_seconds: r.histograms(
+                "transform_duration_seconds",
+                TRANSFORM_SECONDS,
+                ["vendor", "format"],
+            )?,
+            request_body_bytes: r.histograms("request_body_bytes", BODY_BYTES, ["vendor"])?,
+            body_bytes: r.counters("body_bytes_total", ["vendor", "direction", "stage"])?,
+            in_flight: r.gauges("requests_in_flight", ["vendor"])?,
+            fields: r.counters("fields_total", ["vendor", "direction", "action"])?,
+            unlisted: r.counters("unlisted_field_seen_total", ["vendor"])?,
+            refusals: r.counters("refusals_total", ["vendor", "reason"])?,
+            aborts: r.counters("aborts_total", ["vendor", "reason"])?,
+            connections_refused: r.counters("connections_refused_total", ["reason"])?,
+            connections_failed: r.counters("connections_failed_total", ["fault"])?,
+            policies: r.gauges("policy_info", ["school", "vendor", "hash"])?,
+            keys: r.gauges("key_info", ["school", "vendor", "fingerprint"])?,
             log_messages: r.log_messages()?,
-            connections_open: r.gauge("connections_open", "Open connections of callers.")?,
-            reload_successful: r.gauge("config_last_reload_successful", "Whether the newest configuration is the one in force.")?,
-            reload_success_at: r.gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded.")?,
-            certificate_expiry: r.gauge("tls_certificate_expiry_timestamp_seconds", "When the certificate of the listener expires; 0 without TLS.")?,
-            panics: r.counter("panics_total", "Panics; each ended one exchange.")?,
-            bugs: r.counter("bugs_total", "States that Sluis was built never to reach.")?,
+            connections_open: r.gauge("connections_open")?,
+            reload_successful: r.gauge("config_last_reload_successful")?,
+            reload_success_at: r.gauge("config_last_reload_success_timestamp_seconds")?,
+            certificate_expiry: r.gauge("tls_certificate_expiry_timestamp_seconds")?,
+            panics: r.counter("panics_total")?,
+            bugs: r.counter("bugs_total")?,
             registry: r.registry.clone(),
         };
         r.build_info()?;
@@ -202,10 +213,8 @@ struct Maker {
 impl Maker {
     fn new() -> Result<Self, BadMetric> {
         let registry = Registry::new_custom(Some("sluis".to_owned()), None)?;
-        let limited = IntCounter::new(
-            "metric_series_limited_total",
-            "Label sets that were counted under `other` because there were too many.",
-        )?;
+        let name = "metric_series_limited_total";
+        let limited = IntCounter::new(name, help(name))?;
         registry.register(Box::new(limited.clone()))?;
         let left = AtomicU64::new(limits::METRIC_SERIES_MAX);
         let budget = Arc::new(Budget { left, limited });
@@ -233,11 +242,10 @@ impl Maker {
     fn histograms<const N: usize>(
         &self,
         name: &str,
-        help: &str,
         buckets: &[f64],
         labels: [&str; N],
     ) -> Result<Family<HistogramVec, N>, BadMetric> {
-        let shape = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let shape = HistogramOpts::new(name, help(name)).buckets(buckets.to_vec());
         // Beside the buckets: `+Inf`, `_sum` and `_count`.
         self.family(
             HistogramVec::new(shape, &labels)?,
@@ -248,35 +256,33 @@ impl Maker {
     fn counters<const N: usize>(
         &self,
         name: &str,
-        help: &str,
         labels: [&str; N],
     ) -> Result<Family<IntCounterVec, N>, BadMetric> {
-        self.family(IntCounterVec::new(Opts::new(name, help), &labels)?, 1)
+        self.family(IntCounterVec::new(options(name), &labels)?, 1)
     }
 
     fn gauges<const N: usize>(
         &self,
         name: &str,
-        help: &str,
         labels: [&str; N],
     ) -> Result<Family<IntGaugeVec, N>, BadMetric> {
-        self.family(IntGaugeVec::new(Opts::new(name, help), &labels)?, 1)
+        self.family(IntGaugeVec::new(options(name), &labels)?, 1)
     }
 
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, BadMetric> {
-        let counter = IntCounter::new(name, help)?;
+    fn counter(&self, name: &str) -> Result<IntCounter, BadMetric> {
+        let counter = IntCounter::new(name, help(name))?;
         self.register(counter.clone())?;
         Ok(counter)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, BadMetric> {
-        let gauge = IntGauge::new(name, help)?;
+    fn gauge(&self, name: &str) -> Result<IntGauge, BadMetric> {
+        let gauge = IntGauge::new(name, help(name))?;
         self.register(gauge.clone())?;
         Ok(gauge)
     }
 
     fn log_messages(&self) -> Result<[IntCounter; 4], BadMetric> {
-        let shape = Opts::new("log_messages_total", "Log lines written.");
+        let shape = options("log_messages_total");
         let lines = IntCounterVec::new(shape, &["level"])?;
         self.register(lines.clone())?;
         let at = |level| lines.get_metric_with_label_values(&[level]);
@@ -284,13 +290,88 @@ impl Maker {
     }
 
     fn build_info(&self) -> Result<(), BadMetric> {
-        let shape = Opts::new("build_info", "1, with the version that runs.")
-            .const_label("version", env!("CARGO_PKG_VERSION"));
+        let shape = options("build_info").const_label("version", env!("CARGO_PKG_VERSION"));
         let info = IntGauge::with_opts(shape)?;
         info.set(1);
         self.register(info)
     }
 }
+
+fn options(name: &str) -> Opts {
+    Opts::new(name, help(name))
+}
+
+/// The help of a metric; none for a name that is not in the table, which then is ill-formed.
+fn help(name: &str) -> &'static str {
+    let row = HELP.iter().find(|(known, _)| *known == name);
+    row.map_or("", |(_, help)| help)
+}
+
+/// What every metric says, under its name without the prefix.
+const HELP: [(&str, &str); 23] = [
+    (
+        "aborts_total",
+        "Exchanges that were broken off after the head of the answer.",
+    ),
+    (
+        "body_bytes_total",
+        "Bytes of bodies before (in) and after (out) the policy.",
+    ),
+    ("bugs_total", "States that Sluis was built never to reach."),
+    ("build_info", "1, with the version that runs."),
+    (
+        "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was loaded.",
+    ),
+    (
+        "config_last_reload_successful",
+        "Whether the newest configuration is the one in force.",
+    ),
+    (
+        "connections_failed_total",
+        "Connections that ended in a fault of the wire.",
+    ),
+    ("connections_open", "Open connections of callers."),
+    (
+        "connections_refused_total",
+        "Connections closed on arrival.",
+    ),
+    ("fields_total", "What was done to fields and list items."),
+    (
+        "http_client_request_duration_seconds",
+        "Waiting for upstreams: from the request sent to the head of the answer.",
+    ),
+    (
+        "http_server_request_duration_seconds",
+        "From the head of a request to the end of its answer.",
+    ),
+    ("key_info", "1 for the key in use."),
+    ("log_messages_total", "Log lines written."),
+    (
+        "metric_series_limited_total",
+        "Label sets counted under `other` because there were too many.",
+    ),
+    ("panics_total", "Panics; each ended one exchange."),
+    ("policy_info", "1 for the policy in force."),
+    (
+        "refusals_total",
+        "Requests that were refused, by the code in the problem document.",
+    ),
+    ("request_body_bytes", "Bodies of requests as they came."),
+    ("requests_in_flight", "Requests under way."),
+    (
+        "tls_certificate_expiry_timestamp_seconds",
+        "When the certificate of the listener expires; 0 without TLS.",
+    ),
+    (
+        "transform_duration_seconds",
+        "Our own work on the bodies of one exchange.",
+    ),
+    (
+        "unlisted_field_seen_total",
+        "Fields outside the policy, each counted when first seen under the configuration in force.",
+    ),
+];
 
 /// A metric of our own is ill-formed: a defect of this room, seen at start.
 #[derive(Debug)]

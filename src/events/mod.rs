@@ -541,7 +541,7 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        /// Whatever an exchange was like: a label is one of the words we know, or a configured name.
+        /// Whatever an exchange was like: a label is a word we know, or a configured name.
         #[test]
         fn no_value_of_a_message_becomes_a_label(
             status in any::<Option<u16>>(),
