@@ -3,9 +3,15 @@
 //! before they are committed. A good one stands beside an outline of its policy, `NAME.policy`.
 
 #![expect(
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_macros,
+    clippy::get_unwrap,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_in_result,
     clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::use_debug,
+    reason = "a test fails by panicking, and shows what it saw"
 )]
 
 #[path = "config/mutants.rs"]
@@ -118,6 +124,79 @@ fn the_examples_of_the_language_lack_only_what_comes_later() {
     }
 }
 
+/// A file with this in it, and a route that carries the shape `Pupil`.
+fn with(rest: &str) -> Vec<String> {
+    let text = format!(
+        r#"version = 1
+        [vendor]
+        name = "V"
+        agreement = "A"
+        purpose = "P"
+        contact = "C"
+        valid = {{ from = 2026-08-01, until = 2027-07-31 }}
+        [ids.pupil]
+        [flow.out]
+        caller = "school"
+        callers = "anyone"
+        upstream = "https://api.example"
+        route = [{{ match = "POST /pupils", to-vendor = "Pupil" }}]
+        {rest}"#
+    );
+    let file = SourceFile::new("v", text);
+    let id = VendorId::parse("vendor").unwrap();
+    let mut problems = Problems::new();
+    let draft = read_vendor(
+        &file,
+        &id,
+        &Presets::none(),
+        &Context::default(),
+        &mut problems,
+    );
+    assert_eq!(draft.is_some(), !problems.has_errors());
+    let errors = problems
+        .sorted()
+        .into_iter()
+        .filter(|it| it.severity.refuses());
+    errors.map(|it| it.message.clone()).collect()
+}
+
+#[test]
+fn what_cannot_be_numbered_is_refused() {
+    let fields = |count: usize, word: &str| {
+        let lines: String = (1..count).map(|n| format!("f{n} = {word}\n")).collect();
+        format!("[shape.Pupil]\nid = \"pupil\"\n{lines}")
+    };
+    assert_eq!(with(&fields(256, "\"keep\"")), [""; 0]);
+    assert_eq!(
+        with(&fields(257, "\"keep\"")),
+        ["a shape may have at most 256 fields"]
+    );
+    let derived = "{ as = \"pupil\", of = \"id\" }";
+    assert_eq!(with(&fields(65, derived)), [""; 0]);
+    let too_many = ["at most 64 fields of a shape are made of siblings"];
+    assert_eq!(with(&fields(66, derived)), too_many);
+    let shapes = |count: usize| -> String {
+        let shape = |n| format!("[shape.Pupil{n:06}]\nnext = \"Pupil{:06}\"\n", n + 1);
+        (1..count).map(shape).collect::<String>() + &format!("[shape.Pupil{count:06}]\n")
+    };
+    let pupil = "[shape.Pupil]\nfirst = \"Pupil000001\"\n";
+    assert_eq!(with(&format!("{pupil}{}", shapes(4_095))), [""; 0]);
+    let seen = with(&format!("{pupil}{}", shapes(4_096)));
+    assert_eq!(
+        seen.first().unwrap(),
+        "a policy may have at most 4096 shapes"
+    );
+}
+
+#[test]
+fn what_nests_without_end_is_refused() {
+    let deep =
+        |open: &str, close: &str| format!("x = {}1{}", open.repeat(9_999), close.repeat(9_999));
+    for text in [deep("[", "]"), deep("{ a = ", "}"), deep("a.", "")] {
+        assert!(!with(&text).is_empty());
+    }
+}
+
 #[test]
 fn a_typing_error_in_a_name_or_word_never_sends_more() {
     // Of about 300,000; a number that shares no factor with how many there are of one place.
@@ -149,9 +228,8 @@ fn try_every_nth_mutant(nth: usize) {
                 None => refused += 1,
                 Some(None) => harmless += 1,
                 Some(Some(more)) => {
-                    let lines = mutant.lines().zip(text.lines());
-                    let line = { lines }.find(|(mutant, line)| mutant != line).unwrap().0;
-                    harmful.push(format!("{line}    # {more}"));
+                    let line = mutant.lines().find(|line| !text.contains(line));
+                    harmful.push(format!("{}    # {more}", line.unwrap_or_default()));
                 }
             }
         }

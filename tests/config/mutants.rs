@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use sluis::config::VendorDraft;
 use sluis::policy::{
-    Content, Fields, Flow, Index, Item, Keep, Otherwise, Route, Rule, Shape, ShapeBody, ValueType,
+    Content, Fields, Flow, Index, Item, Keep, Otherwise, Route, Rule, Shape, ShapeBody, Switch,
+    ValueType,
 };
 
 /// What is put in and put in place: letters of the language, and every sign it has a meaning for.
@@ -202,11 +203,11 @@ impl Compare<'_> {
     }
 
     fn kind(&self, place: usize) -> &str {
-        &self.mutant.policy.kinds.get(place).unwrap().name
+        &self.mutant.policy.kinds[place].name
     }
 
     fn original_kind(&self, place: usize) -> &str {
-        &self.file.policy.kinds.get(place).unwrap().name
+        &self.file.policy.kinds[place].name
     }
 
     fn shape(&self, mine: Index<Shape>, theirs: Index<Shape>, seen: &mut Seen) -> Option<String> {
@@ -220,25 +221,31 @@ impl Compare<'_> {
                 self.fields(fields, others, &other.name, seen)
             }
             (ShapeBody::Switch(switch), ShapeBody::Switch(others)) => {
-                let case = |value: &str| others.cases.iter().find(|(other, _)| **other == *value);
-                for (value, shape) in &switch.cases {
-                    let other = case(value).map(|(_, shape)| *shape);
-                    let Some(other) = other.or(otherwise(others.otherwise)) else {
-                        continue;
-                    };
-                    let more = self.shape(*shape, other, seen);
-                    if more.is_some() {
-                        return more;
-                    }
-                }
-                match (otherwise(switch.otherwise), otherwise(others.otherwise)) {
-                    (None, _) => None,
-                    (Some(mine), Some(theirs)) => self.shape(mine, theirs, seen),
-                    (Some(_), None) => Some("objects of any kind".to_owned()),
-                }
+                self.switch(switch, others, seen)
             }
-            _ => Some(format!("{} for {}", one.name, other.name)),
+            (ShapeBody::Fields(_), ShapeBody::Switch(_))
+            | (ShapeBody::Switch(_), ShapeBody::Fields(_)) => {
+                Some(format!("{} for {}", one.name, other.name))
+            }
         }
+    }
+
+    fn switch(&self, mine: &Switch, theirs: &Switch, seen: &mut Seen) -> Option<String> {
+        let case = |value: &str| {
+            let case = theirs.cases.iter().find(|(other, _)| **other == *value);
+            case.map(|(_, shape)| *shape)
+                .or_else(|| otherwise(theirs.otherwise))
+        };
+        let cases = mine.cases.iter();
+        let mut cases = cases.filter_map(|(value, shape)| Some((*shape, case(value)?)));
+        let more = cases.find_map(|(shape, other)| self.shape(shape, other, seen));
+        more.or_else(
+            || match (otherwise(mine.otherwise), otherwise(theirs.otherwise)) {
+                (None, _) => None,
+                (Some(mine), Some(theirs)) => self.shape(mine, theirs, seen),
+                (Some(_), None) => Some("objects of any kind".to_owned()),
+            },
+        )
     }
 
     fn fields(
@@ -260,11 +267,10 @@ impl Compare<'_> {
             if let Some(more) = self.rule(line.rule, rule, seen) {
                 return Some(format!("{name}.{}: {more}", line.key));
             }
-            if let (Rule::Derived { of, .. }, Rule::Derived { of: other, .. }) = (line.rule, rule) {
-                let key = |fields: &Fields, of| fields.line(of).map(|line| line.key.to_string());
-                if key(mine, of) != key(theirs, other) {
-                    return Some(format!("{name}.{} of another field", line.key));
-                }
+            let of = made_of(mine, line.rule);
+            let other = made_of(theirs, rule);
+            if of.is_some() && other.is_some() && of != other {
+                return Some(format!("{name}.{} of another field", line.key));
             }
         }
         match (mine.any, theirs.any) {
@@ -281,6 +287,15 @@ fn otherwise(otherwise: Otherwise) -> Option<Index<Shape>> {
     match otherwise {
         Otherwise::DropItem => None,
         Otherwise::Shape(shape) => Some(shape),
+    }
+}
+
+/// The sibling that a field is made of.
+fn made_of(fields: &Fields, rule: Rule) -> Option<&str> {
+    if let Rule::Derived { of, .. } = rule {
+        fields.line(of).map(|line| &*line.key)
+    } else {
+        None
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::school::one_of;
 use crate::config::{
     At, Problem, Problems, Reach, Scheme, Table, TlsVersion, Upstream, UpstreamTls, code, shown,
 };
+use crate::limits;
 use crate::names::FlowId;
 use crate::policy::{Flow, Side};
 
@@ -84,7 +85,13 @@ impl<'d> Compiler<'d, '_> {
     fn routes(&mut self, table: &Table<'d>, caller: Side) -> Vec<PlacedRoute> {
         let list = table.array("route", self.problems).unwrap_or_default();
         let mut routes = Vec::new();
-        for value in list {
+        if let Some(beyond) = list.get(limits::POLICY_PARTS_MAX) {
+            let most = limits::POLICY_PARTS_MAX;
+            let message = format!("a flow may have at most {most} routes");
+            let problem = Problem::error(code::TOO_MANY, message);
+            self.problems.push(problem.at(&beyond.place()));
+        }
+        for value in list.iter().take(limits::POLICY_PARTS_MAX) {
             if let Some(route) = value.table(self.problems) {
                 routes.extend(self.route(&route, caller));
             }

@@ -71,12 +71,13 @@ impl Names {
         self.list.iter().map(|name| name.text.as_str())
     }
 
-    /// Reports a file with more names than can be numbered.
-    pub(super) fn check_count(&self, what: &str, problems: &mut Problems) {
+    /// Reports a file with more names than can be numbered; no other problem with those is.
+    pub(super) fn check_count(&mut self, what: &str, problems: &mut Problems) {
         if let Some(name) = self.list.get(limits::POLICY_PARTS_MAX) {
             let most = limits::POLICY_PARTS_MAX;
             let message = format!("a policy may have at most {most} {what}");
             problems.push(Problem::error(code::TOO_MANY, message).at(&name.place));
+            self.open = true;
         }
     }
 }
