@@ -18,6 +18,7 @@ main() {
     cargo_program deny cargo-deny
     if [[ ${1:-} == fuzz ]]; then
         cargo_program fuzz cargo-fuzz
+        nightly
     fi
     fail_if_missing
 }
@@ -43,6 +44,14 @@ component() {
     cargo "$1" --version >/dev/null 2>&1 && return
     if ! have rustup || ! rustup component add "$2"; then
         missing+=("$2, a component of the Rust toolchain")
+    fi
+}
+
+# The compiler that knows the sanitizers.
+nightly() {
+    cargo +nightly --version >/dev/null 2>&1 && return
+    if ! have rustup || ! rustup toolchain install nightly --profile minimal; then
+        missing+=("a nightly Rust toolchain: rustup toolchain install nightly")
     fi
 }
 

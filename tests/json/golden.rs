@@ -188,22 +188,8 @@ fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule), String> {
     ))
 }
 
-/// What every vendor's file must say; made up.
-const VENDOR: &str = r#"
-version = 1
-[vendor]
-name      = "Voorbeeld"
-agreement = "VO-0000"
-purpose   = "Golden cases"
-contact   = "privacy@vendor.example"
-valid     = { from = 2026-08-01, until = 2027-07-31 }
-[flow.push]
-caller   = "school"
-callers  = "anyone"
-upstream = "https://api.vendor.example"
-[[flow.push.route]]
-match     = "POST /messages"
-"#;
+/// What every vendor's file must say, up to the route whose `to-vendor` a case gives.
+const VENDOR: &str = include_str!("../golden/vendor.toml");
 
 /// `{ json-depth = 4 }`
 fn set(limits: &mut Limits, table: &str) {

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Runs each fuzz target for so many seconds, beginning with what the tests and examples already
+# have. A crash ends it; its input is left in tests/fuzz/artifacts.
+#
+#   tests/fuzz/run.sh SECONDS [TARGET...]
+set -euo pipefail
+cd "$(dirname "$0")"
+
+main() {
+    local seconds=$1
+    shift
+    local targets=("$@")
+    ((${#targets[@]})) || targets=(json policy)
+    seed_json
+    seed_policy
+    for target in "${targets[@]}"; do
+        cargo +nightly fuzz run --fuzz-dir . --target-dir target "$target" "corpus/$target" -- \
+            -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
+            -dict="$target.dict" -verbosity=0 -print_final_stats=1
+    done
+}
+
+# Each golden message as it stands; the header of targets/json.rs says what stands before it. The
+# first 64 bytes of this file are throws as good as any to choose a policy.
+seed_json() {
+    mkdir -p corpus/json
+    for message in ../golden/json/*/in.json; do
+        (($(stat -c %s "$message") < 4096)) || continue
+        { printf '\003anyseed.\100' && head -c 64 run.sh && cat "$message"; } \
+            >"corpus/json/$(basename "$(dirname "$message")")"
+    done
+}
+
+# The policy of each golden case, made a whole file, and every file of a vendor that we have.
+seed_policy() {
+    mkdir -p corpus/policy
+    for policy in ../golden/json/*/policy.toml; do
+        {
+            cat ../golden/vendor.toml
+            sed -n 's/^root = /to-vendor = /p' "$policy"
+            sed -n '/^\[/,$p' "$policy"
+        } >"corpus/policy/$(basename "$(dirname "$policy")").toml"
+    done
+    find ../../config ../config -path '*vendors/*.toml' -o -path '*presets/*.toml' |
+        while read -r file; do cp "$file" "corpus/policy/$(tr / - <<<"$file")"; done
+}
+
+main "$@"

@@ -1,0 +1,108 @@
+//! Invariant: whatever stands in a vendor's file, reading it does not panic. Either it gives no
+//! error and a policy in which every part that is named exists, or it gives an error. Every problem
+//! lies within the file, on characters, and can be shown.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sluis::config::{Colour, Context, Place, Presets, Problems, SourceFile, read_vendor};
+use sluis::names::VendorId;
+use sluis::policy::{Content, Item, Otherwise, Policy, Rule, ShapeBody};
+
+fuzz_target!(|text: &str| {
+    let file = SourceFile::new("vendors/vendor.toml", text.to_owned());
+    let id = VendorId::parse("vendor").unwrap();
+    let mut problems = Problems::new();
+    let draft = read_vendor(
+        &file,
+        &id,
+        &Presets::shipped(),
+        &Context::default(),
+        &mut problems,
+    );
+    assert_eq!(draft.is_none(), problems.has_errors());
+    for problem in problems.sorted() {
+        let also = problem.also.as_ref().map(|(place, _)| place);
+        problem.place.iter().chain(also).for_each(lies_within);
+        assert!(!problem.text(Colour::Off).is_empty());
+        assert!(!problem.message.is_empty());
+    }
+    if let Some(draft) = draft {
+        assert_eq!(draft.kind_specs.len(), draft.policy.kinds.len());
+        is_whole(&draft.policy);
+    }
+});
+
+fn lies_within(place: &Place) {
+    let text = place.file.text();
+    assert!(
+        text.get(place.span.clone()).is_some(),
+        "{:?} of {}",
+        place.span,
+        text.len()
+    );
+    let (line, column) = place.line_and_column();
+    let lines = text.split('\n').count();
+    assert!(
+        (1..=lines).contains(&line) && column >= 1,
+        "{line}:{column} of {lines}"
+    );
+}
+
+/// Whether every part that is named exists.
+fn is_whole(policy: &Policy) {
+    for shape in &policy.shapes {
+        match &shape.body {
+            ShapeBody::Fields(fields) => {
+                for line in fields.lines() {
+                    exists(policy, line.rule);
+                    if let Rule::Derived { of, .. } = line.rule {
+                        let sibling = fields.line(of).unwrap();
+                        assert_ne!(sibling.key, line.key);
+                    }
+                }
+                if let Some(any) = fields.any {
+                    exists(policy, Rule::Identifier(any.key));
+                    exists(policy, any.rule);
+                    assert!(!matches!(any.rule, Rule::Derived { .. }));
+                }
+            }
+            ShapeBody::Switch(switch) => {
+                assert!(!switch.path.is_empty());
+                for (_, shape) in &switch.cases {
+                    assert!(policy.fields(*shape).is_some(), "a switch chooses a switch");
+                }
+                if let Otherwise::Shape(shape) = switch.otherwise {
+                    assert!(policy.fields(shape).is_some(), "a switch chooses a switch");
+                }
+            }
+        }
+    }
+    let routes = policy.flows.iter().flat_map(|flow| &flow.routes);
+    for content in routes.flat_map(|route| [route.to_vendor, route.from_vendor]) {
+        if let Content::Json(rule) = content {
+            exists(policy, rule);
+        }
+    }
+}
+
+fn exists(policy: &Policy, rule: Rule) {
+    match rule {
+        Rule::Blank | Rule::Drop | Rule::KeepAll => {}
+        Rule::Constant(index) => assert!(index.place() < policy.constants.len()),
+        Rule::Derived { kind, .. } | Rule::Identifier(kind) => {
+            assert!(kind.place() < policy.kinds.len());
+        }
+        Rule::Generalise(index) => assert!(index.place() < policy.generalisers.len()),
+        Rule::Keep(keep) => {
+            assert!(
+                keep.rules
+                    .is_none_or(|index| index.place() < policy.value_rules.len())
+            );
+        }
+        Rule::List(item) | Rule::ListOrOne(item) => match item {
+            Item::Identifier(_) | Item::Keep(_) | Item::Object(_) => exists(policy, item.rule()),
+        },
+        Rule::Object(index) => assert!(policy.shape(index).is_some()),
+    }
+}
