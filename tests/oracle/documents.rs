@@ -183,10 +183,20 @@ impl Writer<'_, '_> {
             Rule::KeepAll => self.anything(What::Free),
             Rule::List(item) if self.dice.once_in(12) => self.not_of(item),
             Rule::List(item) => self.list(item),
-            Rule::ListOrOne(item) if self.dice.once_in(3) => self.value(item.rule()),
+            Rule::ListOrOne(item) if self.dice.once_in(3) => self.one(item),
             Rule::ListOrOne(item) => self.list(item),
             Rule::Object(_) if self.dice.once_in(12) || !self.room() => self.secret_but(b"{"),
             Rule::Object(shape) => self.shaped(shape),
+        }
+    }
+
+    /// One item where a list may stand too: then a list is not of the wrong type.
+    fn one(&mut self, item: Item) {
+        match item {
+            Item::Identifier(_) => self.identifier(),
+            Item::Keep(keep) => self.kept_scalar(keep),
+            Item::Object(shape) if self.room() => self.shaped(shape),
+            Item::Object(_) => self.put("null"),
         }
     }
 
@@ -441,6 +451,10 @@ impl Writer<'_, '_> {
         if self.dice.once_in(10) {
             return self.braced("[", "]", 1, |writer, _| writer.marked_string());
         }
+        self.kept_scalar(keep);
+    }
+
+    fn kept_scalar(&mut self, keep: Keep) {
         match keep.of {
             ValueType::Any => match self.dice.below(4) {
                 0 => {
@@ -523,14 +537,11 @@ impl Writer<'_, '_> {
             (None, Otherwise::DropItem) => switch.cases[0].1, // nothing of it may leave
         };
         let fields = self.law.policy.fields(shape).unwrap();
-        let comes = throw <= switch.cases.len();
-        self.object(
-            fields,
-            comes.then_some(Chosen {
-                switch,
-                case: throw,
-            }),
-        );
+        let chosen = Chosen {
+            switch,
+            case: throw,
+        };
+        self.object(fields, Some(chosen));
     }
 
     fn object(&mut self, fields: &Fields, chosen: Option<Chosen<'_>>) {
@@ -547,10 +558,12 @@ impl Writer<'_, '_> {
         for place in (1..entries.len()).rev() {
             entries.swap(place, self.dice.below(place + 1));
         }
-        let turn = field.map(|_| self.dice.below(entries.len() + 1));
+        // Beyond all cases and none of them lies the object in which the field does not come.
+        let comes = chosen.filter(|chosen| chosen.case <= chosen.switch.cases.len());
+        let turn = comes.map(|_| self.dice.below(entries.len() + 1));
         let count = entries.len() + usize::from(turn.is_some());
         let mut entries = entries.into_iter();
-        self.braced("{", "}", count, |writer, place| match chosen {
+        self.braced("{", "}", count, |writer, place| match comes {
             Some(chosen) if Some(place) == turn => writer.choosing(chosen, 0),
             _ => match entries.next().flatten() {
                 Some(line) => {
@@ -559,7 +572,7 @@ impl Writer<'_, '_> {
                     writer.colon();
                     writer.value(line.rule);
                 }
-                None => writer.unlisted(fields),
+                None => writer.unlisted(fields, field),
             },
         });
     }
@@ -604,7 +617,7 @@ impl Writer<'_, '_> {
     }
 
     /// An entry whose key has no line.
-    fn unlisted(&mut self, fields: &Fields) {
+    fn unlisted(&mut self, fields: &Fields, chooses: Option<&str>) {
         let near = *self.dice.pick(&KEYS);
         let near = match self.dice.below(4) {
             0 => near.to_owned(),
@@ -613,8 +626,9 @@ impl Writer<'_, '_> {
             _ => near.chars().skip(1).collect(),
         };
         let is_line = fields.lines().iter().any(|line| *line.key == near);
+        let is_other = !is_line && chooses != Some(near.as_str());
         match self.dice.below(3) {
-            0 if !is_line && fields.any.is_none() => self.string(&near),
+            0 if is_other && fields.any.is_none() => self.string(&near),
             1 if fields.any.is_some() => {
                 let start = *self.dice.pick(&[" ", "", "A", "e\u{308}", "\u{feff}"]);
                 let mark = self.mark();
