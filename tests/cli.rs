@@ -446,6 +446,32 @@ fn health_asks_and_believes_only_200() {
 }
 
 #[test]
+fn health_waits_two_seconds_in_all() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let place = Place::with_base();
+    let (path, text) = BASE[0];
+    place.write(path, &format!("{text}[admin]\naddress = \"{address}\"\n"));
+    // A byte a second would keep a wait for each byte going for long.
+    let drip = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut hurried = [0; 512];
+        stream.read(&mut hurried).unwrap();
+        for byte in b"HTTP/1.1 200" {
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    });
+    let output = place.run(&["health"], "");
+    assert_eq!(output.status.code(), Some(69));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("  no: "), "{said}");
+    drip.join().unwrap();
+}
+
+#[test]
 fn an_identifier_on_standard_input_is_the_one_that_would_stand_in_argv() {
     let place = Place::with_base();
     let ask = |id: &str, stdin: &str| {

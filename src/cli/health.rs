@@ -1,6 +1,6 @@
 //! `sluis health`: asks a running gateway on this machine, for images without a shell.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::out::{Exit, Format, Out};
 use super::{Common, problems};
+use crate::clock::Clock;
 use crate::config;
 
-/// The longest wait for the connection, and again for each part of the answer.
+/// The longest wait for the answer, from the first attempt to connect.
 const WAIT: Duration = Duration::from_secs(2);
-/// A status line is shorter.
-const ANSWER_BYTES_MAX: u64 = 256;
+/// What is read of an answer: `HTTP/1.1 200` (RFC 9112 section 4).
+const STATUS_BYTES: usize = 12;
 
 /// Ask the gateway that runs with this configuration whether it lives
 #[derive(Args, Debug)]
@@ -56,20 +57,32 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
 }
 
 /// Asks for a page and gives the status of the answer.
-fn ask(admin: SocketAddr, path: &str) -> std::io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&reachable(admin), WAIT)?;
-    stream.set_read_timeout(Some(WAIT))?;
-    stream.set_write_timeout(Some(WAIT))?;
+fn ask(admin: SocketAddr, path: &str) -> io::Result<u16> {
+    let clock = Clock::system();
+    let end = clock.now().checked_add(WAIT);
+    let left = || {
+        let left = end.and_then(|end| end.checked_duration_since(clock.now()));
+        left.filter(|left| !left.is_zero())
+            .ok_or(ErrorKind::TimedOut)
+    };
+    let mut stream = TcpStream::connect_timeout(&reachable(admin), left()?)?;
+    stream.set_write_timeout(Some(left()?))?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-    // RFC 9112 section 4: `HTTP/1.1 200 OK`.
+    let mut answer = [0; STATUS_BYTES];
+    let mut length = 0;
+    while let Some(room) = answer.get_mut(length..).filter(|room| !room.is_empty()) {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(room)? {
+            0 => break,
+            more => length = length.saturating_add(more),
+        }
+    }
     let status = answer
         .strip_prefix(b"HTTP/1.1 ")
-        .and_then(|rest| rest.first_chunk::<3>());
-    let status = status.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
-    status.ok_or_else(|| std::io::Error::other("what answers is no gateway"))
+        .and_then(|digits| str::from_utf8(digits).ok());
+    let status = status.and_then(|digits| digits.parse().ok());
+    status.ok_or_else(|| io::Error::other("what answers is no gateway"))
 }
 
 /// A listener on all addresses is reached through loopback.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::code;
+use super::guarded::folder_of;
 use super::problem::{Problem, Problems, nearest, shown};
 use super::source::SourceFile;
 use crate::names::{SchoolId, VendorId};
@@ -15,13 +16,15 @@ const FOLDERS_DEFAULT: [&str; 2] = ["config", "/etc/sluis"];
 const GATEWAY_FILE: &str = "sluis.toml";
 const SCHOOL_FILE: &str = "school.toml";
 
-/// The folder of the configuration: the one that is given, else `config`, else `/etc/sluis`.
+/// The folder of the configuration: the one that is given, by itself or by its `sluis.toml`; else
+/// `config`, else `/etc/sluis`.
 ///
 /// # Errors
 /// Neither of the two has a `sluis.toml`.
 pub fn find(given: Option<&Path>) -> Result<PathBuf, Problems> {
     let mut places = FOLDERS_DEFAULT.iter().map(PathBuf::from);
     let found = match given {
+        Some(file) if file.ends_with(GATEWAY_FILE) && file.is_file() => Some(folder_of(file)),
         Some(folder) => Some(folder.to_owned()),
         None => places.find(|folder| folder.join(GATEWAY_FILE).exists()),
     };

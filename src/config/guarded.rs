@@ -129,10 +129,8 @@ fn problem(path: &Path, guard: Guard, fault: &Fault) -> Problem {
         Fault::Owner(owner) => {
             let me = rustix::process::geteuid().as_raw();
             let what = format!("belongs to user {owner}, and this process is user {me}");
-            (
-                what,
-                Some("give it to the user that the gateway runs as".to_owned()),
-            )
+            let help = format!("chown {me} {name}, or run this as user {owner}");
+            (what, Some(help))
         }
         Fault::TooLong => (
             format!("is longer than {} KiB", SECRET_BYTES_MAX >> 10),
@@ -237,7 +235,8 @@ fn folder_problem(folder: &Path, error: &io::Error) -> Problems {
     Problem::error(code::WRITE, message).into()
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder that a file is in.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         Some(_) | None => PathBuf::from("."),

@@ -283,8 +283,11 @@ impl Ring {
     /// The key in use for a vendor: the one of the highest version.
     #[must_use]
     pub fn newest(&self, school: &SchoolId, vendor: &VendorId) -> Option<&Entry> {
-        let of_vendor = |entry: &&Entry| entry.school == *school && entry.vendor == *vendor;
-        self.entries.iter().rfind(of_vendor)
+        let place = (school, vendor);
+        let up_to = |entry: &Entry| (&entry.school, &entry.vendor) <= place;
+        let end = self.entries.partition_point(up_to);
+        let newest = self.entries.get(end.checked_sub(1)?)?;
+        ((&newest.school, &newest.vendor) == place).then_some(newest)
     }
 }
 
