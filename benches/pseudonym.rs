@@ -2,11 +2,7 @@
 //!
 //! Read the ratios of one run; absolute figures drift with the machine.
 
-#![expect(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a benchmark stops where it fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops where it fails")]
 
 use std::hint::black_box;
 

@@ -5,12 +5,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use sluis::config::{Context, Presets, Problems, SourceFile, read_vendor};
 use sluis::limits::Limits;
 use sluis::minimise::Law;
-use sluis::policy::{
-    Field, Fields, IdKind, Index, Item, Keep, Policy, Rule, Shape, ShapeBody, Unlisted, ValueType,
-};
-use sluis::pseudonym::{Canonical, Kind, KindSpec, Notation, VendorKey};
+use sluis::names::VendorId;
+use sluis::policy::{Content, Rule};
+use sluis::pseudonym::{Kind, VendorKey};
 
 const FIRST: [&str; 8] = [
     "Emma", "Noah", "Zoë", "Liam", "Jaïr", "Fenna", "Ömer", "Yara",
@@ -25,7 +25,7 @@ const LAST: [&str; 6] = [
 ];
 
 /// A page of `count` users as a school's API sends it, compact.
-pub fn page(count: usize) -> Vec<u8> {
+pub(crate) fn page(count: usize) -> Vec<u8> {
     let users: Vec<String> = (0..count).map(user).collect();
     format!("{{\"users\":[{}]}}", users.join(",")).into_bytes()
 }
@@ -55,79 +55,27 @@ fn user(number: usize) -> String {
     text
 }
 
-/// The policy: 4 identifiers a pupil replaced, 19 of about 50 values kept.
-pub fn law() -> (Arc<Law>, Rule) {
-    let index = |place| Index::<Shape>::new(place).unwrap();
-    let keep = Rule::Keep(Keep {
-        of: ValueType::Any,
-        rules: None,
-    });
-    let pupil = Rule::Identifier(Index::new(0).unwrap());
-    let shape = |name: &str, lines: &[(&str, Rule)]| Shape {
-        name: name.to_owned(),
-        body: ShapeBody::Fields(Fields::new(
-            lines
-                .iter()
-                .map(|(key, rule)| Field {
-                    key: (*key).into(),
-                    rule: *rule,
-                })
-                .collect(),
-            None,
-            Unlisted::Drop,
-        )),
+/// The policy of `policy.toml` under a test key, and the rule for what its route answers.
+pub(crate) fn law() -> (Arc<Law>, Rule) {
+    let file = SourceFile::new("policy.toml", include_str!("policy.toml").to_owned());
+    let (id, mut problems) = (VendorId::parse("bench").unwrap(), Problems::new());
+    let (presets, context) = (Presets::shipped(), Context::default());
+    let draft = read_vendor(&file, &id, &presets, &context, &mut problems).unwrap();
+    let Content::Json(rule) = draft.policy.flows[0].routes[0].to_vendor else {
+        panic!("the route answers with JSON");
     };
-    let list = |shape| Rule::List(Item::Object(index(shape)));
-    let user = [
-        ("sourcedId", pupil),
-        ("status", keep),
-        ("dateLastModified", keep),
-        ("username", pupil),
-        ("enabledUser", keep),
-        ("roles", list(2)),
-        ("primaryOrg", Rule::Object(index(3))),
-        ("identifier", pupil),
-        ("agents", list(4)),
-        (
-            "grades",
-            Rule::List(Item::Keep(Keep {
-                of: ValueType::Any,
-                rules: None,
-            })),
-        ),
-    ];
-    let role = [
-        ("roleType", keep),
-        ("role", keep),
-        ("org", Rule::Object(index(3))),
-        ("beginDate", keep),
-        ("endDate", keep),
-    ];
-    let policy = Policy {
-        shapes: vec![
-            shape("Users", &[("users", list(1))]),
-            shape("User", &user),
-            shape("Role", &role),
-            shape("Org", &[("sourcedId", keep), ("type", keep)]),
-            shape("Agent", &[("sourcedId", pupil), ("type", keep)]),
-        ],
-        kinds: vec![IdKind {
-            name: "pupil".to_owned(),
-        }],
-        ..Policy::default()
-    };
-    let spec = KindSpec {
-        name: "pupil".to_owned(),
-        canonical: Canonical::new(Vec::new()),
-        notation: Notation::Text(26),
-    };
-    let kinds = vec![Kind::new(&VendorKey::from([7; 32]), spec)];
+    let key = VendorKey::from([7; 32]);
+    let kinds = draft
+        .kind_specs
+        .iter()
+        .map(|spec| Kind::new(&key, spec.clone()))
+        .collect();
     (
         Arc::new(Law {
-            policy,
+            policy: draft.policy,
             kinds,
             limits: Limits::default(),
         }),
-        Rule::Object(index(0)),
+        rule,
     )
 }

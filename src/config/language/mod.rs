@@ -6,7 +6,7 @@
 //! [ids.X]                  kinds of identifier                     ids
 //! [shape.X]                fields, words, choices                  shapes, words
 //! [flow.X] [[flow.X.route]] who calls whom, which requests         flows, routes, overlap
-//! preset = "…"             what a standard's vendor gets; only less of it may be said   preset, overlay
+//! preset = "…"             a standard's vendor: a file may only narrow it   preset, overlay
 //! ```
 //!
 //! Whatever is not written is not sent, and whatever is not understood is an error. A word that
