@@ -29,8 +29,6 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 pub const PROBLEMS_SHOWN_MAX: usize = 20;
 /// Lines of the metrics page that names from the configuration may make; beyond it `other`.
 pub const METRIC_SERIES_MAX: u64 = 50_000;
-/// Places of one route where fields outside the policy are reported.
-pub const UNLISTED_PLACES_MAX: usize = 256;
 /// Log lines of one subject written within [`LOG_WINDOW`]; the rest is counted.
 pub const LOG_REPEATS_MAX: u64 = 10;
 /// How long repeated log lines are counted together.

@@ -237,7 +237,9 @@ mod tests {
         "from": "2026-08-01",
         "until": "2026-08-01"
       },
-      "flows": [],
+      "flows": [
+        "pull"
+      ],
       "key_fingerprint": "00112233445566ff",
       "mode": "enforce",
       "name": "Rekenwijs",

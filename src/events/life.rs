@@ -231,11 +231,11 @@ impl Event for TlsCertificateLoaded {
     }
 }
 
-/// Sluis met a state that it was built never to reach.
+/// Sluis met a state that it was built never to reach. Told with the request that met it.
 #[derive(Clone, Copy, Debug)]
-pub struct BugMet {
+pub(super) struct BugMet {
     /// Which part.
-    pub bug: Bug,
+    pub(super) bug: Bug,
 }
 
 impl Event for BugMet {

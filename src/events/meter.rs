@@ -1,17 +1,18 @@
 //! Metrics that a request touches, found once a route and kept: the hot path looks nothing up.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::metrics::{Metrics, OTHER};
 use super::requests::{Direction, Format};
-use crate::limits;
-use crate::minimise::Action;
+use super::status::{CODES, code};
+use crate::config::Vendor;
+use crate::minimise::{Action, UnlistedIn};
 use crate::names::{FlowId, SchoolId, VendorId};
-use crate::policy::{Flow, Route, Side};
+use crate::policy::{Route, Side};
 use crate::refusal::Refusal;
 
 /// Makes meters; `config` keeps none of them, whoever serves a configuration does.
@@ -36,21 +37,22 @@ impl Meters {
         &self.unknown
     }
 
-    /// The meters of one flow.
+    /// The meters of the flow at that place of a vendor; `None` if there is none.
     #[must_use]
-    pub fn flow(
-        &self,
-        school: &SchoolId,
-        vendor: &VendorId,
-        id: &FlowId,
-        flow: &Flow,
-    ) -> FlowMeters {
-        let of_vendor = VendorMeter::new(vendor.as_str());
+    pub fn flow(&self, vendor: &Vendor, place: usize) -> Option<FlowMeters> {
+        let policy = &vendor.law.policy;
+        let (flow, id) = policy.flows.get(place).zip(vendor.flows.get(place))?;
+        let of_vendor = VendorMeter::new(vendor.id.as_str());
         let labels = Labels {
-            school: Some(school.clone()),
-            vendor: Some(vendor.clone()),
-            flow: Some(id.clone()),
+            school: Some(vendor.school.clone()),
+            vendor: Some(vendor.id.clone()),
+            flow: Some(id.id.clone()),
             caller: flow.caller,
+            shapes: policy
+                .shapes
+                .iter()
+                .map(|shape| shape.name.as_str().into())
+                .collect(),
             ..Labels::default()
         };
         let meter = |route: &Route| {
@@ -61,10 +63,10 @@ impl Meters {
             };
             RouteMeter::new(&self.metrics, labels, Arc::clone(&of_vendor))
         };
-        FlowMeters {
+        Some(FlowMeters {
             routes: flow.routes.iter().map(meter).collect(),
             unknown: RouteMeter::new(&self.metrics, labels.clone(), Arc::clone(&of_vendor)),
-        }
+        })
     }
 }
 
@@ -98,9 +100,8 @@ struct Inner {
     labels: Labels,
     vendor: Arc<VendorMeter>,
     server: [OnceLock<Option<Histogram>>; CODES],
-    /// Places of fields outside the policy that were seen; at most
-    /// [`limits::UNLISTED_PLACES_MAX`].
-    unlisted: Mutex<BTreeSet<(Direction, Box<str>)>>,
+    /// The shapes in which fields outside the policy were seen, by direction.
+    unlisted: [AtomicU64; 2],
 }
 
 impl RouteMeter {
@@ -110,7 +111,7 @@ impl RouteMeter {
             labels,
             vendor,
             server: [const { OnceLock::new() }; CODES],
-            unlisted: Mutex::default(),
+            unlisted: Default::default(),
         }))
     }
 
@@ -214,14 +215,22 @@ impl RouteMeter {
             .for_each(IntCounter::inc);
     }
 
-    /// Whether a field outside the policy was not seen at that place before.
-    pub(super) fn first_sight(&self, direction: Direction, place: &str) -> bool {
-        let mut seen = self
-            .0
-            .unlisted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        seen.len() < limits::UNLISTED_PLACES_MAX && seen.insert((direction, place.into()))
+    /// The shapes of these in which no field outside the policy was seen before.
+    pub(super) fn first_sight(&self, direction: Direction, shapes: UnlistedIn) -> UnlistedIn {
+        let Some(seen) = self.0.unlisted.get(direction.place()) else {
+            return UnlistedIn::default();
+        };
+        if shapes.0 & !seen.load(Ordering::Relaxed) == 0 {
+            return UnlistedIn::default();
+        }
+        UnlistedIn(shapes.0 & !seen.fetch_or(shapes.0, Ordering::Relaxed))
+    }
+
+    /// The name of the shape at that place.
+    pub(super) fn shape(&self, place: usize) -> &str {
+        let name = self.0.labels.shapes.get(place);
+        name.filter(|_| place < UnlistedIn::LAST)
+            .map_or(OTHER, |name| name)
     }
 
     pub(super) fn labels(&self) -> &Labels {
@@ -258,6 +267,8 @@ pub(super) struct Labels {
     pub(super) flow: Option<FlowId>,
     pub(super) route: Box<str>,
     pub(super) method: &'static str,
+    /// The names of the policy's shapes.
+    shapes: Arc<[Box<str>]>,
     caller: Side,
 }
 
@@ -279,6 +290,7 @@ impl Default for Labels {
             flow: None,
             route: OTHER.into(),
             method: OTHER,
+            shapes: Arc::default(),
             caller: Side::Vendor,
         }
     }
@@ -369,55 +381,3 @@ fn count(
 fn template(name: &str) -> &str {
     name.split_once(' ').map_or(name, |(_, path)| path)
 }
-
-/// The place and the label of a status. Upstreams choose theirs, so only those of the standards
-/// are counted apart.
-fn code(status: Option<u16>) -> (usize, &'static str) {
-    let known = STATUSES
-        .iter()
-        .zip(0_usize..)
-        .find(|((number, _), _)| Some(*number) == status);
-    match (known, status) {
-        (Some(((_, label), place)), _) => (place, label),
-        (None, Some(_)) => (STATUSES.len(), OTHER),
-        (None, None) => (STATUSES.len().saturating_add(1), "none"),
-    }
-}
-
-const CODES: usize = STATUSES.len() + 2;
-
-/// Statuses with a label of their own (RFC 9110, 6585, 9457's users); the most frequent first.
-const STATUSES: [(u16, &str); 32] = [
-    (200, "200"),
-    (201, "201"),
-    (202, "202"),
-    (204, "204"),
-    (400, "400"),
-    (401, "401"),
-    (403, "403"),
-    (404, "404"),
-    (405, "405"),
-    (408, "408"),
-    (409, "409"),
-    (410, "410"),
-    (412, "412"),
-    (413, "413"),
-    (414, "414"),
-    (415, "415"),
-    (417, "417"),
-    (421, "421"),
-    (422, "422"),
-    (429, "429"),
-    (431, "431"),
-    (500, "500"),
-    (501, "501"),
-    (502, "502"),
-    (503, "503"),
-    (504, "504"),
-    (505, "505"),
-    (203, "203"),
-    (206, "206"),
-    (301, "301"),
-    (302, "302"),
-    (304, "304"),
-];

@@ -10,17 +10,18 @@ mod meter;
 mod metrics;
 mod process;
 mod requests;
+mod status;
 
 pub use life::{
-    BugMet, ConfigurationDeployed, Draining, FindingMade, PanicMet, Ready, ReloadFailed,
-    ReloadSucceeded, Started, Stopped, Stopping, TlsCertificateLoaded,
+    ConfigurationDeployed, Draining, FindingMade, PanicMet, Ready, ReloadFailed, ReloadSucceeded,
+    Started, Stopped, Stopping, TlsCertificateLoaded,
 };
 pub use log::Sink;
 pub use meter::{FlowMeters, InFlight, Meters, RouteMeter};
 pub use metrics::BadMetric;
 pub use requests::{
     ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, Direction, Format, OpenConnection,
-    Outcome, RequestEnded, Times, Traffic, UnlistedFieldSeen, UpstreamCall,
+    Outcome, RequestEnded, Times, Traffic, UpstreamCall,
 };
 
 use std::fmt;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Log;
+use life::BugMet;
 use log::LogLines;
 use metrics::Metrics;
 
@@ -102,7 +104,10 @@ pub(crate) mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::config::{Config, Listen, LogFormat, LogLevel, Mode, PolicyHash, Validity, Vendor};
+    use crate::config::{
+        self, Callers, Config, Listen, LogFormat, LogLevel, Mode, PolicyHash, Reach, Scheme,
+        Upstream, UpstreamAuth, Validity, Vendor,
+    };
     use crate::limits::{LOG_REPEATS_MAX, LOG_WINDOW, Limits, METRIC_SERIES_MAX};
     use crate::minimise::{Action, Cleared, Counts, Law, Rewriter};
     use crate::names::{FlowId, SchoolId, VendorId};
@@ -134,20 +139,29 @@ pub(crate) mod tests {
         }
     }
 
-    fn meters(events: &Events, vendor: &str) -> FlowMeters {
-        let school = SchoolId::parse("regenboog").unwrap();
-        let id = FlowId::parse("pull").unwrap();
-        events
-            .meters()
-            .flow(&school, &VendorId::parse(vendor).unwrap(), &id, &flow())
+    fn shape(name: &str) -> Shape {
+        Shape {
+            name: name.to_owned(),
+            body: ShapeBody::Fields(Fields::new(Vec::new(), None, Unlisted::Drop)),
+        }
     }
 
-    pub(crate) fn config() -> Config {
-        let hash = || PolicyHash("3f9c3f9c3f9c3f9c".to_owned());
+    fn meters(events: &Events, vendor: &str) -> FlowMeters {
+        events.meters().flow(&self::vendor(vendor), 0).unwrap()
+    }
+
+    fn vendor(name: &str) -> Vendor {
         let day = jiff::civil::date(2026, 8, 1);
-        let vendor = Vendor {
+        let upstream = Upstream {
+            scheme: Scheme::Http,
+            host: "127.0.0.1".to_owned(),
+            port: 9,
+            base: String::new(),
+            reach: Reach::Any,
+        };
+        Vendor {
             school: SchoolId::parse("regenboog").unwrap(),
-            id: VendorId::parse("rekenwijs").unwrap(),
+            id: VendorId::parse(name).unwrap(),
             name: "Rekenwijs".to_owned(),
             valid: Validity {
                 from: day,
@@ -157,19 +171,26 @@ pub(crate) mod tests {
             body_bytes_max: 1,
             law: Arc::new(Law {
                 policy: Policy {
-                    shapes: vec![Shape {
-                        name: "User".to_owned(),
-                        body: ShapeBody::Fields(Fields::new(Vec::new(), None, Unlisted::Drop)),
-                    }],
+                    shapes: vec![shape("User"), shape("Class")],
+                    flows: vec![flow()],
                     ..Policy::default()
                 },
                 kinds: Vec::new(),
                 limits: Limits::default(),
             }),
-            flows: Vec::new(),
+            flows: vec![config::Flow {
+                id: FlowId::parse("pull").unwrap(),
+                callers: Callers::Anyone,
+                ip_ranges: Vec::new(),
+                upstream,
+                upstream_auth: UpstreamAuth::None,
+            }],
             fingerprint: Fingerprint::parse("00112233445566ff").unwrap(),
-            hash: hash(),
-        };
+            hash: PolicyHash("3f9c3f9c3f9c3f9c".to_owned()),
+        }
+    }
+
+    pub(crate) fn config() -> Config {
         Config {
             listen: Listen {
                 address: "127.0.0.1:8443".parse().unwrap(),
@@ -182,9 +203,9 @@ pub(crate) mod tests {
                 format: LogFormat::Json,
                 level: LogLevel::Info,
             },
-            vendors: vec![Arc::new(vendor)],
+            vendors: vec![Arc::new(vendor("rekenwijs"))],
             doors: Vec::new(),
-            hash: hash(),
+            hash: PolicyHash("3f9c3f9c3f9c3f9c".to_owned()),
         }
     }
 
@@ -214,8 +235,13 @@ pub(crate) mod tests {
 
     /// What the rewriter counts of one object with a field outside the policy.
     fn counts() -> Counts {
-        let law = config().vendors[0].law.clone();
-        let rule = Rule::Object(Index::new(0).unwrap());
+        unlisted_in(0)
+    }
+
+    /// What the rewriter counts of an object of the shape at that place.
+    fn unlisted_in(shape: usize) -> Counts {
+        let law = vendor("rekenwijs").law;
+        let rule = Rule::Object(Index::new(shape).unwrap());
         let mut rewriter = Rewriter::new(law, rule);
         rewriter
             .write(b"{\"bsn\":1}", &mut Cleared::default())
@@ -246,17 +272,11 @@ pub(crate) mod tests {
             Outcome::Answered,
             Outcome::Cancelled,
             Outcome::Refused(malformed),
-            Outcome::Aborted(Refusal::UpstreamBroken),
+            Outcome::Aborted(Refusal::Bug(Bug::Rewriter)),
             Outcome::Panicked,
         ] {
             events.emit(ended(meter, outcome));
         }
-        let place = "users[].*";
-        events.emit(UnlistedFieldSeen {
-            meter,
-            direction: Direction::ToVendor,
-            place,
-        });
         events.emit(ConnectionRefused {
             crowd: Crowd::OneClient,
         });
@@ -274,7 +294,6 @@ pub(crate) mod tests {
         events.emit(TlsCertificateLoaded {
             expires_unix_s: 1_800_000_000,
         });
-        events.emit(BugMet { bug: Bug::Rewriter });
         events.emit(PanicMet {
             file: "src/proxy/mod.rs",
             line: 12,
@@ -390,7 +409,7 @@ pub(crate) mod tests {
         seen.insert("sluis.left_out".to_owned());
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
-        assert_eq!(text.lines().count(), 18);
+        assert_eq!(text.lines().count(), 19);
     }
 
     #[test]
@@ -419,11 +438,9 @@ pub(crate) mod tests {
             refuse(Refusal::RouteUnknown);
         }
         refuse(Refusal::QueryInvalid);
-        let written = |sink: &Sink| String::from_utf8(sink.bytes()).unwrap().lines().count();
-        assert_eq!(
-            written(&sink),
-            usize::try_from(LOG_REPEATS_MAX).unwrap() + 1
-        );
+        let text = String::from_utf8(sink.bytes()).unwrap();
+        let written = text.matches("request.ended").count();
+        assert_eq!(written, usize::try_from(LOG_REPEATS_MAX).unwrap() + 1);
         clock.turn(LOG_WINDOW);
         refuse(Refusal::RouteUnknown);
         let text = String::from_utf8(sink.bytes()).unwrap();
@@ -452,24 +469,50 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_unlisted_field_is_told_once_a_place_and_direction() {
+    fn an_unlisted_field_is_told_once_a_shape_and_direction() {
         let (events, sink, _) = voice(LogFormat::Json, LogLevel::Info);
         let flow = meters(&events, "rekenwijs");
-        let meter = flow.route(0);
-        for place in ["users[].*", "users[].*", "users[].orgs[].*"] {
-            events.emit(UnlistedFieldSeen {
-                meter,
-                direction: Direction::ToVendor,
-                place,
+        let nothing = Traffic::default();
+        let of_shape = |shape| Traffic {
+            fields: unlisted_in(shape),
+            ..nothing
+        };
+        let bodies = [
+            (nothing, of_shape(0)),
+            (nothing, of_shape(0)),
+            (nothing, of_shape(1)),
+            (of_shape(0), nothing),
+        ];
+        for (request, answer) in bodies {
+            let answered = ended(flow.route(0), Outcome::Answered);
+            events.emit(RequestEnded {
+                request,
+                answer,
+                ..answered
             });
         }
-        assert_eq!(String::from_utf8(sink.bytes()).unwrap().lines().count(), 2);
+        let text = String::from_utf8(sink.bytes()).unwrap();
+        let told = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let word = |key: &str| line[key].as_str().unwrap().to_owned();
+            (word("sluis.direction"), word("sluis.shape"))
+        };
+        let told: Vec<_> = text.lines().map(told).collect();
+        let expected = [
+            ("to_vendor", "User"),
+            ("to_vendor", "Class"),
+            ("from_vendor", "User"),
+        ];
+        assert_eq!(
+            told,
+            expected.map(|(way, shape)| (way.to_owned(), shape.to_owned()))
+        );
         let page = events.metrics_page();
         assert!(
-            page.contains("unlisted_field_seen_total{vendor=\"rekenwijs\"} 2"),
+            page.contains("unlisted_field_seen_total{vendor=\"rekenwijs\"} 3"),
             "{page}"
         );
-        assert!(!page.contains("users[]"), "{page}");
+        assert!(!text.contains("bsn") && !page.contains("bsn"), "{text}");
     }
 
     #[test]
@@ -546,7 +589,6 @@ pub(crate) mod tests {
         fn no_value_of_a_message_becomes_a_label(
             status in any::<Option<u16>>(),
             answered in any::<u16>(),
-            place in ".*",
             at in any::<u64>(),
             bytes in any::<u64>(),
         ) {
@@ -571,8 +613,6 @@ pub(crate) mod tests {
                     ..ended(flow.unknown(), Outcome::Refused(refusal))
                 });
             }
-            let (meter, direction) = (flow.route(0), Direction::ToVendor);
-            events.emit(UnlistedFieldSeen { meter, direction, place: &place });
             for (name, labels) in series(&events.metrics_page()) {
                 for (key, value) in labels {
                     let number = value.parse::<u16>().is_ok_and(|code| (100..600).contains(&code));

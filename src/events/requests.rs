@@ -6,7 +6,7 @@ use prometheus::{IntCounter, IntGauge};
 
 use super::meter::{RouteMeter, Stage};
 use super::metrics::Metrics;
-use super::{Event, Voice};
+use super::{BugMet, Event, Voice};
 use crate::config::LogLevel;
 use crate::minimise::{Action, Counts};
 use crate::refusal::Refusal;
@@ -138,6 +138,7 @@ pub struct Times {
 impl Event for RequestEnded<'_> {
     fn tell(self, voice: &Voice) {
         self.measure();
+        self.look_for_news(voice);
         match self.outcome {
             Outcome::Answered | Outcome::Cancelled => {
                 voice.lines.say(LogLevel::Debug, || self.record());
@@ -171,6 +172,33 @@ impl RequestEnded<'_> {
         let direction = meter.labels().request_direction();
         self.request.measure(meter, direction);
         self.answer.measure(meter, direction.turned());
+    }
+
+    /// Tells what came that no policy foresaw, and what we did that nobody should.
+    fn look_for_news(&self, voice: &Voice) {
+        let (meter, direction) = (self.meter, self.meter.labels().request_direction());
+        for (body, direction) in [
+            (&self.request, direction),
+            (&self.answer, direction.turned()),
+        ] {
+            for place in meter
+                .first_sight(direction, body.fields.unlisted())
+                .places()
+            {
+                let shape = meter.shape(place);
+                UnlistedFieldSeen {
+                    meter,
+                    direction,
+                    shape,
+                }
+                .tell(voice);
+            }
+        }
+        if let Outcome::Refused(Refusal::Bug(bug)) | Outcome::Aborted(Refusal::Bug(bug)) =
+            self.outcome
+        {
+            BugMet { bug }.tell(voice);
+        }
     }
 
     /// The line of a request that nothing was wrong with.
@@ -266,23 +294,17 @@ impl Traffic {
     }
 }
 
-/// A field outside the policy came that was not seen at its place before.
+/// A field outside the policy came in a shape where none had been seen before.
 #[derive(Clone, Copy, Debug)]
-pub struct UnlistedFieldSeen<'m> {
-    /// Where it came.
-    pub meter: &'m RouteMeter,
-    /// Which way.
-    pub direction: Direction,
-    /// The way to it in names of the policy, `*` for the field itself: `users[].*`. Never a name
-    /// from a message: it can be a pupil's.
-    pub place: &'m str,
+struct UnlistedFieldSeen<'m> {
+    meter: &'m RouteMeter,
+    direction: Direction,
+    /// The shape. Never the name of the field: it can be a pupil's.
+    shape: &'m str,
 }
 
 impl Event for UnlistedFieldSeen<'_> {
     fn tell(self, voice: &Voice) {
-        if !self.meter.first_sight(self.direction, self.place) {
-            return;
-        }
         self.meter.count_unlisted();
         let labels = self.meter.labels();
         voice.lines.say(LogLevel::Info, || {
@@ -293,7 +315,7 @@ impl Event for UnlistedFieldSeen<'_> {
                 sluis.flow = labels.flow.as_ref().map(display),
                 http.route = &*labels.route,
                 sluis.direction = self.direction.name(),
-                sluis.place = self.place,
+                sluis.shape = self.shape,
                 "a field outside the policy came, and was dropped"
             );
         });

@@ -1,5 +1,7 @@
 //! What was done to the fields of one message, as numbers.
 
+use crate::policy::{Index, Shape};
+
 /// What became of one field or list item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
@@ -70,23 +72,54 @@ impl Action {
     }
 }
 
-/// How often each [`Action`] was taken in one message. A removed object counts once.
+/// How often each [`Action`] was taken in one message, and where the policy lists too little. A
+/// removed object counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts([u64; Action::ALL.len()]);
+pub struct Counts {
+    actions: [u64; Action::ALL.len()],
+    unlisted: UnlistedIn,
+}
 
 impl Counts {
     /// How often.
     #[must_use]
     pub fn of(&self, action: Action) -> u64 {
-        self.0.get(action.place()).copied().unwrap_or(0)
+        self.actions.get(action.place()).copied().unwrap_or(0)
+    }
+
+    /// In which shapes fields came that the policy does not list.
+    #[must_use]
+    pub const fn unlisted(&self) -> UnlistedIn {
+        self.unlisted
     }
 
     /// Once more.
     #[inline]
     pub(super) fn add(&mut self, action: Action) {
-        if let Some(count) = self.0.get_mut(action.place()) {
+        if let Some(count) = self.actions.get_mut(action.place()) {
             *count = count.wrapping_add(1);
         }
+    }
+
+    /// A field came that the shape does not list.
+    #[inline]
+    pub(super) fn see_unlisted(&mut self, shape: Index<Shape>) {
+        self.unlisted.0 |= 1 << shape.place().min(UnlistedIn::LAST);
+    }
+}
+
+/// A set of shapes, by their places. From the 64th on they are not told apart: a policy seldom has
+/// so many, and a message has room for this much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnlistedIn(pub u64);
+
+impl UnlistedIn {
+    /// Stands for all shapes from this place on.
+    pub const LAST: usize = 63;
+
+    /// The places, rising.
+    pub fn places(self) -> impl Iterator<Item = usize> {
+        (0..=Self::LAST).filter(move |place| self.0 >> place & 1 == 1)
     }
 }
 
@@ -102,5 +135,14 @@ mod tests {
             counts.add(action);
             assert_eq!(counts.of(action), 1, "{}", action.name());
         }
+    }
+
+    #[test]
+    fn shapes_are_told_apart_as_far_as_there_is_room() {
+        let mut counts = Counts::default();
+        for place in [2, 0, 63, 64, 2] {
+            counts.see_unlisted(Index::new(place).unwrap());
+        }
+        assert_eq!(counts.unlisted().places().collect::<Vec<_>>(), [0, 2, 63]);
     }
 }

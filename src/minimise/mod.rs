@@ -13,7 +13,7 @@ mod value;
 mod watch;
 
 pub use cleared::Cleared;
-pub use counts::{Action, Counts};
+pub use counts::{Action, Counts, UnlistedIn};
 pub use head::{Credentials, OutboundHead, RequestHead, answer_status, problem, request};
 pub use json::Rewriter;
 pub use law::Law;

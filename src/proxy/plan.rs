@@ -22,14 +22,8 @@ impl Served {
         let meters = events.meters();
         let shared = |door: &Door| {
             let vendor = &door.vendor;
-            let flow = vendor
-                .flows
-                .get(door.flow)
-                .zip(vendor.law.policy.flows.get(door.flow));
-            flow.map(|(flow, policy)| {
-                let of_flow = meters.flow(&vendor.school, &vendor.id, &flow.id, policy);
-                (of_flow, load.of(&vendor.school, &vendor.id))
-            })
+            let of_flow = meters.flow(vendor, door.flow)?;
+            Some((of_flow, load.of(&vendor.school, &vendor.id)))
         };
         let doors = config.doors.iter().map(shared).collect();
         Self {

@@ -1,6 +1,6 @@
 //! Keys: which line of the policy they are, and that none comes twice.
 
-use super::frame::fields;
+use super::frame::{FrameKind, fields};
 use super::pass::{Key, Pass, Place};
 use super::scan;
 use crate::minimise::Law;
@@ -80,6 +80,9 @@ impl<'a, W: Watch> Pass<'a, W> {
             }),
             Some(_) => Ok(()),
             None => {
+                if let (FrameKind::Object(shape), Place::Key) = (frame.kind, self.stands) {
+                    self.state.counts.see_unlisted(shape);
+                }
                 self.state.unlisted.push((hash, at));
                 Ok(())
             }
