@@ -456,7 +456,7 @@ fn health_waits_two_seconds_in_all() {
     let drip = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut hurried = [0; 512];
-        stream.read(&mut hurried).unwrap();
+        assert_ne!(stream.read(&mut hurried).unwrap(), 0);
         for byte in b"HTTP/1.1 200" {
             std::thread::sleep(std::time::Duration::from_millis(700));
             if stream.write_all(&[*byte]).is_err() {

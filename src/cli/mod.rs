@@ -1,7 +1,7 @@
 //! The commands: the only room that speaks to a terminal.
 //!
-//! A command is a file with its `Options` and a `run` that says what it found through [`out`] and
-//! gives an [`Exit`]. What it finds out is decided elsewhere, by the code that does the work.
+//! A command is a file with its `Options` and a `run` that says what it found through `out` and
+//! gives an `Exit`. What it finds out is decided elsewhere, by the code that does the work.
 
 mod attempt;
 mod check;
