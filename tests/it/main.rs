@@ -20,5 +20,6 @@ mod inward;
 mod outward;
 mod pull;
 mod push;
+mod samples;
 mod streaming;
 mod tls;

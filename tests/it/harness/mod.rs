@@ -42,6 +42,8 @@ pub(crate) struct Plans {
     pub(crate) vendor: String,
     /// What comes after the usual flows and shapes.
     pub(crate) more: String,
+    /// A vendor's whole file instead of the usual one; `UPSTREAM` becomes the upstream's address.
+    pub(crate) instead: Option<&'static str>,
     /// When the agreement is in force.
     pub(crate) valid: String,
     /// Whether callers speak TLS.
@@ -58,6 +60,7 @@ impl Default for Plans {
             limits: String::new(),
             vendor: String::new(),
             more: String::new(),
+            instead: None,
             valid: "{ from = 2020-01-01, until = 2099-12-31 }".to_owned(),
             tls: false,
             tls_min: "",
@@ -160,6 +163,9 @@ language = "nl"
     }
 
     fn policy(&self, upstream: SocketAddr) -> String {
+        if let Some(file) = self.instead {
+            return file.replace("UPSTREAM", &upstream.to_string());
+        }
         let digest = |token: &str| {
             let digest = sha256(token.as_bytes());
             digest
