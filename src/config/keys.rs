@@ -22,7 +22,7 @@ pub(super) struct Keys {
     master: MasterKey,
     file: RingFile,
     ring_at: Place,
-    command: String,
+    help: String,
 }
 
 impl Keys {
@@ -34,7 +34,7 @@ impl Keys {
             master: master?,
             file,
             ring_at: places.ring_at.clone(),
-            command: command(folder),
+            help: help_for_a_missing_key(places, folder),
         })
     }
 
@@ -48,7 +48,7 @@ impl Keys {
         let Some(entry) = self.file.ring.newest(school, vendor) else {
             let message = format!("there is no key for {school}/{vendor}");
             let missing = Problem::error(code::ABSENT, message).at(&self.ring_at);
-            problems.push(missing.help(&self.command));
+            problems.push(missing.help(&self.help));
             return None;
         };
         self.open(entry, problems)
@@ -82,6 +82,17 @@ fn command(folder: &Path) -> String {
         "sluis keys new --config {} makes what is missing",
         folder.display()
     )
+}
+
+/// What to do about a vendor without a key. Where there is a master key and no ring, the ring may
+/// have been lost: new keys would then give every pupil another pseudonym.
+fn help_for_a_missing_key(places: &KeyPlaces, folder: &Path) -> String {
+    let command = command(folder);
+    if guarded::is_absent(&places.ring) {
+        let ring = shown(&places.ring.display().to_string());
+        return format!("put {ring} back from its backup; if there never was one, {command}");
+    }
+    command
 }
 
 fn read_master(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Option<MasterKey> {
