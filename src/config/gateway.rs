@@ -68,9 +68,13 @@ impl Gateway {
         let log = log(&root, problems);
         root.finish(problems);
         let (listen, keys) = (listen?, keys?);
+        let At {
+            value: admin,
+            place,
+        } = admin;
         if listen.address == admin {
             let message = format!("[listen] and [admin] cannot share the address {admin}");
-            problems.push(Problem::error(code::CONFLICT, message).at(&root.place()));
+            problems.push(Problem::error(code::CONFLICT, message).at(&place));
         }
         Some(Self {
             listen,
@@ -168,14 +172,18 @@ fn socket_address(text: &At<&str>, problems: &mut Problems) -> Option<At<SocketA
     }
 }
 
-fn admin(root: &Table<'_>, problems: &mut Problems) -> SocketAddr {
+fn admin(root: &Table<'_>, problems: &mut Problems) -> At<SocketAddr> {
+    let by_default = At {
+        value: ADMIN_DEFAULT,
+        place: root.place(),
+    };
     let Some(table) = root.table("admin", problems) else {
-        return ADMIN_DEFAULT;
+        return by_default;
     };
     let text = table.text("address", problems);
     table.finish(problems);
     let Some(address) = text.and_then(|text| socket_address(&text, problems)) else {
-        return ADMIN_DEFAULT;
+        return by_default;
     };
     if !address.value.ip().is_loopback() {
         let message = "the operators' pages can be read from other machines";
@@ -186,7 +194,7 @@ fn admin(root: &Table<'_>, problems: &mut Problems) -> SocketAddr {
                 .help("let only your monitoring reach this port, or use 127.0.0.1"),
         );
     }
-    address.value
+    address
 }
 
 fn threads(root: &Table<'_>, problems: &mut Problems) -> usize {
