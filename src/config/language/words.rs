@@ -239,6 +239,8 @@ impl<'d> Compiler<'d, '_> {
                     .push(problem.help(format!("write \"{kind}\"")));
                 None
             }
+            // A preset that is reported already would have brought the field.
+            None if self.vocabulary.shapes.open => None,
             None => {
                 let message = format!("no such field in this shape: {}", shown(of.value));
                 let known: Vec<&str> = among.keys.to_vec();
