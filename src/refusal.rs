@@ -314,6 +314,16 @@ impl Refusal {
         }
     }
 
+    /// The same sentence for every refusal with this code, however exact [`Self::words`] are.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        if let Self::BodyMalformed { .. } = self {
+            "the body is not well-formed JSON"
+        } else {
+            self.words()
+        }
+    }
+
     /// Where in the body, in bytes from 0, if the cause has a place.
     #[must_use]
     pub const fn at(self) -> Option<u64> {

@@ -192,9 +192,6 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
     }
 }
 
-/// In the table, for all of [`crate::refusal::JsonFault`].
-const MALFORMED: &str = "the body is not well-formed JSON";
-
 /// Every refusal with its statuses and words, as a table in Markdown: the README shows it.
 #[must_use]
 pub fn table() -> String {
@@ -208,13 +205,8 @@ pub fn table() -> String {
         }
         last = refusal.code();
         let (inward, outward) = shown(refusal);
-        let malformed = matches!(refusal, Refusal::BodyMalformed { .. });
-        let words = if malformed {
-            MALFORMED
-        } else {
-            refusal.words()
-        };
-        let row = writeln!(table, "| `{last}` | {inward} | {outward} | {words} |");
+        let title = refusal.title();
+        let row = writeln!(table, "| `{last}` | {inward} | {outward} | {title} |");
         debug_assert!(row.is_ok(), "a String takes what is written");
     }
     table

@@ -206,10 +206,15 @@ fn cut(text: &str, chars_max: usize) -> String {
 
 /// A refusal with line and column, for the person who has the file open.
 fn refused(refusal: Refusal, message: &[u8]) -> String {
+    let (title, words) = (refusal.title(), refusal.words());
+    let words = if title == words {
+        words.to_owned()
+    } else {
+        format!("{title}: {words}")
+    };
     let Some(at) = refusal.at() else {
         return format!(
-            "this message would be refused: {} ({})",
-            refusal.words(),
+            "this message would be refused: {words} ({})",
             refusal.code()
         );
     };
@@ -226,8 +231,7 @@ fn refused(refusal: Refusal, message: &[u8]) -> String {
         .map_or(0, |end| end.saturating_add(1));
     let column = before.len().saturating_sub(start).saturating_add(1);
     format!(
-        "this message would be refused: {} ({}), at line {line}, column {column} (byte {at})",
-        refusal.words(),
+        "this message would be refused: {words} ({}), at line {line}, column {column} (byte {at})",
         refusal.code()
     )
 }

@@ -108,14 +108,18 @@ pub const fn answer_status(status: u16, credentials: Credentials) -> Result<Clea
 /// Cleared by its type: a [`Refusal`] has no room for anything of a message.
 #[must_use]
 pub fn problem(refusal: Refusal, status: u16) -> Cleared<Bytes> {
-    let (code, words) = (refusal.code(), refusal.words());
+    let (code, title, words) = (refusal.code(), refusal.title(), refusal.words());
     let mut text = String::with_capacity(192);
     // Codes and words are ours and hold no character that JSON would escape: a test looks.
     let written = write!(
         text,
-        r#"{{"type":"urn:sluis:refusal:{code}","title":"{words}","status":{status},"code":"{code}""#
+        r#"{{"type":"urn:sluis:refusal:{code}","title":"{title}","status":{status},"code":"{code}""#
     );
     debug_assert!(written.is_ok(), "a String takes what is written");
+    if words != title {
+        let written = write!(text, r#","detail":"{words}""#);
+        debug_assert!(written.is_ok(), "a String takes what is written");
+    }
     if let Some(at) = refusal.at() {
         let written = write!(text, r#","at":{at}"#);
         debug_assert!(written.is_ok(), "a String takes what is written");
