@@ -192,7 +192,7 @@ impl Event for ReloadFailed<'_> {
                 event.name = "config.reload_failed",
                 sluis.problem = self.problem,
                 sluis.problems = self.problems,
-                "the new configuration is broken; the old one stays"
+                "the new configuration is broken, the old one stays: `sluis check` shows all of it"
             );
         });
     }
