@@ -19,7 +19,7 @@ test:
 
 # Ratios to reference code; the figures in the README name the machine they were measured on.
 bench:
-	cargo bench --locked --profile dist
+	cargo bench --locked --profile dist --bench '*'
 
 # Each fuzz target for a minute: make fuzz SECONDS_EACH=3600 for a night.
 fuzz:

@@ -17,6 +17,7 @@ main() {
     cargo_program nextest cargo-nextest
     cargo_program deny cargo-deny
     if [[ ${1:-} == fuzz ]]; then
+        cargo +nightly --version >/dev/null 2>&1 || missing+=("a nightly toolchain: rustup toolchain install nightly")
         cargo_program fuzz cargo-fuzz
         nightly
     fi
