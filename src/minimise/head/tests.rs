@@ -223,7 +223,7 @@ fn every_problem_document_is_json_with_its_code() {
         assert_eq!(json["code"], refusal.code());
         assert_eq!(json["title"], refusal.title());
         let detail = json["detail"].as_str();
-        assert_eq!(detail.unwrap_or(refusal.title()), refusal.words());
+        assert_eq!(detail.unwrap_or_else(|| refusal.title()), refusal.words());
         assert_eq!(json["at"].as_u64(), refusal.at());
     }
 }
