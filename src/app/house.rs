@@ -229,12 +229,16 @@ impl Lane {
             // Dropped last, also by a panic: then someone must know.
             let _leaving = self.leaving;
             let (gateway, stopped) = (self.gateway, self.stopped.clone());
+            let tending = Arc::clone(&gateway).tend();
             let serve = move |stream, address| {
                 Arc::clone(&gateway).serve_connection(stream, address, stopped.clone())
             };
             let run = listen::run(self.listener, self.doorkeeper, self.stopped, serve);
             // That the listener failed is told by leaving before anybody asked.
-            drop(runtime.block_on(run));
+            drop(runtime.block_on(async {
+                tokio::spawn(tending);
+                run.await
+            }));
         };
         thread::Builder::new()
             .name(format!("sluis-data-{number}"))

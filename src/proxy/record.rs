@@ -152,3 +152,52 @@ impl Exchanges {
         (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Log, LogFormat, LogLevel};
+    use crate::events::Sink;
+    use crate::refusal::JsonFault;
+
+    /// What is told of an exchange to which `happens`.
+    fn told(happens: impl FnOnce(&mut Record)) -> String {
+        let (log, clock) = (Sink::memory(), Clock::system());
+        let lines = Log {
+            format: LogFormat::Json,
+            level: LogLevel::Debug,
+        };
+        let events = Events::new(lines, log.clone(), clock.clone()).unwrap();
+        let exchanges = Arc::<Exchanges>::default();
+        let meter = events.meters().unknown().clone();
+        let mut record = Record::begin(meter, &clock, &events, &exchanges);
+        assert_eq!(exchanges.all_ended(), None);
+        let _panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            happens(&mut record);
+            drop(record);
+        }));
+        assert_eq!(exchanges.all_ended(), Some(1));
+        let text = String::from_utf8(log.bytes()).unwrap();
+        assert_eq!(
+            text.matches("request.ended").count(),
+            1,
+            "told once: {text}"
+        );
+        text
+    }
+
+    #[test]
+    fn every_exchange_is_told_once_however_it_ends() {
+        let fault = Refusal::BodyMalformed {
+            fault: JsonFault::Cut,
+            at: 7,
+        };
+        assert!(told(|_| {}).contains("cancelled"));
+        assert!(told(Record::finish).contains("answered"));
+        assert!(told(|record| record.end(Outcome::Refused(fault))).contains("body_malformed"));
+        assert!(told(|record| record.end(Outcome::Aborted(fault))).contains("aborted"));
+        let gone = Outcome::Aborted(Refusal::CallerGone);
+        assert!(told(|record| record.end(gone)).contains("cancelled"));
+        assert!(told(|_| panic!("a planned panic")).contains("panic"));
+    }
+}

@@ -4,8 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use sluis::limits::Limits;
+use sluis::listen::{self, Doorkeeper};
+use tokio::sync::watch;
+
 use crate::harness::upstream::ok;
-use crate::harness::{House, Plans, Upstream, pull, push};
+use crate::harness::{House, Peer, Plans, Upstream, pull, push};
 
 /// An upstream that answers when it is told to, and says when it was asked.
 fn patient() -> (Upstream, mpsc::Receiver<()>, mpsc::Sender<()>) {
@@ -198,4 +202,44 @@ fn a_new_configuration_holds_from_the_next_request_on() {
     house.redeploy();
     caller.send(pull("/pull/users"));
     assert_eq!(caller.answer().text(), r#"{"users":[{"role":"student"}]}"#);
+}
+
+#[test]
+fn a_panic_ends_its_own_connection_only() {
+    let events = House::open(Upstream::json("{}")).events.clone();
+    let doorkeeper = Doorkeeper::new(Limits::default(), None, events);
+    let listener = listen::bind(([127, 0, 0, 1], 0).into(), 1)
+        .unwrap()
+        .remove(0);
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let thread = std::thread::spawn(move || {
+        let serve = |mut stream, _address| async move {
+            let mut byte = [0];
+            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut byte)
+                .await
+                .unwrap();
+            assert_ne!(byte, *b"!", "a planned panic");
+            tokio::io::AsyncWriteExt::write_all(&mut stream, &byte)
+                .await
+                .unwrap();
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime
+            .block_on(listen::run(listener, doorkeeper, stopped, serve))
+            .unwrap();
+    });
+    let mut other = Peer::connect(address);
+    let mut bad = Peer::connect(address);
+    bad.send("!");
+    assert!(bad.is_closed());
+    for mut caller in [std::mem::replace(&mut other, Peer::connect(address)), other] {
+        caller.send("x");
+        assert_eq!(caller.rest(), b"x");
+    }
+    stop.send_replace(true);
+    thread.join().unwrap();
 }

@@ -329,6 +329,19 @@ fn a_connection_that_was_closed_while_kept_costs_no_request() {
 }
 
 #[test]
+fn a_connection_that_nobody_needs_is_closed() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let house = Plans::limits("upstream-idle = \"100ms\"").open(Upstream::scripted(move |peer| {
+        peer.request();
+        peer.send(ok(r#"{"users":[]}"#));
+        assert!(peer.is_closed());
+        tell.send(()).unwrap();
+    }));
+    assert_eq!(house.ask(pull("/pull/users")).status(), 200);
+    told.recv_timeout(Duration::from_secs(5)).unwrap();
+}
+
+#[test]
 fn no_request_is_sent_twice() {
     static REQUESTS: AtomicUsize = AtomicUsize::new(0);
     let house = House::open(Upstream::scripted(|peer| {
