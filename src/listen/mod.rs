@@ -56,10 +56,11 @@ where
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    if let Some(guest) = doorkeeper.admit(address.ip()).await {
-                        let opened = open(stream, Arc::clone(&doorkeeper));
-                        connections.spawn(host(guest, opened, address, serve.clone()));
-                    }
+                    let Some(guest) = welcome(&doorkeeper, address, stop.clone()).await else {
+                        continue;
+                    };
+                    let opened = open(stream, Arc::clone(&doorkeeper));
+                    connections.spawn(host(guest, opened, address, serve.clone()));
                 }
                 Err(error) => pause(&error, &doorkeeper).await,
             },
@@ -72,6 +73,19 @@ where
         connections.shutdown().await;
     }
     Ok(())
+}
+
+/// Waits for a place; `None` if there is none for this address, or no time left to wait.
+async fn welcome(
+    doorkeeper: &Arc<Doorkeeper>,
+    address: SocketAddr,
+    mut stop: watch::Receiver<bool>,
+) -> Option<Guest> {
+    tokio::select! {
+        biased;
+        guest = doorkeeper.admit(address.ip()) => guest,
+        _ = stop.wait_for(|stop| *stop) => None,
+    }
 }
 
 /// One connection, from its handshake to its end.

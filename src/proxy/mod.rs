@@ -123,20 +123,19 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let body = Caller::new(body);
         let bodiless = body.has_ended();
-        match self.handle(&plan, &entry, (&head, body), &mut record).await {
-            Ok(answer) => Ok(Answer::new(answer, record, progress)),
-            Err(Stop::Abort(refusal)) => {
-                record.end(Outcome::Aborted(refusal));
-                Err(Aborted(refusal))
-            }
-            Err(Stop::Refuse(refused)) => {
-                record.end(Outcome::Refused(refused.refusal));
-                let last = !bodiless && !record.has_read_request();
-                let then = if last { entry.cut_short() } else { Then::GoOn };
-                let answer = refused.answer(then);
-                Ok(Answer::new(answer.map(Body::Whole), record, progress))
-            }
+        let refused = match self.handle(&plan, &entry, (&head, body), &mut record).await {
+            Ok(answer) => return Ok(Answer::new(answer, record, progress)),
+            Err(refused) => refused,
+        };
+        if let Some(fault) = record.fault_under_way() {
+            record.end(Outcome::Aborted(fault));
+            return Err(Aborted(fault));
         }
+        record.end(Outcome::Refused(refused.refusal));
+        let last = !bodiless && !record.has_read_request();
+        let then = if last { entry.cut_short() } else { Then::GoOn };
+        let answer = refused.answer(then).map(Body::Whole);
+        Ok(Answer::new(answer, record, progress))
     }
 
     /// The way of one request: the five hops of the house, each taken once.
@@ -146,7 +145,7 @@ impl Gateway {
         entry: &Entry,
         (head, body): (&Parts, Caller),
         record: &mut Record,
-    ) -> Result<Response<Body<upstream::Answer>>, Stop> {
+    ) -> Result<Response<Body<upstream::Answer>>, Refused> {
         let shared = &*self.shared;
         let limits = &plan.config().limits;
 
@@ -215,26 +214,6 @@ struct Work<'w> {
     exchange: &'w Exchange<'w>,
 }
 
-/// Why a request does not get the answer it is for.
-enum Stop {
-    /// Something has gone on already: both sides are broken off.
-    Abort(Refusal),
-    /// It is refused whole.
-    Refuse(Refused),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refuse(refusal.into())
-    }
-}
-
-impl From<Refused> for Stop {
-    fn from(refused: Refused) -> Self {
-        Self::Refuse(refused)
-    }
-}
-
 /// An exchange that was broken off. hyper closes the connection, or resets the stream.
 #[derive(Debug)]
 pub(crate) struct Aborted(Refusal);
@@ -248,7 +227,11 @@ impl fmt::Display for Aborted {
 impl std::error::Error for Aborted {}
 
 /// Calls the upstream, and notes what came of it.
-async fn send(work: &Work<'_>, outbound: Outbound, record: &mut Record) -> Result<Untrusted, Stop> {
+async fn send(
+    work: &Work<'_>,
+    outbound: Outbound,
+    record: &mut Record,
+) -> Result<Untrusted, Refused> {
     let clock = &work.shared.clock;
     let target = work.exchange.target(clock)?;
     let begun = clock.now();
@@ -257,8 +240,5 @@ async fn send(work: &Work<'_>, outbound: Outbound, record: &mut Record) -> Resul
         status: answered.as_ref().ok().map(|answer| answer.status.as_u16()),
         waited: clock.now().saturating_duration_since(begun),
     });
-    answered.map_err(|refusal| match record.request_fault() {
-        Some(fault) => Stop::Abort(fault),
-        None => Stop::Refuse(Refused::outward(refusal)),
-    })
+    answered.map_err(Refused::outward)
 }

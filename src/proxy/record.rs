@@ -64,8 +64,9 @@ impl Record {
         facts.is_some_and(|facts| facts.look().state == State::Ended)
     }
 
-    /// The fault that was found in the body of the request while it was on its way.
-    pub(super) fn request_fault(&self) -> Option<Refusal> {
+    /// The fault that was found in the body of the request when some of it had gone on already.
+    pub(super) fn fault_under_way(&self) -> Option<Refusal> {
+        self.upstream?;
         match self.request.as_ref()?.look().state {
             State::Failed(refusal) => Some(refusal),
             State::Ended | State::Open => None,

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::Target;
 use super::address::is_public;
 use super::link::Link;
-use crate::alarm::after;
 use crate::config::Reach;
 use crate::limits::{Bound, Limits};
 use crate::refusal::Refusal;
@@ -75,9 +75,9 @@ impl fmt::Display for Address {
 
 /// Connects within `upstream-connect`: name, connection and TLS handshake together.
 pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, Refusal> {
-    let due = after(target.clock.now(), limits.time(Bound::UpstreamConnect));
-    let opened = timeout_at(Instant::from_std(due), async {
-        let stream = first_of(&target.address.resolve().await?).await?;
+    let patience = limits.time(Bound::UpstreamConnect);
+    let opened = timeout(patience, async {
+        let stream = first_of(&target.address.resolve().await?, patience).await?;
         let stream = match &target.tls {
             None => Ok(Stream::Plain(stream)),
             Some(tls) => tls.connect(&target.address.host, stream).await,
@@ -88,14 +88,20 @@ pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, 
     opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
 }
 
-/// The first address that takes a connection.
-async fn first_of(addresses: &[SocketAddr]) -> Result<TcpStream, Refusal> {
+/// The first address that takes a connection. Each gets its share of the time, so that one that
+/// swallows what is sent to it does not keep the next one from being tried.
+async fn first_of(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, Refusal> {
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    let share = patience.checked_div(count).unwrap_or(patience);
+    let mut why = Refusal::UpstreamUnreachable;
     for address in addresses {
-        if let Ok(stream) = connect(*address).await {
-            return Ok(stream);
+        match timeout(share, connect(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(_refused)) => {}
+            Err(_late) => why = Refusal::UpstreamTimeout,
         }
     }
-    Err(Refusal::UpstreamUnreachable)
+    Err(why)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

@@ -163,6 +163,23 @@ fn a_drain_waits_no_longer_than_its_limit() {
 }
 
 #[test]
+fn a_drain_is_heard_while_callers_wait_for_a_place() {
+    let (upstream, asked, answer) = patient();
+    let mut house = Plans::limits("connections = 1").open(upstream);
+    let mut busy = house.caller();
+    busy.send(pull("/pull/users"));
+    asked.recv().unwrap();
+    let mut waiting = house.caller();
+    waiting.send(pull("/pull/users"));
+    std::thread::sleep(Duration::from_millis(50));
+    house.drain();
+    assert!(waiting.is_closed());
+    answer.send(()).unwrap();
+    assert_eq!(busy.answer().status(), 200);
+    assert!(house.closed_within(Duration::from_secs(5)));
+}
+
+#[test]
 fn threads_share_the_work_and_the_limits() {
     let served = Arc::new(AtomicUsize::new(0));
     let plans = Plans {
@@ -206,7 +223,7 @@ fn a_new_configuration_holds_from_the_next_request_on() {
 
 #[test]
 fn a_panic_ends_its_own_connection_only() {
-    let events = House::open(Upstream::json("{}")).events.clone();
+    let events = House::open(Upstream::json("{}")).events;
     let doorkeeper = Doorkeeper::new(Limits::default(), None, events);
     let listener = listen::bind(([127, 0, 0, 1], 0).into(), 1)
         .unwrap()

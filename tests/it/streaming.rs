@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Markers, PUSH_TOKEN, Peer, Plans, Upstream, pull, push};
 
 /// A roster of about so many bytes, with a name that must not leave in each user.
@@ -137,6 +138,25 @@ fn a_fault_in_a_request_after_the_window_breaks_both_sides_off() {
         &markers(),
         &[("what the vendor got", &house.upstream.received())],
     );
+}
+
+#[test]
+fn an_early_answer_does_not_make_a_faulty_request_look_whole() {
+    let house = House::open(Upstream::scripted(|peer| {
+        peer.head();
+        let whole = ok(r#"{"id":"r-1"}"#);
+        peer.send(&whole[..whole.len() - 1]);
+        peer.rest();
+        // Had the request been cut silently, this would complete the answer.
+        let _gone = peer.try_send("}");
+    }));
+    let mut body = roster(1 << 20);
+    body.truncate(body.len() - 1);
+    body += "]";
+    let mut caller = house.caller();
+    let _broken = caller.try_send(push("POST", "/users", &body));
+    assert!(caller.is_closed());
+    house.await_log("aborted");
 }
 
 #[test]
