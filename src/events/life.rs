@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use prometheus::IntGauge;
 
 use super::{Event, Voice};
-use crate::config::{Config, LogLevel, Vendor};
+use crate::clock::Calendar;
+use crate::config::{Config, LogLevel, Mode, Vendor};
 use crate::refusal::Bug;
 
 /// The process has begun; nothing listens yet.
@@ -40,6 +41,7 @@ pub struct ConfigurationDeployed<'c> {
 impl Event for ConfigurationDeployed<'_> {
     fn tell(self, voice: &Voice) {
         let metrics = &voice.metrics;
+        let today = Calendar::default().day(self.unix_s);
         metrics.policies.clear();
         metrics.keys.clear();
         for vendor in &self.config.vendors {
@@ -48,9 +50,10 @@ impl Event for ConfigurationDeployed<'_> {
             let one = |gauge: IntGauge| gauge.set(1);
             metrics.policies.at([school, id, &vendor.hash.0]).map(one);
             metrics.keys.at([school, id, &fingerprint]).map(one);
-            voice
-                .lines
-                .say(LogLevel::Info, || vendor_line(vendor, &fingerprint));
+            let in_force = (vendor.valid.from..=vendor.valid.until).contains(&today);
+            voice.lines.say(LogLevel::Info, || {
+                vendor_line(vendor, &fingerprint, standing(vendor.mode, in_force));
+            });
         }
         metrics.reload_successful.set(1);
         metrics
@@ -59,7 +62,16 @@ impl Event for ConfigurationDeployed<'_> {
     }
 }
 
-fn vendor_line(vendor: &Vendor, fingerprint: &str) {
+/// What a vendor's callers can expect on the day of the deployment.
+const fn standing(mode: Mode, in_force: bool) -> &'static str {
+    match (mode, in_force) {
+        (_, false) => "vendor is not served: its agreement is not in force today (403)",
+        (Mode::Observe, true) => "vendor is not served: it is being observed (503)",
+        (Mode::Enforce, true) => "vendor is served",
+    }
+}
+
+fn vendor_line(vendor: &Vendor, fingerprint: &str, standing: &str) {
     tracing::info!(
         event.name = "vendor.deployed",
         sluis.school = vendor.school.as_str(),
@@ -69,7 +81,7 @@ fn vendor_line(vendor: &Vendor, fingerprint: &str) {
         sluis.valid_until = %vendor.valid.until,
         sluis.policy.hash = vendor.hash.0,
         sluis.key.fingerprint = fingerprint,
-        "vendor is served"
+        "{standing}"
     );
 }
 

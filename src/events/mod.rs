@@ -413,6 +413,35 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_vendor_that_is_not_served_is_not_said_to_be() {
+        let mut config = config();
+        let mut said = |mode, day: &str| {
+            let (events, sink, _) = voice(LogFormat::Text, LogLevel::Info);
+            let day = day.parse().unwrap();
+            let mut vendor = vendor("rekenwijs");
+            vendor.mode = mode;
+            vendor.valid = Validity {
+                from: day,
+                until: day,
+            };
+            config.vendors = vec![Arc::new(vendor)];
+            events.emit(ConfigurationDeployed {
+                config: &config,
+                unix_s: 1_790_000_000,
+            });
+            String::from_utf8(sink.bytes()).unwrap()
+        };
+        let today = said(Mode::Enforce, "2026-09-21");
+        assert!(today.contains("vendor is served"), "{today}");
+        let observed = said(Mode::Observe, "2026-09-21");
+        assert!(observed.contains("it is being observed"), "{observed}");
+        for day in ["2026-09-20", "2026-09-22"] {
+            let other = said(Mode::Enforce, day);
+            assert!(other.contains("not in force today"), "{other}");
+        }
+    }
+
+    #[test]
     fn what_is_not_severe_enough_is_not_written() {
         let (events, sink, _) = voice(LogFormat::Text, LogLevel::Warn);
         let _guards = tell_everything(&events);
