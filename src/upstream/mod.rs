@@ -158,8 +158,8 @@ impl Target {
         Patience {
             alarm,
             wait,
+            received: received(facts.as_deref()),
             facts,
-            received: 0,
             clock: self.clock.clone(),
         }
     }
@@ -207,16 +207,12 @@ impl Patience {
     /// Ready once the upstream has let us wait too long: for its answer, or for it to read on.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.alarm.poll(cx).is_ready() {
-            let body = self
-                .facts
-                .as_ref()
-                .map(|facts| facts.look())
-                .unwrap_or_default();
-            let moved = body.state == State::Open && body.received > self.received;
-            if !moved {
+            // Also if it has ended meanwhile: the upstream has just got the last of it.
+            let received = received(self.facts.as_deref());
+            if received <= self.received {
                 return Poll::Ready(());
             }
-            self.received = body.received;
+            self.received = received;
             self.alarm.set(after(self.clock.now(), self.wait));
         }
         Poll::Pending
@@ -229,6 +225,11 @@ impl Patience {
             State::Ended | State::Open => None,
         }
     }
+}
+
+/// Bytes of the body that came so far.
+fn received(facts: Option<&Facts>) -> u64 {
+    facts.map_or(0, |facts| facts.look().received)
 }
 
 /// A connection that is kept, and since when.
