@@ -324,6 +324,21 @@ impl Refusal {
         }
     }
 
+    /// Whether, with this, it is in doubt where the next request on the connection begins: then
+    /// there is none.
+    #[must_use]
+    pub const fn doubts_the_next(self) -> bool {
+        matches!(
+            self,
+            Self::ExpectationUnknown
+                | Self::FramingInvalid
+                | Self::HeadTooLarge
+                | Self::TargetTooLong
+                | Self::TransferEncodingUnsupported
+                | Self::VersionUnsupported
+        )
+    }
+
     /// Where in the body, in bytes from 0, if the cause has a place.
     #[must_use]
     pub const fn at(self) -> Option<u64> {

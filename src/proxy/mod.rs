@@ -132,7 +132,8 @@ impl Gateway {
             return Err(Aborted(fault));
         }
         record.end(Outcome::Refused(refused.refusal));
-        let last = !bodiless && !record.has_read_request();
+        let unread = !bodiless && !record.has_read_request();
+        let last = unread || refused.refusal.doubts_the_next();
         let then = if last { entry.cut_short() } else { Then::GoOn };
         let answer = refused.answer(then).map(Body::Whole);
         Ok(Answer::new(answer, record, progress))

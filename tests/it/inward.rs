@@ -309,14 +309,16 @@ fn upgrade_is_refused_and_range_is_ignored() {
 fn target_too_long_or_head_too_large() {
     let house = house();
     let long = format!("/pull/{}", "a".repeat(8 << 10));
-    refused(&house, pull(&long), 414, "target_too_long");
+    let answer = refused(&house, pull(&long), 414, "target_too_long");
+    assert_eq!(answer.lines("connection"), ["close"]);
     let line = format!("x-zzq: {}\r\n", "a".repeat(8 << 10));
-    refused(
+    let answer = refused(
         &house,
         with("GET /pull/users", PULL_TOKEN, &line),
         431,
         "head_too_large",
     );
+    assert_eq!(answer.lines("connection"), ["close"]);
     let lines = "x-zzq: 1\r\n".repeat(63);
     refused(
         &house,
@@ -341,7 +343,15 @@ fn transfer_encoding_version_and_expectation_are_held_to_what_we_know() {
         assert_eq!(answer.lines("connection"), ["close"]);
     }
     let old = pull("/pull/users").replace("HTTP/1.1", "HTTP/1.0");
-    refused(&house, old, 505, "version_unsupported");
+    let old = old.replace("\r\n\r\n", "\r\nconnection: keep-alive\r\n\r\n");
+    let mut caller = house.caller();
+    caller.send([&*old, &*pull("/pull/users")].concat());
+    let answer = caller.answer();
+    assert_eq!(
+        (answer.status(), &*answer.code()),
+        (505, "version_unsupported")
+    );
+    assert!(caller.is_closed(), "what follows may be its body");
     let lines = format!("{json}expect: 200-zzq\r\ncontent-length: 2\r\n\r\n{{}}");
     let request = with("POST /push/users", PUSH_TOKEN, &lines);
     let answer = refused(&house, request, 417, "expectation_unknown");

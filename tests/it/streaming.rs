@@ -281,3 +281,20 @@ fn an_upstream_that_stops_reading_is_given_up() {
     assert!(begun.elapsed() < Duration::from_secs(3));
     house.await_log("upstream_timeout");
 }
+
+#[test]
+fn an_upstream_has_its_time_from_the_end_of_a_slow_request_on() {
+    let limits = "upstream-head-time = \"600ms\"";
+    let house = Plans::limits(limits).open(Upstream::scripted(|peer| {
+        peer.request();
+        std::thread::sleep(Duration::from_millis(300));
+        peer.send(ok("{}"));
+    }));
+    let request = push("POST", "/users", &roster(400 << 10));
+    let (first, last) = request.split_at(request.len() - 1_000);
+    let mut caller = house.caller();
+    caller.send(first);
+    std::thread::sleep(Duration::from_millis(450));
+    caller.send(last);
+    assert_eq!(caller.answer().status(), 200);
+}
