@@ -1,5 +1,7 @@
 //! The proof that something passed a policy.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes};
 
 /// A `T` that passed a policy. Only `minimise` can make one; `upstream` and the answer path take
@@ -15,7 +17,7 @@ use bytes::{Buf, Bytes};
 /// fn send(body: Cleared<Vec<u8>>) -> usize { body.release().len() }
 /// assert_eq!(send(Cleared(vec![1])), 1);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Cleared<T>(T);
 
 impl<T> Cleared<T> {
@@ -40,10 +42,25 @@ impl<T> Cleared<T> {
     }
 }
 
+/// What passed a policy may go to one vendor, and to nobody who reads a log.
+impl<T> fmt::Debug for Cleared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cleared")
+    }
+}
+
 impl Cleared<Vec<u8>> {
     /// Takes all that has been cleared so far, and leaves an empty buffer.
     pub fn take(&mut self) -> Cleared<Bytes> {
         Cleared(Bytes::from(std::mem::take(&mut self.0)))
+    }
+}
+
+impl Cleared<Bytes> {
+    /// Takes the first `length` bytes away, or all if there are fewer.
+    #[must_use]
+    pub fn split(&mut self, length: usize) -> Self {
+        Self(self.0.split_to(length.min(self.0.len())))
     }
 }
 

@@ -132,7 +132,6 @@ impl Bounds {
 }
 
 /// What the rewriter remembers between two tokens.
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) bounds: Bounds,
     pub(super) rule: Rule,

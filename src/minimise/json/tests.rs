@@ -489,3 +489,20 @@ fn keys_that_other_readers_take_for_structure_are_only_keys() {
         r#"{"all":{"$serde_json::private::Number":"1"}}"#
     );
 }
+
+#[test]
+fn nothing_of_a_body_is_shown() {
+    let mut rewriter = Rewriter::new(law(Limits::default()), Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    rewriter
+        .write(
+            br#"{"name":"Zzq","gone":"Zzq","pupils":["Zzq","Zz"#,
+            &mut out,
+        )
+        .unwrap();
+    assert!(out.look().windows(3).any(|text| text == b"Zzq"));
+    assert_eq!(
+        format!("{rewriter:?} {out:?}"),
+        "Rewriter(43 bytes read) Cleared"
+    );
+}
