@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VIA};
@@ -35,7 +35,13 @@ pub(super) struct Answer {
     record: Record,
     /// Where somebody looks whether it gets on.
     progress: Option<Arc<Progress>>,
+    /// What of a piece of the body waits to be taken.
+    rest: Cleared<Bytes>,
 }
+
+/// The most that is handed over at once where somebody looks: the HTTP/2 library takes a piece
+/// whole as soon as one byte of it may be sent, and nobody sees then whether the rest is read.
+const PIECE_BYTES_MAX: usize = 16 << 10;
 
 impl Answer {
     /// Puts the two together.
@@ -49,6 +55,7 @@ impl Answer {
             body,
             record,
             progress,
+            rest: Cleared::default(),
         });
         answer.body().step();
         answer
@@ -70,25 +77,40 @@ impl http_body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Refusal>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
-        if polled.is_ready() {
-            this.step();
+        // Asked for more: what there was has been taken. How long more may take is not the
+        // caller's fault.
+        this.step();
+        if this.progress.is_none() {
+            return Pin::new(&mut this.body).poll_frame(cx);
         }
-        polled
+        if this.rest.look().is_empty() {
+            let polled = ready!(Pin::new(&mut this.body).poll_frame(cx));
+            match polled.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => this.rest = data,
+                // A body of ours has no trailers.
+                Some(Ok(Err(_))) | None => return Poll::Ready(None),
+                Some(Err(refusal)) => return Poll::Ready(Some(Err(refusal))),
+            }
+        }
+        let piece = this.rest.split(PIECE_BYTES_MAX);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.look().is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = u64::try_from(self.rest.look().len()).unwrap_or(u64::MAX);
+        self.body.length().map_or_else(SizeHint::default, |length| {
+            SizeHint::with_exact(length.saturating_add(rest))
+        })
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if http_body::Body::is_end_stream(&self.body) {
+        if http_body::Body::is_end_stream(self) {
             self.record.finish();
         }
     }

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::events::{ConnectionFailed, ConnectionFault, Events};
 use crate::limits::{Bound, Limits};
 
-/// How far an answer has come: its head counts as one, and each piece that was taken of its body.
+/// How far an answer has come: its head counts as one, and each time that more was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Progress(AtomicU64);
 

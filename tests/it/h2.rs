@@ -37,6 +37,13 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn connect(house: &House) -> SendRequest<Full<Bytes>> {
+    connect_with(house, &http2::Builder::new(TokioExecutor::new())).await
+}
+
+async fn connect_with(
+    house: &House,
+    client: &http2::Builder<TokioExecutor>,
+) -> SendRequest<Full<Bytes>> {
     let hello = Hello {
         protocols: &[b"h2", b"http/1.1"],
         ..Hello::default()
@@ -48,7 +55,7 @@ async fn connect(house: &House) -> SendRequest<Full<Bytes>> {
         .await
         .unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let made = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let made = client.handshake(TokioIo::new(stream)).await;
     let (requests, connection) = made.unwrap();
     tokio::spawn(connection);
     requests
@@ -248,4 +255,29 @@ fn a_stream_that_is_not_read_is_let_go() {
             "others go on"
         );
     });
+}
+
+#[test]
+fn an_answer_of_which_one_byte_is_read_is_let_go_too() {
+    let body = format!(r#"{{"users":[{}{{}}]}}"#, r#"{"grade":7},"#.repeat(5_000));
+    let limits = "answer-write-idle = \"300ms\"".to_owned();
+    let house = Plans {
+        limits,
+        tls: true,
+        ..Plans::default()
+    }
+    .open(Upstream::answering(ok(&body)));
+    run(async {
+        let mut client = http2::Builder::new(TokioExecutor::new());
+        client.initial_stream_window_size(1);
+        let mut requests = connect_with(&house, &client).await;
+        let get = request("GET", "/pull/users", PULL_TOKEN)
+            .body(Full::default())
+            .unwrap();
+        let unread = requests.send_request(get).await.unwrap();
+        assert_eq!(unread.headers()["content-length"], body.len().to_string());
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert!(unread.into_body().collect().await.is_err());
+    });
+    house.await_log("cancelled");
 }
