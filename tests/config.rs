@@ -32,9 +32,16 @@ fn read(path: &Path, shown: &str) -> (Option<VendorDraft>, Problems) {
     let file = SourceFile::new(shown, fs::read_to_string(path).unwrap());
     let id = VendorId::parse("vendor").unwrap();
     let mut problems = Problems::new();
-    let presets = Presets::shipped();
-    let draft = read_vendor(&file, &id, &presets, &Context::default(), &mut problems);
+    let draft = read_vendor(&file, &id, &presets(), &Context::default(), &mut problems);
     (draft, problems)
+}
+
+/// Those that ship, and one that has what they do not use.
+fn presets() -> Presets {
+    let mut presets = Presets::shipped();
+    let ladder = include_str!("config/presets/ladder.toml");
+    presets.add("ladder/pull@1", ladder.to_owned());
+    presets
 }
 
 fn toml_files(folder: &str) -> Vec<PathBuf> {
@@ -212,7 +219,7 @@ fn no_typing_error_in_a_name_or_word_sends_more() {
 fn try_every_nth_mutant(nth: usize) {
     let mut paths = toml_files("tests/config/good");
     paths.extend(toml_files("config/schools/regenboog/vendors"));
-    let presets = Presets::shipped();
+    let presets = presets();
     let id = VendorId::parse("vendor").unwrap();
     let context = Context::default();
     let (mut refused, mut harmless, mut harmful) = (0, 0, Vec::new());

@@ -111,9 +111,8 @@ impl<'d> Compiler<'d, '_> {
             }
             Some(TextOrTable::Text(text)) => {
                 let problem = Problem::error(code::VALUE, "these are no credentials");
-                let help = "{ bearer = { file = \"secrets/token\" } }, \
-                            { basic = { file = \"…\" } } \
-                            or \"forward\"";
+                let help =
+                    "{ bearer = { file = \"…\" } }, { basic = { file = \"…\" } } or \"forward\"";
                 let problem = problem.at(&text.place).help(help);
                 self.problems
                     .push(problem.did_you_mean(text.value, ["forward"]));

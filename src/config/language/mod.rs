@@ -2,11 +2,13 @@
 //! file reported at once.
 //!
 //! ```text
-//! [vendor] [limits]        who, why, until when                    here
-//! [ids.X]                  kinds of identifier                     ids
-//! [shape.X]                fields, words, choices                  shapes, words
-//! [flow.X] [[flow.X.route]] who calls whom, which requests         flows, routes, overlap
-//! preset = "…"             a standard's vendor: a file may only narrow it   preset, overlay
+//! [vendor] [limits]    who, why, until when                   here
+//! [ids.X]              kinds of identifier                    ids
+//! [shape.X]            fields, words, choices                 shapes, switch, words, values
+//! [flow.X]             who calls whom, with what credentials  flows, callers
+//! [[flow.X.route]]     which requests, and what they carry    routes, overlap
+//! preset = "…"         what a standard's vendor gets; a file
+//!                      may say less, and nothing else         preset, overlay
 //! ```
 //!
 //! Whatever is not written is not sent, and whatever is not understood is an error. A word that

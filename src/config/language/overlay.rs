@@ -5,7 +5,7 @@ use super::named::{Origin, base_of};
 use super::shapes::{Layer, Line};
 use super::words::Among;
 use crate::config::{Problem, Value, code, nearest, shown};
-use crate::policy::{Rule, ValueType};
+use crate::policy::{Item, Keep, Rule, ValueType};
 
 /// The shape that a line is in.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ impl<'d> Compiler<'d, '_> {
         } else {
             says_no_more(rule, preset)
         };
-        if !narrows {
+        if matches!((rule, preset), (Rule::Generalise(_), Rule::Keep(_))) && !narrows {
+            self.report_other_narrowing(line);
+        } else if !narrows {
             self.report_widening(line, shape, rule);
         }
         Some(rule)
@@ -92,6 +94,16 @@ impl<'d> Compiler<'d, '_> {
             let rule = self.quietly(|it| it.rule(value, among));
             matches!(rule, Some(Rule::Identifier(_)))
         })
+    }
+
+    /// A year instead of a date is less, unless the field has something else than dates in it:
+    /// which of two words says less is not always known yet.
+    fn report_other_narrowing(&mut self, line: &Line<'d>) {
+        let said = line.preset.as_ref().map_or("", Value::raw);
+        let help = "today a preset's field can be drop, blank, a constant or made of an id";
+        let problem = Problem::not_yet(line.value.raw()).at(&line.value.place());
+        let label = format!("{} says {said}", self.preset_names());
+        self.problems.push(problem.label(label).help(help));
     }
 
     fn report_widening(&mut self, line: &Line<'d>, shape: &Base<'_, 'd>, rule: Rule) {
@@ -188,21 +200,23 @@ fn says_no_more(rule: Rule, preset: Rule) -> bool {
     if rule == preset || matches!(rule, Rule::Blank | Rule::Constant(_) | Rule::Drop) {
         return true;
     }
-    let Rule::Keep(theirs) = preset else {
-        return false;
-    };
-    let anything = theirs.of == ValueType::Any;
-    match rule {
-        Rule::Generalise(_) => anything && theirs.rules.is_none(),
-        Rule::Keep(mine) => theirs.rules.is_none() && (anything || mine.of == theirs.of),
-        Rule::Blank
-        | Rule::Constant(_)
-        | Rule::Derived { .. }
-        | Rule::Drop
-        | Rule::Identifier(_)
-        | Rule::KeepAll
-        | Rule::List(_)
-        | Rule::ListOrOne(_)
-        | Rule::Object(_) => false,
+    match (rule, preset) {
+        (Rule::Generalise(_), Rule::Keep(theirs)) => theirs == ANYTHING,
+        (Rule::Keep(mine), Rule::Keep(theirs)) => keeps_no_more(mine, theirs),
+        (Rule::List(mine), Rule::List(theirs) | Rule::ListOrOne(theirs))
+        | (Rule::ListOrOne(mine), Rule::ListOrOne(theirs)) => match (mine, theirs) {
+            (Item::Keep(mine), Item::Keep(theirs)) => keeps_no_more(mine, theirs),
+            (mine, theirs) => mine == theirs,
+        },
+        _ => false,
     }
+}
+
+const ANYTHING: Keep = Keep {
+    of: ValueType::Any,
+    rules: None,
+};
+
+fn keeps_no_more(mine: Keep, theirs: Keep) -> bool {
+    theirs == ANYTHING || theirs.rules.is_none() && mine.of == theirs.of
 }
