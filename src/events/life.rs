@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use jiff::civil::Date;
 use prometheus::IntGauge;
 
 use super::{Event, Voice};
@@ -50,9 +51,8 @@ impl Event for ConfigurationDeployed<'_> {
             let one = |gauge: IntGauge| gauge.set(1);
             metrics.policies.at([school, id, &vendor.hash.0]).map(one);
             metrics.keys.at([school, id, &fingerprint]).map(one);
-            let in_force = (vendor.valid.from..=vendor.valid.until).contains(&today);
             voice.lines.say(LogLevel::Info, || {
-                vendor_line(vendor, &fingerprint, standing(vendor.mode, in_force));
+                vendor_line(vendor, &fingerprint, standing(vendor, today));
             });
         }
         metrics.reload_successful.set(1);
@@ -62,12 +62,14 @@ impl Event for ConfigurationDeployed<'_> {
     }
 }
 
-/// What a vendor's callers can expect on the day of the deployment.
-const fn standing(mode: Mode, in_force: bool) -> &'static str {
-    match (mode, in_force) {
-        (_, false) => "vendor is not served: its agreement is not in force today (403)",
-        (Mode::Observe, true) => "vendor is not served: it is being observed (503)",
-        (Mode::Enforce, true) => "vendor is served",
+/// What a vendor's callers can expect on that day.
+fn standing(vendor: &Vendor, today: Date) -> &'static str {
+    if !(vendor.valid.from..=vendor.valid.until).contains(&today) {
+        return "vendor is not served: its agreement is not in force today (403)";
+    }
+    match vendor.mode {
+        Mode::Enforce => "vendor is served",
+        Mode::Observe => "vendor is not served: it is being observed (503)",
     }
 }
 
