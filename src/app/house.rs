@@ -110,12 +110,11 @@ impl House {
             Ok(findings) => say_findings(&self.events, &findings),
             Err(failure) => {
                 let problem = failure.to_string();
-                let problems = failure.problems();
+                self.state.reload_failed(problem.clone());
                 self.events.emit(ReloadFailed {
                     problem: &problem,
-                    problems,
+                    problems: failure.problems(),
                 });
-                self.state.reload_failed(problem);
             }
         }
     }
@@ -127,9 +126,9 @@ impl House {
         }
         self.deployed.put(next);
         let config = self.deployed.current();
-        self.events.emit(ReloadSucceeded { config: &config });
+        self.state.reloaded(Arc::clone(&config));
         self.say_deployed(&config);
-        self.state.reloaded(config);
+        self.events.emit(ReloadSucceeded { config: &config });
         Ok(findings)
     }
 

@@ -146,3 +146,18 @@ impl From<io::Error> for Fault {
         Self::Party(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_says_whether_something_leaked() {
+        let mut demo = Demo::play(100).unwrap();
+        assert!(!demo.leaked(), "{}", demo.text());
+        demo.story.leaks = 1;
+        assert!(demo.leaked());
+        assert!(demo.invitation().contains("curl -i"));
+        demo.end();
+    }
+}

@@ -270,13 +270,13 @@ impl Vendors {
 
 fn opening(gateway: SocketAddr) -> String {
     let title = "A made-up school, two made-up vendors, and the real gateway between them";
-    let where_it_is = format!("http://{gateway}, real HTTP on this machine.");
-    let keys = "The keys are in memory only: the next demo has others.";
-    let [title, rest] = [
+    let keys = "Real HTTP on this machine; the keys are in memory, the next demo has others.";
+    format!(
+        "{}\n{}\n{}\n\n",
         picture::bold(title),
-        picture::dim(&format!("{where_it_is} {keys}")),
-    ];
-    format!("{title}\n{rest}\n\n")
+        picture::dim(&format!("The gateway: http://{gateway}")),
+        picture::dim(keys),
+    )
 }
 
 /// The school's OneRoster API: whole collections, page by page, to anyone.
@@ -389,7 +389,7 @@ mod tests {
         bytes
             .lock()
             .unwrap()
-            .extend_from_slice(b"refused milan.achterberg1");
+            .extend_from_slice(b"refused 999901002");
         assert_eq!(vendors.search().1, 1);
         vendors.log = Sink::memory();
         assert_eq!(vendors.search().1, 0);

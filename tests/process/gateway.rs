@@ -1,0 +1,295 @@
+//! The real binary as a child, an upstream that waits to be told, and callers that write bytes.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+const SLUIS: &str = env!("CARGO_BIN_EXE_sluis");
+
+/// Files of a gateway with one vendor, in a folder of their own.
+pub(crate) struct Files {
+    folder: TempDir,
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Files {
+    /// Files whose vendor calls `upstream`; `more` are further lines of `sluis.toml`.
+    pub(crate) fn new(upstream: SocketAddr, more: &str) -> Self {
+        let files = Self {
+            folder: tempfile::tempdir().unwrap(),
+            public: free(),
+            admin: free(),
+        };
+        let Self { public, admin, .. } = &files;
+        files.write(
+            "sluis.toml",
+            &format!(
+                "version = 1\n[listen]\naddress = \"{public}\"\n[admin]\naddress = \"{admin}\"\n\
+                 [keys]\nmaster = {{ file = \"keys/master.key\" }}\nring = \"keys/ring.toml\"\n{more}"
+            ),
+        );
+        files.write(
+            "schools/proef/school.toml",
+            &format!(
+                "version = 1\n[school]\nname = \"De Proef\"\npublic = \"http://{public}\"\n\
+                 contact = \"privacy@proef.example\"\n"
+            ),
+        );
+        files.write_vendor(upstream, "name = \"drop\"");
+        let made = files.command(&["keys", "new"]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        files
+    }
+
+    /// Writes the vendor's file; `line` stands in the shape of its pupils.
+    pub(crate) fn write_vendor(&self, upstream: SocketAddr, line: &str) {
+        self.write(
+            "schools/proef/vendors/bron.toml",
+            &format!(
+                "version = 1\n[vendor]\nname = \"Bron\"\nagreement = \"T-1\"\npurpose = \"Tests\"\n\
+                 contact = \"privacy@bron.example\"\n\
+                 valid = {{ from = 2020-01-01, until = 2099-12-31 }}\n\
+                 [ids.pupil]\n[flow.pull]\ncaller = \"vendor\"\nat = \"/bron\"\n\
+                 upstream = \"http://{upstream}\"\ncallers = \"anyone\"\n\
+                 [[flow.pull.route]]\nmatch = \"GET /pupils\"\nto-vendor = {{ pupils = \"Pupil[]\" }}\n\
+                 [shape.Pupil]\nid = \"pupil\"\n{line}\n"
+            ),
+        );
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let file = self.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A command with these files and nothing of this process's environment.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(SLUIS);
+        command
+            .env_clear()
+            .args(args)
+            .arg("--config")
+            .arg(self.path());
+        command
+    }
+
+    /// Starts the gateway and waits until it says that it is ready.
+    pub(crate) fn serve(&self) -> Gateway {
+        let gateway = Gateway::spawn(self.command(&["serve", "--threads", "2"]), self.admin);
+        gateway.wait_for("process.ready");
+        gateway
+    }
+}
+
+/// An address that nobody listens on.
+pub(crate) fn free() -> SocketAddr {
+    let any = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    any.local_addr().unwrap()
+}
+
+/// A gateway that runs.
+pub(crate) struct Gateway {
+    child: Child,
+    admin: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Gateway {
+    pub(crate) fn spawn(mut command: Command, admin: SocketAddr) -> Self {
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in stderr.lines() {
+                let mut log = kept.lock().unwrap();
+                log.push_str(&line.unwrap());
+                log.push('\n');
+            }
+        });
+        Self { child, admin, log }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until an event of that name is in the log, and gives the newest.
+    pub(crate) fn wait_for(&self, event: &str) -> Value {
+        self.wait_for_nth(event, 1)
+    }
+
+    /// Waits until there are so many events of that name, and gives that one.
+    pub(crate) fn wait_for_nth(&self, event: &str, nth: usize) -> Value {
+        let found = until(|| {
+            let log = self.log();
+            let lines = log
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            { lines }
+                .filter(|line| line["event.name"] == event)
+                .nth(nth - 1)
+        });
+        found.unwrap_or_else(|| panic!("no {event} ({nth}) in\n{}", self.log()))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    /// Waits for the end and gives the exit code.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let ended = until(|| self.child.try_wait().unwrap());
+        let code = ended.expect("it did not end").code();
+        // What was written last is read by now, or in a moment.
+        thread::sleep(Duration::from_millis(20));
+        (code, self.log())
+    }
+
+    /// A page for operators: status and body.
+    pub(crate) fn page(&self, path: &str) -> (u16, String) {
+        let answer = get(self.admin, path).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (status(head), body.to_owned())
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        serde_json::from_str(&self.page("/status").1).unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It has ended if the test has not failed.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Asks until there is an answer, for as long as [`PATIENCE`] lasts.
+pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
+
+/// One request on a connection of its own; all that comes back.
+pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// The status of an answer; 0 if there is none.
+pub(crate) fn status(answer: &str) -> u16 {
+    let digits = answer
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3));
+    digits.map_or(0, |digits| digits.parse().unwrap())
+}
+
+/// A school's API that says when it is asked, and answers when it is told.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    asked: Receiver<()>,
+    told: Sender<()>,
+}
+
+/// What the school has.
+pub(crate) const PUPIL: &str = r#"{"pupils":[{"id":"L-0001","name":"Noor-Marker van Dijk"}]}"#;
+
+impl Upstream {
+    /// One that answers at once.
+    pub(crate) fn prompt() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                thread::spawn(move || answer(stream.unwrap(), || true));
+            }
+        });
+        address
+    }
+
+    /// One that answers a single request, when it is [told](Self::tell).
+    pub(crate) fn patient() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let ((say, asked), (told, wait)) = (mpsc::channel(), mpsc::channel());
+        thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            answer(stream, || say.send(()).is_ok() && wait.recv().is_ok());
+        });
+        Self {
+            address,
+            asked,
+            told,
+        }
+    }
+
+    /// Waits until the request has come.
+    pub(crate) fn wait(&self) {
+        self.asked.recv_timeout(PATIENCE).unwrap();
+    }
+
+    /// Lets it answer.
+    pub(crate) fn tell(&self) {
+        self.told.send(()).unwrap();
+    }
+}
+
+/// Reads one request and answers it if it may.
+fn answer(mut stream: TcpStream, may: impl FnOnce() -> bool) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            // The gateway let go of a connection that it did not need.
+            Ok(_) | Err(_) => return,
+        }
+    }
+    if may() {
+        let length = PUPIL.len();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        let answer = format!("{head}content-length: {length}\r\n\r\n{PUPIL}");
+        // A caller that was broken off does not read it.
+        stream.write_all(answer.as_bytes()).unwrap_or_default();
+    }
+}

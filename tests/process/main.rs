@@ -1,0 +1,458 @@
+//! `sluis serve` and `sluis demo` as processes: start, signals, reload, end.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and waits by the machine's clock"
+)]
+
+mod gateway;
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use gateway::{Files, Gateway, PUPIL, Upstream, free, get, status, until};
+
+const PUPILS: &str = "/bron/pupils";
+
+/// The body of an answer.
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+#[test]
+fn it_says_where_it_listens_whom_it_serves_and_with_which_key() {
+    let files = Files::new(Upstream::prompt(), "");
+    let gateway = files.serve();
+    let ready = gateway.wait_for("process.ready");
+    assert_eq!(ready["server.port"], files.public.port());
+    assert_eq!(ready["sluis.admin"], files.admin.to_string());
+    let vendor = gateway.wait_for("vendor.deployed");
+    let ring = fs::read_to_string(files.path().join("keys/ring.toml")).unwrap();
+    let fingerprint = vendor["sluis.key.fingerprint"].as_str().unwrap();
+    assert!(fingerprint.len() == 16 && ring.contains(fingerprint));
+    let status = gateway.status();
+    assert_eq!(status["policy_hash"], ready["sluis.policy.hash"]);
+    assert_eq!(status["vendors"][0]["key_fingerprint"], fingerprint);
+    assert_eq!(gateway.page("/readyz").0, 200);
+    gateway.signal(Signal::INT);
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn nothing_of_a_message_is_in_the_log_the_metrics_or_the_status() {
+    let files = Files::new(Upstream::prompt(), "[log]\nlevel = \"debug\"\n");
+    let gateway = files.serve();
+    let answer = get(files.public, PUPILS).unwrap();
+    assert_eq!(status(&answer), 200);
+    assert!(
+        PUPIL.contains("Noor-Marker") && !answer.contains("Noor-Marker"),
+        "{answer}"
+    );
+    let pseudonym = body(&answer).split('"').nth(5).unwrap();
+    assert_eq!(pseudonym.len(), 36, "{answer}");
+    assert_eq!(
+        status(&get(files.public, "/bron/Noor-Marker?x=L-0001").unwrap()),
+        404
+    );
+    gateway.wait_for_nth("request.ended", 2);
+    let pages = ["/metrics", "/status", "/readyz?verbose"].map(|page| gateway.page(page).1);
+    gateway.signal(Signal::TERM);
+    let (_, log) = gateway.end();
+    for place in [log.as_str(), &pages[0], &pages[1], &pages[2]] {
+        for marker in ["Noor", "noor", "L-0001", pseudonym] {
+            assert!(!place.contains(marker), "{marker} in {place}");
+        }
+    }
+    assert!(
+        pages[0].contains("sluis_fields_total{action=\"pseudonymised\""),
+        "{}",
+        pages[0]
+    );
+}
+
+#[test]
+fn sigterm_drops_readiness_and_lets_requests_finish() {
+    let upstream = Upstream::patient();
+    let files = Files::new(upstream.address, "");
+    let gateway = files.serve();
+    let public = files.public;
+    let caller = thread::spawn(move || get(public, PUPILS));
+    upstream.wait();
+    gateway.signal(Signal::TERM);
+    gateway.wait_for("process.draining");
+    let refused = until(|| TcpStream::connect(public).is_err().then_some(()));
+    assert!(refused.is_some(), "new connections are still taken");
+    assert_eq!(gateway.page("/livez").0, 200);
+    let (ready, checks) = gateway.page("/readyz?verbose");
+    assert!(ready == 503 && checks.contains("draining"), "{checks}");
+    upstream.tell();
+    let answer = caller.join().unwrap().unwrap();
+    assert_eq!(status(&answer), 200);
+    assert!(body(&answer).ends_with("}]}"), "{answer}");
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("\"sluis.how\":\"drained\""), "{log}");
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let upstream = Upstream::patient();
+    let files = Files::new(upstream.address, "");
+    let gateway = files.serve();
+    let public = files.public;
+    let caller = thread::spawn(move || get(public, PUPILS));
+    upstream.wait();
+    gateway.signal(Signal::TERM);
+    gateway.wait_for("process.draining");
+    gateway.signal(Signal::INT);
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("\"sluis.how\":\"second_signal\""), "{log}");
+    assert_eq!(status(&caller.join().unwrap().unwrap_or_default()), 0);
+}
+
+#[test]
+fn what_does_not_finish_in_time_is_broken_off() {
+    let upstream = Upstream::patient();
+    let files = Files::new(upstream.address, "[limits]\ndrain = \"300ms\"\n");
+    let gateway = files.serve();
+    let public = files.public;
+    let caller = thread::spawn(move || get(public, PUPILS));
+    upstream.wait();
+    gateway.signal(Signal::TERM);
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("\"sluis.how\":\"time_over\""), "{log}");
+    assert_eq!(status(&caller.join().unwrap().unwrap_or_default()), 0);
+}
+
+#[test]
+fn sighup_takes_the_new_files_from_the_next_request_on() {
+    let upstream = Upstream::prompt();
+    let files = Files::new(upstream, "");
+    let gateway = files.serve();
+    let before = get(files.public, PUPILS).unwrap();
+    let hash = gateway.status()["policy_hash"].clone();
+    files.write_vendor(
+        upstream,
+        "name = { as = \"constant\", value = \"Leerling\" }",
+    );
+    gateway.signal(Signal::HUP);
+    gateway.wait_for("config.reloaded");
+    let after = get(files.public, PUPILS).unwrap();
+    let with_name = body(&before).replace("\"}]}", "\",\"name\":\"Leerling\"}]}");
+    assert_eq!(body(&after), with_name, "the pseudonym stays");
+    let status = gateway.status();
+    assert_ne!(status["policy_hash"], hash);
+    assert_eq!(status["last_reload"]["successful"], true);
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn sighup_with_a_broken_file_keeps_the_old_one_and_says_where() {
+    let upstream = Upstream::prompt();
+    let files = Files::new(upstream, "");
+    let gateway = files.serve();
+    let before = get(files.public, PUPILS).unwrap();
+    files.write_vendor(upstream, "name = \"keap\"");
+    gateway.signal(Signal::HUP);
+    let failed = gateway.wait_for("config.reload_failed");
+    let problem = failed["sluis.problem"].as_str().unwrap();
+    assert!(
+        problem.contains("schools/proef/vendors/bron.toml:19:8: "),
+        "{problem}"
+    );
+    assert_eq!(body(&get(files.public, PUPILS).unwrap()), body(&before));
+    assert_eq!(gateway.status()["last_reload"]["problem"], problem);
+    assert_eq!(gateway.page("/readyz").0, 200);
+    let gauge = |value: u8| format!("\nsluis_config_last_reload_successful {value}\n");
+    assert!(gateway.page("/metrics").1.contains(&gauge(0)));
+    files.write_vendor(upstream, "name = \"drop\"");
+    gateway.signal(Signal::HUP);
+    gateway.wait_for("config.reloaded");
+    assert!(gateway.page("/metrics").1.contains(&gauge(1)));
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn what_needs_a_new_start_is_said_and_left_as_it_is() {
+    let upstream = Upstream::prompt();
+    let files = Files::new(upstream, "");
+    let gateway = files.serve();
+    let text = fs::read_to_string(files.path().join("sluis.toml")).unwrap();
+    files.write(
+        "sluis.toml",
+        &text.replace(&files.admin.to_string(), &free().to_string()),
+    );
+    gateway.signal(Signal::HUP);
+    let finding = gateway.wait_for("config.finding");
+    let finding = finding["sluis.problem"].as_str().unwrap();
+    assert!(
+        finding.contains("[admin] address") && finding.contains("next start"),
+        "{finding}"
+    );
+    assert_eq!(gateway.page("/readyz").0, 200);
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn reloads_under_load_lose_no_request() {
+    let upstream = Upstream::prompt();
+    let files = Files::new(upstream, "");
+    let gateway = files.serve();
+    let (public, over) = (files.public, AtomicBool::new(false));
+    let served = thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            let mut served = 0;
+            while !over.load(Ordering::Relaxed) {
+                let answer = get(public, PUPILS).unwrap();
+                assert_eq!(status(&answer), 200, "{answer}");
+                served += 1;
+            }
+            served
+        });
+        for number in 1..=5 {
+            files.write_vendor(upstream, &format!("# {number}"));
+            gateway.signal(Signal::HUP);
+            gateway.wait_for_nth("config.reloaded", number);
+        }
+        over.store(true, Ordering::Relaxed);
+        caller.join().unwrap()
+    });
+    assert!(served > 0);
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_in_one_line() {
+    for whose in ["callers", "operators"] {
+        let files = Files::new(free(), "");
+        let address = if whose == "callers" {
+            files.public
+        } else {
+            files.admin
+        };
+        let _taken = TcpListener::bind(address).unwrap();
+        let begun = Gateway::spawn(files.command(&["serve"]), files.admin);
+        let (code, log) = begun.end();
+        assert_eq!(code, Some(69), "{log}");
+        let told: Vec<&str> = log.lines().filter(|line| !line.starts_with('{')).collect();
+        let expected = format!("sluis cannot start: {address}, for {whose}, cannot be listened on");
+        assert!(told.len() == 1 && told[0].starts_with(&expected), "{log}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_ends_with_78_and_nothing_listens() {
+    type Harm<'h> = &'h dyn Fn(&Files);
+    let version = |files: &Files| files.write("sluis.toml", "version = 7\n");
+    let master = |files: &Files| fs::remove_file(files.path().join("keys/master.key")).unwrap();
+    let certificate = |files: &Files| {
+        let text = fs::read_to_string(files.path().join("sluis.toml")).unwrap();
+        let tls = "[listen]\ntls = { cert = \"no-such.pem\", key = \"no-such.key\" }";
+        files.write("sluis.toml", &text.replace("[listen]", tls));
+    };
+    let broken: [(&str, Harm<'_>); 3] = [
+        ("version", &version),
+        ("master", &master),
+        ("no-such.pem", &certificate),
+    ];
+    for (why, break_it) in broken {
+        let files = Files::new(free(), "");
+        break_it(&files);
+        let (code, log) = Gateway::spawn(files.command(&["serve"]), files.admin).end();
+        assert_eq!(code, Some(78), "{log}");
+        assert!(log.contains(why), "{why}: {log}");
+        assert!(TcpStream::connect(files.public).is_err());
+    }
+}
+
+#[test]
+fn the_memory_of_the_process_is_in_no_core_file() {
+    let files = Files::new(free(), "");
+    let gateway = files.serve();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(
+        core.split_whitespace().collect::<Vec<_>>()[4..6],
+        ["0", "0"]
+    );
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    let files = Files::new(free(), "");
+    let path = files.path().join("notify").to_str().unwrap().to_owned();
+    let hidden = format!("sluis-test-{}", std::process::id());
+    let sockets = [
+        (path.clone(), SocketAddr::from_pathname(path).unwrap()),
+        (
+            format!("@{hidden}"),
+            SocketAddr::from_abstract_name(hidden).unwrap(),
+        ),
+    ];
+    for (name, address) in sockets {
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let mut command = files.command(&["serve"]);
+        command.env("NOTIFY_SOCKET", &name);
+        let gateway = Gateway::spawn(command, files.admin);
+        let told = || {
+            let mut state = [0; 64];
+            let length = socket.recv(&mut state).unwrap();
+            String::from_utf8(state[..length].to_vec()).unwrap()
+        };
+        assert_eq!(told(), "READY=1", "{name}");
+        assert_eq!(gateway.page("/readyz").0, 200);
+        gateway.signal(Signal::TERM);
+        assert_eq!(told(), "STOPPING=1", "{name}");
+        assert_eq!(gateway.end().0, Some(0));
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_stops_nobody() {
+    let files = Files::new(Upstream::prompt(), "[log]\nlevel = \"debug\"\n");
+    let mut child = files
+        .command(&["serve"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let answered = until(|| {
+        get(files.public, PUPILS)
+            .ok()
+            .filter(|it| status(it) == 200)
+    });
+    assert!(answered.is_some());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_certificate_is_read_again_and_a_broken_one_is_not_taken() {
+    let expires = |gateway: &Gateway| gateway.status()["certificate"]["expires"].clone();
+    let files = Files::new(Upstream::prompt(), "");
+    let certificate = |year: i32| {
+        let mut of = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        of.not_after = rcgen::date_time_ymd(year, 7, 31);
+        let key = rcgen::KeyPair::generate().unwrap();
+        files.write("server.pem", &of.self_signed(&key).unwrap().pem());
+        files.write("server.key", &key.serialize_pem());
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(files.path().join("server.key"), private).unwrap();
+    };
+    certificate(2051);
+    let text = fs::read_to_string(files.path().join("sluis.toml")).unwrap();
+    let tls = "[listen]\ntls = { cert = \"server.pem\", key = \"server.key\" }";
+    files.write("sluis.toml", &text.replace("[listen]", tls));
+    let gateway = files.serve();
+    assert_eq!(expires(&gateway), "2051-07-31T00:00:00Z");
+    certificate(2052);
+    gateway.signal(Signal::HUP);
+    gateway.wait_for("config.reloaded");
+    assert_eq!(expires(&gateway), "2052-07-31T00:00:00Z");
+    let gauge = "\nsluis_tls_certificate_expiry_timestamp_seconds 2605996800\n";
+    let metrics = gateway.page("/metrics").1;
+    assert!(metrics.contains(gauge), "{metrics}");
+    files.write("server.pem", "-----BEGIN CERTIFICATE-----\nnot one\n");
+    gateway.signal(Signal::HUP);
+    let failed = gateway.wait_for("config.reload_failed");
+    assert!(
+        failed["sluis.problem"]
+            .as_str()
+            .unwrap()
+            .contains("server.pem"),
+        "{failed}"
+    );
+    assert_eq!(expires(&gateway), "2052-07-31T00:00:00Z");
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn the_demo_ends_by_itself_where_nobody_watches() {
+    for args in [["demo"].as_slice(), &["demo", "--once"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
+        let output = command.env_clear().args(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(
+            output.stderr.is_empty() && !text.contains('\u{1b}'),
+            "{text}"
+        );
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+        for line in [
+            "  password                not-a-password-L-0001              ×",
+            "  givenName               Milan                              →  Leerling",
+            "  roles[0].role           student                            =  student",
+            "  a parameter that is not listed   400 query_invalid",
+            "  a collection that is not listed  404 route_unknown",
+            "  a token of somebody else         403 caller_forbidden",
+            "  and ids of 50 people: none found.",
+        ] {
+            assert!(
+                text.lines().any(|shown| shown == line),
+                "{line:?} is not in\n{text}"
+            );
+        }
+        assert!(!text.contains("curl"), "nobody is there to be tried");
+    }
+}
+
+#[test]
+fn the_demo_makes_new_keys_each_time() {
+    let pseudonym = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
+        let output = command.env_clear().arg("demo").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("  sourcedId"))
+            .unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    assert_ne!(pseudonym(), pseudonym());
+}
+
+#[test]
+fn the_demo_minds_no_closed_pipe() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
+    command
+        .env_clear()
+        .arg("demo")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
