@@ -123,14 +123,16 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let body = Caller::new(body);
         let bodiless = body.has_ended();
-        let refused = match self.handle(&plan, &entry, (&head, body), &mut record).await {
-            Ok(answer) => return Ok(Answer::new(answer, record, progress)),
-            Err(refused) => refused,
-        };
+        let handled = self.handle(&plan, &entry, (&head, body), &mut record).await;
+        // Asked first: an upstream may have answered a request that broke off on its way there.
         if let Some(fault) = record.fault_under_way() {
             record.end(Outcome::Aborted(fault));
             return Err(Aborted(fault));
         }
+        let refused = match handled {
+            Ok(answer) => return Ok(Answer::new(answer, record, progress)),
+            Err(refused) => refused,
+        };
         record.end(Outcome::Refused(refused.refusal));
         let unread = !bodiless && !record.has_read_request();
         let last = unread || refused.refusal.doubts_the_next();
