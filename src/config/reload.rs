@@ -10,6 +10,7 @@ use super::code;
 use super::draft::Draft;
 use super::problem::{Problem, Problems};
 use super::{Config, Vendor};
+use crate::limits::Bound;
 use crate::names::{SchoolId, VendorId};
 
 /// The configuration in force. A request takes the current one and keeps it to its end.
@@ -115,21 +116,37 @@ fn compare_keys(
 
 /// What only a new start can change.
 fn find_what_waits(current: &Config, next: &Config, problems: &mut Problems) {
+    let tls = |config: &Config| config.listen.tls.is_some();
     let waits = [
         (
             "[listen] address",
             current.listen.address != next.listen.address,
         ),
-        (
-            "[listen] tls",
-            current.listen.tls.is_some() != next.listen.tls.is_some(),
-        ),
+        ("[listen] tls", tls(current) != tls(next)),
         ("[admin] address", current.admin != next.admin),
         ("[runtime] threads", current.threads != next.threads),
         ("[log]", current.log != next.log),
     ];
-    for (what, _) in waits.iter().filter(|(_, changed)| *changed) {
+    let mut what: Vec<String> = Vec::new();
+    what.extend(
+        waits
+            .iter()
+            .filter(|(_, waits)| *waits)
+            .map(|(what, _)| (*what).to_owned()),
+    );
+    let bounds = BOUNDS_OF_THE_LISTENER.iter();
+    let changed = bounds.filter(|bound| current.limits.of(**bound) != next.limits.of(**bound));
+    what.extend(changed.map(|bound| format!("[limits] {}", bound.name())));
+    for what in what {
         let message = format!("{what} has changed and waits for the next start");
         problems.push(Problem::finding(code::WAITS, message));
     }
 }
+
+/// Bounds that hold for connections before anything is known of a request, and for the end.
+const BOUNDS_OF_THE_LISTENER: [Bound; 4] = [
+    Bound::Connections,
+    Bound::ConnectionsPerClient,
+    Bound::Drain,
+    Bound::TlsHandshake,
+];

@@ -286,14 +286,17 @@ pub struct PanicMet<'p> {
 impl Event for PanicMet<'_> {
     fn tell(self, voice: &Voice) {
         voice.metrics.panics.inc();
-        voice.lines.say(LogLevel::Error, || {
-            tracing::error!(
-                event.name = "panic.met",
-                error.type = "panic",
-                code.file.path = self.file,
-                code.line.number = self.line,
-                "a panic ended one exchange: please report it"
-            );
-        });
+        voice
+            .lines
+            .say_seldom(LogLevel::Error, ("", "panic"), |left_out| {
+                tracing::error!(
+                    event.name = "panic.met",
+                    error.type = "panic",
+                    sluis.left_out = left_out,
+                    code.file.path = self.file,
+                    code.line.number = self.line,
+                    "a panic ended one exchange: please report it"
+                );
+            });
     }
 }

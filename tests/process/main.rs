@@ -195,17 +195,14 @@ fn what_needs_a_new_start_is_said_and_left_as_it_is() {
     let files = Files::new(upstream, "");
     let gateway = files.serve();
     let text = fs::read_to_string(files.path().join("sluis.toml")).unwrap();
-    files.write(
-        "sluis.toml",
-        &text.replace(&files.admin.to_string(), &free().to_string()),
-    );
+    let moved = text.replace(&files.admin.to_string(), &free().to_string());
+    files.write("sluis.toml", &format!("{moved}[limits]\ndrain = \"1s\"\n"));
     gateway.signal(Signal::HUP);
-    let finding = gateway.wait_for("config.finding");
-    let finding = finding["sluis.problem"].as_str().unwrap();
-    assert!(
-        finding.contains("[admin] address") && finding.contains("next start"),
-        "{finding}"
-    );
+    for (nth, what) in [(1, "[admin] address"), (2, "[limits] drain")] {
+        let finding = gateway.wait_for_nth("config.finding", nth);
+        let expected = format!("{what} has changed and waits for the next start");
+        assert_eq!(finding["sluis.problem"], expected);
+    }
     assert_eq!(gateway.page("/readyz").0, 200);
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().0, Some(0));
