@@ -27,6 +27,9 @@ use http_body::{Frame, SizeHint};
 use crate::minimise::{Cleared, Rewriter};
 use crate::refusal::Refusal;
 
+/// The most room that is made before a chunk is rewritten: what leaves is seldom more than came.
+const ROOM_BYTES_MAX: usize = 64 << 10;
+
 /// A cleared body, whole or still in flight.
 #[derive(Debug)]
 pub enum Body<S> {
@@ -186,6 +189,7 @@ impl<S: Source> Passage<S> {
             return Err(Refusal::BodyTooLarge);
         }
         let held = self.ready.look().len();
+        self.ready.reserve(chunk.len().min(ROOM_BYTES_MAX));
         self.rewrite(|rewriter, ready| rewriter.write(chunk, ready))?;
         self.count_cleared(held);
         self.terms.facts.note(&self.progress);
@@ -194,7 +198,7 @@ impl<S: Source> Passage<S> {
 
     fn end(&mut self) -> Result<(), Refusal> {
         let held = self.ready.look().len();
-        self.rewrite(Rewriter::end)?;
+        self.rewriter.end(&mut self.ready)?;
         self.count_cleared(held);
         self.source = None;
         self.report(State::Ended);

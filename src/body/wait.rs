@@ -18,33 +18,33 @@ pub struct Wait {
     idle: Duration,
     total: Option<Duration>,
     late: Refusal,
-    began: Instant,
+    /// When it began, if the whole of it is bounded.
+    began: Option<Instant>,
     /// Since when nothing has come, if something is waited for.
     since: Option<Instant>,
-    alarm: Alarm,
+    alarm: Option<Alarm>,
 }
 
 impl Wait {
     /// From now on. `idle` bounds each pause; when it takes longer, `late` is why it is refused.
     #[must_use]
     pub fn new(clock: &Clock, idle: Duration, late: Refusal) -> Self {
-        let began = clock.now();
-        let alarm = Alarm::at(began);
         Self {
             clock: clock.clone(),
             idle,
             total: None,
             late,
-            began,
+            began: None,
             since: None,
-            alarm,
+            alarm: None,
         }
     }
 
     /// Bounds the whole of it too: to `total`, and a second more for every MiB.
     #[must_use]
-    pub const fn within(mut self, total: Duration) -> Self {
+    pub fn within(mut self, total: Duration) -> Self {
         self.total = Some(total);
+        self.began = Some(self.clock.now());
         self
     }
 
@@ -63,17 +63,16 @@ impl Wait {
     pub(super) fn poll(&mut self, received: u64, cx: &mut Context<'_>) -> Poll<Refusal> {
         let since = *self.since.get_or_insert_with(|| self.clock.now());
         let idle = after(since, self.idle);
-        let due = match self.total {
-            Some(total) => {
+        let due = match self.total.zip(self.began) {
+            Some((total, began)) => {
                 let mib = u32::try_from(received / MIB).unwrap_or(u32::MAX);
-                idle.min(after(
-                    self.began,
-                    total.saturating_add(SECOND.saturating_mul(mib)),
-                ))
+                let total = total.saturating_add(SECOND.saturating_mul(mib));
+                idle.min(after(began, total))
             }
             None => idle,
         };
-        self.alarm.set(due);
-        self.alarm.poll(cx).map(|()| self.late)
+        let alarm = self.alarm.get_or_insert_with(|| Alarm::at(due));
+        alarm.set(due);
+        alarm.poll(cx).map(|()| self.late)
     }
 }

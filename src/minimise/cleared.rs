@@ -50,6 +50,11 @@ impl<T> fmt::Debug for Cleared<T> {
 }
 
 impl Cleared<Vec<u8>> {
+    /// Makes room for so many bytes more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.0.reserve(bytes);
+    }
+
     /// Takes all that has been cleared so far, and leaves an empty buffer.
     pub fn take(&mut self) -> Cleared<Bytes> {
         Cleared(Bytes::from(std::mem::take(&mut self.0)))

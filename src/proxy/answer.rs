@@ -146,7 +146,7 @@ pub(super) fn check(
         status,
         version,
         headers,
-        body,
+        mut body,
     } = answer;
     if !is_framed_well(version, &headers) {
         return Err(Refused::outward(Refusal::UpstreamBroken));
@@ -162,16 +162,21 @@ pub(super) fn check(
             });
         }
     };
-    let rest = match content {
-        Content::Nothing => Rest::Discard(body),
-        Content::Json(_) if body.has_ended() => Rest::Discard(body),
+    let rewritten = match content {
+        Content::Nothing => None,
+        Content::Json(_) if body.has_ended() => None,
         Content::Json(rule) => {
             media::check(&headers).map_err(Refused::outward)?;
             if body.declared().is_some_and(|length| length > bytes_max) {
                 return Err(Refused::outward(Refusal::BodyTooLarge));
             }
-            Rest::Rewrite(body, rule)
+            Some(rule)
         }
+    };
+    body.recycle(headers);
+    let rest = match rewritten {
+        None => Rest::Discard(body),
+        Some(rule) => Rest::Rewrite(body, rule),
     };
     Ok(Checked {
         status: passed,
@@ -224,20 +229,20 @@ pub(super) async fn take(
     }
 }
 
-/// The whole answer.
+/// The whole answer, its head written into a map that is not needed any more.
 pub(super) fn build(
     status: StatusCode,
     body: Body<upstream::Answer>,
+    mut headers: HeaderMap,
 ) -> Response<Body<upstream::Answer>> {
-    let is_empty = body.length() == Some(0);
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    let mut headers = HeaderMap::with_capacity(4);
-    if !is_empty {
+    headers.clear();
+    if body.length() != Some(0) {
         headers.insert(CONTENT_TYPE, JSON);
     }
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(VIA, OUR_VIA);
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     answer
 }

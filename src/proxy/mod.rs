@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::body::{Body, Budget, Caller};
@@ -130,7 +130,10 @@ impl Gateway {
             return Err(Aborted(fault));
         }
         let refused = match handled {
-            Ok(answer) => return Ok(Answer::new(answer, record, progress)),
+            Ok((status, body)) => {
+                let answer = answer::build(status, body, head.headers);
+                return Ok(Answer::new(answer, record, progress));
+            }
             Err(refused) => refused,
         };
         record.end(Outcome::Refused(refused.refusal));
@@ -148,7 +151,7 @@ impl Gateway {
         entry: &Entry,
         (head, body): (&Parts, Caller),
         record: &mut Record,
-    ) -> Result<Response<Body<upstream::Answer>>, Refused> {
+    ) -> Result<(StatusCode, Body<upstream::Answer>), Refused> {
         let shared = &*self.shared;
         let limits = &plan.config().limits;
 
@@ -181,8 +184,7 @@ impl Gateway {
         let bytes_max = exchange.vendor.body_bytes_max;
         let checked = answer::check(untrusted, route.answer, credentials, bytes_max)?;
         let status = checked.status;
-        let body = answer::take(&work, checked.rest, record).await?;
-        Ok(answer::build(status, body))
+        Ok((status, answer::take(&work, checked.rest, record).await?))
     }
 
     /// The plan of the configuration that is deployed now. It does not change under a request.

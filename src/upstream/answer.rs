@@ -80,6 +80,13 @@ impl Answer {
         }
     }
 
+    /// Lets the next request on this connection write its head into a map that is not needed.
+    pub fn recycle(&mut self, headers: HeaderMap) {
+        if let Some(link) = &mut self.link {
+            link.recycle(headers);
+        }
+    }
+
     /// Keeps the connection for the next request, if nothing at all is left on it.
     fn keep_link(&mut self, cx: &mut Context<'_>) {
         if let Some(mut link) = self.link.take()

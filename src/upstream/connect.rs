@@ -83,7 +83,7 @@ pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, 
             Some(tls) => tls.connect(&target.address.host, stream).await,
         };
         let stream = stream.map_err(|_broken| Refusal::UpstreamUnreachable)?;
-        Link::new(stream, limits.size(Bound::UpstreamHead)).await
+        Link::new(stream, limits.size(Bound::UpstreamHead), target.clock.now()).await
     });
     opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
 }

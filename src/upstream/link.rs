@@ -5,15 +5,17 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Patience;
+use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
 use crate::refusal::Refusal;
 use crate::tls::Stream;
@@ -26,6 +28,10 @@ pub(super) struct Link {
     requests: http1::SendRequest<Body<Caller>>,
     connection: http1::Connection<TokioIo<Counted>, Body<Caller>>,
     read: Arc<AtomicU64>,
+    /// Kept with the connection: a timer that is moved costs less than one that is made.
+    alarm: Alarm,
+    /// An empty map, to write the next head into.
+    spare: HeaderMap,
 }
 
 /// What became of a request.
@@ -40,7 +46,11 @@ pub(super) enum Sent {
 
 impl Link {
     /// Makes a link of a connection.
-    pub(super) async fn new(stream: Stream, head_bytes_max: usize) -> Result<Box<Self>, Refusal> {
+    pub(super) async fn new(
+        stream: Stream,
+        head_bytes_max: usize,
+        now: Instant,
+    ) -> Result<Box<Self>, Refusal> {
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             stream,
@@ -52,16 +62,38 @@ impl Link {
             .handshake(TokioIo::new(counted))
             .await;
         let (requests, connection) = made.map_err(|_closed| Refusal::UpstreamUnreachable)?;
+        let (alarm, spare) = (Alarm::at(now), HeaderMap::new());
         Ok(Box::new(Self {
             requests,
             connection,
             read,
+            alarm,
+            spare,
         }))
     }
 
     /// Whether it is open, with nothing left on it from before.
+    ///
+    /// hyper is ready for a request only after it has seen that nothing more has come.
     pub(super) fn is_idle(&mut self, cx: &mut Context<'_>) -> bool {
-        Pin::new(&mut self.connection).poll(cx).is_pending() && self.requests.is_ready()
+        self.requests.is_ready() || (self.poll_over(cx).is_pending() && self.requests.is_ready())
+    }
+
+    /// Whether it is still open; a connection that is kept is driven by nobody else.
+    pub(super) fn is_open(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.poll_over(&mut cx).is_pending() && self.requests.is_ready()
+    }
+
+    /// An empty map for the next head.
+    pub(super) fn spare(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.spare)
+    }
+
+    /// Takes a map over for the next head.
+    pub(super) fn recycle(&mut self, mut headers: HeaderMap) {
+        headers.clear();
+        self.spare = headers;
     }
 
     /// Drives the connection; ready once it has ended, in whatever way.
@@ -77,8 +109,11 @@ impl Link {
         mut patience: Patience,
         head_bytes_max: u64,
     ) -> Sent {
-        let begun = self.read.load(Ordering::Relaxed);
-        let read = Arc::clone(&self.read);
+        let read_max = self
+            .read
+            .load(Ordering::Relaxed)
+            .saturating_add(head_bytes_max);
+        self.alarm.set(patience.due);
         let mut answer = pin!(self.requests.try_send_request(request));
         let mut link = Some(self);
         let outcome = std::future::poll_fn(|cx| {
@@ -90,24 +125,26 @@ impl Link {
                 link = None;
             }
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(answer));
+                return Poll::Ready(Ok(answer));
             }
-            let surplus = read.load(Ordering::Relaxed).saturating_sub(begun) > head_bytes_max;
-            match surplus {
-                true => Poll::Ready(None),
-                false => patience.poll(cx).map(|()| None),
+            match &mut link {
+                Some(link) if link.read.load(Ordering::Relaxed) > read_max => {
+                    Poll::Ready(Err(Refusal::UpstreamBroken))
+                }
+                Some(link) => {
+                    let late = patience.poll(&mut link.alarm, cx);
+                    late.map(|()| Err(Refusal::UpstreamTimeout))
+                }
+                None => Poll::Pending,
             }
         });
         match outcome.await {
-            Some(Ok(answer)) => Sent::Answered(link, answer),
-            Some(Err(mut error)) => match error.take_message() {
+            Ok(Ok(answer)) => Sent::Answered(link, answer),
+            Ok(Err(mut error)) => match error.take_message() {
                 Some(unsent) => Sent::Returned(Box::new(unsent)),
                 None => Sent::Failed(patience.fault().unwrap_or(Refusal::UpstreamBroken)),
             },
-            None if read.load(Ordering::Relaxed).saturating_sub(begun) > head_bytes_max => {
-                Sent::Failed(Refusal::UpstreamBroken)
-            }
-            None => Sent::Failed(Refusal::UpstreamTimeout),
+            Err(refusal) => Sent::Failed(refusal),
         }
     }
 }

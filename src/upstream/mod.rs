@@ -36,6 +36,8 @@ use connect::Address;
 use link::{Link, Sent};
 use pool::Pool;
 
+/// The most header lines that a request of ours has.
+const HEADERS: usize = 9;
 /// What we call ourselves to an upstream.
 const OUR_NAME: HeaderValue = HeaderValue::from_static("sluis");
 /// RFC 9110 section 7.6.3, with a name that tells nothing of the machine.
@@ -87,12 +89,16 @@ impl Target {
         outbound: Outbound,
         limits: &Limits,
     ) -> Result<Untrusted, Refusal> {
+        let now = self.clock.now();
         let facts = outbound.facts.clone();
-        let mut request = self.request(outbound)?;
+        let mut kept = self.pool.take(now, limits);
+        let headers = kept.as_mut().map(|link| link.spare()).unwrap_or_default();
+        let mut request = self.request(outbound, headers)?;
         loop {
-            let (link, kept) = match self.pool.take(self.clock.now(), limits) {
-                Some(link) => (link, true),
-                None => (connect::open(self, limits).await?, false),
+            let was_kept = kept.is_some();
+            let link = match kept {
+                Some(link) => link,
+                None => connect::open(self, limits).await?,
             };
             let patience = self.patience(facts.clone(), limits);
             match link
@@ -103,10 +109,11 @@ impl Target {
                     return Ok(Untrusted::new(answer, link, Arc::clone(self)));
                 }
                 // Not a byte of it was written; the link was closed while it was kept.
-                Sent::Returned(unsent) if kept => request = *unsent,
+                Sent::Returned(unsent) if was_kept => request = *unsent,
                 Sent::Returned(_) => return Err(Refusal::UpstreamBroken),
                 Sent::Failed(refusal) => return Err(refusal),
             }
+            kept = self.pool.take(now, limits);
         }
     }
 
@@ -115,7 +122,11 @@ impl Target {
         self.pool.tend(self.clock.now(), limits);
     }
 
-    fn request(&self, outbound: Outbound) -> Result<Request<Body<Caller>>, Refusal> {
+    fn request(
+        &self,
+        outbound: Outbound,
+        mut headers: HeaderMap,
+    ) -> Result<Request<Body<Caller>>, Refusal> {
         let head = outbound.head.release();
         let mut target = String::with_capacity(self.base.len().saturating_add(head.target.len()));
         target.push_str(&self.base);
@@ -128,7 +139,7 @@ impl Target {
             .map_err(|_bad| Refusal::Bug(Bug::Head))?;
         *request.uri_mut() =
             Uri::from_maybe_shared(Bytes::from(target)).map_err(|_bad| Refusal::Bug(Bug::Head))?;
-        let mut headers = HeaderMap::with_capacity(8);
+        headers.reserve(HEADERS);
         headers.insert(HOST, self.host.clone());
         if let Some(credentials) = self.authorization.clone().or(outbound.credentials) {
             headers.insert(AUTHORIZATION, credentials);
@@ -153,10 +164,9 @@ impl Target {
 
     fn patience(&self, facts: Option<Arc<Facts>>, limits: &Limits) -> Patience {
         let wait = limits.time(Bound::UpstreamHeadTime);
-        let now = self.clock.now();
-        let alarm = Alarm::at(after(now, wait));
+        let due = after(self.clock.now(), wait);
         Patience {
-            alarm,
+            due,
             wait,
             received: received(facts.as_deref()),
             facts,
@@ -196,7 +206,7 @@ pub enum Unfit {
 
 /// How long to wait for the head of an answer, from the end of the request on.
 struct Patience {
-    alarm: Alarm,
+    due: Instant,
     wait: Duration,
     facts: Option<Arc<Facts>>,
     received: u64,
@@ -205,15 +215,15 @@ struct Patience {
 
 impl Patience {
     /// Ready once the upstream has let us wait too long: for its answer, or for it to read on.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.alarm.poll(cx).is_ready() {
+    fn poll(&mut self, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<()> {
+        while alarm.poll(cx).is_ready() {
             // Also if it has ended meanwhile: the upstream has just got the last of it.
             let received = received(self.facts.as_deref());
             if received <= self.received {
                 return Poll::Ready(());
             }
             self.received = received;
-            self.alarm.set(after(self.clock.now(), self.wait));
+            alarm.set(after(self.clock.now(), self.wait));
         }
         Poll::Pending
     }
