@@ -23,7 +23,7 @@ use sluis::policy::{Content, Rule};
 use sluis::pseudonym::{Kind, VendorKey};
 use sluis::refusal::Refusal;
 
-use crate::oracle::compare::{Done, feed};
+use crate::oracle::compare::{Done, counts, feed};
 use crate::oracle::dice::pieces;
 use crate::oracle::rewrite;
 
@@ -97,12 +97,17 @@ impl Case {
     fn check(&self, seed: u64) -> Option<String> {
         let (law, message) = (&self.law, self.message.as_slice());
         let oracle = rewrite::rewrite(law, self.root, message);
-        if let Some(wrong) = self.differs(&oracle) {
+        let given_by_oracle = oracle.as_ref().map(|left| left.bytes.clone());
+        if let Some(wrong) = self.differs(&given_by_oracle.map_err(|refusal| *refusal)) {
             return Some(format!("the oracle gives {wrong}"));
         }
         let whole = feed(law, self.root, [message]);
         if let Some(wrong) = self.differs(&given(&whole)) {
             return Some(format!("whole it gives {wrong}"));
+        }
+        if let Some(left) = oracle.ok().filter(|left| left.counts != counts(&whole)) {
+            let wrong = counts(&whole);
+            return Some(format!("it counts {wrong:?} and not {:?}", left.counts));
         }
         let byte_by_byte = feed(law, self.root, message.chunks(1));
         let splits = (0..SPLITS).map(|split| {

@@ -1,8 +1,9 @@
 //! The rewriter held against the oracle.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis::minimise::{Cleared, Counts, Law, Rewriter};
+use sluis::minimise::{Action, Cleared, Counts, Law, Rewriter};
 use sluis::policy::Rule;
 use sluis::refusal::{JsonFault, Refusal};
 
@@ -56,7 +57,9 @@ pub(crate) fn agree(law: &Arc<Law>, root: Rule, message: &[u8], seed: u64, known
     let done = feed(law, root, [message]);
     let shown = String::from_utf8_lossy(message);
     let seen = done.result.map(|()| text(&done.left));
-    let expected = rewrite::rewrite(law, root, message).map(|left| text(&left));
+    let oracle = rewrite::rewrite(law, root, message);
+    let expected = oracle.as_ref().map(|left| text(&left.bytes));
+    let expected = expected.map_err(|refusal| *refusal);
     let refused = seen.is_err() && expected.is_err();
     // By a fault a message may get too long for its switch: that makes two of them.
     let late = [&seen, &expected]
@@ -64,6 +67,9 @@ pub(crate) fn agree(law: &Arc<Law>, root: Rule, message: &[u8], seed: u64, known
         .any(|result| is_too_late(result.as_ref().err()));
     if !refused || known == Message::WithOneFault && !late {
         assert_eq!(seen, expected, "{shown}");
+    }
+    if let Ok(left) = &oracle {
+        assert_eq!(counts(&done), left.counts, "{shown}");
     }
     if seen.is_ok() {
         audit::only_what_is_listed(law, root, &done.left);
@@ -80,6 +86,12 @@ pub(crate) fn agree(law: &Arc<Law>, root: Rule, message: &[u8], seed: u64, known
         audit::no_mark_left(&done.left);
         audit::no_mark_left(&again.left);
     }
+}
+
+/// What was done, without what was never done.
+pub(crate) fn counts(done: &Done) -> BTreeMap<Action, u64> {
+    let counts = Action::ALL.map(|action| (action, done.counts.of(action)));
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 fn text(left: &[u8]) -> String {

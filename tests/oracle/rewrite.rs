@@ -1,12 +1,12 @@
 //! The slow rewriter: one message, one rule, all at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluis::limits::Bound;
-use sluis::minimise::Law;
+use sluis::minimise::{Action, Law};
 use sluis::policy::{
-    Any, Fields, IdKind, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch, Unlisted,
-    ValueType,
+    Any, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch,
+    Unlisted, ValueType,
 };
 use sluis::pseudonym::{Identifier, IdentifierFault, Notation};
 use sluis::refusal::{JsonFault, Refusal};
@@ -14,21 +14,31 @@ use sluis::refusal::{JsonFault, Refusal};
 use super::grammar::{Length, Reader, Text, fault, text, wide};
 use super::values;
 
+/// What leaves of a message, and what was done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) counts: BTreeMap<Action, u64>,
+}
+
 /// What leaves of the message, or why none of it may.
-pub(crate) fn rewrite(law: &Law, rule: Rule, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn rewrite(law: &Law, rule: Rule, message: &[u8]) -> Result<Left, Refusal> {
     let mut oracle = Oracle {
         law,
         reader: Reader::new(message, &law.limits),
+        counts: BTreeMap::new(),
     };
     oracle.reader.begin()?;
-    let leaves = oracle.value(rule)?.ok_or(Refusal::BodyOfAnotherShape)?;
+    let bytes = oracle.value(rule)?.ok_or(Refusal::BodyOfAnotherShape)?;
     oracle.reader.finish()?;
-    Ok(leaves)
+    let counts = oracle.counts;
+    Ok(Left { bytes, counts })
 }
 
 struct Oracle<'a> {
     law: &'a Law,
     reader: Reader<'a>,
+    counts: BTreeMap<Action, u64>,
 }
 
 /// What leaves of one value: nothing, or this.
@@ -61,37 +71,24 @@ impl<'a> Oracle<'a> {
     fn value(&mut self, rule: Rule) -> Leaves {
         let first = self.reader.peek()?;
         if first == b'n' && !matches!(rule, Rule::Drop | Rule::Constant(_) | Rule::Derived { .. }) {
-            return self.reader.literal().map(|null| Some(null.to_vec()));
+            let null = self.reader.literal()?;
+            return self.leaves(Action::Kept, null);
         }
         match rule {
             Rule::Blank => self.blank(first),
             Rule::Constant(index) => {
                 self.reader.skip(Length::Bounded)?;
-                Ok(Some(self.constant(index.place())))
+                let constant = self.constant(index.place());
+                self.leaves(Action::Constant, &constant)
             }
-            Rule::Derived { .. } | Rule::Drop => self.dropped(),
-            Rule::Generalise(index) => {
-                let generaliser = &self.law.policy.generalisers[index.place()];
-                match first {
-                    b'"' => {
-                        let text = self.reader.string(Length::Bounded)?;
-                        let less = values::generalise_text(generaliser, &text.says);
-                        Ok(less.map(String::into_bytes))
-                    }
-                    b'-' | b'0'..=b'9' => {
-                        let number = self.reader.number(Length::Bounded)?;
-                        let less = values::generalise_number(generaliser, number);
-                        Ok(less.map(String::into_bytes))
-                    }
-                    _ => self.dropped(),
-                }
-            }
+            Rule::Derived { .. } | Rule::Drop => self.dropped(Action::DroppedListed),
+            Rule::Generalise(index) => self.generalised(index, first),
             Rule::Identifier(kind) => self.identifier(kind, first),
             Rule::Keep(keep) => self.keep(keep, first),
             Rule::KeepAll => self.keep_all(first),
             Rule::List(item) => match first {
                 b'[' => self.list(item),
-                _ => self.dropped(),
+                _ => self.dropped(Action::DroppedType),
             },
             Rule::ListOrOne(item) => match first {
                 b'[' => self.list(item),
@@ -99,14 +96,50 @@ impl<'a> Oracle<'a> {
             },
             Rule::Object(shape) => match first {
                 b'{' => self.shaped(shape),
-                _ => self.dropped(),
+                _ => self.dropped(Action::DroppedType),
             },
         }
     }
 
-    fn dropped(&mut self) -> Leaves {
-        self.reader.skip(Length::Bounded)?;
+    fn count(&mut self, action: Action) {
+        *self.counts.entry(action).or_insert(0) += 1;
+    }
+
+    fn leaves(&mut self, action: Action, json: &[u8]) -> Leaves {
+        self.count(action);
+        Ok(Some(json.to_vec()))
+    }
+
+    /// Nothing leaves of the value that was just read.
+    fn nothing(&mut self, why: Action) -> Leaves {
+        self.count(why);
         Ok(None)
+    }
+
+    /// Passes over a value of which nothing leaves.
+    fn dropped(&mut self, why: Action) -> Leaves {
+        self.reader.skip(Length::Bounded)?;
+        self.nothing(why)
+    }
+
+    fn generalised(&mut self, index: Index<Generaliser>, first: u8) -> Leaves {
+        let generaliser = &self.law.policy.generalisers[index.place()];
+        let takes_numbers = matches!(generaliser, Generaliser::Band(_) | Generaliser::Round(_));
+        let less = match (first, takes_numbers) {
+            (b'"', false) => {
+                let text = self.reader.string(Length::Bounded)?;
+                values::generalise_text(generaliser, &text.says)
+            }
+            (b'-' | b'0'..=b'9', true) => {
+                let number = self.reader.number(Length::Bounded)?;
+                values::generalise_number(generaliser, number)
+            }
+            _ => return self.dropped(Action::DroppedType),
+        };
+        match less {
+            Some(less) => self.leaves(Action::Generalised, less.as_bytes()),
+            None => self.nothing(Action::DroppedValue),
+        }
     }
 
     fn constant(&self, place: usize) -> Vec<u8> {
@@ -122,7 +155,7 @@ impl<'a> Oracle<'a> {
             _ => "0",
         };
         self.reader.skip(Length::Bounded)?;
-        Ok(Some(empty.into()))
+        self.leaves(Action::Blanked, empty.as_bytes())
     }
 
     fn keep(&mut self, keep: Keep, first: u8) -> Leaves {
@@ -137,7 +170,7 @@ impl<'a> Oracle<'a> {
                 let number = self.reader.number(Length::Bounded)?;
                 (None, values::number_is(number, keep.of))
             }
-            b'{' | b'[' => return self.dropped(),
+            b'{' | b'[' => return self.dropped(Action::DroppedType),
             _ => {
                 self.reader.literal()?;
                 (None, matches!(keep.of, ValueType::Any | ValueType::Bool))
@@ -149,7 +182,11 @@ impl<'a> Oracle<'a> {
             .rules
             .map(|index| &self.law.policy.value_rules[index.place()]);
         let fits = rules.is_none_or(|rules| values::passes(rules, json, says.as_deref()));
-        Ok((right && fits).then(|| raw.to_vec()))
+        match (right, fits) {
+            (true, true) => self.leaves(Action::Kept, raw),
+            (true, false) => self.nothing(Action::DroppedValue),
+            (false, _) => self.nothing(Action::DroppedType),
+        }
     }
 
     fn keep_all(&mut self, first: u8) -> Leaves {
@@ -169,7 +206,8 @@ impl<'a> Oracle<'a> {
             b'{' => return self.keep_all_object(),
             _ => drop(self.reader.literal()?),
         }
-        Ok(Some(self.reader.since(start).to_vec()))
+        let raw = self.reader.since(start);
+        self.leaves(Action::Kept, raw)
     }
 
     fn keep_all_object(&mut self) -> Leaves {
@@ -209,19 +247,19 @@ impl<'a> Oracle<'a> {
             b'-' | b'0'..=b'9' => {
                 let number = self.reader.number(Length::Bounded)?;
                 if !values::is_id_number(number) {
-                    return Ok(None);
+                    return self.nothing(Action::DroppedType);
                 }
                 Source {
                     says: number.to_owned(),
                     number: true,
                 }
             }
-            _ => return self.dropped(),
+            _ => return self.dropped(Action::DroppedType),
         };
         self.must_identify(kind, &source, start)?;
         match self.pseudonym(kind, &source) {
-            Ok(pseudonym) => Ok(Some(pseudonym)),
-            Err(_) => Ok(Some(b"\"\"".to_vec())),
+            Ok(pseudonym) => self.leaves(Action::Pseudonymised, &pseudonym),
+            Err(_) => self.leaves(Action::IdentifierEmpty, b"\"\""),
         }
     }
 
@@ -265,7 +303,7 @@ impl<'a> Oracle<'a> {
         match &law.policy.shape(shape).unwrap().body {
             ShapeBody::Fields(fields) => self.object(fields).map(Some),
             ShapeBody::Switch(switch) => match self.choice(switch)? {
-                Otherwise::DropItem => self.dropped(),
+                Otherwise::DropItem => self.dropped(Action::DroppedItem),
                 Otherwise::Shape(chosen) => self.shaped(chosen),
             },
         }
@@ -377,10 +415,14 @@ impl<'a> Oracle<'a> {
         for (place, line) in fields.lines().iter().enumerate() {
             if let (Rule::Constant(index), false) = (line.rule, frame.places.contains(&place)) {
                 let value = self.constant(index.place());
+                self.count(Action::Constant);
                 frame
                     .entries
                     .push(entry(shortest(&line.key).as_bytes(), &value));
             }
+        }
+        for _ in &frame.waiting {
+            self.count(Action::DroppedValue); // its sibling never came
         }
         Ok(joined(b"{", &frame.entries, b"}"))
     }
@@ -405,7 +447,7 @@ impl<'a> Oracle<'a> {
             }
             (None, None) => {
                 self.reader.colon()?;
-                self.reader.skip(Length::Bounded)
+                self.dropped(Action::DroppedUnlisted).map(drop)
             }
         }
     }
@@ -426,25 +468,18 @@ impl<'a> Oracle<'a> {
                 self.must_identify(kind, source, start)?;
             }
         }
-        let waiting = frame
-            .fields
-            .lines()
-            .iter()
-            .enumerate()
-            .filter_map(|(field, line)| {
-                let Rule::Derived { kind, of } = line.rule else {
-                    return None;
-                };
-                (of == place && frame.waiting.contains(&field)).then_some((line, kind))
-            });
-        for (line, kind) in waiting {
-            let made = source
-                .as_ref()
-                .and_then(|source| self.pseudonym(kind, source).ok());
-            let key = shortest(&line.key);
-            frame
-                .entries
-                .extend(made.map(|value| entry(key.as_bytes(), &value)));
+        let lines = frame.fields.lines();
+        for (field, line) in lines.iter().enumerate() {
+            match line.rule {
+                Rule::Derived { kind, of } if of == place && frame.waiting.remove(&field) => {
+                    let made = self.made(kind, source.as_ref());
+                    let key = shortest(&line.key);
+                    frame
+                        .entries
+                        .extend(made.map(|value| entry(key.as_bytes(), &value)));
+                }
+                _ => {}
+            }
         }
         frame.sources.push((place, source));
         Ok(())
@@ -458,6 +493,7 @@ impl<'a> Oracle<'a> {
     ) -> Result<(), Refusal> {
         if self.reader.peek()? == b'n' {
             let null = self.reader.literal()?;
+            self.count(Action::Kept);
             frame.entries.push(entry(key, null));
             return Ok(());
         }
@@ -466,13 +502,22 @@ impl<'a> Oracle<'a> {
             None => {
                 frame.waiting.insert(place);
             }
-            Some((_, None)) => {}
-            Some((_, Some(source))) => {
-                let made = self.pseudonym(kind, source).ok();
+            Some((_, source)) => {
+                let made = self.made(kind, source.as_ref());
                 frame.entries.extend(made.map(|value| entry(key, &value)));
             }
         }
         Ok(())
+    }
+
+    /// What is made from a sibling that came, if it can be.
+    fn made(&mut self, kind: Index<IdKind>, source: Option<&Source>) -> Option<Vec<u8>> {
+        let made = source.and_then(|source| self.pseudonym(kind, source).ok());
+        let action = made
+            .as_ref()
+            .map_or(Action::DroppedValue, |_| Action::Pseudonymised);
+        self.count(action);
+        made
     }
 
     /// The value that began at `start` and was just read, as an identifier.
@@ -517,7 +562,7 @@ impl<'a> Oracle<'a> {
         }
         self.reader.colon()?;
         let Some(form) = canonical else {
-            return self.reader.skip(Length::Bounded);
+            return self.dropped(Action::DroppedUnlisted).map(drop);
         };
         let source = Source {
             says: key.to_owned(),
