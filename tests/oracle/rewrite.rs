@@ -470,15 +470,15 @@ impl<'a> Oracle<'a> {
         }
         let lines = frame.fields.lines();
         for (field, line) in lines.iter().enumerate() {
-            match line.rule {
-                Rule::Derived { kind, of } if of == place && frame.waiting.remove(&field) => {
-                    let made = self.made(kind, source.as_ref());
-                    let key = shortest(&line.key);
-                    frame
-                        .entries
-                        .extend(made.map(|value| entry(key.as_bytes(), &value)));
-                }
-                _ => {}
+            if let Rule::Derived { kind, of } = line.rule
+                && of == place
+                && frame.waiting.remove(&field)
+            {
+                let made = self.made(kind, source.as_ref());
+                let key = shortest(&line.key);
+                frame
+                    .entries
+                    .extend(made.map(|value| entry(key.as_bytes(), &value)));
             }
         }
         frame.sources.push((place, source));
