@@ -31,6 +31,17 @@ use crate::refusal::Refusal;
 const ROOM_BYTES_MAX: usize = 64 << 10;
 
 /// A cleared body, whole or still in flight.
+///
+/// ```
+/// use sluis::body::{Body, Caller};
+/// use sluis::minimise::Cleared;
+/// let _body: Body<Caller> = Body::Whole(Cleared::default());
+/// ```
+/// ```compile_fail
+/// use sluis::body::{Body, Caller};
+/// use sluis::minimise::Cleared;
+/// let _body: Body<Caller> = Body::Whole(bytes::Bytes::new());
+/// ```
 #[derive(Debug)]
 pub enum Body<S> {
     /// In flight: its length is not known.

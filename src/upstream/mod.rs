@@ -181,7 +181,24 @@ impl fmt::Debug for Target {
     }
 }
 
-/// A request that may be sent.
+/// A request that may be sent. Nothing raw fits in: neither a body nor a head.
+///
+/// ```
+/// use sluis::body::Body;
+/// use sluis::minimise::{Cleared, OutboundHead};
+/// use sluis::upstream::Outbound;
+/// fn outbound(head: Cleared<OutboundHead>) -> Outbound {
+///     Outbound { head, body: Body::empty(), facts: None, credentials: None }
+/// }
+/// ```
+/// ```compile_fail
+/// use sluis::body::Body;
+/// use sluis::minimise::{Cleared, OutboundHead};
+/// use sluis::upstream::Outbound;
+/// fn outbound(head: OutboundHead) -> Outbound {
+///     Outbound { head, body: Body::empty(), facts: None, credentials: None }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Outbound {
     /// Method and target.

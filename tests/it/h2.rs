@@ -281,3 +281,34 @@ fn an_answer_of_which_one_byte_is_read_is_let_go_too() {
     });
     house.await_log("cancelled");
 }
+
+#[test]
+fn a_drain_finishes_the_streams_that_are_open() {
+    let (asked, ask) = std::sync::mpsc::channel();
+    let mut house = open(Upstream::scripted(move |peer| {
+        while peer.request().is_some() {
+            asked.send(()).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            peer.send(ok(r#"{"users":[]}"#));
+        }
+    }));
+    run(async {
+        let mut requests = connect(&house).await;
+        let get = |_| {
+            let get = request("GET", "/pull/users", PULL_TOKEN);
+            get.body(Full::default()).unwrap()
+        };
+        let first = tokio::spawn(requests.send_request(get(1)));
+        while ask.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        house.drain();
+        let answer = first.await.unwrap().unwrap();
+        assert_eq!(text(answer).await, (200, r#"{"users":[]}"#.to_owned()));
+        assert!(
+            requests.send_request(get(2)).await.is_err(),
+            "nothing more is taken"
+        );
+    });
+    assert!(house.closed_within(Duration::from_secs(5)));
+}

@@ -285,6 +285,41 @@ fn id_too_long_or_with_control_characters() {
 }
 
 #[test]
+fn field_that_the_policy_does_not_name_where_it_must() {
+    let upstream = Upstream::json("{}");
+    let more = format!(
+        r#"
+[flow.strict]
+caller = "school"
+at = "/strict"
+upstream = "http://{}"
+callers = "anyone"
+[[flow.strict.route]]
+match = "POST /users"
+to-vendor = "Strict"
+from-vendor = "Strict"
+[shape.Strict]
+_strict = true
+grade = "keep:int"
+"#,
+        upstream.address
+    );
+    let plans = Plans {
+        more,
+        ..Plans::default()
+    };
+    let house = plans.open(upstream);
+    let request = push("POST", "/users", r#"{"grade":7,"zzq-secret":1}"#);
+    let request = request.replace("/push", "/strict");
+    let answer = refused(&house, request, 400, "field_unexpected");
+    assert_eq!(answer.json()["at"], 11);
+    house.search(
+        &Markers::of(&["zzq-secret"]),
+        &[("the caller", &answer.body)],
+    );
+}
+
+#[test]
 fn upgrade_is_refused_and_range_is_ignored() {
     let house = House::open(Upstream::json(r#"{"users":[]}"#));
     let websocket = "connection: upgrade\r\nupgrade: websocket\r\n";

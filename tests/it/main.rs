@@ -23,3 +23,20 @@ mod push;
 mod samples;
 mod streaming;
 mod tls;
+
+/// The refusals that no test here meets: a defect, and a caller that is gone.
+const NOT_MET: [&str; 2] = ["gateway_bug", "caller_gone"];
+
+#[test]
+fn every_refusal_is_met_by_a_test() {
+    let tests = [
+        include_str!("inward.rs"),
+        include_str!("outward.rs"),
+        include_str!("crowd.rs"),
+    ];
+    for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
+        let quoted = format!("\"{code}\"");
+        let met = tests.iter().any(|text| text.contains(&quoted));
+        assert_ne!(met, NOT_MET.contains(&code), "{code}");
+    }
+}
