@@ -232,9 +232,7 @@ fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
             rule,
         });
     }
-    // An empty identifier stays `""`: beside a line of that name there would be two of them.
-    let any = dice.once_in(4) && !keys.contains(&"");
-    let any = any.then(|| Any {
+    let any = dice.once_in(4).then(|| Any {
         key: kind(dice),
         rule: rule(dice, shapes),
     });

@@ -552,7 +552,12 @@ impl<'a> Oracle<'a> {
         let kind = self.law.kind(any.key).unwrap();
         let canonical = match kind.spec().canonical.form(Identifier::new(key)) {
             Ok(form) => Some(form.into_owned()),
-            Err(IdentifierFault::Empty) => Some(String::new()),
+            // An empty identifier stays empty: beside a line of that name it would be a second.
+            Err(IdentifierFault::Empty) => {
+                let lines = frame.fields.lines();
+                let alone = lines.iter().all(|line| !line.key.is_empty());
+                alone.then(String::new)
+            }
             Err(IdentifierFault::Invisible | IdentifierFault::TooLong) => None,
         };
         if let Some(form) = &canonical

@@ -41,7 +41,9 @@ impl<'a, W: Watch> Pass<'a, W> {
         }
         match (&fields.any, fields.unlisted) {
             (Some(any), _) => {
-                let known = make_any(law, any.key, text, &mut self.state.key)?;
+                // An empty identifier stays empty: beside a line of that name it would be a second.
+                let known = make_any(law, any.key, text, &mut self.state.key)?
+                    && (self.state.key != b"\"\"" || fields.find(key_hash(b""), b"").is_none());
                 self.stands = if known { Place::Any } else { Place::Key };
                 Ok(if known { &any.rule } else { &Rule::Drop })
             }
