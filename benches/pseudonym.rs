@@ -9,6 +9,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use sluis::pseudonym::{Back, Unknown};
 use sluis::pseudonym::{Canonical, Identifier, Kind, KindSpec, Notation, VendorKey};
 
 const ID: &str = "7d1f8a52-3f0c-4a5e-9b7e-0c9b3f1e2d44";
@@ -18,6 +19,8 @@ fn kind(notation: Notation) -> Kind {
         name: "pupil".to_owned(),
         canonical: Canonical::new(Vec::new()),
         notation,
+        back: Back::Never,
+        unknown: Unknown::Reject,
     };
     Kind::new(&VendorKey::from([7; 32]), spec)
 }

@@ -5,8 +5,8 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::out::{Exit, Format, Out};
-use crate::pseudonym::{Canonical, CanonicalRule, Identifier, Kind, KindSpec};
-use crate::pseudonym::{KnownAnswer, Notation, VendorKey, known_answers};
+use crate::pseudonym::{Back, Canonical, CanonicalRule, Identifier, Kind, KindSpec};
+use crate::pseudonym::{KnownAnswer, Notation, Unknown, VendorKey, known_answers};
 
 /// The vectors of derivation v1, as every release carries them.
 const VECTORS: &str = include_str!("../../tests/vectors/pseudonym-v1.json");
@@ -89,6 +89,8 @@ fn pseudonym(row: &Value) -> Option<String> {
         name: text("kind")?.to_owned(),
         canonical: Canonical::new(rules?),
         notation: notation(text("looks")?)?,
+        back: Back::Never,
+        unknown: Unknown::Reject,
     };
     let kind = Kind::new(&vendor_key(text("vendor_key")?)?, spec);
     let mut pseudonym = Vec::new();

@@ -17,7 +17,7 @@ use crate::policy::{
     ParameterType, Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody,
     Switch, Unlisted, ValueRules, ValueType,
 };
-use crate::pseudonym::{Kind, KindSpec, Notation};
+use crate::pseudonym::{Back, Kind, KindSpec, Notation};
 use crate::secret::sha256;
 
 /// Names one vendor's policy, agreement and key.
@@ -116,10 +116,19 @@ impl Canon {
             name,
             canonical,
             notation,
+            back,
+            unknown,
         } = kind.spec();
         self.text(name);
         self.list(canonical.rules(), |canon, rule| canon.text(rule.name()));
-        self.shown(notation);
+        // A kind without a way back has the hash that it had before there was one.
+        match back {
+            Back::Never => self.shown(notation),
+            Back::SchoolOnly => {
+                let (back, unknown) = (back.name(), unknown.name());
+                self.text(&format!("{notation}, back {back}, unknown {unknown}"));
+            }
+        }
         match notation {
             Notation::Email { domain } => self.text(domain),
             Notation::Url { prefix } => self.text(prefix),

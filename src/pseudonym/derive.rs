@@ -5,7 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::{Canonical, Identifier, IdentifierFault, Notation, VendorKey};
+use super::{Canonical, Fingerprint, Identifier, IdentifierFault, Notation, VendorKey};
 
 /// A kind of identifier as the policy describes it; no key in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,81 @@ pub struct KindSpec {
     pub canonical: Canonical,
     /// How pseudonyms are written.
     pub notation: Notation,
+    /// Whether there is a way back to the school.
+    pub back: Back,
+    /// What becomes of a pseudonym on its way back that is nobody's.
+    pub unknown: Unknown,
+}
+
+/// Whether a pseudonym can be turned back into the identifier: `back` in `[ids.NAME]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Back {
+    /// `never` (the default): nothing is remembered.
+    #[default]
+    Never,
+    /// `school-only`: the register remembers the identifier, for messages to the school.
+    SchoolOnly,
+}
+
+impl Back {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::SchoolOnly => "school-only",
+        }
+    }
+}
+
+/// What becomes of a pseudonym that the register does not know: `unknown` in `[ids.NAME]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// `drop`: the field is left out.
+    Drop,
+    /// `keep`: it goes on as it is; for a vendor's own ids in its answers to a push.
+    Keep,
+    /// `reject` (the default): the message is refused.
+    #[default]
+    Reject,
+}
+
+impl Unknown {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Keep => "keep",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// All kinds of one vendor under one version of its key.
+///
+/// A vendor has one or more, newest first: the newest makes pseudonyms, the others only understand
+/// those that were made before.
+#[derive(Debug)]
+pub struct Generation {
+    /// The version of the key.
+    pub version: u32,
+    /// Which key it was: two generations of one key make the same pseudonyms.
+    pub fingerprint: Fingerprint,
+    /// The kinds, each at its place in the policy's `kinds`.
+    pub kinds: Vec<Kind>,
+}
+
+impl Generation {
+    /// Keys all kinds of a vendor.
+    pub fn new(version: u32, key: &VendorKey, specs: impl IntoIterator<Item = KindSpec>) -> Self {
+        let kinds = specs.into_iter().map(|spec| Kind::new(key, spec));
+        Self {
+            version,
+            fingerprint: key.fingerprint(),
+            kinds: kinds.collect(),
+        }
+    }
 }
 
 /// A kind of identifier under one vendor's key: makes pseudonyms.

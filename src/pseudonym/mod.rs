@@ -18,7 +18,7 @@ mod notation;
 mod ring;
 
 pub use canonical::{Canonical, CanonicalRule, IdentifierFault};
-pub use derive::{Kind, KindSpec};
+pub use derive::{Back, Generation, Kind, KindSpec, Unknown};
 pub use key::{Fingerprint, VendorKey};
 pub use known::{KnownAnswer, known_answers};
 pub use notation::Notation;

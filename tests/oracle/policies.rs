@@ -8,6 +8,7 @@ use sluis::policy::{
     Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise,
     Policy, Rule, Shape, ShapeBody, Switch, Unlisted, ValueRules, ValueType,
 };
+use sluis::pseudonym::{Back, Unknown};
 use sluis::pseudonym::{Canonical, CanonicalRule, Kind, KindSpec, Notation, VendorKey};
 
 use super::dice::Dice;
@@ -142,6 +143,8 @@ fn kinds() -> Vec<KindSpec> {
         name: name.to_owned(),
         canonical: Canonical::new(rules),
         notation,
+        back: Back::Never,
+        unknown: Unknown::Reject,
     };
     use CanonicalRule::{Lower, Nfc, StripZeros, Trim};
     vec![

@@ -5,7 +5,7 @@ use super::named::Origin;
 use crate::config::{At, Place, Problem, Table, Value, code, shown};
 use crate::names;
 use crate::policy::IdKind;
-use crate::pseudonym::{Canonical, CanonicalRule, KindSpec, Notation};
+use crate::pseudonym::{Back, Canonical, CanonicalRule, KindSpec, Notation, Unknown};
 
 /// The keys of a kind that come later, with what makes each of them harmless to have.
 const NOT_YET: &[&str] = &["accept-keys", "fields", "form", "unknown"];
@@ -77,6 +77,8 @@ impl<'d> Compiler<'d, '_> {
             name,
             canonical: canonical.unwrap_or_default(),
             notation: notation.unwrap_or_default(),
+            back: Back::Never,
+            unknown: Unknown::Reject,
         };
         if let Some(place) = place {
             self.check_collisions(&spec, &place);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::limits::Limits;
 use crate::policy::{Content, IdKind, Index, ParameterType, Policy};
+use crate::pseudonym::{Back, Unknown};
 use crate::pseudonym::{Canonical, Kind, KindSpec, Notation, VendorKey};
 
 fn law(caller: Side) -> Law {
@@ -45,6 +46,8 @@ fn law(caller: Side) -> Law {
         name: "pupil".to_owned(),
         canonical: Canonical::default(),
         notation: Notation::Hex,
+        back: Back::Never,
+        unknown: Unknown::Reject,
     };
     Law {
         policy: Policy {

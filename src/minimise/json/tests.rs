@@ -4,6 +4,7 @@ use crate::policy::{
     Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise,
     Policy, Shape, ShapeBody, Switch, Unlisted, ValueRules, ValueType,
 };
+use crate::pseudonym::{Back, Unknown};
 use crate::pseudonym::{Canonical, Identifier, Kind, KindSpec, Notation, VendorKey};
 
 fn at<T>(place: usize) -> Index<T> {
@@ -131,6 +132,8 @@ fn law(limits: Limits) -> Arc<Law> {
             name: kind.name.clone(),
             canonical: Canonical::default(),
             notation,
+            back: Back::Never,
+            unknown: Unknown::Reject,
         };
         Kind::new(&VendorKey::from([7; 32]), spec)
     });
