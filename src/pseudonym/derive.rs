@@ -5,7 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::{Canonical, Fingerprint, Identifier, IdentifierFault, Notation, VendorKey};
+use super::{Canonical, Fingerprint, Identifier, IdentifierFault, IndexKey, Notation, VendorKey};
 
 /// A kind of identifier as the policy describes it; no key in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,16 @@ impl Kind {
             .notation
             .write(|again| self.tag(&canonical, again), out);
         Ok(())
+    }
+
+    /// Under which key an index has the pseudonym of `id`: what [`Notation::read`] gives for it.
+    ///
+    /// # Errors
+    /// [`IdentifierFault`].
+    pub fn index_key(&self, id: Identifier<'_>) -> Result<IndexKey, IdentifierFault> {
+        let canonical = self.spec.canonical.form(id)?;
+        let key = self.spec.notation.key(|again| self.tag(&canonical, again));
+        Ok(key)
     }
 
     /// `tag` for 0, `tag i` for i ≥ 1.

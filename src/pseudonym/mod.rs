@@ -15,6 +15,7 @@ mod derive;
 mod key;
 mod known;
 mod notation;
+mod read;
 mod ring;
 
 pub use canonical::{Canonical, CanonicalRule, IdentifierFault};
@@ -22,6 +23,7 @@ pub use derive::{Back, Generation, Kind, KindSpec, Unknown};
 pub use key::{Fingerprint, VendorKey};
 pub use known::{KnownAnswer, known_answers};
 pub use notation::Notation;
+pub use read::IndexKey;
 pub use ring::{Entry, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
 
 use std::fmt;

@@ -63,7 +63,10 @@ impl Notation {
         let first = tag(0);
         let [half, _] = halves(&first);
         match self {
-            Self::Digits(digits) => write_digits(*digits, &tag, out),
+            Self::Digits(digits) => {
+                let written = number(*digits, &tag).map(|number| number.to_string());
+                out.extend_from_slice(written.unwrap_or_default().as_bytes());
+            }
             Self::Email { domain } => {
                 out.push(b'p');
                 push_encoded(&BASE32, &half, out);
@@ -99,7 +102,7 @@ impl fmt::Display for Notation {
     }
 }
 
-fn halves(tag: &[u8; 32]) -> [[u8; 16]; 2] {
+pub(super) fn halves(tag: &[u8; 32]) -> [[u8; 16]; 2] {
     let (halves, _) = tag.as_chunks::<16>();
     match halves {
         [left, right] => [*left, *right],
@@ -116,11 +119,16 @@ fn push_encoded(encoding: &Encoding, bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn write_uuid(mut bytes: [u8; 16], out: &mut Vec<u8>) {
+/// Version 8, variant 10.
+pub(super) const fn with_uuid_marks(mut bytes: [u8; 16]) -> [u8; 16] {
     bytes[6] = bytes[6] & 0x0F | 0x80;
     bytes[8] = bytes[8] & 0x3F | 0x80;
+    bytes
+}
+
+fn write_uuid(bytes: [u8; 16], out: &mut Vec<u8>) {
     let mut hex = [0; 32];
-    HEXLOWER.encode_mut(&bytes, &mut hex);
+    HEXLOWER.encode_mut(&with_uuid_marks(bytes), &mut hex);
     let (quads, _) = hex.as_chunks::<4>();
     for (place, quad) in quads.iter().enumerate() {
         if (2..=5).contains(&place) {
@@ -131,31 +139,38 @@ fn write_uuid(mut bytes: [u8; 16], out: &mut Vec<u8>) {
 }
 
 /// 128 bits reduced to `digits` digits: the bias is below 10^(digits-38).
-fn write_digits(digits: u8, tag: impl Fn(u8) -> [u8; 32], out: &mut Vec<u8>) {
-    let least = 10_u128.pow(u32::from(digits.clamp(6, 18)).saturating_sub(1));
+pub(super) fn number(digits: u8, tag: impl Fn(u8) -> [u8; 32]) -> Option<u128> {
+    let least = least_of(digits);
     let span = least.saturating_mul(9);
-    let numbers = (0..=u8::MAX).map(|again| {
+    let mut numbers = (0..=u8::MAX).map(|again| {
         let [half, _] = halves(&tag(again));
         let rest = u128::from_be_bytes(half).checked_rem(span).unwrap_or(0);
-        least.saturating_add(rest).to_string()
+        least.saturating_add(rest)
     });
     // One in eleven passes the test; that all 256 do has a chance of 11^-256.
-    if let Some(number) = { numbers }.find(|number| !passes_bsn_test(number.as_bytes())) {
-        out.extend_from_slice(number.as_bytes());
-    }
+    numbers.find(|number| !passes_bsn_test(*number))
+}
+
+/// The least number of that many digits, which are 6 to 18.
+pub(super) fn least_of(digits: u8) -> u128 {
+    10_u128.pow(u32::from(digits.clamp(6, 18)).saturating_sub(1))
 }
 
 /// The 11-test of the Dutch citizen service number: 9 digits, weights 9 8 7 6 5 4 3 2 -1.
-fn passes_bsn_test(digits: &[u8]) -> bool {
-    const WEIGHTS: [i32; 9] = [9, 8, 7, 6, 5, 4, 3, 2, -1];
-    let weigh =
-        |(digit, weight): (&u8, i32)| i32::from(digit.wrapping_sub(b'0')).wrapping_mul(weight);
-    let sum = digits
-        .iter()
-        .zip(WEIGHTS)
-        .map(weigh)
-        .fold(0, i32::wrapping_add);
-    digits.len() == WEIGHTS.len() && sum.rem_euclid(11) == 0
+pub(super) fn passes_bsn_test(number: u128) -> bool {
+    const WEIGHTS_FROM_THE_RIGHT: [i32; 9] = [-1, 2, 3, 4, 5, 6, 7, 8, 9];
+    if !(100_000_000..=999_999_999).contains(&number) {
+        return false;
+    }
+    let mut rest = u32::try_from(number).unwrap_or_default();
+    let sum = WEIGHTS_FROM_THE_RIGHT
+        .into_iter()
+        .fold(0_i32, |sum, weight| {
+            let digit = i32::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+            sum.wrapping_add(digit.wrapping_mul(weight))
+        });
+    sum.rem_euclid(11) == 0
 }
 
 #[cfg(test)]
@@ -164,9 +179,10 @@ mod tests {
 
     #[test]
     fn the_bsn_test_knows_a_number_that_passes_and_one_that_does_not() {
-        assert!(passes_bsn_test(b"111222333"));
-        assert!(!passes_bsn_test(b"111222334"));
-        assert!(!passes_bsn_test(b"11122233"));
+        assert!(passes_bsn_test(111_222_333));
+        assert!(!passes_bsn_test(111_222_334));
+        // Its digits pass with nine weights; it has eight.
+        assert!(!passes_bsn_test(11_122_233));
     }
 
     #[test]
