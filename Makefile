@@ -11,6 +11,7 @@ test:
 	tests/setup.sh
 	cargo fmt --check
 	python3 tests/vectors/make_vectors.py --check tests/vectors/pseudonym-v1.json
+	python3 tests/vectors/make_vectors.py --check tests/vectors/register-v1.json
 	cargo deny --locked check bans licenses sources
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo nextest run --locked

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub const NAME_BYTES_MAX: usize = 64;
 /// An identifier in its canonical form, in bytes (pseudonyms, derivation v1). ECK iD has 154.
 pub const IDENTIFIER_BYTES_MAX: usize = 1_024;
+/// An identifier as a school wrote it, in bytes: no rule makes a text three times as long.
+pub const IDENTIFIER_WRITTEN_BYTES_MAX: usize = 4 * IDENTIFIER_BYTES_MAX;
 /// Fields of one shape. A frame of the rewriter remembers which it saw in this many bits.
 pub const SHAPE_FIELDS_MAX: usize = 256;
 /// Shapes, kinds, value rules and constants of one policy, each. They are numbered with 16 bits.

@@ -10,7 +10,7 @@ use super::load::credentials_folder;
 use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::{self, RingFile};
 use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::{Entry, Fingerprint, MasterKey, Ring, VendorKey};
+use crate::pseudonym::{Entry, Fingerprint, Holder, MasterKey, Ring, UnwrapFault, VendorKey};
 use crate::secret::{NoRandomness, SecretBytes};
 
 const MASTER_FROM_BACKUP: &str =
@@ -45,26 +45,45 @@ impl Keys {
         vendor: &VendorId,
         problems: &mut Problems,
     ) -> Option<VendorKey> {
-        let Some(entry) = self.file.ring.newest(school, vendor) else {
+        let holder = Holder::Vendor(vendor.clone());
+        let Some(entry) = self.file.ring.newest(school, &holder) else {
             let message = format!("there is no key for {school}/{vendor}");
             let missing = Problem::error(code::ABSENT, message).at(&self.ring_at);
             problems.push(missing.help(&self.help));
             return None;
         };
-        self.open(entry, problems)
+        self.opened(entry, entry.vendor_key(&self.master), problems)
     }
 
-    fn open(&self, entry: &Entry, problems: &mut Problems) -> Option<VendorKey> {
-        match entry.open(&self.master) {
+    /// Opens a key, whatever it is for, and lets it go.
+    fn check(&self, entry: &Entry, problems: &mut Problems) {
+        let opens = match entry.holder {
+            Holder::Register => entry.register_key(&self.master).map(drop),
+            Holder::Vendor(_) => entry.vendor_key(&self.master).map(drop),
+        };
+        self.opened(entry, opens, problems);
+    }
+
+    fn opened<K>(
+        &self,
+        entry: &Entry,
+        key: Result<K, UnwrapFault>,
+        problems: &mut Problems,
+    ) -> Option<K> {
+        match key {
             Ok(key) => Some(key),
             Err(fault) => {
                 let Entry {
-                    school,
-                    vendor,
-                    version,
-                    ..
+                    school, version, ..
                 } = entry;
-                let message = format!("the key {version} of {school}/{vendor} does not open");
+                let message = match &entry.holder {
+                    Holder::Register => {
+                        format!("the key {version} of the register of {school} does not open")
+                    }
+                    Holder::Vendor(vendor) => {
+                        format!("the key {version} of {school}/{vendor} does not open")
+                    }
+                };
                 let problem = Problem::error(code::KEY_SEALED, message);
                 let problem = match self.file.place(entry) {
                     Some(place) => problem.at(place).label(fault.to_string()),
@@ -198,7 +217,8 @@ fn make(places: &KeyPlaces, files: &Folder, folder: &Path) -> Result<NewKeys, Pr
     let mut keys = opened(places, folder)?;
     let mut made = Vec::new();
     for (school, vendor) in vendors(files) {
-        if keys.file.ring.newest(school, vendor).is_none() {
+        let holder = Holder::Vendor(vendor.clone());
+        if keys.file.ring.newest(school, &holder).is_none() {
             let entry = new_entry(&keys.master, school, vendor)?;
             // There was none for this vendor.
             keys.file.ring.insert(entry).unwrap_or_default();
@@ -255,7 +275,7 @@ fn opened(places: &KeyPlaces, folder: &Path) -> Result<Keys, Problems> {
     let keys = Keys::read(places, folder, &mut problems);
     if let Some(keys) = &keys {
         for entry in keys.file.ring.entries() {
-            keys.open(entry, &mut problems);
+            keys.check(entry, &mut problems);
         }
     }
     match keys {
@@ -266,7 +286,7 @@ fn opened(places: &KeyPlaces, folder: &Path) -> Result<Keys, Problems> {
 
 fn new_entry(master: &MasterKey, school: &SchoolId, vendor: &VendorId) -> Result<Entry, Problems> {
     let key = SecretBytes::random().map_err(|error| no_randomness(&error))?;
-    Ok(Entry::wrap(
+    Ok(Entry::of_vendor(
         master,
         school.clone(),
         vendor.clone(),
@@ -334,12 +354,15 @@ fn vendors(files: &Folder) -> impl Iterator<Item = (&SchoolId, &VendorId)> {
 
 fn lines(ring: &Ring, files: &Folder) -> Vec<KeyLine> {
     let line = |entry: &Entry| {
-        let newest = ring.newest(&entry.school, &entry.vendor);
-        let known = vendors(files)
-            .any(|(school, vendor)| *school == entry.school && *vendor == entry.vendor);
-        KeyLine {
+        // A register's key is not listed until something makes one.
+        let Holder::Vendor(of) = &entry.holder else {
+            return None;
+        };
+        let newest = ring.newest(&entry.school, &entry.holder);
+        let known = vendors(files).any(|(school, vendor)| *school == entry.school && vendor == of);
+        Some(KeyLine {
             school: entry.school.clone(),
-            vendor: entry.vendor.clone(),
+            vendor: of.clone(),
             version: entry.version,
             fingerprint: entry.fingerprint,
             state: match known {
@@ -347,7 +370,7 @@ fn lines(ring: &Ring, files: &Folder) -> Vec<KeyLine> {
                 true => KeyState::Former,
                 false => KeyState::Unused,
             },
-        }
+        })
     };
-    ring.entries().iter().map(line).collect()
+    ring.entries().iter().filter_map(line).collect()
 }

@@ -11,7 +11,7 @@ use super::raw::{At, Document, Table};
 use super::school::version;
 use super::source::SourceFile;
 use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::{Entry, Fingerprint, Ring, Wrapped};
+use crate::pseudonym::{Entry, Fingerprint, Holder, Ring, Wrapped};
 use crate::secret::SecretText;
 
 const HEAD: &str = "\
@@ -25,7 +25,7 @@ version = 1
 #[derive(Debug, Default)]
 pub(super) struct RingFile {
     pub(super) ring: Ring,
-    places: BTreeMap<(SchoolId, VendorId, u32), Place>,
+    places: BTreeMap<(SchoolId, Holder, u32), Place>,
 }
 
 impl RingFile {
@@ -41,26 +41,45 @@ impl RingFile {
         let document = Document::parse(&file, problems);
         let root = document.root();
         version(&root, problems);
-        for value in root.array("key", problems).unwrap_or_default() {
-            let table = value.table(problems);
-            if let Some((table, entry)) =
-                table.and_then(|it| Some((it.place(), entry(&it, problems)?)))
-            {
-                read.add(entry, table, problems);
-            }
+        for (list, holder) in LISTS {
+            read.read_list(&root, list, *holder, problems);
         }
         root.finish(problems);
         read
     }
 
+    fn read_list(
+        &mut self,
+        root: &Table<'_>,
+        list: &str,
+        holder: ReadHolder,
+        problems: &mut Problems,
+    ) {
+        for value in root.array(list, problems).unwrap_or_default() {
+            let table = value.table(problems);
+            if let Some((table, entry)) =
+                table.and_then(|it| Some((it.place(), entry(&it, holder, problems)?)))
+            {
+                self.add(entry, table, problems);
+            }
+        }
+    }
+
     fn add(&mut self, entry: Entry, place: Place, problems: &mut Problems) {
-        let key = (entry.school.clone(), entry.vendor.clone(), entry.version);
+        let key = (entry.school.clone(), entry.holder.clone(), entry.version);
         if self.ring.insert(entry).is_ok() {
             self.places.insert(key, place);
             return;
         }
-        let (school, vendor, version) = &key;
-        let message = format!("{school}/{vendor} has two keys of version {version}");
+        let (school, holder, version) = &key;
+        let message = match holder {
+            Holder::Register => {
+                format!("the register of {school} has two keys of version {version}")
+            }
+            Holder::Vendor(vendor) => {
+                format!("{school}/{vendor} has two keys of version {version}")
+            }
+        };
         let problem = Problem::error(code::CONFLICT, message).at(&place);
         problems.push(match self.places.get(&key) {
             Some(first) => problem.also(first, "the first one"),
@@ -71,13 +90,24 @@ impl RingFile {
     /// Where an entry stands.
     pub(super) fn place(&self, entry: &Entry) -> Option<&Place> {
         self.places
-            .get(&(entry.school.clone(), entry.vendor.clone(), entry.version))
+            .get(&(entry.school.clone(), entry.holder.clone(), entry.version))
     }
 }
 
-fn entry(table: &Table<'_>, problems: &mut Problems) -> Option<Entry> {
+/// Reads what a key is for.
+type ReadHolder = fn(&Table<'_>, &mut Problems) -> Option<Holder>;
+
+/// The lists of the file, and what the keys in each are for.
+const LISTS: &[(&str, ReadHolder)] = &[
+    ("key", |table, problems| {
+        word(table, "vendor", VendorId::parse, problems).map(Holder::Vendor)
+    }),
+    ("register", |_, _| Some(Holder::Register)),
+];
+
+fn entry(table: &Table<'_>, holder: ReadHolder, problems: &mut Problems) -> Option<Entry> {
     let school = word(table, "school", SchoolId::parse, problems);
-    let vendor = word(table, "vendor", VendorId::parse, problems);
+    let holder = holder(table, problems);
     let number = table
         .need("version", problems)
         .and_then(|value| value.integer(problems));
@@ -93,7 +123,7 @@ fn entry(table: &Table<'_>, problems: &mut Problems) -> Option<Entry> {
     table.finish(problems);
     Some(Entry {
         school: school?,
-        vendor: vendor?,
+        holder: holder?,
         version: number?,
         wrapped: wrapped?,
         fingerprint: fingerprint?,
@@ -125,14 +155,18 @@ pub(super) fn write(path: &Path, ring: &Ring) -> Result<(), Problems> {
     for entry in ring.entries() {
         let Entry {
             school,
-            vendor,
+            holder,
             version,
             wrapped,
             fingerprint,
         } = entry;
+        let (list, vendor) = match holder {
+            Holder::Register => ("register", String::new()),
+            Holder::Vendor(vendor) => ("key", format!("vendor      = \"{vendor}\"\n")),
+        };
         let written = write!(
             text,
-            "\n[[key]]\nschool      = \"{school}\"\nvendor      = \"{vendor}\"\n\
+            "\n[[{list}]]\nschool      = \"{school}\"\n{vendor}\
              version     = {version}\nwrapped     = \"{wrapped}\"\n\
              fingerprint = \"{fingerprint}\"\n"
         );
@@ -140,4 +174,36 @@ pub(super) fn write(path: &Path, ring: &Ring) -> Result<(), Problems> {
         written.unwrap_or_default();
     }
     guarded::write(path, &SecretText::new(text), Present::Replace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pseudonym::{MasterKey, RegisterKey, VendorKey};
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let master = MasterKey::random().unwrap();
+        let school = || SchoolId::parse("regenboog").unwrap();
+        let vendor = VendorId::parse("rekenwijs").unwrap();
+        let register = RegisterKey::from([7; 32]);
+        let mut ring = Ring::default();
+        for entry in [
+            Entry::of_vendor(&master, school(), vendor, 1, &VendorKey::from([8; 32])),
+            Entry::of_register(&master, school(), 1, &register),
+            Entry::of_register(&master, school(), 2, &register),
+        ] {
+            ring.insert(entry).unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring.toml");
+        write(&path, &ring).unwrap();
+        let mut problems = Problems::new();
+        let read = RingFile::read(&path, &mut problems);
+        assert!(!problems.has_errors());
+        assert_eq!(read.ring, ring);
+        for entry in ring.entries() {
+            assert!(read.place(entry).is_some());
+        }
+    }
 }

@@ -92,8 +92,8 @@ impl Canonical {
     /// [`IdentifierFault::Empty`], [`IdentifierFault::TooLong`] beyond
     /// [`limits::IDENTIFIER_BYTES_MAX`], [`IdentifierFault::Invisible`].
     pub fn form<'a>(&self, id: Identifier<'a>) -> Result<Cow<'a, str>, IdentifierFault> {
-        // Bounds the work of the rules: no rule makes a text three times as long.
-        if id.0.len() > limits::IDENTIFIER_BYTES_MAX.saturating_mul(4) {
+        // Bounds the work of the rules.
+        if id.0.len() > limits::IDENTIFIER_WRITTEN_BYTES_MAX {
             return Err(IdentifierFault::TooLong);
         }
         let start = Cow::Borrowed(id.0);

@@ -38,9 +38,7 @@ impl VendorKey {
     /// `HKDF-Expand(vendor key, "sluis v1 fingerprint", 8)`: says which key this is, and no more.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut bytes = [0; 8];
-        expand(&self.0, &[b"sluis v1 fingerprint"], &mut bytes);
-        Fingerprint(bytes)
+        Fingerprint::of(&self.0)
     }
 
     /// `HKDF-Expand(vendor key, "sluis v1 kind" ‖ lp(kind), 32)`, filled up with zeros to the block
@@ -90,6 +88,13 @@ impl fmt::Debug for VendorKey {
 pub struct Fingerprint([u8; 8]);
 
 impl Fingerprint {
+    /// `HKDF-Expand(key, "sluis v1 fingerprint", 8)`.
+    pub(super) fn of(key: &SecretBytes<32>) -> Self {
+        let mut bytes = [0; 8];
+        expand(key, &[b"sluis v1 fingerprint"], &mut bytes);
+        Self(bytes)
+    }
+
     /// Reads 16 lowercase hex digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

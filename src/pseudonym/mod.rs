@@ -9,6 +9,9 @@
 //!
 //! `lp(x)` is the length of `x` as two bytes, big endian, and then `x`. What a vendor has stored is
 //! never changed, only added to: `tests/vectors/` holds this derivation still.
+//!
+//! The way back leads through a [`Register`] of the identifiers that were let out, each under a
+//! [`Seal`]; here stands what one is, and `store` keeps it.
 
 mod canonical;
 mod derive;
@@ -16,7 +19,9 @@ mod key;
 mod known;
 mod notation;
 mod read;
+mod register;
 mod ring;
+mod seal;
 
 pub use canonical::{Canonical, CanonicalRule, IdentifierFault};
 pub use derive::{Back, Generation, Kind, KindSpec, Unknown};
@@ -24,7 +29,9 @@ pub use key::{Fingerprint, VendorKey};
 pub use known::{KnownAnswer, known_answers};
 pub use notation::Notation;
 pub use read::IndexKey;
-pub use ring::{Entry, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
+pub use register::{Batch, Form, Recall, Register};
+pub use ring::{Entry, Holder, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
+pub use seal::{Lookup, RegisterKey, Seal};
 
 use std::fmt;
 

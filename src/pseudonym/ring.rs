@@ -1,10 +1,12 @@
-//! The master key, and the ring of vendor keys wrapped under it. No files: `config` reads and
-//! writes them.
+//! The master key, and the ring of keys wrapped under it: one for each vendor, and one for each
+//! school's register. No files: `config` reads and writes them.
 //!
 //! ```text
 //! wrapping key = HKDF-Expand(master key, "sluis v1 wrap", 64)                          RFC 5869
 //! wrapped      = AES-256-SIV(wrapping key, lp(school) ‖ lp(vendor) ‖ version, key)     RFC 5297
 //! ```
+//!
+//! The vendor of a register's key is the empty name, which no vendor has.
 //!
 //! A vendor key is random and wrapped, not derived: a deleted entry makes that vendor's pseudonyms
 //! underivable for ever, and a new master key re-wraps without changing one pseudonym. School,
@@ -19,7 +21,8 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest as _, Sha256};
 
 use super::key::expand;
-use super::{Fingerprint, VendorKey};
+use super::seal::push_with_length;
+use super::{Fingerprint, RegisterKey, VendorKey};
 use crate::names::{SchoolId, VendorId};
 use crate::secret::{NoRandomness, SecretBytes, SecretText};
 
@@ -27,7 +30,7 @@ const PREFIX: &str = "sluis-master-1-";
 /// 32 bytes in base64url without padding.
 const BODY_CHARS: usize = 43;
 
-/// The key that wraps all vendor keys of one gateway: 32 random bytes.
+/// The key that wraps all keys of one gateway: 32 random bytes.
 ///
 /// Its text form is `sluis-master-1-<base64url>-<check>`, where the check is the first 4 bytes of
 /// `SHA-256("sluis master 1" ‖ key)` in hex, so that a typing error shows.
@@ -128,7 +131,7 @@ impl fmt::Display for MasterKeyFault {
 
 impl std::error::Error for MasterKeyFault {}
 
-/// A wrapped vendor key: 16 bytes of tag and 32 of ciphertext, written in base64url.
+/// A wrapped key: 16 bytes of tag and 32 of ciphertext, written in base64url.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrapped([u8; 48]);
 
@@ -147,13 +150,32 @@ impl fmt::Display for Wrapped {
     }
 }
 
-/// One vendor's key in one version: where it belongs, how it is wrapped, and which one it is.
+/// What a key of the ring is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// It seals the school's register.
+    Register,
+    /// It makes the pseudonyms of this vendor.
+    Vendor(VendorId),
+}
+
+impl Holder {
+    /// The vendor's name; the register has none.
+    fn name(&self) -> &str {
+        match self {
+            Self::Register => "",
+            Self::Vendor(vendor) => vendor.as_str(),
+        }
+    }
+}
+
+/// One key in one version: where it belongs, how it is wrapped, and which one it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Whose key.
     pub school: SchoolId,
-    /// Towards whom.
-    pub vendor: VendorId,
+    /// What for.
+    pub holder: Holder,
     /// 1 for the first; the newest is in use.
     pub version: u32,
     /// The key, wrapped for exactly this place.
@@ -165,42 +187,83 @@ pub struct Entry {
 impl Entry {
     /// Wraps a vendor's key for its place.
     #[must_use]
-    pub fn wrap(
+    pub fn of_vendor(
         master: &MasterKey,
         school: SchoolId,
         vendor: VendorId,
         version: u32,
         key: &VendorKey,
     ) -> Self {
-        let fingerprint = key.fingerprint();
-        let wrapped = Wrapped([0; 48]);
-        let mut entry = Self {
+        let entry = Self::empty(school, Holder::Vendor(vendor), version, key.fingerprint());
+        entry.wrap(master, key.secret())
+    }
+
+    /// Wraps the key of a school's register for its place.
+    #[must_use]
+    pub fn of_register(
+        master: &MasterKey,
+        school: SchoolId,
+        version: u32,
+        key: &RegisterKey,
+    ) -> Self {
+        let entry = Self::empty(school, Holder::Register, version, key.fingerprint());
+        entry.wrap(master, key.secret())
+    }
+
+    const fn empty(
+        school: SchoolId,
+        holder: Holder,
+        version: u32,
+        fingerprint: Fingerprint,
+    ) -> Self {
+        Self {
             school,
-            vendor,
+            holder,
             version,
-            wrapped,
+            wrapped: Wrapped([0; 48]),
             fingerprint,
-        };
+        }
+    }
+
+    fn wrap(mut self, master: &MasterKey, key: &SecretBytes<32>) -> Self {
         // Exposed to AES-SIV, which turns this copy into ciphertext where it lies.
-        let mut bytes = *key.secret().expose();
-        let place = [entry.place()];
+        let mut bytes = *key.expose();
+        let place = [self.place()];
         // Fails on more than 126 headers only. An entry of zeros would not open again.
         if let Ok(tag) = master
             .siv()
             .encrypt_inout_detached(place, bytes.as_mut_slice().into())
         {
-            let (tag_room, text_room) = entry.wrapped.0.split_at_mut(16);
+            let (tag_room, text_room) = self.wrapped.0.split_at_mut(16);
             tag_room.copy_from_slice(&tag);
             text_room.copy_from_slice(&bytes);
         }
-        entry
+        self
     }
 
-    /// Opens the key, and compares it with its fingerprint.
+    /// Opens a vendor's key, and compares it with its fingerprint.
     ///
     /// # Errors
-    /// [`UnwrapFault`].
-    pub fn open(&self, master: &MasterKey) -> Result<VendorKey, UnwrapFault> {
+    /// [`UnwrapFault`]; [`UnwrapFault::Sealed`] also for the key of a register.
+    pub fn vendor_key(&self, master: &MasterKey) -> Result<VendorKey, UnwrapFault> {
+        match self.holder {
+            Holder::Register => Err(UnwrapFault::Sealed),
+            Holder::Vendor(_) => self.open(master).map(VendorKey::new),
+        }
+    }
+
+    /// Opens the key of a register, and compares it with its fingerprint.
+    ///
+    /// # Errors
+    /// [`UnwrapFault`]; [`UnwrapFault::Sealed`] also for a vendor's key.
+    pub fn register_key(&self, master: &MasterKey) -> Result<RegisterKey, UnwrapFault> {
+        match self.holder {
+            Holder::Register => self.open(master).map(RegisterKey::new),
+            Holder::Vendor(_) => Err(UnwrapFault::Sealed),
+        }
+    }
+
+    fn open(&self, master: &MasterKey) -> Result<SecretBytes<32>, UnwrapFault> {
         let (tag, text) = self.wrapped.0.split_at(16);
         let tag = tag.try_into().map_err(|_fault| UnwrapFault::Sealed)?;
         let key = SecretBytes::filled(|bytes: &mut [u8; 32]| {
@@ -210,21 +273,16 @@ impl Entry {
                 .siv()
                 .decrypt_inout_detached([self.place()], room, &tag);
             opened.map_err(|_fault| UnwrapFault::Sealed)
-        });
-        let key = VendorKey::new(key?);
-        let same = key.fingerprint() == self.fingerprint;
+        })?;
+        let same = Fingerprint::of(&key) == self.fingerprint;
         same.then_some(key).ok_or(UnwrapFault::Fingerprint)
     }
 
     /// `lp(school) ‖ lp(vendor) ‖ u32 version`: what is authenticated with the key.
     fn place(&self) -> Vec<u8> {
         let mut place = Vec::new();
-        for name in [self.school.as_str(), self.vendor.as_str()] {
-            // A name has at most `limits::NAME_BYTES_MAX` bytes.
-            let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
-            place.extend_from_slice(&length.to_be_bytes());
-            place.extend_from_slice(name.as_bytes());
-        }
+        push_with_length(self.school.as_str(), &mut place);
+        push_with_length(self.holder.name(), &mut place);
         place.extend_from_slice(&self.version.to_be_bytes());
         place
     }
@@ -252,7 +310,8 @@ impl fmt::Display for UnwrapFault {
 
 impl std::error::Error for UnwrapFault {}
 
-/// All wrapped keys of one gateway, sorted by school, vendor and version, each once.
+/// All wrapped keys of one gateway, each once: sorted by school, within it the register's before
+/// the vendors', and by version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ring {
     entries: Vec<Entry>,
@@ -262,9 +321,9 @@ impl Ring {
     /// Adds an entry at its place.
     ///
     /// # Errors
-    /// Gives it back if that school, vendor and version has a key already: none is overwritten.
+    /// Gives it back if that school, holder and version has a key already: none is overwritten.
     pub fn insert(&mut self, entry: Entry) -> Result<(), Entry> {
-        let order = |entry: &Entry| (entry.school.clone(), entry.vendor.clone(), entry.version);
+        let order = |entry: &Entry| (entry.school.clone(), entry.holder.clone(), entry.version);
         match self.entries.binary_search_by_key(&order(&entry), order) {
             Ok(_) => Err(entry),
             Err(place) => {
@@ -274,20 +333,27 @@ impl Ring {
         }
     }
 
-    /// All entries, sorted by school, vendor and version.
+    /// All entries, sorted by school, holder and version.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The key in use for a vendor: the one of the highest version.
+    /// All keys of one holder, oldest first; the last one is in use.
     #[must_use]
-    pub fn newest(&self, school: &SchoolId, vendor: &VendorId) -> Option<&Entry> {
-        let place = (school, vendor);
-        let up_to = |entry: &Entry| (&entry.school, &entry.vendor) <= place;
+    pub fn of(&self, school: &SchoolId, holder: &Holder) -> &[Entry] {
+        let place = (school, holder);
+        let before = |entry: &Entry| (&entry.school, &entry.holder) < place;
+        let up_to = |entry: &Entry| (&entry.school, &entry.holder) <= place;
+        let start = self.entries.partition_point(before);
         let end = self.entries.partition_point(up_to);
-        let newest = self.entries.get(end.checked_sub(1)?)?;
-        ((&newest.school, &newest.vendor) == place).then_some(newest)
+        self.entries.get(start..end).unwrap_or_default()
+    }
+
+    /// The key in use for a holder: the one of the highest version.
+    #[must_use]
+    pub fn newest(&self, school: &SchoolId, holder: &Holder) -> Option<&Entry> {
+        self.of(school, holder).last()
     }
 }
 
@@ -299,12 +365,25 @@ mod tests {
     const MASTER: &str = "sluis-master-1-YGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn8-025fc299";
     /// The bytes 0 to 31 under that key for regenboog, rekenwijs, 1: OpenSSL's AES-256-SIV.
     const WRAPPED: &str = "zRKvbJs60LyuMdDR832CuD6tsId-jaLzTqihuuUyyoy3PyC4TyF0DUYS3qbebM4h";
+    /// The same for the register of regenboog, made the same way.
+    const WRAPPED_REGISTER: &str =
+        "3gEZNefaMY1dxAkza_9TMr8WI3vN98yg3IeR3gywViWj4DTh0ci9czHM_duQFfK3";
 
     fn entry(vendor: &str, version: u32) -> Entry {
         let key = VendorKey::from(std::array::from_fn(|place| u8::try_from(place).unwrap()));
         let (school, vendor) = (SchoolId::parse("regenboog"), VendorId::parse(vendor));
         let master = MasterKey::parse(MASTER).unwrap();
-        Entry::wrap(&master, school.unwrap(), vendor.unwrap(), version, &key)
+        Entry::of_vendor(&master, school.unwrap(), vendor.unwrap(), version, &key)
+    }
+
+    fn vendor(name: &str) -> Holder {
+        Holder::Vendor(VendorId::parse(name).unwrap())
+    }
+
+    fn register_entry() -> Entry {
+        let key = RegisterKey::from(std::array::from_fn(|place| u8::try_from(place).unwrap()));
+        let school = SchoolId::parse("regenboog").unwrap();
+        Entry::of_register(&MasterKey::parse(MASTER).unwrap(), school, 1, &key)
     }
 
     #[test]
@@ -313,30 +392,53 @@ mod tests {
         assert_eq!(entry.wrapped.to_string(), WRAPPED);
         assert_eq!(entry.fingerprint.to_string(), "41fcfbb21dbaeda8");
         assert_eq!(Wrapped::parse(WRAPPED), Some(entry.wrapped.clone()));
-        let opened = entry.open(&MasterKey::parse(MASTER).unwrap()).unwrap();
+        let opened = entry.vendor_key(&MasterKey::parse(MASTER).unwrap());
+        let opened = opened.unwrap();
         assert_eq!(opened.fingerprint(), entry.fingerprint);
         assert_eq!(opened.secret().expose()[..4], [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_key_of_a_register_is_wrapped_for_a_vendor_without_a_name() {
+        let master = MasterKey::parse(MASTER).unwrap();
+        let entry = register_entry();
+        assert_eq!(entry.wrapped.to_string(), WRAPPED_REGISTER);
+        assert_eq!(entry.place(), b"\0\x09regenboog\0\0\0\0\0\x01");
+        let opened = entry.register_key(&master).unwrap();
+        assert_eq!(opened.secret().expose()[..4], [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_key_opens_as_what_it_is_for_only() {
+        let master = MasterKey::parse(MASTER).unwrap();
+        let as_vendor = register_entry().vendor_key(&master).map(|_| "opened");
+        assert_eq!(as_vendor, Err(UnwrapFault::Sealed));
+        let as_register = entry("rekenwijs", 1).register_key(&master);
+        assert_eq!(as_register.map(|_| "opened"), Err(UnwrapFault::Sealed));
+        let moved = Entry {
+            holder: Holder::Register,
+            ..entry("rekenwijs", 1)
+        };
+        let moved = moved.register_key(&master).map(|_| "opened");
+        assert_eq!(moved, Err(UnwrapFault::Sealed));
     }
 
     #[test]
     fn an_entry_that_was_moved_or_changed_does_not_open() {
         let master = MasterKey::parse(MASTER).unwrap();
         let good = entry("rekenwijs", 1);
-        assert!(good.open(&master).is_ok());
+        assert!(good.vendor_key(&master).is_ok());
         let refused = |change: &dyn Fn(&mut Entry)| {
             let mut entry = good.clone();
             change(&mut entry);
-            entry.open(&master).map(|_| "opened")
+            entry.vendor_key(&master).map(|_| "opened")
         };
         let sealed = Err(UnwrapFault::Sealed);
         assert_eq!(
             refused(&|entry| entry.school = SchoolId::parse("zonnebloem").unwrap()),
             sealed
         );
-        assert_eq!(
-            refused(&|entry| entry.vendor = VendorId::parse("toetsbron").unwrap()),
-            sealed
-        );
+        assert_eq!(refused(&|entry| entry.holder = vendor("toetsbron")), sealed);
         assert_eq!(refused(&|entry| entry.version = 2), sealed);
         for place in [0, 15, 16, 47] {
             assert_eq!(refused(&|entry| entry.wrapped.0[place] ^= 1), sealed);
@@ -344,16 +446,15 @@ mod tests {
         let other = Fingerprint::parse("0000000000000000").unwrap();
         let refused = refused(&|entry| entry.fingerprint = other);
         assert_eq!(refused, Err(UnwrapFault::Fingerprint));
-        assert!(good.open(&MasterKey::random().unwrap()).is_err());
+        assert!(good.vendor_key(&MasterKey::random().unwrap()).is_err());
     }
 
     #[test]
     fn names_cannot_slide_into_each_other() {
         let slid = |school: &str, vendor: &str| {
-            let (school, vendor) = (SchoolId::parse(school), VendorId::parse(vendor));
             Entry {
-                school: school.unwrap(),
-                vendor: vendor.unwrap(),
+                school: SchoolId::parse(school).unwrap(),
+                holder: self::vendor(vendor),
                 ..entry("a", 1)
             }
             .place()
@@ -421,16 +522,18 @@ mod tests {
         ] {
             assert_eq!(ring.insert(entry(vendor, version)), Ok(()));
         }
+        assert_eq!(ring.insert(register_entry()), Ok(()));
         let again = entry("rekenwijs", 2);
         assert_eq!(ring.insert(again.clone()), Err(again));
         let order: Vec<_> = ring.entries().iter().map(|entry| entry.version).collect();
-        assert_eq!(order, [1, 2, 10, 1]);
-        let vendor = |name| VendorId::parse(name).unwrap();
-        let newest = |name| {
-            let school = SchoolId::parse("regenboog").unwrap();
-            ring.newest(&school, &vendor(name))
-                .map(|entry| entry.version)
-        };
-        assert_eq!((newest("rekenwijs"), newest("b")), (Some(10), None));
+        assert_eq!(order, [1, 1, 2, 10, 1]);
+        let school = SchoolId::parse("regenboog").unwrap();
+        let newest = |holder| ring.newest(&school, &holder).map(|entry| entry.version);
+        assert_eq!(newest(vendor("rekenwijs")), Some(10));
+        assert_eq!(newest(vendor("b")), None);
+        assert_eq!(newest(Holder::Register), Some(1));
+        assert_eq!(ring.of(&school, &vendor("rekenwijs")).len(), 2);
+        let elsewhere = SchoolId::parse("zonnebloem").unwrap();
+        assert!(ring.of(&elsewhere, &Holder::Register).is_empty());
     }
 }
