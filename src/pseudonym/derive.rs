@@ -143,6 +143,22 @@ impl Kind {
         Ok(key)
     }
 
+    /// Whether this is the pseudonym of `id`, in any case of letters: derives it again and compares
+    /// it whole.
+    #[must_use]
+    pub fn makes(&self, pseudonym: &str, id: Identifier<'_>) -> bool {
+        let notation = &self.spec.notation;
+        let key = notation.read(pseudonym);
+        if key.is_none() || key != self.index_key(id).ok() {
+            return false;
+        }
+        notation.is_whole_in_its_key() || {
+            let mut written = Vec::new();
+            let made = self.write(id, &mut written);
+            made.is_ok() && written.eq_ignore_ascii_case(pseudonym.as_bytes())
+        }
+    }
+
     /// `tag` for 0, `tag i` for i ≥ 1.
     fn tag(&self, canonical: &str, again: u8) -> [u8; 32] {
         let mut mac = self.keyed.clone();

@@ -1,5 +1,7 @@
 //! From a written pseudonym to the 16 bytes under which an index has it, without an allocation.
 
+use std::hash::{Hash, Hasher};
+
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::Notation;
@@ -10,7 +12,7 @@ use super::notation::{halves, least_of, number, passes_bsn_test, with_uuid_marks
 /// The same from a written pseudonym as from the tag that it was written from. `hex`, `uuid`,
 /// `email`, `digits:N` and `text:N` up to 25 stand in it whole; of longer ones it is the beginning,
 /// so who finds one compares the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexKey([u8; 16]);
 
 impl IndexKey {
@@ -18,6 +20,13 @@ impl IndexKey {
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+impl Hash for IndexKey {
+    /// Without its length, which is always the same.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
     }
 }
 
@@ -48,6 +57,15 @@ impl Notation {
                 read_hex(digits.get(..32).filter(|_| fits && whole)?)
             }
             Self::Uuid => read_uuid(text),
+        }
+    }
+
+    /// Whether two pseudonyms with one key are one pseudonym.
+    pub(super) const fn is_whole_in_its_key(&self) -> bool {
+        match self {
+            Self::Digits(_) | Self::Email { .. } | Self::Hex | Self::Uuid => true,
+            Self::Text(characters) => *characters <= TEXT_CHARS,
+            Self::Url { .. } => false,
         }
     }
 
