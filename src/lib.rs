@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | roof | starts, stops, prints | [`cli`] |
 //! | wire | sockets | [`listen`] [`admin`] [`proxy`] [`upstream`] [`body`] [`tls`] [`alarm`] |
-//! | memory | files and state | [`config`] [`events`] |
+//! | memory | files and state | [`config`] [`store`] [`events`] |
 //! | law | pure: no clock, file, socket or log | [`minimise`] [`policy`] [`pseudonym`] |
 //! | words | types for everyone | [`names`] [`limits`] [`secret`] [`clock`] [`refusal`] |
 //!
@@ -45,5 +45,6 @@ pub mod proxy;
 pub mod pseudonym;
 pub mod refusal;
 pub mod secret;
+pub mod store;
 pub mod tls;
 pub mod upstream;

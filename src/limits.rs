@@ -36,6 +36,21 @@ pub const LOG_REPEATS_MAX: u64 = 10;
 /// How long repeated log lines are counted together.
 pub const LOG_WINDOW: Duration = Duration::from_secs(10);
 
+/// Batches that may wait for the register's thread; beyond it 503. More than requests under way.
+pub const REGISTER_WAITING_MAX: usize = 4_096;
+/// Identifiers that are written in one commit: a few milliseconds of work. One message may have
+/// more, and is not cut.
+pub const REGISTER_COMMIT_ROWS: usize = 10_000;
+/// What the register's file may hold of itself in memory, in bytes.
+pub const REGISTER_CACHE_BYTES: usize = 64 << 20;
+/// How far an index may lag behind to be completed by a request itself, in words of 8 bytes:
+/// some 3,000 identifiers, a millisecond. Beyond it the register's thread does it.
+pub const REGISTER_RECALL_WORDS: u32 = 1 << 14;
+/// How long rows that other nodes wrote may go unseen, if no message asks for one.
+pub const REGISTER_POLL: Duration = Duration::from_secs(1);
+/// Damaged rows of a register that are shown by number; the rest is counted.
+pub const REGISTER_DAMAGE_SHOWN_MAX: usize = 100;
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 

@@ -57,6 +57,12 @@ impl<'a> Identifier<'a> {
     pub const fn new(text: &'a str) -> Self {
         Self(text)
     }
+
+    /// The text itself, for the register, whose work is to remember it.
+    #[must_use]
+    pub(crate) const fn text(self) -> &'a str {
+        self.0
+    }
 }
 
 impl fmt::Debug for Identifier<'_> {

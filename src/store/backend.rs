@@ -1,0 +1,189 @@
+//! What keeps the rows: one trait, and what can go wrong behind it.
+
+use std::path::PathBuf;
+use std::{fmt, io};
+
+use crate::names::SchoolId;
+use crate::pseudonym::Lookup;
+
+/// Where rows are kept for good. Only the keeper's thread has one.
+pub(super) trait Backend: Send {
+    /// Appends rows in one durable transaction: all of them, or none.
+    ///
+    /// A row whose `lookup` is taken is there already if it is sealed alike; if not, it is another
+    /// spelling of an identifier, and is appended under its `spelling`, once.
+    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault>;
+
+    /// Reads all rows behind a mark in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`Fault::Lost`] also if the row of the mark is there no more: then what was remembered since
+    /// some moment is gone, and with it the way back.
+    fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault>;
+
+    /// Who appends rows.
+    fn writers(&self) -> Writers;
+}
+
+/// Who appends rows to a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writers {
+    /// Other nodes do too.
+    Many,
+    /// This process, and nobody else while it runs.
+    One,
+}
+
+/// A row that may be new.
+pub(super) struct NewRow {
+    pub(super) school: SchoolId,
+    pub(super) kind: String,
+    pub(super) lookup: Lookup,
+    pub(super) spelling: Lookup,
+    pub(super) sealed: Vec<u8>,
+    pub(super) day: u32,
+}
+
+/// A row as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    /// Counts from 1, with gaps, and never goes back.
+    pub(super) number: u64,
+    pub(super) school: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) lookup: Lookup,
+    pub(super) sealed: &'a [u8],
+    pub(super) day: u32,
+}
+
+impl Row<'_> {
+    pub(super) const fn mark(&self) -> Mark {
+        Mark {
+            number: self.number,
+            lookup: self.lookup,
+        }
+    }
+}
+
+/// The last row that was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// 0 before the first.
+    pub(super) number: u64,
+    pub(super) lookup: Lookup,
+}
+
+/// Rows that do not open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// How many.
+    pub rows: u64,
+    /// The number of the first one.
+    pub first: u64,
+}
+
+impl Damage {
+    pub(super) fn add(&mut self, number: u64) {
+        if self.rows == 0 {
+            self.first = number;
+        }
+        self.rows = self.rows.saturating_add(1);
+    }
+}
+
+/// Why a register cannot be opened, read or written.
+///
+/// Its words fit behind "the register cannot be used:"; no identifier stands in them.
+#[derive(Debug)]
+pub enum Fault {
+    /// Rows do not open.
+    Damaged(Damage),
+    /// The database in the file failed.
+    Database(Box<redb::Error>),
+    /// The file or its folder cannot be used.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// It was written in a way that this version does not know.
+    Format(u32),
+    /// There are more identifiers than can be numbered.
+    Full,
+    /// Another process has it open.
+    InUse(PathBuf),
+    /// A row that was there is there no more.
+    Lost {
+        /// Its number.
+        row: u64,
+    },
+    /// The file was moved, deleted or replaced while it was in use.
+    Moved(PathBuf),
+    /// The file is something else.
+    NotARegister(PathBuf),
+    /// The keeper's thread could not be started.
+    Thread(io::Error),
+}
+
+impl Fault {
+    pub(super) fn file(path: &std::path::Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::File { path, cause }
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(cause: E) -> Self {
+        Self::Database(Box::new(cause.into()))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(Damage { rows, first }) => write!(
+                f,
+                "{rows} of its rows do not open, the first one is number {first}: they were \
+                 sealed under another register key, or were changed"
+            ),
+            Self::Database(cause) => write!(f, "its database failed: {cause}"),
+            Self::File { path, cause } => write!(f, "{}: {cause}", path.display()),
+            Self::Format(version) => {
+                write!(
+                    f,
+                    "it has format {version}, which this version does not know"
+                )
+            }
+            Self::Full => f.write_str("it has more identifiers than can be numbered"),
+            Self::InUse(path) => write!(f, "{}: another process has it open", path.display()),
+            Self::Lost { row } => write!(
+                f,
+                "row {row}, which was there, is there no more: an older copy took its place"
+            ),
+            Self::Moved(path) => write!(
+                f,
+                "{}: it was moved, deleted or replaced while it was in use",
+                path.display()
+            ),
+            Self::NotARegister(path) => write!(f, "{}: it is no register", path.display()),
+            Self::Thread(cause) => write!(f, "its thread could not be started: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Database(cause) => Some(cause),
+            Self::File { cause, .. } | Self::Thread(cause) => Some(cause),
+            Self::Damaged(_)
+            | Self::Format(_)
+            | Self::Full
+            | Self::InUse(_)
+            | Self::Lost { .. }
+            | Self::Moved(_)
+            | Self::NotARegister(_) => None,
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The register in one file of this machine: redb, a commit that is on disk for each group of rows.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageError, Table,
+    TableDefinition, TableHandle as _, WriteTransaction,
+};
+
+use super::backend::{Backend, Fault, Mark, NewRow, Row, Writers};
+use crate::limits;
+
+type RowValue = (
+    &'static str,
+    &'static str,
+    &'static [u8; 16],
+    &'static [u8],
+    u32,
+);
+
+/// Number → school, kind, lookup, sealed, day.
+const ROWS: TableDefinition<'_, u64, RowValue> = TableDefinition::new("rows");
+/// School and lookup → number: no name is there twice.
+const NAMES: TableDefinition<'_, (&str, &[u8; 16]), u64> = TableDefinition::new("names");
+/// What the file is.
+const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("about");
+const FORMAT: &str = "sluis register";
+const FORMAT_VERSION: u32 = 1;
+
+/// Opens the database, at first and whenever it failed.
+type Opener = Box<dyn Fn(Turn) -> Result<Open, Fault> + Send>;
+
+/// Whether a file that is not there is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    First,
+    Again,
+}
+
+pub(super) struct OneFile {
+    opener: Opener,
+    /// None after a failure, until it has been opened again.
+    open: Option<Open>,
+}
+
+pub(super) struct Open {
+    pub(super) database: Database,
+    /// The file, if it is one: where it is, and which.
+    pub(super) file: Option<(PathBuf, FileId)>,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+impl OneFile {
+    /// Opens the register in a file; makes it, and its folder, if it is not there.
+    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+        let path = path.to_owned();
+        Self::with(Box::new(move |turn| open_file(&path, turn)))
+    }
+
+    pub(super) fn with(opener: Opener) -> Result<Self, Fault> {
+        let open = prepared(opener(Turn::First)?)?;
+        Ok(Self {
+            opener,
+            open: Some(open),
+        })
+    }
+
+    /// The database; opened again if it failed.
+    fn database(&mut self) -> Result<&Database, Fault> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => prepared((self.opener)(Turn::Again)?)?,
+        };
+        // What is written to a file that has no name any more is gone with the process.
+        if let Some((path, id)) = &open.file
+            && file_id(path).ok() != Some(*id)
+        {
+            return Err(Fault::Moved(path.clone()));
+        }
+        Ok(&self.open.insert(open).database)
+    }
+
+    /// Runs `work`, and lets go of a database that failed: redb wants it opened again.
+    fn attempt<T>(&mut self, work: impl FnOnce(&Database) -> Result<T, Fault>) -> Result<T, Fault> {
+        let done = work(self.database()?);
+        if matches!(done, Err(Fault::Database(_))) {
+            self.open = None;
+        }
+        done
+    }
+}
+
+impl Backend for OneFile {
+    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault> {
+        self.attempt(|database| {
+            let transaction = database.begin_write()?;
+            match insert(&transaction, rows)? {
+                0 => transaction.abort()?,
+                // Durability::Immediate, the default: on disk when this returns.
+                _ => transaction.commit()?,
+            }
+            Ok(())
+        })
+    }
+
+    fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
+        self.attempt(|database| {
+            let table = database.begin_read()?.open_table(ROWS)?;
+            if after.number > 0 {
+                let there = table.get(after.number)?;
+                let same = there.is_some_and(|row| *row.value().2 == after.lookup);
+                same.then_some(())
+                    .ok_or(Fault::Lost { row: after.number })?;
+            }
+            for row in table.range(after.number.saturating_add(1)..)? {
+                let (number, value) = row?;
+                let (school, kind, lookup, sealed, day) = value.value();
+                each(Row {
+                    number: number.value(),
+                    school,
+                    kind,
+                    lookup: *lookup,
+                    sealed,
+                    day,
+                });
+            }
+            Ok(())
+        })
+    }
+
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
+}
+
+/// Inserts the rows that are not there; gives their number.
+fn insert(transaction: &WriteTransaction, new: &[NewRow]) -> Result<usize, Fault> {
+    let mut rows = transaction.open_table(ROWS)?;
+    let mut names = transaction.open_table(NAMES)?;
+    let mut last = rows.last()?.map_or(0, |(number, _)| number.value());
+    let mut inserted: usize = 0;
+    for row in new {
+        let Some(lookup) = free_name(&rows, &names, row)? else {
+            continue;
+        };
+        last = last.checked_add(1).ok_or(Fault::Full)?;
+        let school = row.school.as_str();
+        names.insert((school, &lookup), last)?;
+        let value = (
+            school,
+            row.kind.as_str(),
+            &lookup,
+            row.sealed.as_slice(),
+            row.day,
+        );
+        rows.insert(last, value)?;
+        inserted = inserted.saturating_add(1);
+    }
+    Ok(inserted)
+}
+
+/// The name under which a row is to be inserted; `None` if it is there.
+fn free_name(
+    rows: &Table<'_, u64, RowValue>,
+    names: &Table<'_, (&str, &[u8; 16]), u64>,
+    row: &NewRow,
+) -> Result<Option<[u8; 16]>, Fault> {
+    let school = row.school.as_str();
+    let Some(number) = names.get((school, &row.lookup))? else {
+        return Ok(Some(row.lookup));
+    };
+    let there = rows.get(number.value())?;
+    if there.is_some_and(|there| there.value().3 == row.sealed) {
+        return Ok(None);
+    }
+    let free = names.get((school, &row.spelling))?.is_none();
+    Ok(free.then_some(row.spelling))
+}
+
+/// Makes the tables of a new database; looks at those of an old one.
+fn prepared(open: Open) -> Result<Open, Fault> {
+    let path = || {
+        open.file
+            .as_ref()
+            .map(|(path, _)| path.clone())
+            .unwrap_or_default()
+    };
+    let transaction = open.database.begin_write()?;
+    let tables: Vec<_> = transaction.list_tables()?.collect();
+    if tables.is_empty() {
+        transaction
+            .open_table(ABOUT)?
+            .insert(FORMAT, FORMAT_VERSION)?;
+        transaction.open_table(ROWS)?;
+        transaction.open_table(NAMES)?;
+        transaction.commit()?;
+        return Ok(open);
+    }
+    if !tables.iter().any(|table| table.name() == ABOUT.name()) {
+        return Err(Fault::NotARegister(path()));
+    }
+    let version = {
+        let about = transaction.open_table(ABOUT)?;
+        let version = about.get(FORMAT)?;
+        version.map(|version| version.value())
+    };
+    transaction.abort()?;
+    match version {
+        Some(FORMAT_VERSION) => Ok(open),
+        Some(other) => Err(Fault::Format(other)),
+        None => Err(Fault::NotARegister(path())),
+    }
+}
+
+/// A builder whose database looks at every page when it is opened, and says what is wrong.
+pub(super) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(limits::REGISTER_CACHE_BYTES);
+    builder.set_check_integrity_on_open(true);
+    builder
+}
+
+fn open_file(path: &Path, turn: Turn) -> Result<Open, Fault> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    if turn == Turn::First
+        && !path
+            .try_exists()
+            .map_err(|cause| Fault::file(path, cause))?
+    {
+        make_folder(path)?;
+        options.create(true);
+    }
+    let file = options
+        .open(path)
+        .map_err(|cause| Fault::file(path, cause))?;
+    let id = id_of(&file).map_err(|cause| Fault::file(path, cause))?;
+    let opened = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
+    let database = opened.map_err(|fault| opening_fault(path, fault))?;
+    sync_folder(path)?;
+    let file = Some((path.to_owned(), id));
+    Ok(Open { database, file })
+}
+
+fn opening_fault(path: &Path, fault: DatabaseError) -> Fault {
+    let path = path.to_owned();
+    if let DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch = fault {
+        return Fault::InUse(path);
+    }
+    // What redb says of a file that does not begin as its own do.
+    if let DatabaseError::Storage(StorageError::Io(cause)) = &fault
+        && cause.kind() == io::ErrorKind::InvalidData
+    {
+        return Fault::NotARegister(path);
+    }
+    fault.into()
+}
+
+/// Makes the folder of the register, for its owner only. What it lies in must be there.
+fn make_folder(path: &Path) -> Result<(), Fault> {
+    let Some(folder) = folder(path) else {
+        return Ok(());
+    };
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Fault::file(folder, cause))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A new file is there after a crash only if its folder is on disk too.
+fn sync_folder(path: &Path) -> Result<(), Fault> {
+    let folder = folder(path).unwrap_or_else(|| Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| Fault::file(folder, cause))
+}
+
+fn folder(path: &Path) -> Option<&Path> {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let about = fs::metadata(path)?;
+    Ok((about.dev(), about.ino()))
+}
+
+fn id_of(file: &File) -> io::Result<FileId> {
+    let about = file.metadata()?;
+    Ok((about.dev(), about.ino()))
+}

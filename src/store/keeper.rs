@@ -1,0 +1,198 @@
+//! The one thread that reads and writes the backend.
+//!
+//! Batches that wait are written in one commit. What is written becomes known by being read back,
+//! so that places in memory come in the order of the rows, on every node the same.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use super::backend::{Backend, Fault, NewRow, Writers};
+use super::reader::Reader;
+use super::school::School;
+use super::view::View;
+use super::wait::Promise;
+use super::{Shared, StoreFault};
+use crate::clock::Clock;
+use crate::limits;
+use crate::names::SchoolId;
+use crate::pseudonym::{Batch, Lookup};
+
+const DAY_S: u64 = 86_400;
+
+/// What the keeper is asked for.
+pub(super) enum Job {
+    CatchUp {
+        view: Arc<View>,
+        promise: Promise,
+    },
+    Learn {
+        school: Arc<School>,
+        promise: Promise,
+    },
+    Settle {
+        view: Arc<View>,
+        batch: Batch,
+        promise: Promise,
+    },
+    Stop,
+}
+
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    backend: Box<dyn Backend>,
+    clock: Clock,
+    reader: Reader,
+}
+
+/// What waits together.
+#[derive(Default)]
+struct Group {
+    batches: Vec<(Arc<View>, Batch, Promise)>,
+    catch_ups: Vec<(Arc<View>, Promise)>,
+    schools: Vec<(Arc<School>, Promise)>,
+    rows: usize,
+    stop: bool,
+}
+
+impl Keeper {
+    /// Reads all there is.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        backend: Box<dyn Backend>,
+        clock: Clock,
+    ) -> Result<Self, Fault> {
+        let mut keeper = Self {
+            shared,
+            backend,
+            clock,
+            reader: Reader::default(),
+        };
+        let Self {
+            shared,
+            backend,
+            reader,
+            ..
+        } = &mut keeper;
+        reader.read(shared, backend.as_mut())?;
+        Ok(keeper)
+    }
+
+    /// Works until it is told to stop, or nobody is left who could ask.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let mut stop = false;
+        while !stop {
+            match jobs.recv_timeout(limits::REGISTER_POLL) {
+                Ok(job) => {
+                    let group = Group::of(job, jobs);
+                    stop = group.stop;
+                    self.serve(group);
+                }
+                Err(RecvTimeoutError::Disconnected) => stop = true,
+                Err(RecvTimeoutError::Timeout) if self.backend.writers() == Writers::Many => {
+                    // The next one who asks is told what went wrong.
+                    self.read().unwrap_or_default();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn serve(&mut self, group: Group) {
+        if !group.batches.is_empty() {
+            let written = self.write(&group.batches);
+            for (view, batch, promise) in group.batches {
+                promise.keep(written.and_then(|()| view.check(&batch)));
+            }
+        }
+        for (school, promise) in group.schools {
+            promise.keep(self.learn(&school));
+        }
+        if !group.catch_ups.is_empty() {
+            let read = self.read();
+            for (view, promise) in group.catch_ups {
+                view.derive();
+                promise.keep(read);
+            }
+        }
+    }
+
+    /// Writes what of these batches is not known, in one commit, and reads it back.
+    fn write(&mut self, batches: &[(Arc<View>, Batch, Promise)]) -> Result<(), StoreFault> {
+        let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
+        let mut rows = Rows::default();
+        for (view, batch, _) in batches {
+            let new = batch
+                .iter()
+                .filter_map(|news| self.reader.new_row(view, news, day));
+            new.for_each(|row| rows.add(row));
+        }
+        if rows.new.is_empty() {
+            return Ok(());
+        }
+        let appended = self.backend.append(&rows.new);
+        self.shared.tell(appended)?;
+        self.read()
+    }
+
+    /// Takes in the rows that are new.
+    fn read(&mut self) -> Result<(), StoreFault> {
+        let read = self.reader.read(&self.shared, self.backend.as_mut());
+        self.shared.tell(read)
+    }
+
+    /// Takes in all rows of a school that has come, from the first one on.
+    ///
+    /// Those of the others are there already, and stay as they are.
+    fn learn(&mut self, school: &Arc<School>) -> Result<(), StoreFault> {
+        self.shared.add(Arc::clone(school));
+        self.reader.forget_mark();
+        self.read()
+    }
+}
+
+impl Group {
+    /// A job with all that wait behind it, as far as one commit goes.
+    fn of(first: Job, jobs: &Receiver<Job>) -> Self {
+        let mut group = Self::default();
+        group.add(first);
+        while !group.stop && group.rows < limits::REGISTER_COMMIT_ROWS {
+            match jobs.try_recv() {
+                Ok(job) => group.add(job),
+                Err(_) => break,
+            }
+        }
+        group
+    }
+
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::CatchUp { view, promise } => self.catch_ups.push((view, promise)),
+            Job::Learn { school, promise } => self.schools.push((school, promise)),
+            Job::Settle {
+                view,
+                batch,
+                promise,
+            } => {
+                self.rows = self.rows.saturating_add(batch.len());
+                self.batches.push((view, batch, promise));
+            }
+            Job::Stop => self.stop = true,
+        }
+    }
+}
+
+/// Rows for one commit, each identifier once.
+#[derive(Default)]
+struct Rows {
+    new: Vec<NewRow>,
+    spellings: BTreeSet<(SchoolId, Lookup)>,
+}
+
+impl Rows {
+    fn add(&mut self, row: NewRow) {
+        if self.spellings.insert((row.school.clone(), row.spelling)) {
+            self.new.push(row);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The register: which identifiers the gateway has let out, so that a pseudonym finds its way home.
+//!
+//! ```text
+//! a message          View::remember ── known ────────────────────────────▶ may leave
+//!   (any thread)         └─ not known ─▶ Batch ─▶ View::settle ··········▶ may leave, or 503
+//! the keeper                                        │        ▲
+//!   (one thread)        one commit for all who wait ▼        │ known now
+//! the backend           rows: school, kind, lookup, sealed ──┘ read back
+//! ```
+//!
+//! On disk stand sealed identifiers and nothing else: no pseudonym, and no pair. In memory the
+//! identifiers of a school and kind lie one behind the other, and each vendor has an index from its
+//! pseudonyms to their places, which is derived from them. An identifier is known once it is on
+//! disk, never before. Which of two has a pseudonym that both would have is decided by which came
+//! into the register first, on every node alike.
+
+mod arena;
+mod backend;
+mod file;
+mod ids;
+mod index;
+mod keeper;
+mod offline;
+mod reader;
+mod school;
+mod view;
+mod wait;
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_in_result,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+mod tests;
+
+pub use backend::{Damage, Fault};
+pub use offline::{Exported, Imported, Verified, verify};
+pub use view::{Generations, View};
+pub use wait::Settling;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+
+use backend::{Backend, Writers};
+use file::OneFile;
+use keeper::{Job, Keeper};
+use school::School;
+use wait::Promise;
+
+use crate::clock::Clock;
+use crate::limits;
+use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::RegisterKey;
+
+/// Where a register is kept.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In one file of this machine, for one gateway.
+    File(PathBuf),
+}
+
+impl Place {
+    fn open(&self) -> Result<Box<dyn Backend>, Fault> {
+        Ok(match self {
+            Self::File(path) => Box::new(OneFile::open(path)?),
+        })
+    }
+}
+
+/// The register of all schools of one gateway.
+///
+/// Dropping it finishes what was begun and closes the backend; views that are still there then
+/// remember nothing new.
+pub struct Store {
+    shared: Arc<Shared>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// What the views and the keeper share.
+struct Shared {
+    schools: RwLock<BTreeMap<String, Arc<School>>>,
+    jobs: SyncSender<Job>,
+    writers: Writers,
+    /// What the backend's last failure was, if nothing succeeded since.
+    trouble: Mutex<Option<Arc<Fault>>>,
+}
+
+/// How the register does.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Identifiers that are known.
+    pub ids: u64,
+    /// What the backend's last failure was, if nothing succeeded since.
+    pub trouble: Option<Arc<Fault>>,
+}
+
+/// Why a message must wait outside: 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Too many messages wait already.
+    Busy,
+    /// Two identifiers would have one pseudonym: the vendor's notation is too short.
+    Collision,
+    /// Rows of the register do not open.
+    Damaged,
+    /// The backend cannot be read or written.
+    Gone,
+}
+
+impl Store {
+    /// Opens the register and takes in all of it, which must open with the keys of these schools.
+    ///
+    /// Rows of schools that are not among them are left alone.
+    ///
+    /// # Errors
+    /// [`Fault`]; [`Fault::Damaged`] if only one row does not open.
+    pub fn open(
+        place: &Place,
+        schools: impl IntoIterator<Item = (SchoolId, RegisterKey)>,
+        clock: Clock,
+    ) -> Result<Self, Fault> {
+        Self::on(place.open()?, schools, clock)
+    }
+
+    fn on(
+        backend: Box<dyn Backend>,
+        schools: impl IntoIterator<Item = (SchoolId, RegisterKey)>,
+        clock: Clock,
+    ) -> Result<Self, Fault> {
+        let (jobs, received) = sync_channel(limits::REGISTER_WAITING_MAX);
+        let shared = Arc::new(Shared::new(schools, jobs, backend.writers()));
+        let keeper = Keeper::new(Arc::clone(&shared), backend, clock)?;
+        let thread = thread::Builder::new().name("register".to_owned());
+        let keeper = thread.spawn(move || keeper.run(&received));
+        Ok(Self {
+            shared,
+            keeper: Some(keeper.map_err(Fault::Thread)?),
+        })
+    }
+
+    /// One vendor's view of its school's register; `None` if the school is not known here.
+    ///
+    /// Views of one vendor with the same keys and kinds share their indexes: a new configuration
+    /// derives only what has changed.
+    #[must_use]
+    pub fn view(
+        &self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        generations: &Generations,
+    ) -> Option<Arc<View>> {
+        let school = self.shared.school_named(school.as_str())?;
+        let shared = Arc::clone(&self.shared);
+        Some(Arc::new(View::new(
+            shared,
+            school,
+            vendor.clone(),
+            generations,
+        )))
+    }
+
+    /// Adds a school that a new configuration brought, and reads its rows.
+    ///
+    /// Resolves to [`StoreFault::Damaged`] if they do not open, or if the school is known under
+    /// another key.
+    pub fn add_school(&self, id: SchoolId, key: RegisterKey) -> Settling {
+        if let Some(there) = self.shared.school_named(id.as_str()) {
+            let same = there.key.fingerprint() == key.fingerprint();
+            return Settling::done(same.then_some(()).ok_or(StoreFault::Damaged));
+        }
+        let school = Arc::new(School::new(id, key));
+        self.shared.ask(|promise| Job::Learn { school, promise })
+    }
+
+    /// How it does.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let schools = self
+            .shared
+            .schools
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let kinds = schools.values().flat_map(|school| school.kinds());
+        let ids = kinds.map(|(_, ids)| u64::try_from(ids.len()).unwrap_or(u64::MAX));
+        let trouble = self
+            .shared
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        State {
+            ids: ids.fold(0, u64::saturating_add),
+            trouble: trouble.clone(),
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Fails if the keeper is gone already.
+        self.shared.jobs.send(Job::Stop).unwrap_or_default();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.join().unwrap_or_default();
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({:?})", self.state())
+    }
+}
+
+impl Shared {
+    fn new(
+        schools: impl IntoIterator<Item = (SchoolId, RegisterKey)>,
+        jobs: SyncSender<Job>,
+        writers: Writers,
+    ) -> Self {
+        let shared = Self {
+            schools: RwLock::default(),
+            jobs,
+            writers,
+            trouble: Mutex::default(),
+        };
+        for (id, key) in schools {
+            shared.add(Arc::new(School::new(id, key)));
+        }
+        shared
+    }
+
+    fn school_named(&self, name: &str) -> Option<Arc<School>> {
+        let schools = self.schools.read().unwrap_or_else(PoisonError::into_inner);
+        schools.get(name).cloned()
+    }
+
+    fn add(&self, school: Arc<School>) {
+        let mut schools = self.schools.write().unwrap_or_else(PoisonError::into_inner);
+        schools.entry(school.id.to_string()).or_insert(school);
+    }
+
+    /// Hands a job to the keeper.
+    fn ask(&self, job: impl FnOnce(Promise) -> Job) -> Settling {
+        let (promise, settling) = Promise::new();
+        match self.jobs.try_send(job(promise)) {
+            Ok(()) => settling,
+            Err(TrySendError::Full(_)) => Settling::done(Err(StoreFault::Busy)),
+            Err(TrySendError::Disconnected(_)) => Settling::done(Err(StoreFault::Gone)),
+        }
+    }
+
+    /// Notes what the backend did, and says what of it callers need to know.
+    fn tell(&self, done: Result<(), Fault>) -> Result<(), StoreFault> {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = match &done {
+            Ok(()) => Ok(()),
+            Err(Fault::Damaged(_) | Fault::Lost { .. }) => Err(StoreFault::Damaged),
+            Err(_) => Err(StoreFault::Gone),
+        };
+        *trouble = done.err().map(Arc::new);
+        told
+    }
+}

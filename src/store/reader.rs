@@ -1,0 +1,128 @@
+//! From rows to what is known.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use super::Shared;
+use super::backend::{Backend, Damage, Fault, Mark, NewRow, Row};
+use super::ids::Ids;
+use super::school::School;
+use super::view::View;
+use crate::pseudonym::{Form, Identifier, Seal};
+
+/// Takes rows in, and remembers how far it came.
+#[derive(Default)]
+pub(super) struct Reader {
+    mark: Mark,
+    /// By school and kind.
+    kept: BTreeMap<String, BTreeMap<String, Kept>>,
+    opened: Vec<u8>,
+}
+
+/// One kind of one school.
+pub(super) struct Kept {
+    seal: Seal,
+    ids: Arc<Ids>,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It does not open.
+    Damaged,
+    /// There is no room for it.
+    Full,
+    /// It is known now.
+    In,
+    /// Its school is not one of this gateway's: nobody here has the key.
+    Unkeyed,
+}
+
+impl Reader {
+    /// Takes in all rows behind the last one that was taken in.
+    ///
+    /// If one does not open, nothing counts as read, so that the next who asks is told again.
+    pub(super) fn read(&mut self, shared: &Shared, backend: &mut dyn Backend) -> Result<(), Fault> {
+        let (mut mark, mut damage, mut full) = (self.mark, Damage::default(), false);
+        backend.read(self.mark, &mut |row| {
+            mark = row.mark();
+            match self.take(shared, row) {
+                Taken::Damaged => damage.add(row.number),
+                Taken::Full => full = true,
+                Taken::In | Taken::Unkeyed => {}
+            }
+        })?;
+        if damage.rows > 0 {
+            return Err(Fault::Damaged(damage));
+        }
+        if full {
+            return Err(Fault::Full);
+        }
+        self.mark = mark;
+        Ok(())
+    }
+
+    /// Begins anew with the next reading.
+    pub(super) fn forget_mark(&mut self) {
+        self.mark = Mark::default();
+    }
+
+    pub(super) fn take(&mut self, shared: &Shared, row: Row<'_>) -> Taken {
+        let known = self
+            .kept
+            .get(row.school)
+            .is_some_and(|kinds| kinds.contains_key(row.kind));
+        if !known {
+            let Some(school) = shared.school_named(row.school) else {
+                return Taken::Unkeyed;
+            };
+            self.kept(&school, row.kind);
+        }
+        let kinds = self.kept.get_mut(row.school);
+        let Some(kept) = kinds.and_then(|kinds| kinds.get_mut(row.kind)) else {
+            return Taken::Unkeyed;
+        };
+        self.opened.clear();
+        self.opened.extend_from_slice(row.sealed);
+        let Some((form, id)) = kept.seal.open(&mut self.opened) else {
+            return Taken::Damaged;
+        };
+        match kept.ids.add(form, row.day, id) {
+            Ok(()) => Taken::In,
+            Err(_) => Taken::Full,
+        }
+    }
+
+    /// The row of an identifier; `None` if it is known already.
+    pub(super) fn new_row(
+        &mut self,
+        view: &View,
+        (kind, form, id): (usize, Form, Identifier<'_>),
+        day: u32,
+    ) -> Option<NewRow> {
+        let way = view.way(kind).filter(|way| way.ids.place(id).is_none())?;
+        let canonical = way.canonical.form(id).ok()?;
+        let kept = self.kept(&view.school, &way.kind);
+        Some(NewRow {
+            school: view.school.id.clone(),
+            kind: way.kind.clone(),
+            lookup: kept.seal.lookup(&canonical),
+            spelling: kept.seal.spelling(id),
+            sealed: kept.seal.close(form, id),
+            day,
+        })
+    }
+
+    /// What seals and opens one kind of one school.
+    fn kept(&mut self, school: &School, kind: &str) -> &mut Kept {
+        let kinds = self.kept.entry(school.id.to_string()).or_default();
+        match kinds.entry(kind.to_owned()) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(room) => room.insert(Kept {
+                seal: Seal::new(&school.key, &school.id, kind),
+                ids: school.ids(kind),
+            }),
+        }
+    }
+}

@@ -1,0 +1,910 @@
+//! The laws of a register, held by every backend, and what only some of them can do wrong.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::{fs, io, thread};
+
+use redb::StorageBackend;
+use tempfile::TempDir;
+
+use super::backend::{Backend, Fault, Mark, NewRow, Row, Writers};
+use super::file::{self, OneFile, Open};
+use super::*;
+use crate::pseudonym::{
+    Back, Batch, Canonical, CanonicalRule, Form, Generation, Identifier, Kind, KindSpec, Notation,
+    Recall, Register as _, Unknown, VendorKey,
+};
+
+/// 2026-11-25.
+const NOW: u64 = 1_795_564_800;
+const PUPIL: usize = 0;
+const STAFF: usize = 1;
+const NEVER: usize = 2;
+
+/// Where a register can be opened again and again.
+trait Bed: Sync {
+    fn backend(&self) -> Result<Box<dyn Backend>, Fault>;
+
+    fn open_with(&self, schools: Vec<(SchoolId, RegisterKey)>) -> Result<Store, Fault> {
+        Store::on(self.backend()?, schools, Clock::test(NOW))
+    }
+
+    fn open(&self) -> Store {
+        self.open_with(schools()).unwrap()
+    }
+}
+
+struct FileBed {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+impl FileBed {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("register/register.redb");
+        Self {
+            _folder: folder,
+            path,
+        }
+    }
+}
+
+impl Bed for FileBed {
+    fn backend(&self) -> Result<Box<dyn Backend>, Fault> {
+        Ok(Box::new(OneFile::open(&self.path)?))
+    }
+}
+
+fn school(name: &str) -> SchoolId {
+    SchoolId::parse(name).unwrap()
+}
+
+fn vendor(name: &str) -> VendorId {
+    VendorId::parse(name).unwrap()
+}
+
+fn schools() -> Vec<(SchoolId, RegisterKey)> {
+    vec![
+        (school("regenboog"), RegisterKey::from([1; 32])),
+        (school("zonnebloem"), RegisterKey::from([2; 32])),
+    ]
+}
+
+fn spec(name: &str, notation: Notation, back: Back) -> KindSpec {
+    KindSpec {
+        name: name.to_owned(),
+        canonical: Canonical::default(),
+        notation,
+        back,
+        unknown: Unknown::Reject,
+    }
+}
+
+fn specs() -> Vec<KindSpec> {
+    vec![
+        spec("pupil", Notation::Uuid, Back::SchoolOnly),
+        spec("staff", Notation::Text(40), Back::SchoolOnly),
+        spec("nickname", Notation::Hex, Back::Never),
+    ]
+}
+
+/// The generations of keys that consist of these bytes, newest first.
+fn keys(bytes: &[u8], specs: &[KindSpec]) -> Arc<[Generation]> {
+    let generation = |byte: &u8| {
+        let key = VendorKey::from([*byte; 32]);
+        Generation::new(u32::from(*byte), &key, specs.iter().cloned())
+    };
+    bytes.iter().map(generation).collect()
+}
+
+fn generations(accepted: &[u8], retired: &[u8], specs: &[KindSpec]) -> Generations {
+    Generations {
+        accepted: keys(accepted, specs),
+        retired: keys(retired, specs),
+    }
+}
+
+/// The view of a vendor whose only key is that of the byte.
+fn view(store: &Store, of: &str, byte: u8) -> Arc<View> {
+    view_with(store, of, byte, &specs())
+}
+
+fn view_with(store: &Store, of: &str, byte: u8, specs: &[KindSpec]) -> Arc<View> {
+    let name = format!("vendor-{byte}");
+    store
+        .view(
+            &school(of),
+            &vendor(&name),
+            &generations(&[byte], &[], specs),
+        )
+        .unwrap()
+}
+
+fn pseudonym_with(byte: u8, spec: KindSpec, id: &str) -> String {
+    let kind = Kind::new(&VendorKey::from([byte; 32]), spec);
+    let mut out = Vec::new();
+    kind.write(Identifier::new(id), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn pseudonym(byte: u8, kind: usize, id: &str) -> String {
+    pseudonym_with(byte, specs().remove(kind), id)
+}
+
+fn batch(view: &View, kind: usize, ids: &[&str]) -> Batch {
+    let mut batch = Batch::new();
+    for id in ids {
+        let id = Identifier::new(id);
+        view.remember(kind, id, Form::Text, &mut batch).unwrap();
+    }
+    batch
+}
+
+fn let_out(view: &Arc<View>, kind: usize, ids: &[&str]) -> Result<(), StoreFault> {
+    view.settle(batch(view, kind, ids)).wait()
+}
+
+/// What a pseudonym leads to; a miss is asked again once the register has caught up.
+fn home(view: &Arc<View>, kind: usize, pseudonym: &str) -> Result<(String, usize), Recall> {
+    let mut into = b"[".to_vec();
+    let mut recall = view.recall(kind, pseudonym, &mut into);
+    if !matches!(recall, Recall::Found { .. }) {
+        assert_eq!(into, b"[");
+        view.catch_up().wait().unwrap();
+        recall = view.recall(kind, pseudonym, &mut into);
+    }
+    let found = String::from_utf8(into).unwrap();
+    match recall {
+        Recall::Found { age, .. } => Ok((found.strip_prefix('[').unwrap().to_owned(), age)),
+        Recall::Foreign | Recall::Retired | Recall::Unknown => {
+            assert_eq!(found, "[", "a miss appends nothing");
+            Err(recall)
+        }
+    }
+}
+
+/// Whether an identifier that vendor `byte` got is found again.
+fn comes_home(view: &Arc<View>, byte: u8, id: &str) -> bool {
+    home(view, PUPIL, &pseudonym(byte, PUPIL, id)) == Ok((id.to_owned(), 0))
+}
+
+type Law = fn(&dyn Bed);
+
+/// What holds for every backend.
+const LAWS: &[(&str, Law)] = &[
+    ("what is let out comes home", what_is_let_out_comes_home),
+    ("an id is written once", an_id_is_written_once),
+    ("vendors share ids and no pseudonym", vendors_share_ids),
+    ("schools are apart", schools_are_apart),
+    ("older keys are understood", older_keys_are_understood),
+    ("a restart keeps everything", a_restart_keeps_everything),
+    (
+        "vendors may disagree about the canonical form",
+        vendors_may_disagree,
+    ),
+    ("many write the same ids at once", many_write_at_once),
+    ("a wrong key is loud", a_wrong_key_is_loud),
+    ("a school can come later", a_school_can_come_later),
+    (
+        "of two that collide one gets out",
+        of_two_that_collide_one_gets_out,
+    ),
+    ("what is imported is exported", what_is_imported_is_exported),
+    ("a large batch is one batch", a_large_batch_is_one_batch),
+];
+
+fn register_laws(bed: impl Fn() -> Box<dyn Bed>) {
+    for (name, law) in LAWS {
+        let bed = bed();
+        let run = std::panic::AssertUnwindSafe(|| law(bed.as_ref()));
+        assert!(std::panic::catch_unwind(run).is_ok(), "broken law: {name}");
+    }
+}
+
+#[test]
+fn a_file_keeps_the_laws_of_a_register() {
+    register_laws(|| Box::new(FileBed::new()));
+}
+
+fn what_is_let_out_comes_home(bed: &dyn Bed) {
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let written = pseudonym(7, PUPIL, "S-1");
+    assert_eq!(home(&view, PUPIL, &written), Err(Recall::Unknown));
+    let mut batch = batch(&view, PUPIL, &["S-1", "S-2"]);
+    let (number, name) = (Identifier::new("12"), Identifier::new("Zoë"));
+    view.remember(STAFF, number, Form::Number, &mut batch)
+        .unwrap();
+    view.remember(STAFF, name, Form::Text, &mut batch).unwrap();
+    view.remember(NEVER, Identifier::new("Sanne"), Form::Text, &mut batch)
+        .unwrap();
+    assert_eq!(batch.len(), 4);
+    assert!(
+        view.remember(PUPIL, Identifier::new(" "), Form::Text, &mut batch)
+            .is_err()
+    );
+    view.settle(batch).wait().unwrap();
+    assert_eq!(home(&view, PUPIL, &written), Ok(("S-1".to_owned(), 0)));
+    let shouted = written.to_ascii_uppercase();
+    assert_eq!(home(&view, PUPIL, &shouted), Ok(("S-1".to_owned(), 0)));
+    assert_eq!(home(&view, STAFF, &written), Err(Recall::Unknown));
+    assert_eq!(
+        home(&view, NEVER, &pseudonym(7, NEVER, "Sanne")),
+        Err(Recall::Unknown)
+    );
+    let mut into = Vec::new();
+    let found = view.recall(STAFF, &pseudonym(7, STAFF, "12"), &mut into);
+    let form = Form::Number;
+    assert_eq!(
+        (found, into.as_slice()),
+        (Recall::Found { form, age: 0 }, b"12".as_slice())
+    );
+    // The first 25 characters find it, and the last one is looked at all the same.
+    let mut longer = pseudonym(7, STAFF, "Zoë");
+    assert_eq!(home(&view, STAFF, &longer), Ok(("Zoë".to_owned(), 0)));
+    let last = longer.pop();
+    longer.push(if last == Some('a') { 'b' } else { 'a' });
+    assert_eq!(home(&view, STAFF, &longer), Err(Recall::Unknown));
+}
+
+fn an_id_is_written_once(bed: &dyn Bed) {
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let (first, second) = (
+        batch(&view, PUPIL, &["S-1", "S-1"]),
+        batch(&view, PUPIL, &["S-1"]),
+    );
+    assert_eq!((first.len(), second.len()), (1, 1));
+    let (first, second) = (view.settle(first), view.settle(second));
+    assert_eq!((first.wait(), second.wait()), (Ok(()), Ok(())));
+    assert!(batch(&view, PUPIL, &["S-1"]).is_empty());
+    // Two spellings of one pupil are two rows, and one pseudonym that leads to the first.
+    let_out(&view, PUPIL, &[" S-1", "S-1\t"]).unwrap();
+    assert!(comes_home(&view, 7, "S-1"));
+    assert_eq!((store.state().ids, view.collisions()), (3, 0));
+    drop(store);
+    let store = bed.open();
+    assert_eq!(store.state().ids, 3);
+    assert!(comes_home(&self::view(&store, "regenboog", 7), 7, "S-1"));
+}
+
+fn vendors_share_ids(bed: &dyn Bed) {
+    let store = bed.open();
+    let (one, other) = (view(&store, "regenboog", 7), view(&store, "regenboog", 8));
+    let_out(&one, PUPIL, &["S-1"]).unwrap();
+    assert!(
+        batch(&other, PUPIL, &["S-1"]).is_empty(),
+        "it is on disk for all"
+    );
+    assert!(comes_home(&one, 7, "S-1") && comes_home(&other, 8, "S-1"));
+    assert_eq!(
+        home(&one, PUPIL, &pseudonym(8, PUPIL, "S-1")),
+        Err(Recall::Foreign)
+    );
+    assert_eq!(
+        home(&one, PUPIL, &pseudonym(9, PUPIL, "S-1")),
+        Err(Recall::Unknown)
+    );
+}
+
+fn schools_are_apart(bed: &dyn Bed) {
+    let store = bed.open();
+    let (one, other) = (view(&store, "regenboog", 7), view(&store, "zonnebloem", 7));
+    let_out(&one, PUPIL, &["S-1"]).unwrap();
+    assert_eq!(batch(&other, PUPIL, &["S-1"]).len(), 1);
+    let written = pseudonym(7, PUPIL, "S-1");
+    assert_eq!(home(&other, PUPIL, &written), Err(Recall::Unknown));
+    let none = store.view(
+        &school("nergens"),
+        &vendor("a"),
+        &generations(&[7], &[], &[]),
+    );
+    assert!(none.is_none());
+}
+
+fn older_keys_are_understood(bed: &dyn Bed) {
+    let store = bed.open();
+    let name = vendor("rekenwijs");
+    let before = generations(&[7], &[], &specs());
+    let before = store.view(&school("regenboog"), &name, &before).unwrap();
+    let_out(&before, PUPIL, &["S-1"]).unwrap();
+    let after = generations(&[9, 8], &[7], &specs());
+    let after = store.view(&school("regenboog"), &name, &after).unwrap();
+    let written = |byte| pseudonym(byte, PUPIL, "S-1");
+    assert_eq!(home(&after, PUPIL, &written(9)), Ok(("S-1".to_owned(), 0)));
+    assert_eq!(home(&after, PUPIL, &written(8)), Ok(("S-1".to_owned(), 1)));
+    assert_eq!(home(&after, PUPIL, &written(7)), Err(Recall::Retired));
+    assert!(
+        batch(&after, PUPIL, &["S-1"]).is_empty(),
+        "a new key migrates nothing"
+    );
+}
+
+fn a_restart_keeps_everything(bed: &dyn Bed) {
+    let ids: Vec<_> = (0..300).map(|number| format!("S-{number}")).collect();
+    for part in ids.chunks(100) {
+        let store = bed.open();
+        let view = view(&store, "regenboog", 7);
+        for few in part.chunks(9) {
+            let few: Vec<_> = few.iter().map(String::as_str).collect();
+            let_out(&view, PUPIL, &few).unwrap();
+        }
+    }
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    assert_eq!(store.state().ids, 300);
+    assert!(ids.iter().all(|id| comes_home(&view, 7, id)));
+}
+
+fn vendors_may_disagree(bed: &dyn Bed) {
+    let store = bed.open();
+    let folded = KindSpec {
+        canonical: Canonical::new(vec![CanonicalRule::Lower]),
+        ..spec("pupil", Notation::Uuid, Back::SchoolOnly)
+    };
+    let folding = view_with(&store, "regenboog", 8, std::slice::from_ref(&folded));
+    let exact = view(&store, "regenboog", 7);
+    // The canonical form of the first takes the name that the second would have.
+    let_out(&folding, PUPIL, &["ABC"]).unwrap();
+    let_out(&exact, PUPIL, &["abc", "Abc"]).unwrap();
+    for id in ["abc", "Abc", "ABC"] {
+        assert!(comes_home(&exact, 7, id), "{id}");
+        let written = pseudonym_with(8, folded.clone(), id);
+        assert_eq!(home(&folding, PUPIL, &written), Ok(("ABC".to_owned(), 0)));
+    }
+    assert_eq!(folding.collisions(), 0);
+}
+
+fn many_write_at_once(bed: &dyn Bed) {
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let ids: Vec<_> = (0..200).map(|number| format!("S-{number}")).collect();
+    thread::scope(|scope| {
+        for start in 0..4 {
+            let (view, ids) = (&view, &ids);
+            scope.spawn(move || {
+                let from = |few: usize| (start * 50 + few * 7) % 180;
+                (0..20).for_each(|few| let_twenty_out(view, &ids[from(few)..]));
+            });
+        }
+    });
+    let rows = rows(bed, store);
+    let names: BTreeSet<_> = rows.iter().map(|(_, lookup)| *lookup).collect();
+    assert_eq!(names.len(), rows.len(), "each is there once");
+}
+
+fn let_twenty_out(view: &Arc<View>, ids: &[String]) {
+    let ids: Vec<_> = ids.iter().take(20).map(String::as_str).collect();
+    let_out(view, PUPIL, &ids).unwrap();
+    assert!(ids.iter().all(|id| comes_home(view, 7, id)));
+}
+
+/// Numbers and lookups of all rows, in order.
+fn rows(bed: &dyn Bed, store: Store) -> Vec<(u64, [u8; 16])> {
+    drop(store);
+    let mut rows = Vec::new();
+    let mut backend = bed.backend().unwrap();
+    let read = backend.read(Mark::default(), &mut |row| {
+        rows.push((row.number, row.lookup));
+    });
+    read.unwrap();
+    assert!(rows.is_sorted());
+    rows
+}
+
+fn a_wrong_key_is_loud(bed: &dyn Bed) {
+    let store = bed.open();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1", "S-2"]).unwrap();
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    let wrong = || vec![(school("regenboog"), RegisterKey::from([9; 32]))];
+    match bed.open_with(wrong()).map(|_| ()) {
+        Err(Fault::Damaged(damage)) => assert_eq!(damage.rows, 2),
+        other => panic!("{other:?}"),
+    }
+    let shared = Shared::new(wrong(), sync_channel(1).0, Writers::One);
+    let verified = offline::verified(bed.backend().unwrap().as_mut(), &shared).unwrap();
+    assert_eq!(
+        (verified.rows, verified.damaged, verified.unkeyed),
+        (3, 2, 1)
+    );
+    assert_eq!(verified.damaged_first.len(), 2);
+    let shared = Shared::new(schools(), sync_channel(1).0, Writers::One);
+    let verified = offline::verified(bed.backend().unwrap().as_mut(), &shared).unwrap();
+    assert_eq!(
+        (verified.rows, verified.damaged, verified.unkeyed),
+        (3, 0, 0)
+    );
+}
+
+fn a_school_can_come_later(bed: &dyn Bed) {
+    let store = bed.open();
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    let mut known = schools();
+    let (id, key) = known.pop().unwrap();
+    let store = bed.open_with(known).unwrap();
+    assert_eq!(store.state().ids, 0, "rows without a key are left alone");
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-2"]).unwrap();
+    store.add_school(id.clone(), key).wait().unwrap();
+    assert!(comes_home(&view(&store, "zonnebloem", 7), 7, "S-1"));
+    assert!(comes_home(&view(&store, "regenboog", 7), 7, "S-2"));
+    assert_eq!(store.state().ids, 2);
+    let again = |byte| {
+        store
+            .add_school(id.clone(), RegisterKey::from([byte; 32]))
+            .wait()
+    };
+    assert_eq!((again(2), again(3)), (Ok(()), Err(StoreFault::Damaged)));
+}
+
+fn of_two_that_collide_one_gets_out(bed: &dyn Bed) {
+    let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
+    let written = |id: &str| pseudonym_with(7, short().remove(0), id);
+    let ids: Vec<_> = (0..3_000).map(|number| format!("S-{number}")).collect();
+    let mut first = BTreeMap::new();
+    let pair = ids
+        .iter()
+        .find_map(|id| Some((first.insert(written(id), id)?, id)));
+    let (one, other) = pair.expect("3,000 of 900,000 meet");
+    let store = bed.open();
+    let long = view(&store, "regenboog", 8);
+    let view = view_with(&store, "regenboog", 7, &short());
+    let_out(&view, PUPIL, &[one]).unwrap();
+    assert!(batch(&view, PUPIL, &[one]).is_empty());
+    let refused = let_out(&view, PUPIL, &["another", other]);
+    assert_eq!(refused, Err(StoreFault::Collision));
+    // Both are on disk, and still only one may get out, also after a restart.
+    let check = |view: &Arc<View>| {
+        assert_eq!(let_out(view, PUPIL, &[one]), Ok(()));
+        assert_eq!(let_out(view, PUPIL, &[other]), Err(StoreFault::Collision));
+        assert_eq!(home(view, PUPIL, &written(one)), Ok((one.to_string(), 0)));
+        assert_eq!(view.collisions(), 1);
+    };
+    check(&view);
+    assert!(
+        comes_home(&long, 8, one) && comes_home(&long, 8, other),
+        "others may have it"
+    );
+    drop(store);
+    let store = bed.open();
+    check(&view_with(&store, "regenboog", 7, &short()));
+}
+
+fn what_is_imported_is_exported(bed: &dyn Bed) {
+    let store = bed.open();
+    let of = school("regenboog");
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    let rows = [
+        (Form::Text, "S-1"),
+        (Form::Number, "12"),
+        (Form::Text, " "),
+        (Form::Text, "S-2"),
+        (Form::Text, "S-2"),
+    ];
+    let mut told = 0;
+    let kind = || ("pupil", Canonical::default());
+    let imported = store.import(&of, kind(), rows, |_| told += 1).unwrap();
+    let wanted = Imported {
+        rows: 5,
+        added: 2,
+        refused: 1,
+        first_refused: 3,
+    };
+    assert_eq!((imported, told), (wanted, 1));
+    let again = store.import(&of, kind(), rows, |_| {}).unwrap();
+    assert_eq!((again.rows, again.added), (5, 0));
+    let elsewhere = store.import(&school("nergens"), kind(), rows, |_| {});
+    assert_eq!(elsewhere, Err(StoreFault::Gone));
+    let mut exported = Vec::new();
+    let done: Result<(), ()> = store.export(&of, |row| {
+        let day = u64::from(row.day);
+        exported.push((row.kind.to_owned(), row.form, row.id.text().to_owned(), day));
+        Ok(())
+    });
+    done.unwrap();
+    let row = |form, id: &str| ("pupil".to_owned(), form, id.to_owned(), NOW / 86_400);
+    let wanted = [
+        row(Form::Text, "S-1"),
+        row(Form::Number, "12"),
+        row(Form::Text, "S-2"),
+    ];
+    assert_eq!(exported, wanted);
+}
+
+fn a_large_batch_is_one_batch(bed: &dyn Bed) {
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let ids: Vec<_> = (0..limits::REGISTER_COMMIT_ROWS + 5_000)
+        .map(|number| format!("pupil-{number}"))
+        .collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let_out(&view, PUPIL, &ids).unwrap();
+    // More than a request derives by itself.
+    let other = self::view(&store, "regenboog", 8);
+    let written = pseudonym(8, PUPIL, ids[11_111]);
+    assert_eq!(
+        other.recall(PUPIL, &written, &mut Vec::new()),
+        Recall::Unknown
+    );
+    assert!(comes_home(&other, 8, ids[11_111]));
+    assert!(ids.iter().all(|id| comes_home(&view, 7, id)));
+}
+
+/// What goes wrong with the next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Append,
+    /// It is appended, and nobody hears of it.
+    AppendUnheard,
+    Nothing,
+    Read,
+}
+
+/// A backend that fails when it is told to.
+struct Flaky {
+    inner: Box<dyn Backend>,
+    wrong: Arc<Mutex<Wrong>>,
+    appends: Arc<AtomicUsize>,
+}
+
+impl Flaky {
+    fn fail() -> Result<(), Fault> {
+        let cause = io::Error::from(io::ErrorKind::ConnectionReset);
+        Err(Fault::file(Path::new("the wire"), cause))
+    }
+}
+
+impl Backend for Flaky {
+    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault> {
+        self.appends.fetch_add(1, Ordering::Relaxed);
+        let wrong = *self.wrong.lock().unwrap();
+        if wrong == Wrong::Append {
+            return Self::fail();
+        }
+        self.inner.append(rows)?;
+        match wrong {
+            Wrong::AppendUnheard => Self::fail(),
+            Wrong::Append | Wrong::Nothing | Wrong::Read => Ok(()),
+        }
+    }
+
+    fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
+        match *self.wrong.lock().unwrap() {
+            Wrong::Read => Self::fail(),
+            Wrong::Append | Wrong::AppendUnheard | Wrong::Nothing => self.inner.read(after, each),
+        }
+    }
+
+    fn writers(&self) -> Writers {
+        Writers::Many
+    }
+}
+
+#[test]
+fn a_lost_write_makes_nothing_known_and_is_made_good_later() {
+    for wrong in [Wrong::Append, Wrong::AppendUnheard, Wrong::Read] {
+        let bed = FileBed::new();
+        let switch = Arc::new(Mutex::new(Wrong::Nothing));
+        let flaky = Flaky {
+            inner: bed.backend().unwrap(),
+            wrong: Arc::clone(&switch),
+            appends: Arc::default(),
+        };
+        let store = Store::on(Box::new(flaky), schools(), Clock::test(NOW)).unwrap();
+        let view = view(&store, "regenboog", 7);
+        *switch.lock().unwrap() = wrong;
+        for _ in 0..3 {
+            let failed = let_out(&view, PUPIL, &["S-1", "S-2"]);
+            assert_eq!(failed, Err(StoreFault::Gone), "{wrong:?}");
+            assert_eq!(
+                batch(&view, PUPIL, &["S-1"]).len(),
+                1,
+                "{wrong:?}: nothing is known"
+            );
+        }
+        let trouble = store.state().trouble.unwrap().to_string();
+        assert_eq!(trouble, "the wire: connection reset");
+        *switch.lock().unwrap() = Wrong::Nothing;
+        let_out(&view, PUPIL, &["S-1", "S-2"]).unwrap();
+        assert!(comes_home(&view, 7, "S-1") && comes_home(&view, 7, "S-2"));
+        assert!(store.state().trouble.is_none());
+        assert_eq!(rows(&bed, store).len(), 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn batches_that_wait_are_written_in_one_commit() {
+    let bed = FileBed::new();
+    let switch = Arc::new(Mutex::new(Wrong::Nothing));
+    let appends = Arc::<AtomicUsize>::default();
+    let flaky = Flaky {
+        inner: bed.backend().unwrap(),
+        wrong: Arc::clone(&switch),
+        appends: Arc::clone(&appends),
+    };
+    let store = Store::on(Box::new(flaky), schools(), Clock::test(NOW)).unwrap();
+    let view = view(&store, "regenboog", 7);
+    let held = switch.lock().unwrap();
+    let waiting: Vec<_> = (0..50)
+        .map(|number| view.settle(batch(&view, PUPIL, &[&format!("S-{number}")])))
+        .collect();
+    drop(held);
+    assert!(waiting.into_iter().all(|settling| settling.wait().is_ok()));
+    assert!(appends.load(Ordering::Relaxed) <= 3);
+}
+
+#[test]
+fn too_many_who_wait_are_told_so() {
+    let bed = FileBed::new();
+    let switch = Arc::new(Mutex::new(Wrong::Nothing));
+    let flaky = Flaky {
+        inner: bed.backend().unwrap(),
+        wrong: Arc::clone(&switch),
+        appends: Arc::default(),
+    };
+    let store = Store::on(Box::new(flaky), schools(), Clock::test(NOW)).unwrap();
+    let view = view(&store, "regenboog", 7);
+    let held = switch.lock().unwrap();
+    let waiting: Vec<_> = (0..3 * limits::REGISTER_WAITING_MAX)
+        .map(|_| view.settle(batch(&view, PUPIL, &["S-1"])))
+        .collect();
+    drop(held);
+    let results: Vec<_> = waiting.into_iter().map(Settling::wait).collect();
+    assert_eq!(results.last(), Some(&Err(StoreFault::Busy)));
+    assert_eq!(results.first(), Some(&Ok(())));
+    assert!(!results.contains(&Err(StoreFault::Gone)));
+}
+
+#[test]
+fn a_view_outlives_its_store_and_remembers_nothing_new() {
+    let bed = FileBed::new();
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let_out(&view, PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    assert!(comes_home(&view, 7, "S-1"));
+    assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
+}
+
+/// A disk in memory that can be full, and lose what was not synced.
+#[derive(Clone, Debug)]
+struct Disk {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    room: Arc<AtomicU64>,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self {
+            bytes: Arc::default(),
+            room: Arc::new(AtomicU64::new(u64::MAX)),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.room.load(Ordering::Relaxed) == 0
+    }
+}
+
+fn range(offset: u64, length: usize) -> std::ops::Range<usize> {
+    let start = usize::try_from(offset).unwrap();
+    start..start.checked_add(length).unwrap()
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(u64::try_from(self.bytes.lock().unwrap().len()).unwrap())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        out.copy_from_slice(&self.bytes.lock().unwrap()[range(offset, out.len())]);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut bytes = self.bytes.lock().unwrap();
+        let len = usize::try_from(len).unwrap();
+        if self.is_full() && len > bytes.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        bytes.resize(len, 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self.is_full() {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if self.is_full() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.lock().unwrap()[range(offset, data.len())].copy_from_slice(data);
+        Ok(())
+    }
+
+    fn try_lock_range(
+        &self,
+        _: std::ops::Bound<u64>,
+        _: std::ops::Bound<u64>,
+    ) -> Result<bool, redb::BackendError> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_is_used_again_when_there_is_room() {
+    let disk = Disk::new();
+    let opened = disk.clone();
+    let backend = OneFile::with(Box::new(move |_| {
+        let database = file::builder().create_with_backend(opened.clone())?;
+        let file = None;
+        Ok(Open { database, file })
+    }));
+    let store = Store::on(Box::new(backend.unwrap()), schools(), Clock::test(NOW)).unwrap();
+    let view = view(&store, "regenboog", 7);
+    for round in 0..5 {
+        let (kept, refused) = (format!("S-{round}"), format!("T-{round}"));
+        let_out(&view, PUPIL, &[&kept]).unwrap();
+        disk.room.store(0, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!(let_out(&view, PUPIL, &[&refused]), Err(StoreFault::Gone));
+            assert!(comes_home(&view, 7, &kept));
+        }
+        assert!(matches!(
+            store.state().trouble.as_deref(),
+            Some(Fault::Database(_))
+        ));
+        disk.room.store(u64::MAX, Ordering::Relaxed);
+        let_out(&view, PUPIL, &[&refused]).unwrap();
+    }
+    drop(store);
+    let bed = DiskBed(disk);
+    let store = bed.open();
+    let view = self::view(&store, "regenboog", 7);
+    for round in 0..5 {
+        assert!(comes_home(&view, 7, &format!("S-{round}")));
+        assert!(comes_home(&view, 7, &format!("T-{round}")));
+    }
+}
+
+struct DiskBed(Disk);
+
+impl Bed for DiskBed {
+    fn backend(&self) -> Result<Box<dyn Backend>, Fault> {
+        let disk = self.0.clone();
+        Ok(Box::new(OneFile::with(Box::new(move |_| {
+            let database = file::builder().create_with_backend(disk.clone())?;
+            let file = None;
+            Ok(Open { database, file })
+        }))?))
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn a_file_is_for_its_owner_and_for_one_process() {
+    let bed = FileBed::new();
+    let store = bed.open();
+    assert_eq!(mode(&bed.path), 0o600);
+    assert_eq!(mode(bed.path.parent().unwrap()), 0o700);
+    let fault = bed.open_with(schools()).unwrap_err();
+    assert!(matches!(fault, Fault::InUse(_)), "{fault}");
+    drop(store);
+    bed.open();
+}
+
+#[test]
+fn what_is_no_register_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("register.redb");
+    let fault = || OneFile::open(&path).map(|_| ()).unwrap_err();
+    fs::write(&path, "version = 1\n".repeat(1_000)).unwrap();
+    assert!(matches!(fault(), Fault::NotARegister(_)), "{}", fault());
+    fs::remove_file(&path).unwrap();
+    let database = redb::Database::create(&path).unwrap();
+    let table = redb::TableDefinition::<u64, u64>::new("other");
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(table).unwrap().insert(1, 1).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    assert!(matches!(fault(), Fault::NotARegister(_)), "{}", fault());
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(fault(), Fault::File { .. }), "{}", fault());
+    let nowhere = folder.path().join("not/there/register.redb");
+    let fault = OneFile::open(&nowhere).map(|_| ()).unwrap_err();
+    assert!(
+        fault.to_string().contains("not/there: No such file"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn a_file_that_is_taken_away_is_missed() {
+    let bed = FileBed::new();
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let_out(&view, PUPIL, &["S-1"]).unwrap();
+    let away = bed.path.with_extension("away");
+    fs::rename(&bed.path, &away).unwrap();
+    let trouble = || store.state().trouble.unwrap();
+    assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
+    assert!(matches!(*trouble(), Fault::Moved(_)));
+    assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
+    assert!(
+        matches!(*trouble(), Fault::File { .. }),
+        "no new one is made"
+    );
+    // Another one took its place: what was let out is not in it.
+    drop(FileBed::open(&FileBed {
+        _folder: tempfile::tempdir().unwrap(),
+        path: bed.path.clone(),
+    }));
+    assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Damaged));
+    assert!(matches!(*trouble(), Fault::Lost { row: 1 }));
+    fs::rename(&away, &bed.path).unwrap();
+    assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
+    let_out(&view, PUPIL, &["S-2"]).unwrap();
+    assert!(comes_home(&view, 7, "S-1") && comes_home(&view, 7, "S-2"));
+}
+
+#[test]
+fn a_changed_byte_is_loud() {
+    let bed = FileBed::new();
+    let store = bed.open();
+    let ids: Vec<_> = (0..200).map(|number| format!("S-{number}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &ids).unwrap();
+    drop(store);
+    let good = fs::read(&bed.path).unwrap();
+    let mut found = 0;
+    for place in (0..good.len()).step_by(good.len() / 97) {
+        let mut bad = good.clone();
+        bad[place] ^= 0x10;
+        fs::write(&bed.path, bad).unwrap();
+        // Bytes that nothing uses may be anything. What is used is there, or it is said aloud.
+        let opened = std::panic::catch_unwind(|| bed.open_with(schools()));
+        match opened {
+            Ok(Ok(store)) => {
+                let view = view(&store, "regenboog", 7);
+                assert!(
+                    ids.iter().all(|id| comes_home(&view, 7, id)),
+                    "byte {place}"
+                );
+            }
+            Ok(Err(_)) | Err(_) => found += 1,
+        }
+    }
+    assert!(found > 0);
+}
+
+#[test]
+fn nothing_that_is_said_of_a_register_names_an_identifier() {
+    let bed = FileBed::new();
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let batch = batch(&view, PUPIL, &["geheim-17"]);
+    let said = format!("{batch:?} {view:?} {store:?} {:?}", store.state());
+    view.settle(batch).wait().unwrap();
+    let_out(&view, PUPIL, &["geheim-18"]).unwrap();
+    let said = format!("{said} {view:?} {store:?} {:?}", view.catch_up());
+    assert!(!said.contains("geheim"), "{said}");
+    drop(store);
+    let bytes = fs::read(&bed.path).unwrap();
+    assert!(
+        !bytes.windows(6).any(|window| window == b"geheim"),
+        "sealed on disk"
+    );
+}

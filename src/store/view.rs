@@ -1,0 +1,276 @@
+//! One vendor's view of its school's register.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::backend::Writers;
+use super::ids::Ids;
+use super::index::Index;
+use super::keeper::Job;
+use super::school::School;
+use super::wait::Settling;
+use super::{Shared, StoreFault};
+use crate::limits;
+use crate::names::VendorId;
+use crate::pseudonym::{
+    Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, Kind, Recall, Register,
+};
+
+/// The register of a school as one vendor under one configuration sees it.
+pub struct View {
+    pub(super) school: Arc<School>,
+    shared: Arc<Shared>,
+    /// `None` of an import.
+    vendor: Option<VendorId>,
+    /// Each kind at its place in the policy; `None` if it has no way back.
+    ways: Box<[Option<Way>]>,
+}
+
+/// The way back of one kind.
+pub(super) struct Way {
+    pub(super) kind: String,
+    pub(super) canonical: Canonical,
+    pub(super) ids: Arc<Ids>,
+    /// Newest first.
+    accepted: Vec<Arc<Index>>,
+    retired: Vec<Arc<Index>>,
+    /// Whether two identifiers may have one pseudonym.
+    may_collide: bool,
+}
+
+/// The keys of a vendor: those whose pseudonyms are understood, and those whose are not any more.
+#[derive(Clone, Debug)]
+pub struct Generations {
+    /// Newest first; the first one makes pseudonyms.
+    pub accepted: Arc<[Generation]>,
+    /// Asked last, so that a pseudonym of one of these is not called unknown.
+    pub retired: Arc<[Generation]>,
+}
+
+impl View {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        school: Arc<School>,
+        vendor: VendorId,
+        generations: &Generations,
+    ) -> Self {
+        let newest = generations.accepted.first();
+        let kinds = newest.map_or(&[][..], |newest| &newest.kinds);
+        let ways = kinds
+            .iter()
+            .enumerate()
+            .map(|(place, kind)| match kind.spec().back {
+                Back::Never => None,
+                Back::SchoolOnly => Some(Way::new(&school, &vendor, generations, place, kind)),
+            });
+        let ways = ways.collect();
+        Self {
+            school,
+            shared,
+            vendor: Some(vendor),
+            ways,
+        }
+    }
+
+    /// A view without a vendor: what is imported is added through it.
+    pub(super) fn of_kind(
+        shared: Arc<Shared>,
+        school: Arc<School>,
+        kind: &str,
+        canonical: Canonical,
+    ) -> Self {
+        let way = Way {
+            kind: kind.to_owned(),
+            canonical,
+            ids: school.ids(kind),
+            accepted: Vec::new(),
+            retired: Vec::new(),
+            may_collide: false,
+        };
+        Self {
+            school,
+            shared,
+            vendor: None,
+            ways: Box::new([Some(way)]),
+        }
+    }
+
+    /// Writes a batch, together with the others that wait.
+    ///
+    /// Resolves to `Ok` once every identifier of it is on disk and no two of the vendor's
+    /// pseudonyms meet. On any error nothing of the message may leave; what the batch held is not
+    /// known to the register then, unless it was before.
+    pub fn settle(self: &Arc<Self>, batch: Batch) -> Settling {
+        match batch.is_empty() {
+            true => Settling::done(Ok(())),
+            false => self.shared.ask(|promise| Job::Settle {
+                view: Arc::clone(self),
+                batch,
+                promise,
+            }),
+        }
+    }
+
+    /// Reads what other nodes have added, and derives all that this view's indexes lack.
+    ///
+    /// At once if there is nothing to do. Those who wait for it at the same time wait for one.
+    pub fn catch_up(self: &Arc<Self>) -> Settling {
+        match self.shared.writers == Writers::Many || self.is_behind() {
+            true => self.shared.ask(|promise| Job::CatchUp {
+                view: Arc::clone(self),
+                promise,
+            }),
+            false => Settling::done(Ok(())),
+        }
+    }
+
+    /// Derives what the indexes of accepted keys lack, on this thread and all cores: 0.3 µs for
+    /// each identifier. Before a configuration comes into force, so that no request waits for it.
+    pub fn warm(&self) {
+        let ways = self.ways.iter().flatten();
+        ways.flat_map(|way| &way.accepted)
+            .for_each(|index| index.catch_up());
+    }
+
+    /// How many identifiers cannot get out, because an earlier one has their pseudonym.
+    #[must_use]
+    pub fn collisions(&self) -> usize {
+        let newest = self
+            .ways
+            .iter()
+            .flatten()
+            .filter_map(|way| way.accepted.first());
+        newest
+            .map(|index| index.collisions())
+            .fold(0, usize::saturating_add)
+    }
+
+    pub(super) fn way(&self, kind: usize) -> Option<&Way> {
+        self.ways.get(kind)?.as_ref()
+    }
+
+    fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        let ways = self.ways.iter().flatten();
+        ways.flat_map(|way| way.accepted.iter().chain(&way.retired))
+    }
+
+    fn is_behind(&self) -> bool {
+        self.indexes().any(|index| index.behind() > 0)
+    }
+
+    /// On the keeper's thread: derives everything.
+    pub(super) fn derive(&self) {
+        self.indexes().for_each(|index| index.catch_up());
+    }
+
+    /// On the keeper's thread, once a batch is written: whether all of it may get out.
+    pub(super) fn check(&self, batch: &Batch) -> Result<(), StoreFault> {
+        for (kind, _, id) in batch.iter() {
+            let Some(way) = self.way(kind) else {
+                continue;
+            };
+            let place = way.ids.place(id).ok_or(StoreFault::Damaged)?;
+            if let Some(newest) = way.accepted.first().filter(|_| way.may_collide) {
+                newest.catch_up();
+                let leads = newest.leads_to(place);
+                leads.filter(|leads| *leads).ok_or(StoreFault::Collision)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Register for View {
+    fn remember(
+        &self,
+        kind: usize,
+        id: Identifier<'_>,
+        form: Form,
+        batch: &mut Batch,
+    ) -> Result<(), IdentifierFault> {
+        let Some(way) = self.way(kind) else {
+            return Ok(());
+        };
+        if !way.is_clear(id) {
+            way.canonical.form(id)?;
+            batch.add(kind, form, id);
+        }
+        Ok(())
+    }
+
+    fn recall(&self, kind: usize, pseudonym: &str, into: &mut Vec<u8>) -> Recall {
+        let Some(way) = self.way(kind) else {
+            return Recall::Unknown;
+        };
+        for (age, index) in way.accepted.iter().enumerate() {
+            if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
+                index.catch_up();
+            }
+            if let Some(form) = index.find(pseudonym, into) {
+                return Recall::Found { form, age };
+            }
+        }
+        let start = into.len();
+        let mut leads = |indexes: &[Arc<Index>]| {
+            let found = indexes
+                .iter()
+                .any(|index| index.find(pseudonym, into).is_some());
+            into.truncate(start);
+            found
+        };
+        if leads(&way.retired) {
+            Recall::Retired
+        } else if leads(
+            &self
+                .school
+                .indexes_of_others(self.vendor.as_ref(), &way.kind),
+        ) {
+            Recall::Foreign
+        } else {
+            Recall::Unknown
+        }
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.vendor {
+            Some(vendor) => write!(f, "View({}/{vendor})", self.school.id),
+            None => write!(f, "View({})", self.school.id),
+        }
+    }
+}
+
+impl Way {
+    fn new(
+        school: &School,
+        vendor: &VendorId,
+        generations: &Generations,
+        place: usize,
+        kind: &Kind,
+    ) -> Self {
+        let spec = kind.spec();
+        let indexes = |of: &Arc<[Generation]>| {
+            let indexes = (0..of.len()).map(|age| school.index(vendor, of, age, place));
+            indexes.flatten().collect::<Vec<_>>()
+        };
+        let accepted = indexes(&generations.accepted);
+        Self {
+            kind: spec.name.clone(),
+            canonical: spec.canonical.clone(),
+            ids: school.ids(&spec.name),
+            may_collide: accepted.first().is_some_and(|index| index.may_collide()),
+            accepted,
+            retired: indexes(&generations.retired),
+        }
+    }
+
+    /// Whether an identifier is on disk, and its pseudonym known to lead to it.
+    fn is_clear(&self, id: Identifier<'_>) -> bool {
+        let Some(place) = self.ids.place(id) else {
+            return false;
+        };
+        let newest = self.accepted.first().filter(|_| self.may_collide);
+        newest.is_none_or(|newest| newest.leads_to(place) == Some(true))
+    }
+}
