@@ -14,13 +14,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sluis::minimise::{Cleared, Law, Rewriter};
+use sluis::minimise::{Cleared, Crossing, Law, Rewriter};
 use sluis::policy::Rule;
 
 mod roster;
 
 fn rewrite(law: &Arc<Law>, rule: Rule, page: &[u8], chunk: usize) -> usize {
-    let mut rewriter = Rewriter::new(Arc::clone(law), rule);
+    let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(law)), rule);
     let mut out = Cleared::default();
     let mut length = 0;
     for piece in page.chunks(chunk) {

@@ -21,6 +21,7 @@ fn kind(notation: Notation) -> Kind {
         notation,
         back: Back::Never,
         unknown: Unknown::Reject,
+        accept_keys: 1,
     };
     Kind::new(&VendorKey::from([7; 32]), spec)
 }

@@ -10,7 +10,7 @@ use sluis::limits::Limits;
 use sluis::minimise::Law;
 use sluis::names::VendorId;
 use sluis::policy::{Content, Rule};
-use sluis::pseudonym::{Kind, VendorKey};
+use sluis::pseudonym::{Generation, VendorKey};
 
 const FIRST: [&str; 8] = [
     "Emma", "Noah", "Zoë", "Liam", "Jaïr", "Fenna", "Ömer", "Yara",
@@ -65,15 +65,11 @@ pub(crate) fn law() -> (Arc<Law>, Rule) {
         panic!("the route answers with JSON");
     };
     let key = VendorKey::from([7; 32]);
-    let kinds = draft
-        .kind_specs
-        .iter()
-        .map(|spec| Kind::new(&key, spec.clone()))
-        .collect();
+    let newest = Generation::new(1, &key, draft.kind_specs);
     (
         Arc::new(Law {
             policy: draft.policy,
-            kinds,
+            generations: Arc::new([newest]),
             limits: Limits::default(),
         }),
         rule,

@@ -135,12 +135,23 @@ pub enum Refusal {
     PathInvalid,
     /// An upstream's address is loopback, link-local or private and `allow-private` is not set.
     PrivateAddress,
+    /// Two identifiers of the school have the same pseudonym, and one of them is in this message.
+    PseudonymCollision,
+    /// A pseudonym in a body that stands for nobody, at this vendor and under the keys in force.
+    PseudonymUnknown {
+        /// Where, in bytes from the start of the body.
+        at: u64,
+    },
     /// A query parameter that is not listed, comes twice, or is not of its type.
     QueryInvalid,
+    /// The register cannot be written, so that a pseudonym that left could not come home.
+    RegisterUnavailable,
     /// No route matches the path.
     RouteUnknown,
     /// The target is longer than `target`.
     TargetTooLong,
+    /// A pseudonym in a path or query that stands for nobody.
+    TargetUnknown,
     /// A `Transfer-Encoding` other than exactly `chunked`.
     TransferEncodingUnsupported,
     /// An attempt to change protocols.
@@ -171,7 +182,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 43] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -201,9 +212,13 @@ impl Refusal {
         Self::Overloaded,
         Self::PathInvalid,
         Self::PrivateAddress,
+        Self::PseudonymCollision,
+        Self::PseudonymUnknown { at: 0 },
         Self::QueryInvalid,
+        Self::RegisterUnavailable,
         Self::RouteUnknown,
         Self::TargetTooLong,
+        Self::TargetUnknown,
         Self::TransferEncodingUnsupported,
         Self::UpgradeRequested,
         Self::UpstreamAuthentication,
@@ -246,9 +261,13 @@ impl Refusal {
             Self::Overloaded => "overloaded",
             Self::PathInvalid => "path_invalid",
             Self::PrivateAddress => "private_address",
+            Self::PseudonymCollision => "pseudonym_collision",
+            Self::PseudonymUnknown { .. } => "pseudonym_unknown",
             Self::QueryInvalid => "query_invalid",
+            Self::RegisterUnavailable => "register_unavailable",
             Self::RouteUnknown => "route_unknown",
             Self::TargetTooLong => "target_too_long",
+            Self::TargetUnknown => "target_unknown",
             Self::TransferEncodingUnsupported => "transfer_encoding_unsupported",
             Self::UpgradeRequested => "upgrade_requested",
             Self::UpstreamAuthentication => "upstream_authentication",
@@ -296,11 +315,15 @@ impl Refusal {
             Self::Overloaded => "too many requests are under way",
             Self::PathInvalid => "the path is not well-formed",
             Self::PrivateAddress => "the upstream's name leads to a private address",
+            Self::PseudonymCollision => "two identifiers of the school have the same pseudonym",
+            Self::PseudonymUnknown { .. } => "a pseudonym in the body stands for nobody",
             Self::QueryInvalid => {
                 "a query parameter is not listed, is repeated or is not of its type"
             }
+            Self::RegisterUnavailable => "the register of pseudonyms cannot be reached or written",
             Self::RouteUnknown => "no route of this flow matches the path",
             Self::TargetTooLong => "path and query are longer than the limit",
+            Self::TargetUnknown => "a pseudonym in the path or query stands for nobody",
             Self::TransferEncodingUnsupported => "only Transfer-Encoding: chunked is understood",
             Self::UpgradeRequested => "protocols are not changed here",
             Self::UpstreamAuthentication => "the upstream refused the gateway's own credentials",
@@ -344,7 +367,8 @@ impl Refusal {
     pub const fn at(self) -> Option<u64> {
         if let Self::BodyMalformed { at, .. }
         | Self::FieldUnexpected { at }
-        | Self::IdentifierInvalid { at } = self
+        | Self::IdentifierInvalid { at }
+        | Self::PseudonymUnknown { at } = self
         {
             Some(at)
         } else {

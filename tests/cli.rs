@@ -609,7 +609,7 @@ fn keys_that_several_make_at_once_are_made_once() {
     }
     let list = || String::from_utf8(place.run(&["keys", "verify"], "").stdout).unwrap();
     let first = list();
-    assert_eq!(first.lines().count(), 22, "{first}");
+    assert_eq!(first.lines().count(), 23, "{first}");
     place.run(&["keys", "new"], "");
     assert_eq!(list(), first);
     let left: Vec<_> = fs::read_dir(place.path("config/keys")).unwrap().collect();

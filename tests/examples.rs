@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sluis::config::{Config, keys, load};
-use sluis::minimise::{Cleared, Rewriter};
+use sluis::minimise::{Cleared, Crossing, Rewriter};
 use sluis::policy::Content;
 
 /// Vendor, route, sample, and every text of the sample that the vendor may see.
@@ -167,7 +167,7 @@ impl Home {
             panic!("{route} sends nothing");
         };
         let mut sent = Cleared::default();
-        let mut rewriter = Rewriter::new(Arc::clone(&vendor.law), rule);
+        let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(&vendor.law)), rule);
         rewriter.write(message, &mut sent).unwrap();
         rewriter.end(&mut sent).unwrap();
         sent.release()

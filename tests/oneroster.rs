@@ -16,10 +16,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use sluis::config::{Context, Presets, Problems, SourceFile, read_vendor};
 use sluis::limits::Limits;
-use sluis::minimise::{Cleared, Law, Rewriter};
+use sluis::minimise::{Cleared, Crossing, Law, Rewriter};
 use sluis::names::VendorId;
 use sluis::policy::Content;
-use sluis::pseudonym::{Kind, VendorKey};
+use sluis::pseudonym::{Generation, VendorKey};
 use sluis::secret::SecretBytes;
 use toml::de::{DeTable, DeValue};
 
@@ -390,7 +390,7 @@ fn send(path: &str, page: &Value) -> Value {
         panic!("{name} sends nothing");
     };
     let mut out = Cleared::default();
-    let mut rewriter = Rewriter::new(Arc::clone(&law), rule);
+    let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(&law)), rule);
     rewriter
         .write(page.to_string().as_bytes(), &mut out)
         .unwrap();
@@ -431,12 +431,8 @@ fn law() -> Arc<Law> {
         .collect();
     let draft = draft.unwrap_or_else(|| panic!("{messages:?}"));
     let key = VendorKey::new(SecretBytes::from_slice(&[7; 32]).unwrap());
-    let kinds = draft
-        .kind_specs
-        .into_iter()
-        .map(|spec| Kind::new(&key, spec));
     Arc::new(Law {
-        kinds: kinds.collect(),
+        generations: Arc::new([Generation::new(1, &key, draft.kind_specs)]),
         policy: draft.policy,
         limits: Limits::default(),
     })

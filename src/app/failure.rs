@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 
 use crate::config::{ProblemView, Problems};
 use crate::events::BadMetric;
+use crate::names::SchoolId;
+use crate::store::Fault;
 use crate::tls::Unusable;
 
 /// Why not. Shown after "cannot start:", on one line.
@@ -26,6 +28,10 @@ pub enum Failure {
     Metric(BadMetric),
     /// The operating system refuses a setting, a thread or a runtime.
     Process(io::Error),
+    /// The register cannot be opened.
+    Register(Fault),
+    /// What the register holds of a school does not open with the key it has now.
+    SchoolOfRegister(SchoolId),
     /// The certificate or the key of the listener cannot be used.
     Tls(Unusable),
 }
@@ -36,7 +42,12 @@ impl Failure {
     pub fn problems(&self) -> usize {
         match self {
             Self::Config(problems) => problems.counts().0,
-            Self::Listen { .. } | Self::Metric(_) | Self::Process(_) | Self::Tls(_) => 1,
+            Self::Listen { .. }
+            | Self::Metric(_)
+            | Self::Process(_)
+            | Self::Register(_)
+            | Self::SchoolOfRegister(_)
+            | Self::Tls(_) => 1,
         }
     }
 }
@@ -54,6 +65,13 @@ impl fmt::Display for Failure {
             }
             Self::Metric(error) => write!(f, "{error}"),
             Self::Process(error) => write!(f, "the operating system refuses: {error}"),
+            Self::Register(fault) => write!(f, "the register cannot be opened: {fault}"),
+            Self::SchoolOfRegister(school) => {
+                write!(
+                    f,
+                    "the register of {school} does not open with the key it has now"
+                )
+            }
             Self::Tls(error) => write!(f, "{error}"),
         }
     }
@@ -65,7 +83,8 @@ impl std::error::Error for Failure {
             Self::Listen { error, .. } | Self::Process(error) => Some(error),
             Self::Metric(error) => Some(error),
             Self::Tls(error) => Some(error),
-            Self::Config(_) => None,
+            Self::Register(fault) => Some(fault),
+            Self::Config(_) | Self::SchoolOfRegister(_) => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::failure::{Failure, in_one_line};
 use crate::admin::{Admin, Stage, State};
 use crate::clock::Clock;
-use crate::config::{Config, Deployed, Problems};
+use crate::config::{Config, Deployed, Problems, RegisterPlace};
 use crate::events::{
     ConfigurationDeployed, Draining, Events, FindingMade, Ready, ReloadFailed, ReloadSucceeded,
     Stopping, TlsCertificateLoaded,
@@ -20,6 +20,7 @@ use crate::events::{
 use crate::limits::Bound;
 use crate::listen::{self, Doorkeeper};
 use crate::proxy::{Gateway, Shared};
+use crate::store::{self, Store};
 use crate::tls::Acceptor;
 
 /// A gateway that answers callers and operators, from [`open`](Self::open) on.
@@ -33,6 +34,7 @@ pub struct House {
     /// Told by each thread of the data plane when it ends; closed when all have.
     left: mpsc::UnboundedReceiver<()>,
     places: Places,
+    shared: Arc<Shared>,
     state: Arc<State>,
     stop: watch::Sender<bool>,
 }
@@ -62,7 +64,11 @@ impl House {
             admin: operators.local_addr().map_err(Failure::Process)?,
         };
         let doorkeeper = Doorkeeper::new(config.limits.clone(), acceptor, events.clone());
+        let register = register(&config, &clock)?;
         let deployed = Arc::new(Deployed::new(config));
+        let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
+        register.into_iter().for_each(|it| shared.remember_in(it));
+        shared.prepare(&deployed.current());
         let state = State::new(events.clone(), clock.clone(), deployed.current());
         let state = Arc::new(state);
         let admin = Admin::start(operators, Arc::clone(&state)).map_err(Failure::Process)?;
@@ -76,6 +82,7 @@ impl House {
             events,
             left,
             places,
+            shared,
             state,
             stop,
         };
@@ -124,12 +131,35 @@ impl House {
         if let (Some(acceptor), Some(tls)) = (self.doorkeeper.tls(), &next.listen.tls) {
             acceptor.replace(tls)?;
         }
-        self.deployed.put(next);
-        let config = self.deployed.current();
+        self.remember(&next)?;
+        let config = Arc::new(next);
+        self.shared.prepare(&config);
+        self.deployed.put(Arc::clone(&config));
         self.state.reloaded(Arc::clone(&config));
         self.say_deployed(&config);
         self.events.emit(ReloadSucceeded { config: &config });
         Ok(findings)
+    }
+
+    /// Opens the register if this is the first configuration that needs one; else it learns of the
+    /// schools that are new.
+    fn remember(&self, config: &Config) -> Result<(), Failure> {
+        match self.shared.register() {
+            None => {
+                let opened = register(config, &self.clock)?;
+                opened
+                    .into_iter()
+                    .for_each(|it| self.shared.remember_in(it));
+                Ok(())
+            }
+            Some(register) => {
+                let keys = config.register.keys.iter();
+                { keys }.try_for_each(|(school, key)| {
+                    let learnt = register.add_school(school.clone(), Arc::clone(key)).wait();
+                    learnt.map_err(|_fault| Failure::SchoolOfRegister(school.clone()))
+                })
+            }
+        }
     }
 
     /// Readiness drops, nothing new is taken, what is under way may finish.
@@ -172,13 +202,11 @@ impl House {
         stopped: &watch::Receiver<bool>,
         leaving: &mpsc::UnboundedSender<()>,
     ) -> Result<(), Failure> {
-        let (deployed, clock) = (Arc::clone(&self.deployed), self.clock.clone());
-        let shared = Shared::new(deployed, clock, self.events.clone());
         for (number, listener) in listeners.into_iter().enumerate() {
             let lane = Lane {
                 listener,
                 doorkeeper: Arc::clone(&self.doorkeeper),
-                gateway: Gateway::new(&shared),
+                gateway: Gateway::new(&self.shared),
                 stopped: stopped.clone(),
                 leaving: Leaving(leaving.clone()),
             };
@@ -254,6 +282,18 @@ impl Drop for Leaving {
         // Nobody is left to hear it only at the end of the process.
         self.0.send(()).ok();
     }
+}
+
+/// The register, if any id of the configuration has a way back.
+fn register(config: &Config, clock: &Clock) -> Result<Option<Arc<Store>>, Failure> {
+    let place = match &config.register.place {
+        _ if config.register.keys.is_empty() => return Ok(None),
+        RegisterPlace::File(path) => store::Place::File(path.clone()),
+    };
+    let keys = config.register.keys.iter();
+    let keys = keys.map(|(school, key)| (school.clone(), Arc::clone(key)));
+    let opened = Store::open(&place, keys, clock.clone()).map_err(Failure::Register)?;
+    Ok(Some(Arc::new(opened)))
 }
 
 fn bind(config: &Config, threads: usize) -> Result<(Vec<TcpListener>, TcpListener), Failure> {

@@ -4,15 +4,18 @@
 //! leave does not compile. The first bytes are held back until so much has been read without a
 //! fault (`hold-back`) or the body has ended; until then a fault can still be refused whole. After
 //! that a fault is an error of the body, which makes hyper break the connection off: no valid end
-//! of message.
+//! of message. In the same way no byte goes on before the identifiers behind its pseudonyms are on
+//! disk.
 
 mod budget;
 mod facts;
+mod register;
 mod source;
 mod wait;
 
 pub use budget::{Budget, Held};
 pub use facts::{Facts, Progress, State};
+pub use register::refusal;
 pub use source::{Caller, Source};
 pub use wait::Wait;
 
@@ -26,6 +29,8 @@ use http_body::{Frame, SizeHint};
 
 use crate::minimise::{Cleared, Rewriter};
 use crate::refusal::Refusal;
+use crate::store::View;
+use register::Asked;
 
 /// The most room that is made before a chunk is rewritten: what leaves is seldom more than came.
 const ROOM_BYTES_MAX: usize = 64 << 10;
@@ -108,6 +113,8 @@ pub struct Terms {
     pub facts: Arc<Facts>,
     /// What it may hold of the memory for all bodies, until it ends.
     pub held: Held,
+    /// Who remembers its identifiers, if any of the vendor's have a way back.
+    pub register: Option<Arc<View>>,
 }
 
 /// One body on its way through the [`Rewriter`].
@@ -115,12 +122,15 @@ pub struct Passage<S> {
     /// `None` once it has ended, and as soon as it has failed.
     source: Option<S>,
     rewriter: Rewriter,
+    /// Cleared, and to be handed on once nothing is asked of the register.
     ready: Cleared<Vec<u8>>,
+    asked: Option<Asked>,
     terms: Terms,
     progress: Progress,
 }
 
 /// What one turn of reading came to.
+#[derive(Clone, Copy, Debug)]
 enum Turn {
     End,
     More,
@@ -133,6 +143,7 @@ impl<S: Source> Passage<S> {
             source: Some(source),
             rewriter,
             ready: Cleared::default(),
+            asked: None,
             terms,
             progress: Progress::default(),
         })
@@ -168,29 +179,66 @@ impl<S: Source> Passage<S> {
         self.source.is_none() && self.ready.look().is_empty()
     }
 
-    /// Reads once and rewrites what came.
+    /// Reads once, rewrites what came, and waits until the identifiers in it are on disk.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Refusal>> {
-        let Some(source) = &mut self.source else {
-            return Poll::Ready(Ok(Turn::End));
-        };
-        let read = match source.poll_chunk(cx) {
-            Poll::Ready(read) => read,
-            Poll::Pending => Some(Err(ready!(
-                self.terms.wait.poll(self.progress.received, cx)
-            ))),
-        };
-        self.terms.wait.over();
-        let turn = match read {
-            Some(Ok(chunk)) => self.write(&chunk).map(|()| Turn::More),
-            Some(Err(refusal)) => Err(refusal),
-            None => self.end().map(|()| Turn::End),
-        };
-        if let Err(refusal) = turn {
-            self.source = None;
-            self.ready = Cleared::default();
-            self.report(State::Failed(refusal));
+        let turn = ready!(self.poll_read_and_settle(cx));
+        match turn {
+            Ok(Turn::More) => {}
+            Ok(Turn::End) => {
+                if self.source.take().is_some() {
+                    self.report(State::Ended);
+                }
+            }
+            Err(refusal) => {
+                self.source = None;
+                self.ready = Cleared::default();
+                self.report(State::Failed(refusal));
+            }
         }
         Poll::Ready(turn)
+    }
+
+    fn poll_read_and_settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Refusal>> {
+        let mut turn = Turn::More;
+        if self.asked.is_none() {
+            let Some(source) = &mut self.source else {
+                return Poll::Ready(Ok(Turn::End));
+            };
+            let read = match source.poll_chunk(cx) {
+                Poll::Ready(read) => read,
+                Poll::Pending => Some(Err(ready!(
+                    self.terms.wait.poll(self.progress.received, cx)
+                ))),
+            };
+            self.terms.wait.over();
+            match read {
+                Some(chunk) => self.write(&chunk?)?,
+                None => {
+                    self.end()?;
+                    turn = Turn::End;
+                }
+            }
+            self.asked = self.ask(turn);
+        }
+        while let Some(asked) = &mut self.asked {
+            turn = ready!(asked.poll(cx))?;
+            if asked.is_for_pseudonyms() {
+                self.rewriter.trail().caught_up = true;
+                self.rewrite(|rewriter, ready| rewriter.write(&[], ready))?;
+            }
+            self.asked = self.ask(turn);
+        }
+        Poll::Ready(Ok(turn))
+    }
+
+    /// What has to be asked of the register before anything that was written may go on.
+    fn ask(&mut self, then: Turn) -> Option<Asked> {
+        let view = self.terms.register.as_ref()?;
+        if self.rewriter.waits_for_register() {
+            return Some(Asked::for_pseudonyms(view, then));
+        }
+        let batch = &mut self.rewriter.trail().batch;
+        (!batch.is_empty()).then(|| Asked::to_remember(view, std::mem::take(batch), then))
     }
 
     fn write(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
@@ -211,8 +259,6 @@ impl<S: Source> Passage<S> {
         let held = self.ready.look().len();
         self.rewriter.end(&mut self.ready)?;
         self.count_cleared(held);
-        self.source = None;
-        self.report(State::Ended);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! `sluis keys`: the master key and the ring of vendor keys.
+//! `sluis keys`: the master key, and the ring of the keys of vendors and registers.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -7,6 +7,7 @@ use super::out::{Exit, Format, Out};
 use super::{Common, problems, seal_memory};
 use crate::config::keys::{self, KeyLine, KeyState};
 use crate::config::{self, Problems};
+use crate::pseudonym::Holder;
 
 /// Make, list and verify keys; nothing here shows one
 #[derive(Args, Debug)]
@@ -96,25 +97,31 @@ fn say_verified(lines: &[KeyLine], format: Format, out: &mut Out) {
 fn text(line: &KeyLine) -> String {
     let KeyLine {
         school,
-        vendor,
         version,
         fingerprint,
         ..
     } = line;
+    let whose = match &line.holder {
+        Holder::Register => format!("{school}, its register"),
+        Holder::Vendor(vendor) => format!("{school}/{vendor}"),
+    };
     let state = match line.state {
         KeyState::Former => "  former",
         KeyState::InUse => "",
         KeyState::Made => "  new",
-        KeyState::Unused => "  no such vendor here",
+        KeyState::Unused => "  not used here",
     };
-    format!("{school}/{vendor}  version {version}  fingerprint {fingerprint}{state}")
+    format!("{whose}  version {version}  fingerprint {fingerprint}{state}")
 }
 
 fn listed(lines: &[KeyLine]) -> Value {
     let line = |line: &KeyLine| {
         json!({
             "school": line.school.as_str(),
-            "vendor": line.vendor.as_str(),
+            "vendor": match &line.holder {
+                Holder::Register => None,
+                Holder::Vendor(vendor) => Some(vendor.as_str()),
+            },
             "version": line.version,
             "fingerprint": line.fingerprint.to_string(),
             "state": match line.state {

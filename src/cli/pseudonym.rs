@@ -135,7 +135,7 @@ fn vendor<'c>(config: &'c Config, name: &str) -> Result<&'c Vendor, String> {
 }
 
 fn kind<'v>(vendor: &'v Vendor, name: &str) -> Result<&'v Kind, String> {
-    let all = || vendor.law.kinds.iter();
+    let all = || vendor.law.kinds().iter();
     let found = all().find(|kind| kind.spec().name == name);
     found.ok_or_else(|| no_such("id kind", name, all().map(|kind| kind.spec().name.as_str())))
 }

@@ -91,6 +91,7 @@ fn pseudonym(row: &Value) -> Option<String> {
         notation: notation(text("looks")?)?,
         back: Back::Never,
         unknown: Unknown::Reject,
+        accept_keys: 1,
     };
     let kind = Kind::new(&vendor_key(text("vendor_key")?)?, spec);
     let mut pseudonym = Vec::new();

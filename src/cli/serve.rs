@@ -46,8 +46,8 @@ pub(super) fn cannot_start(failure: &Failure, out: &mut Out) -> Exit {
     }
     out.tell(&format!("sluis cannot start: {failure}"));
     match failure {
-        Failure::Config(_) | Failure::Tls(_) => Exit::Config,
-        Failure::Listen { .. } => Exit::Unavailable,
+        Failure::Config(_) | Failure::SchoolOfRegister(_) | Failure::Tls(_) => Exit::Config,
+        Failure::Listen { .. } | Failure::Register(_) => Exit::Unavailable,
         Failure::Metric(_) => Exit::Bug,
         Failure::Process(_) => Exit::Io,
     }

@@ -30,6 +30,8 @@ pub const ROUTES_OVERLAP: &str = "E034";
 pub const WORD_UNKNOWN: &str = "E041";
 /// A name that can be taken for another.
 pub const CONFUSABLE: &str = "E042";
+/// An identifier that comes from the vendor, of a kind without a way back.
+pub const NO_WAY_BACK: &str = "E043";
 /// An agreement that ends before it begins.
 pub const UNTIL_BEFORE_FROM: &str = "E055";
 /// A key or a secret that is not there, cannot be read, or can be read by others.

@@ -11,7 +11,7 @@ use super::raw::{At, Document, Table, TextOrTable};
 use super::school::{one_of, version};
 use super::source::SourceFile;
 use super::units;
-use super::{Listen, ListenTls, Log, LogFormat, LogLevel, TlsVersion};
+use super::{Listen, ListenTls, Log, LogFormat, LogLevel, RegisterPlace, TlsVersion};
 use crate::limits::{Bound, Limits};
 
 /// More threads than machines have cores.
@@ -28,6 +28,7 @@ pub(super) struct Gateway {
     pub(super) limits: Limits,
     pub(super) log: Log,
     pub(super) keys: KeyPlaces,
+    pub(super) register: RegisterPlace,
 }
 
 /// Where the keys lie.
@@ -63,7 +64,7 @@ impl Gateway {
         let admin = admin(&root, problems);
         let threads = threads(&root, problems);
         let keys = keys(&root, folder, problems);
-        register(&root, problems);
+        let register = register(&root, folder, problems);
         let limits = limits(&root, problems);
         let log = log(&root, problems);
         root.finish(problems);
@@ -83,6 +84,7 @@ impl Gateway {
             limits,
             log,
             keys,
+            register,
         })
     }
 }
@@ -286,26 +288,27 @@ fn master_place(table: &Table<'_>, folder: &Path, problems: &mut Problems) -> Op
     place
 }
 
-/// The register is part of the way home, which a later release brings: what is written is checked.
-fn register(root: &Table<'_>, problems: &mut Problems) {
+/// Where the register is kept if the file does not say: beside the configuration, in one file.
+const REGISTER: &str = "state/register.redb";
+
+fn register(root: &Table<'_>, folder: &Path, problems: &mut Problems) -> RegisterPlace {
+    let beside = || RegisterPlace::File(folder.join(REGISTER));
     let Some(table) = root.table("register", problems) else {
-        return;
+        return beside();
     };
-    if let Some(store) = table.text("store", problems) {
-        match store.value {
-            "postgres" => problems.push(Problem::not_yet("postgres").at(&store.place)),
-            _ => {
-                one_of(
-                    &store,
-                    "register.store",
-                    &[("redb", ()), ("postgres", ())],
-                    problems,
-                );
-            }
-        }
+    let stores = [("redb", false), ("postgres", true)];
+    let store = table.text("store", problems);
+    if let Some(store) = &store
+        && one_of(store, "register.store", &stores, problems) == Some(true)
+    {
+        problems.push(Problem::not_yet("postgres").at(&store.place));
     }
-    table.text("path", problems);
+    let place = match table.has("path") {
+        true => path(&table, "path", folder, problems).map(RegisterPlace::File),
+        false => None,
+    };
     table.finish(problems);
+    place.unwrap_or_else(beside)
 }
 
 fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {

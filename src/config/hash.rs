@@ -95,6 +95,8 @@ impl Canon {
             law,
             flows,
             fingerprint,
+            key_version: _,
+            retired: _,
             hash: _,
         } = vendor;
         self.texts(&[school.as_str(), id.as_str(), name, agreement]);
@@ -106,7 +108,7 @@ impl Canon {
         });
         self.shown(body_bytes_max);
         self.shown(fingerprint);
-        self.list(&law.kinds, Self::kind);
+        self.list(law.kinds(), Self::kind);
         self.policy(&law.policy);
         self.list(flows, Self::flow);
     }
@@ -118,6 +120,7 @@ impl Canon {
             notation,
             back,
             unknown,
+            accept_keys,
         } = kind.spec();
         self.text(name);
         self.list(canonical.rules(), |canon, rule| canon.text(rule.name()));
@@ -126,7 +129,8 @@ impl Canon {
             Back::Never => self.shown(notation),
             Back::SchoolOnly => {
                 let (back, unknown) = (back.name(), unknown.name());
-                self.text(&format!("{notation}, back {back}, unknown {unknown}"));
+                let back = format!("back {back}, unknown {unknown}, accept {accept_keys}");
+                self.text(&format!("{notation}, {back}"));
             }
         }
         match notation {

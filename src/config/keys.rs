@@ -10,7 +10,9 @@ use super::load::credentials_folder;
 use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::{self, RingFile};
 use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::{Entry, Fingerprint, Holder, MasterKey, Ring, UnwrapFault, VendorKey};
+use crate::pseudonym::{
+    Entry, Fingerprint, Holder, MasterKey, RegisterKey, Ring, UnwrapFault, VendorKey,
+};
 use crate::secret::{NoRandomness, SecretBytes};
 
 const MASTER_FROM_BACKUP: &str =
@@ -38,21 +40,10 @@ impl Keys {
         })
     }
 
-    /// The key in use for a vendor; if there is none, or it does not open, says so.
-    pub(super) fn of(
-        &self,
-        school: &SchoolId,
-        vendor: &VendorId,
-        problems: &mut Problems,
-    ) -> Option<VendorKey> {
-        let holder = Holder::Vendor(vendor.clone());
-        let Some(entry) = self.file.ring.newest(school, &holder) else {
-            let message = format!("there is no key for {school}/{vendor}");
-            let missing = Problem::error(code::ABSENT, message).at(&self.ring_at);
-            problems.push(missing.help(&self.help));
-            return None;
-        };
-        self.opened(entry, entry.vendor_key(&self.master), problems)
+    fn is_missing(&self, what: &str, problems: &mut Problems) {
+        let message = format!("there is no key for {what}");
+        let missing = Problem::error(code::ABSENT, message).at(&self.ring_at);
+        problems.push(missing.help(&self.help));
     }
 
     /// Opens a key, whatever it is for, and lets it go.
@@ -93,6 +84,64 @@ impl Keys {
                 None
             }
         }
+    }
+}
+
+/// Where the keys of a configuration come from. What is missing or does not open is reported.
+pub trait KeySource {
+    /// The keys of a vendor with their versions, the newest first; one at least.
+    fn of_vendor(
+        &mut self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>>;
+
+    /// The key of a school's register.
+    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey>;
+}
+
+impl KeySource for Keys {
+    fn of_vendor(
+        &mut self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>> {
+        let entries = self.file.ring.of(school, &Holder::Vendor(vendor.clone()));
+        if entries.is_empty() {
+            self.is_missing(&format!("{school}/{vendor}"), problems);
+            return None;
+        }
+        let open = |entry: &Entry| {
+            let key = self.opened(entry, entry.vendor_key(&self.master), problems)?;
+            Some((entry.version, key))
+        };
+        entries.iter().rev().map(open).collect()
+    }
+
+    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
+        let Some(entry) = self.file.ring.newest(school, &Holder::Register) else {
+            self.is_missing(&format!("the register of {school}"), problems);
+            return None;
+        };
+        self.opened(entry, entry.register_key(&self.master), problems)
+    }
+}
+
+/// No keys: whoever has none may still look at everything else.
+impl<K: KeySource> KeySource for Option<K> {
+    fn of_vendor(
+        &mut self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>> {
+        self.as_mut()?.of_vendor(school, vendor, problems)
+    }
+
+    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
+        self.as_mut()?.of_register(school, problems)
     }
 }
 
@@ -167,8 +216,8 @@ fn credential_help(path: &Path) -> String {
 pub struct KeyLine {
     /// Whose key.
     pub school: SchoolId,
-    /// Towards whom.
-    pub vendor: VendorId,
+    /// What for: towards a vendor, or for the school's register.
+    pub holder: Holder,
     /// Which version.
     pub version: u32,
     /// Which key.
@@ -180,7 +229,7 @@ pub struct KeyLine {
 /// What became of a key, or where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// The newest one of a vendor.
+    /// The newest one.
     InUse,
     /// It has just been made.
     Made,
@@ -201,7 +250,8 @@ pub struct NewKeys {
     pub keys: Vec<KeyLine>,
 }
 
-/// Makes the keys that are missing: the master key, and one for each vendor. Overwrites none.
+/// Makes the keys that are missing: the master key, one for each vendor and one for each school's
+/// register. Overwrites none.
 ///
 /// # Errors
 /// `sluis.toml` cannot be read, a key that is there cannot be used, or a file cannot be written.
@@ -216,13 +266,12 @@ fn make(places: &KeyPlaces, files: &Folder, folder: &Path) -> Result<NewKeys, Pr
     let made_master = make_master(places)?;
     let mut keys = opened(places, folder)?;
     let mut made = Vec::new();
-    for (school, vendor) in vendors(files) {
-        let holder = Holder::Vendor(vendor.clone());
+    for (school, holder) in holders(files) {
         if keys.file.ring.newest(school, &holder).is_none() {
-            let entry = new_entry(&keys.master, school, vendor)?;
-            // There was none for this vendor.
+            let entry = new_entry(&keys.master, school, &holder, 1)?;
+            // There was none for this holder.
             keys.file.ring.insert(entry).unwrap_or_default();
-            made.push((school, vendor));
+            made.push((school, holder));
         }
     }
     if !made.is_empty() {
@@ -230,7 +279,7 @@ fn make(places: &KeyPlaces, files: &Folder, folder: &Path) -> Result<NewKeys, Pr
     }
     let mut lines = lines(&keys.file.ring, files);
     for line in &mut lines {
-        if made.contains(&(&line.school, &line.vendor)) {
+        if made.contains(&(&line.school, line.holder.clone())) {
             line.state = KeyState::Made;
         }
     }
@@ -284,15 +333,21 @@ fn opened(places: &KeyPlaces, folder: &Path) -> Result<Keys, Problems> {
     }
 }
 
-fn new_entry(master: &MasterKey, school: &SchoolId, vendor: &VendorId) -> Result<Entry, Problems> {
+fn new_entry(
+    master: &MasterKey,
+    school: &SchoolId,
+    holder: &Holder,
+    version: u32,
+) -> Result<Entry, Problems> {
     let key = SecretBytes::random().map_err(|error| no_randomness(&error))?;
-    Ok(Entry::of_vendor(
-        master,
-        school.clone(),
-        vendor.clone(),
-        1,
-        &VendorKey::new(key),
-    ))
+    let school = school.clone();
+    Ok(match holder {
+        Holder::Register => Entry::of_register(master, school, version, &RegisterKey::new(key)),
+        Holder::Vendor(vendor) => {
+            let key = VendorKey::new(key);
+            Entry::of_vendor(master, school, vendor.clone(), version, &key)
+        }
+    })
 }
 
 fn no_randomness(error: &NoRandomness) -> Problems {
@@ -319,10 +374,13 @@ pub fn list(folder: &Path) -> Result<Vec<KeyLine>, Problems> {
 /// A key is missing, or does not open, or is another than its fingerprint says.
 pub fn verify(folder: &Path) -> Result<Vec<KeyLine>, Problems> {
     let (places, files) = places(folder)?;
-    let keys = opened(&places, folder)?;
+    let mut keys = opened(&places, folder)?;
     let mut problems = Problems::new();
-    for (school, vendor) in vendors(&files) {
-        keys.of(school, vendor, &mut problems);
+    for (school, holder) in holders(&files) {
+        // Whether a register needs one depends on what is in the vendors' files.
+        if let Holder::Vendor(vendor) = holder {
+            keys.of_vendor(school, &vendor, &mut problems);
+        }
     }
     if problems.has_errors() {
         return Err(problems);
@@ -343,26 +401,28 @@ fn places(folder: &Path) -> Result<(KeyPlaces, Folder), Problems> {
     }
 }
 
-fn vendors(files: &Folder) -> impl Iterator<Item = (&SchoolId, &VendorId)> {
+/// Whatever has a key of its own: every vendor, and every school's register.
+fn holders(files: &Folder) -> impl Iterator<Item = (&SchoolId, Holder)> {
     files
         .schools
         .iter()
         .flat_map(|SchoolFolder { id, vendors, .. }| {
-            vendors.iter().map(move |(vendor, _)| (id, vendor))
+            let vendors = vendors
+                .iter()
+                .map(|(vendor, _)| Holder::Vendor(vendor.clone()));
+            let all = std::iter::once(Holder::Register).chain(vendors);
+            all.map(move |holder| (id, holder))
         })
 }
 
 fn lines(ring: &Ring, files: &Folder) -> Vec<KeyLine> {
     let line = |entry: &Entry| {
-        // A register's key is not listed until something makes one.
-        let Holder::Vendor(of) = &entry.holder else {
-            return None;
-        };
         let newest = ring.newest(&entry.school, &entry.holder);
-        let known = vendors(files).any(|(school, vendor)| *school == entry.school && vendor == of);
-        Some(KeyLine {
+        let of = (&entry.school, &entry.holder);
+        let known = holders(files).any(|(school, holder)| (school, &holder) == of);
+        KeyLine {
             school: entry.school.clone(),
-            vendor: of.clone(),
+            holder: entry.holder.clone(),
             version: entry.version,
             fingerprint: entry.fingerprint,
             state: match known {
@@ -370,7 +430,7 @@ fn lines(ring: &Ring, files: &Folder) -> Vec<KeyLine> {
                 true => KeyState::Former,
                 false => KeyState::Unused,
             },
-        })
+        }
     };
-    ring.entries().iter().filter_map(line).collect()
+    ring.entries().iter().map(line).collect()
 }

@@ -1,6 +1,7 @@
 //! From files to a [`Config`]: everything is read, every problem is collected.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,18 +12,19 @@ use super::folder::Folder;
 use super::gateway::Gateway;
 use super::guarded::{self, Guard};
 use super::hash;
-use super::keys::Keys;
+use super::keys::{KeySource, Keys};
 use super::language::{CallersDraft, FlowDraft, UpstreamAuthDraft, VendorDraft};
 use super::problem::{Problem, Problems, shown};
 use super::raw::At;
 use super::school::School;
 use super::{
-    Callers, Config, Door, Flow, ListenTls, PolicyHash, Scheme, Upstream, UpstreamAuth, Vendor,
+    Callers, Config, Door, Flow, ListenTls, PolicyHash, Register, Scheme, Upstream, UpstreamAuth,
+    Vendor,
 };
 use crate::limits::{Bound, Limits};
 use crate::minimise::Law;
-use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::{Kind, VendorKey};
+use crate::names::SchoolId;
+use crate::pseudonym::{Fingerprint, Generation, KindSpec, RegisterKey, VendorKey};
 use crate::secret::{SecretBytes, SecretText};
 
 /// Reads a configuration whole, with its keys. Findings come with it.
@@ -77,19 +79,13 @@ impl Draft {
     /// something is wrong, here or before.
     pub fn with_keys_of_files(self, problems: &mut Problems) -> Option<Config> {
         let places = self.gateway.as_ref().map(|gateway| &gateway.keys);
-        let keys = places.and_then(|places| Keys::read(places, &self.folder, problems));
-        self.with_keys(problems, |school, vendor, problems| {
-            keys.as_ref()?.of(school, vendor, problems)
-        })
+        let mut keys = places.and_then(|places| Keys::read(places, &self.folder, problems));
+        self.with_keys(problems, &mut keys)
     }
 
     /// Completes the configuration with keys that are handed in: for one run, or for a trial.
     /// `None` if something is wrong, here or before.
-    pub fn with_keys(
-        self,
-        problems: &mut Problems,
-        mut key_of: impl FnMut(&SchoolId, &VendorId, &mut Problems) -> Option<VendorKey>,
-    ) -> Option<Config> {
+    pub fn with_keys(self, problems: &mut Problems, keys: &mut impl KeySource) -> Option<Config> {
         let gateway = self.gateway?;
         gateway
             .listen
@@ -109,8 +105,8 @@ impl Draft {
             },
         );
         for (id, school, file) in files {
-            let key = key_of(&id, &file.id, problems);
-            let finished = file.finish(&id, key, &gateway.limits, problems);
+            let of_vendor = keys.of_vendor(&id, &file.id, problems);
+            let finished = file.finish(&id, of_vendor, &gateway.limits, problems);
             let Some(((vendor, at), school)) = finished.zip(school) else {
                 continue;
             };
@@ -119,14 +115,12 @@ impl Draft {
             vendors.push(vendor);
         }
         // The longest path first, so that the first one that fits is the right one.
-        doors.sort_by(|left: &Door, right| {
-            (&left.host, Reverse(left.prefix.len()), &left.prefix).cmp(&(
-                &right.host,
-                Reverse(right.prefix.len()),
-                &right.prefix,
-            ))
+        doors.sort_by_cached_key(|door: &Door| {
+            let length = Reverse(door.prefix.len());
+            (door.host.clone(), length, door.prefix.clone())
         });
         let hash = hash::of_all(&vendors, &doors);
+        let register_keys = register_keys(&vendors, keys, problems);
         let Gateway {
             listen,
             admin,
@@ -134,13 +128,19 @@ impl Draft {
             limits,
             log,
             keys: _,
+            register: place,
         } = gateway;
+        let register = Register {
+            place,
+            keys: register_keys,
+        };
         let config = Config {
             listen,
             admin,
             threads,
             limits,
             log,
+            register,
             vendors,
             doors,
             hash,
@@ -168,7 +168,7 @@ impl VendorFile {
     fn finish(
         self,
         school: &SchoolId,
-        key: Option<VendorKey>,
+        keys: Option<Vec<(u32, VendorKey)>>,
         limits: &Limits,
         problems: &mut Problems,
     ) -> Option<(Vendor, Vec<String>)> {
@@ -184,25 +184,23 @@ impl VendorFile {
                 format!("a vendor may set a smaller bound than the gateway's {most} only");
             problems.push(Problem::error(code::VALUE, message).at(&body.place));
         }
-        let key = key.filter(|key| is_pinned(&draft, key, problems));
+        let newest = keys.as_ref().and_then(|keys| keys.first());
+        let newest = newest.map(|(version, key)| (*version, key.fingerprint()));
+        let newest = newest.filter(|(_, key)| is_pinned(&draft, *key, problems));
         let mut flows = Vec::new();
         let mut paths = Vec::new();
         for flow in draft.flows {
             paths.push(flow.at.value.clone());
             flows.extend(finish_flow(flow, &self.folder, problems));
         }
-        let key = key?;
+        let (key_version, fingerprint) = newest?;
         if flows.len() != paths.len() {
             return None;
         }
-        let kinds = draft
-            .kind_specs
-            .into_iter()
-            .map(|spec| Kind::new(&key, spec))
-            .collect();
+        let (generations, retired) = generations(&keys?, &draft.kind_specs);
         let law = Law {
             policy: draft.policy,
-            kinds,
+            generations,
             limits: limits.clone(),
         };
         let mut vendor = Vendor {
@@ -214,7 +212,9 @@ impl VendorFile {
             body_bytes_max: draft.body_bytes_max.map_or(most, |body| body.value),
             law: Arc::new(law),
             flows,
-            fingerprint: key.fingerprint(),
+            fingerprint,
+            key_version,
+            retired,
             hash: PolicyHash(String::new()),
         };
         vendor.hash = hash::of_vendor(&vendor, &draft.agreement);
@@ -222,9 +222,38 @@ impl VendorFile {
     }
 }
 
+/// The kinds under the keys whose pseudonyms are understood, and under those where they are not any
+/// more; both newest first. A kind that understands fewer says so itself.
+fn generations(
+    keys: &[(u32, VendorKey)],
+    specs: &[KindSpec],
+) -> (Arc<[Generation]>, Arc<[Generation]>) {
+    let accepted = specs.iter().map(|spec| spec.accept_keys).max();
+    let all = keys
+        .iter()
+        .map(|(version, key)| Generation::new(*version, key, specs.iter().cloned()));
+    let mut all: Vec<Generation> = all.collect();
+    let retired = all.split_off(accepted.unwrap_or(1).min(all.len()));
+    (all.into(), retired.into())
+}
+
+/// The keys of the registers that these vendors need.
+fn register_keys(
+    vendors: &[Arc<Vendor>],
+    keys: &mut impl KeySource,
+    problems: &mut Problems,
+) -> Vec<(SchoolId, Arc<RegisterKey>)> {
+    let with_way_back = vendors.iter().filter(|vendor| vendor.has_way_back());
+    let schools: BTreeSet<&SchoolId> = with_way_back.map(|vendor| &vendor.school).collect();
+    let keys = schools.into_iter().filter_map(|school| {
+        let key = keys.of_register(school, problems)?;
+        Some((school.clone(), Arc::new(key)))
+    });
+    keys.collect()
+}
+
 /// Whether a key is the one that the vendor's file pins, if it pins one.
-fn is_pinned(draft: &VendorDraft, key: &VendorKey, problems: &mut Problems) -> bool {
-    let fingerprint = key.fingerprint();
+fn is_pinned(draft: &VendorDraft, fingerprint: Fingerprint, problems: &mut Problems) -> bool {
     let Some(pin) = draft.key.as_ref().filter(|pin| pin.value != fingerprint) else {
         return true;
     };

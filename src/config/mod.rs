@@ -48,7 +48,7 @@ use jiff::civil::Date;
 use crate::limits::Limits;
 use crate::minimise::Law;
 use crate::names::{FlowId, SchoolId, VendorId};
-use crate::pseudonym::Fingerprint;
+use crate::pseudonym::{Back, Fingerprint, Generation, RegisterKey};
 use crate::secret::{SecretBytes, SecretText};
 
 /// One whole configuration. A request takes the current one and keeps it to its end.
@@ -64,6 +64,8 @@ pub struct Config {
     pub limits: Limits,
     /// How and how much is logged.
     pub log: Log,
+    /// Who remembers what has a way back.
+    pub register: Register,
     /// Every vendor of every school, sorted by school and vendor.
     pub vendors: Vec<Arc<Vendor>>,
     /// Which flow answers where; longest prefix first within a host.
@@ -166,6 +168,23 @@ impl TlsVersion {
     }
 }
 
+/// The register: which identifiers have been let out, so that pseudonyms find their way home.
+#[derive(Debug)]
+pub struct Register {
+    /// Where it is kept.
+    pub place: RegisterPlace,
+    /// Its keys: of every school with a vendor whose ids have a way back. Without any, there is
+    /// nothing to remember.
+    pub keys: Vec<(SchoolId, Arc<RegisterKey>)>,
+}
+
+/// Where a register is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegisterPlace {
+    /// In this file, for one gateway.
+    File(PathBuf),
+}
+
 /// How and how much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -220,10 +239,23 @@ pub struct Vendor {
     pub law: Arc<Law>,
     /// The flows, at the places of [`crate::policy::Policy::flows`].
     pub flows: Vec<Flow>,
-    /// Which key is in use.
+    /// Which key is in use, the newest.
     pub fingerprint: Fingerprint,
+    /// Its version.
+    pub key_version: u32,
+    /// Former keys whose pseudonyms are not understood any more, the newest first.
+    pub retired: Arc<[Generation]>,
     /// Names the content of the vendor's policy.
     pub hash: PolicyHash,
+}
+
+impl Vendor {
+    /// Whether any of its ids has a way back.
+    #[must_use]
+    pub fn has_way_back(&self) -> bool {
+        let kinds = self.law.kinds().iter();
+        { kinds }.any(|kind| kind.spec().back == Back::SchoolOnly)
+    }
 }
 
 /// The days on which an agreement is in force, both included.

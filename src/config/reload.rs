@@ -12,6 +12,7 @@ use super::problem::{Problem, Problems};
 use super::{Config, Vendor};
 use crate::limits::Bound;
 use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::Fingerprint;
 
 /// The configuration in force. A request takes the current one and keeps it to its end.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Deployed {
     /// As [`Self::read_again`]; then the configuration in force stays.
     pub fn reload(&self, folder: &Path) -> Result<Problems, Problems> {
         let (next, findings) = self.read_again(folder)?;
-        self.put(next);
+        self.put(Arc::new(next));
         Ok(findings)
     }
 
@@ -66,8 +67,8 @@ impl Deployed {
     }
 
     /// Puts a configuration in force.
-    pub fn put(&self, config: Config) {
-        self.current.store(Arc::new(config));
+    pub fn put(&self, config: Arc<Config>) {
+        self.current.store(config);
     }
 }
 
@@ -99,8 +100,12 @@ fn compare_keys(
         } = vendor.as_ref();
         let same = |old: &&Arc<Vendor>| old.school == *school && old.id == *id;
         let old = current.vendors.iter().find(same).map(|old| old.fingerprint);
-        if pinned.contains(&(school.clone(), id.clone())) || old.is_none_or(|it| it == *fingerprint)
-        {
+        let kept = |old: Fingerprint| {
+            let former = vendor.law.generations.iter().chain(&*vendor.retired);
+            { former }.any(|generation| generation.fingerprint == old)
+        };
+        // A rotation adds a key, and keeps the one in use beside it.
+        if pinned.contains(&(school.clone(), id.clone())) || old.is_none_or(kept) {
             continue;
         }
         let message = format!("{school}/{id} would get another key than the one in use");
@@ -117,7 +122,7 @@ fn compare_keys(
 /// What only a new start can change.
 fn find_what_waits(current: &Config, next: &Config, problems: &mut Problems) {
     let tls = |config: &Config| config.listen.tls.is_some();
-    let waits = [
+    let waits: [(&str, bool); 6] = [
         (
             "[listen] address",
             current.listen.address != next.listen.address,
@@ -126,6 +131,7 @@ fn find_what_waits(current: &Config, next: &Config, problems: &mut Problems) {
         ("[admin] address", current.admin != next.admin),
         ("[runtime] threads", current.threads != next.threads),
         ("[log]", current.log != next.log),
+        ("[register]", current.register.place != next.register.place),
     ];
     let mut what: Vec<String> = Vec::new();
     what.extend(

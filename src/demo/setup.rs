@@ -4,8 +4,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use super::Fault;
+use crate::config::keys::KeySource;
 use crate::config::{Config, Draft, Problem, Problems, code};
-use crate::pseudonym::VendorKey;
+use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::{RegisterKey, VendorKey};
 use crate::secret::SecretBytes;
 
 /// The files of `config/`, under their paths there.
@@ -55,14 +57,34 @@ pub(super) fn config(parties: Parties) -> Result<Config, Fault> {
     });
     let mut problems = Problems::new();
     let draft = Draft::of_texts(&files, &mut problems);
-    let config = draft.with_keys(&mut problems, |_, _, problems| {
-        let bytes = SecretBytes::random();
-        let told = bytes.map_err(|none| {
-            problems.push(Problem::error(code::KEY_FILE, none.to_string()));
-        });
-        told.ok().map(VendorKey::new)
-    });
+    let config = draft.with_keys(&mut problems, &mut Unkept);
     config.ok_or(Fault::Config(problems))
+}
+
+/// Keys that nobody has and nobody keeps.
+struct Unkept;
+
+impl KeySource for Unkept {
+    fn of_vendor(
+        &mut self,
+        _: &SchoolId,
+        _: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>> {
+        Some(vec![(1, VendorKey::new(random(problems)?))])
+    }
+
+    fn of_register(&mut self, _: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
+        random(problems).map(RegisterKey::new)
+    }
+}
+
+fn random(problems: &mut Problems) -> Option<SecretBytes<32>> {
+    let bytes = SecretBytes::random();
+    let told = bytes.map_err(|none| {
+        problems.push(Problem::error(code::KEY_FILE, none.to_string()));
+    });
+    told.ok()
 }
 
 /// An address of this machine that nobody listens on at the moment.

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::metrics::{Metrics, OTHER};
-use super::requests::{Direction, Format};
 use super::status::{CODES, code};
+use super::traffic::{Direction, Format};
 use crate::config::Vendor;
 use crate::minimise::{Action, UnlistedIn};
 use crate::names::{FlowId, SchoolId, VendorId};

@@ -4,6 +4,7 @@
 //! was sent. `tracing` and `prometheus` are used in this room alone, and neither is global: a
 //! library that traces on its own (HTTP/2 does, heads and all) has no subscriber to speak to.
 
+mod alarms;
 mod life;
 mod log;
 mod meter;
@@ -11,6 +12,7 @@ mod metrics;
 mod process;
 mod requests;
 mod status;
+mod traffic;
 
 pub use life::{
     ConfigurationDeployed, Draining, FindingMade, PanicMet, Ready, ReloadFailed, ReloadSucceeded,
@@ -20,9 +22,10 @@ pub use log::Sink;
 pub use meter::{FlowMeters, InFlight, Meters, RouteMeter};
 pub use metrics::BadMetric;
 pub use requests::{
-    ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, Direction, Format, OpenConnection,
-    Outcome, RequestEnded, Times, Traffic, UpstreamCall,
+    ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection, Outcome,
+    RequestEnded, Times, UpstreamCall,
 };
+pub use traffic::{Direction, Format, Traffic};
 
 use std::fmt;
 use std::sync::Arc;
@@ -105,10 +108,11 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::config::{
-        self, Callers, Config, Listen, LogFormat, LogLevel, Mode, PolicyHash, Reach, Scheme,
-        Upstream, UpstreamAuth, Validity, Vendor,
+        self, Callers, Config, Listen, LogFormat, LogLevel, Mode, PolicyHash, Reach, Register,
+        RegisterPlace, Scheme, Upstream, UpstreamAuth, Validity, Vendor,
     };
     use crate::limits::{LOG_REPEATS_MAX, LOG_WINDOW, Limits, METRIC_SERIES_MAX};
+    use crate::minimise::Crossing;
     use crate::minimise::{Action, Cleared, Counts, Law, Rewriter};
     use crate::names::{FlowId, SchoolId, VendorId};
     use crate::policy::{
@@ -175,7 +179,7 @@ pub(crate) mod tests {
                     flows: vec![flow()],
                     ..Policy::default()
                 },
-                kinds: Vec::new(),
+                generations: Arc::new([]),
                 limits: Limits::default(),
             }),
             flows: vec![config::Flow {
@@ -186,6 +190,8 @@ pub(crate) mod tests {
                 upstream_auth: UpstreamAuth::None,
             }],
             fingerprint: Fingerprint::parse("00112233445566ff").unwrap(),
+            key_version: 1,
+            retired: Arc::new([]),
             hash: PolicyHash("3f9c3f9c3f9c3f9c".to_owned()),
         }
     }
@@ -202,6 +208,10 @@ pub(crate) mod tests {
             log: Log {
                 format: LogFormat::Json,
                 level: LogLevel::Info,
+            },
+            register: Register {
+                place: RegisterPlace::File("register.redb".into()),
+                keys: Vec::new(),
             },
             vendors: vec![Arc::new(vendor("rekenwijs"))],
             doors: Vec::new(),
@@ -222,6 +232,7 @@ pub(crate) mod tests {
             outcome,
             request: body,
             answer: body,
+            target: counts(),
             upstream: Some(UpstreamCall {
                 status: Some(200),
                 waited: Duration::from_millis(4),
@@ -242,7 +253,7 @@ pub(crate) mod tests {
     fn unlisted_in(shape: usize) -> Counts {
         let law = vendor("rekenwijs").law;
         let rule = Rule::Object(Index::new(shape).unwrap());
-        let mut rewriter = Rewriter::new(law, rule);
+        let mut rewriter = Rewriter::new(Crossing::one_way(law), rule);
         rewriter
             .write(b"{\"bsn\":1}", &mut Cleared::default())
             .unwrap();

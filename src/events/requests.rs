@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge};
 
-use super::meter::{RouteMeter, Stage};
+use super::alarms;
+use super::meter::RouteMeter;
 use super::metrics::Metrics;
+use super::traffic::{
+    BROUGHT_HOME, DROPPED, Direction, KEPT, PSEUDONYMISED, REDUCED, Traffic, measure_fields,
+};
 use super::{BugMet, Event, Voice};
 use crate::config::LogLevel;
-use crate::minimise::{Action, Counts};
+use crate::minimise::Counts;
 use crate::refusal::Refusal;
 
 /// One request has ended, in whatever way. Emitted exactly once a request.
@@ -24,6 +28,8 @@ pub struct RequestEnded<'m> {
     pub request: Traffic,
     /// The body of the answer.
     pub answer: Traffic,
+    /// What was done to identifiers in path and query of the request.
+    pub target: Counts,
     /// What came of calling the upstream; `None` if it was not called.
     pub upstream: Option<UpstreamCall>,
     /// How long it took.
@@ -53,66 +59,6 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Panicked => "panicked",
             Self::Refused(_) => "refused",
-        }
-    }
-}
-
-/// One body, before and after the policy. All zero if there was none.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Traffic {
-    /// How it was read; `None` if there was no body.
-    pub format: Option<Format>,
-    /// Bytes that came.
-    pub bytes_in: u64,
-    /// Bytes that left.
-    pub bytes_out: u64,
-    /// What was done to its fields.
-    pub fields: Counts,
-}
-
-/// A payload format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// RFC 8259.
-    Json,
-}
-
-impl Format {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-        }
-    }
-}
-
-/// Whether data goes to the vendor or comes from it, whoever calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// Towards the school.
-    FromVendor,
-    /// Towards the vendor.
-    ToVendor,
-}
-
-impl Direction {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::FromVendor => "from_vendor",
-            Self::ToVendor => "to_vendor",
-        }
-    }
-
-    pub(super) const fn place(self) -> usize {
-        match self {
-            Self::FromVendor => 0,
-            Self::ToVendor => 1,
-        }
-    }
-
-    const fn turned(self) -> Self {
-        match self {
-            Self::FromVendor => Self::ToVendor,
-            Self::ToVendor => Self::FromVendor,
         }
     }
 }
@@ -170,6 +116,9 @@ impl RequestEnded<'_> {
             meter.observe_transform(format, self.times.transform.as_secs_f64());
         }
         let direction = meter.labels().request_direction();
+        if self.target != Counts::default() {
+            measure_fields(&self.target, meter, direction);
+        }
         self.request.measure(meter, direction);
         self.answer.measure(meter, direction.turned());
     }
@@ -194,6 +143,8 @@ impl RequestEnded<'_> {
                 .tell(voice);
             }
         }
+        let all = [&self.request.fields, &self.answer.fields, &self.target];
+        alarms::sound(voice, meter, all);
         if let Outcome::Refused(Refusal::Bug(bug)) | Outcome::Aborted(Refusal::Bug(bug)) =
             self.outcome
         {
@@ -226,6 +177,7 @@ impl RequestEnded<'_> {
             sluis.to_vendor.pseudonymised = to_vendor.fields_of(&PSEUDONYMISED),
             sluis.to_vendor.reduced = to_vendor.fields_of(&REDUCED),
             sluis.to_vendor.dropped = to_vendor.fields_of(&DROPPED),
+            sluis.from_vendor.brought_home = from_vendor.fields_of(&BROUGHT_HOME),
             sluis.from_vendor.kept = from_vendor.fields_of(&KEPT),
             sluis.from_vendor.dropped = from_vendor.fields_of(&DROPPED),
             "request ended"
@@ -255,42 +207,6 @@ impl RequestEnded<'_> {
                 refusal.map_or("a panic ended the request", Refusal::words)
             );
         });
-    }
-}
-
-/// Actions that a log line counts together.
-const KEPT: [Action; 2] = [Action::Kept, Action::IdentifierEmpty];
-const PSEUDONYMISED: [Action; 1] = [Action::Pseudonymised];
-const REDUCED: [Action; 3] = [Action::Blanked, Action::Constant, Action::Generalised];
-const DROPPED: [Action; 5] = [
-    Action::DroppedItem,
-    Action::DroppedListed,
-    Action::DroppedType,
-    Action::DroppedUnlisted,
-    Action::DroppedValue,
-];
-
-impl Traffic {
-    fn measure(&self, meter: &RouteMeter, direction: Direction) {
-        meter.count_bytes(direction, Stage::In, self.bytes_in);
-        meter.count_bytes(direction, Stage::Out, self.bytes_out);
-        if self.format.is_some() {
-            for action in Action::ALL {
-                meter.count_fields(direction, action, self.fields.of(action));
-            }
-        }
-    }
-
-    fn size(&self) -> Option<u64> {
-        self.format.map(|_| self.bytes_in)
-    }
-
-    fn fields_of(&self, actions: &[Action]) -> Option<u64> {
-        let sum = actions
-            .iter()
-            .map(|action| self.fields.of(*action))
-            .fold(0, u64::saturating_add);
-        self.format.map(|_| sum)
     }
 }
 

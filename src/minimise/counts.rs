@@ -7,8 +7,14 @@ use crate::policy::{Index, Shape};
 pub enum Action {
     /// Emptied, its type kept.
     Blanked,
+    /// A pseudonym became the identifier that it stands for.
+    BroughtHome,
+    /// The same, of a pseudonym that was made under a former key.
+    BroughtHomeOld,
     /// A constant was written.
     Constant,
+    /// It would have sent back what was brought home in the same exchange.
+    DroppedEcho,
     /// An item of a list that no shape describes was removed.
     DroppedItem,
     /// The policy lists the field, to be dropped.
@@ -25,15 +31,24 @@ pub enum Action {
     IdentifierEmpty,
     /// Left as it came.
     Kept,
+    /// A pseudonym that another vendor of the school would have.
+    PseudonymForeign,
+    /// A pseudonym that was made under a key which is no longer accepted.
+    PseudonymRetired,
+    /// A pseudonym that was never given out.
+    PseudonymUnknown,
     /// Became a pseudonym.
     Pseudonymised,
 }
 
 impl Action {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Blanked,
+        Self::BroughtHome,
+        Self::BroughtHomeOld,
         Self::Constant,
+        Self::DroppedEcho,
         Self::DroppedItem,
         Self::DroppedListed,
         Self::DroppedType,
@@ -42,6 +57,9 @@ impl Action {
         Self::Generalised,
         Self::IdentifierEmpty,
         Self::Kept,
+        Self::PseudonymForeign,
+        Self::PseudonymRetired,
+        Self::PseudonymUnknown,
         Self::Pseudonymised,
     ];
 
@@ -50,7 +68,10 @@ impl Action {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Blanked => "blanked",
+            Self::BroughtHome => "brought_home",
+            Self::BroughtHomeOld => "brought_home_old",
             Self::Constant => "constant",
+            Self::DroppedEcho => "dropped_echo",
             Self::DroppedItem => "dropped_item",
             Self::DroppedListed => "dropped_listed",
             Self::DroppedType => "dropped_type",
@@ -59,7 +80,33 @@ impl Action {
             Self::Generalised => "generalised",
             Self::IdentifierEmpty => "identifier_empty",
             Self::Kept => "kept",
+            Self::PseudonymForeign => "pseudonym_foreign",
+            Self::PseudonymRetired => "pseudonym_retired",
+            Self::PseudonymUnknown => "pseudonym_unknown",
             Self::Pseudonymised => "pseudonymised",
+        }
+    }
+
+    /// Whether something else, the same or nothing goes on.
+    #[must_use]
+    pub const fn fate(self) -> Fate {
+        match self {
+            Self::Blanked
+            | Self::BroughtHome
+            | Self::BroughtHomeOld
+            | Self::Constant
+            | Self::Generalised
+            | Self::Pseudonymised => Fate::Changed,
+            Self::DroppedEcho
+            | Self::DroppedItem
+            | Self::DroppedListed
+            | Self::DroppedType
+            | Self::DroppedUnlisted
+            | Self::DroppedValue
+            | Self::PseudonymForeign
+            | Self::PseudonymRetired
+            | Self::PseudonymUnknown => Fate::Dropped,
+            Self::IdentifierEmpty | Self::Kept => Fate::Kept,
         }
     }
 
@@ -70,6 +117,17 @@ impl Action {
     const fn place(self) -> usize {
         self as usize
     }
+}
+
+/// What an [`Action`] comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Something else goes on.
+    Changed,
+    /// Nothing goes on.
+    Dropped,
+    /// It goes on as it came.
+    Kept,
 }
 
 /// How often each [`Action`] was taken in one message, and where the policy lists too little. A
@@ -87,6 +145,15 @@ impl Counts {
         self.actions.get(action.place()).copied().unwrap_or(0)
     }
 
+    /// How often actions were taken that come to this.
+    #[must_use]
+    pub fn of_fate(&self, fate: Fate) -> u64 {
+        let alike = Action::ALL
+            .into_iter()
+            .filter(|action| action.fate() == fate);
+        alike.fold(0, |sum, action| sum.saturating_add(self.of(action)))
+    }
+
     /// In which shapes fields came that the policy does not list.
     #[must_use]
     pub const fn unlisted(&self) -> UnlistedIn {
@@ -99,6 +166,11 @@ impl Counts {
         if let Some(count) = self.actions.get_mut(action.place()) {
             *count = count.wrapping_add(1);
         }
+    }
+
+    /// Once more for each.
+    pub(super) fn extend(&mut self, actions: impl IntoIterator<Item = Action>) {
+        actions.into_iter().for_each(|action| self.add(action));
     }
 
     /// A field came that the shape does not list.

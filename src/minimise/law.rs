@@ -1,25 +1,37 @@
 //! What holds for one vendor: its policy, its keys, its bounds.
 
+use std::sync::Arc;
+
 use crate::limits::Limits;
 use crate::policy::{IdKind, Index, Policy};
-use crate::pseudonym::Kind;
+use crate::pseudonym::{Generation, Kind};
 
 /// What holds for one vendor. Built by `config`, shared by all its messages, never changed.
 #[derive(Debug)]
 pub struct Law {
     /// What the vendor may see.
     pub policy: Policy,
-    /// The policy's kinds of identifier, each under the vendor's key, at the same places.
-    pub kinds: Vec<Kind>,
+    /// The policy's kinds of identifier under each version of the vendor's key that is understood,
+    /// the newest first. Only the newest makes pseudonyms.
+    pub generations: Arc<[Generation]>,
     /// The bounds in force.
     pub limits: Limits,
 }
 
 impl Law {
-    /// The kind at that place.
+    /// The kind at that place, under the newest key.
     #[must_use]
     #[inline]
     pub fn kind(&self, index: Index<IdKind>) -> Option<&Kind> {
-        self.kinds.get(index.place())
+        self.generations.first()?.kinds.get(index.place())
+    }
+
+    /// All kinds, under the newest key.
+    #[must_use]
+    pub fn kinds(&self) -> &[Kind] {
+        match self.generations.first() {
+            Some(newest) => &newest.kinds,
+            None => &[],
+        }
     }
 }

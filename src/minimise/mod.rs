@@ -5,6 +5,8 @@
 
 mod cleared;
 mod counts;
+mod crossing;
+mod echo;
 mod generalise;
 mod head;
 mod json;
@@ -13,8 +15,15 @@ mod value;
 mod watch;
 
 pub use cleared::Cleared;
-pub use counts::{Action, Counts, UnlistedIn};
-pub use head::{Credentials, OutboundHead, RequestHead, answer_status, problem, request};
+pub use counts::{Action, Counts, Fate, UnlistedIn};
+pub use crossing::{Crossing, Trail};
+pub use echo::Home;
+pub use head::{
+    Asked, Credentials, OutboundHead, RequestHead, RequestLine, answer_status, problem, request,
+};
 pub use json::Rewriter;
 pub use law::Law;
 pub use watch::{Entered, Seen, Unwatched, Watch};
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,17 @@ pub enum Side {
     Vendor,
 }
 
+impl Side {
+    /// The side across.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::School => Self::Vendor,
+            Self::Vendor => Self::School,
+        }
+    }
+}
+
 /// The methods a route can have (RFC 9110 section 9, RFC 5789).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the standard's own names")]

@@ -10,11 +10,14 @@ use super::load::Count;
 use super::plan::{Found, Plan};
 use super::record::Record;
 use super::{Shared, caller, grammar};
+use crate::body::refusal;
 use crate::clock::Clock;
 use crate::config::{Mode, UpstreamAuth, Vendor};
-use crate::minimise::{self, Credentials, RequestHead};
-use crate::policy::Content;
+use crate::minimise::{self, Asked, Credentials, Crossing, Home, RequestHead, RequestLine};
+use crate::policy::{Content, Side};
+use crate::pseudonym::Register;
 use crate::refusal::{Bug, Refusal};
+use crate::store::View;
 use crate::upstream::Target;
 
 /// The fixed facts of one exchange.
@@ -24,6 +27,8 @@ pub(super) struct Exchange<'p> {
     pub(super) load: &'p Count,
     /// What of the caller's credentials goes on to the upstream.
     pub(super) credentials: Option<HeaderValue>,
+    /// What is brought home in it, if anything can be.
+    home: Option<Arc<Home>>,
     found: Found<'p>,
 }
 
@@ -61,6 +66,7 @@ pub(super) fn admit<'p>(
             vendor,
             load: found.load,
             credentials,
+            home: found.register.map(|_| Arc::default()),
             found,
         }),
         Mode::Observe => Err(Refusal::VendorObserved),
@@ -68,15 +74,66 @@ pub(super) fn admit<'p>(
 }
 
 impl Exchange<'_> {
-    /// Matches method, path and query to a route, and builds the head that goes on.
+    /// Matches method, path and query to a route, and builds the head that goes on. The identifiers
+    /// in it are on disk then.
     ///
     /// # Errors
-    /// As [`minimise::request`].
-    pub(super) fn request(&self, head: &Parts) -> Result<RequestHead, Refusal> {
+    /// As [`minimise::request`]; and if the register does not do its part.
+    pub(super) async fn request(
+        &self,
+        head: &Parts,
+        record: &mut Record,
+    ) -> Result<RequestHead, Refusal> {
         let door = self.found.door;
         let path = door.rest(head.uri.path()).ok_or(Refusal::FlowUnknown)?;
-        let (law, method) = (&self.vendor.law, head.method.as_str());
-        minimise::request(law, door.flow, method, path, head.uri.query())
+        let line = RequestLine {
+            method: head.method.as_str(),
+            path,
+            query: head.uri.query(),
+        };
+        let onward = self.onward();
+        let mut ask = |asked| {
+            let counts = &mut record.target;
+            minimise::request(&onward, door.flow, line, asked, counts)
+        };
+        let Some(register) = self.found.register else {
+            return ask(Asked::Again);
+        };
+        let mut request = ask(Asked::First);
+        if let Err(Refusal::TargetUnknown) = request {
+            register.catch_up().await.map_err(refusal)?;
+            request = ask(Asked::Again);
+        }
+        let mut request = request?;
+        let batch = std::mem::take(&mut request.trail.batch);
+        register.settle(batch).await.map_err(refusal)?;
+        Ok(request)
+    }
+
+    /// The register as the vendor sees it.
+    pub(super) fn register(&self) -> Option<Arc<View>> {
+        self.found.register.map(Arc::clone)
+    }
+
+    /// The way of the request.
+    pub(super) fn onward(&self) -> Crossing {
+        self.crossing(self.caller().other())
+    }
+
+    /// The way of the answer.
+    pub(super) fn back(&self) -> Crossing {
+        self.crossing(self.caller())
+    }
+
+    fn crossing(&self, to: Side) -> Crossing {
+        let register = self.register().map(|view| -> Arc<dyn Register> { view });
+        let crossing = Crossing::towards(to, Arc::clone(&self.vendor.law), register);
+        crossing.with_home(self.home.clone())
+    }
+
+    fn caller(&self) -> Side {
+        let flow = self.vendor.law.policy.flows.get(self.found.door.flow);
+        flow.map_or(Side::Vendor, |flow| flow.caller)
     }
 
     /// What the messages of the matched route may carry.

@@ -219,8 +219,9 @@ pub(super) async fn take(
                 wait,
                 facts,
                 held,
+                register: work.exchange.register(),
             };
-            let rewriter = Rewriter::new(Arc::clone(&vendor.law), rule);
+            let rewriter = Rewriter::new(work.exchange.back(), rule);
             Passage::new(body, rewriter, terms)
                 .prime()
                 .await

@@ -74,8 +74,9 @@ pub(super) async fn take(
                 wait: wait(),
                 facts,
                 held,
+                register: work.exchange.register(),
             };
-            let rewriter = Rewriter::new(Arc::clone(&vendor.law), rule);
+            let rewriter = Rewriter::new(work.exchange.onward(), rule);
             Passage::new(body, rewriter, terms).prime().await
         }
     }

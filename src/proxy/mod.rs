@@ -23,7 +23,7 @@ mod streams;
 pub use refuse::{Side, status, table};
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -32,16 +32,17 @@ use hyper::body::Incoming;
 
 use crate::body::{Body, Budget, Caller};
 use crate::clock::{Calendar, Clock};
-use crate::config::Deployed;
+use crate::config::{Config, Deployed};
 use crate::events::{Events, Outcome, UpstreamCall};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
+use crate::store::Store;
 use crate::upstream::{self, Outbound, Untrusted};
 use admit::{Exchange, admit};
 use answer::Answer;
 use connection::Entry;
 use load::Load;
-use plan::{Newest, Plan};
+use plan::{Newest, Plan, Served};
 use record::Record;
 use refuse::{Refused, Then};
 use streams::Progress;
@@ -58,6 +59,7 @@ pub struct Shared {
     load: Load,
     bodies: Arc<Budget>,
     newest: Newest,
+    register: OnceLock<Arc<Store>>,
 }
 
 impl Shared {
@@ -72,6 +74,33 @@ impl Shared {
             load: Load::default(),
             bodies: Arc::default(),
             newest: Newest::default(),
+            register: OnceLock::new(),
+        })
+    }
+
+    /// Has a register remember what has a way back, from the next configuration on that is
+    /// [prepared](Self::prepare). The first one stays.
+    pub fn remember_in(&self, register: Arc<Store>) {
+        // A second one is not taken, which the caller sees by asking.
+        self.register.set(register).unwrap_or_default();
+    }
+
+    /// The register, if there is one.
+    #[must_use]
+    pub fn register(&self) -> Option<&Arc<Store>> {
+        self.register.get()
+    }
+
+    /// Makes of a configuration what requests need, before it is put in force: then none of them
+    /// has to wait for it.
+    pub fn prepare(&self, config: &Arc<Config>) {
+        drop(self.served(Arc::clone(config)));
+    }
+
+    fn served(&self, config: Arc<Config>) -> Arc<Served> {
+        let register = self.register().map(Arc::as_ref);
+        self.newest.of(config, |config| {
+            Served::new(config, &self.events, &self.load, register)
         })
     }
 }
@@ -86,9 +115,7 @@ impl Gateway {
     /// A gateway for one thread.
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> Arc<Self> {
-        let served = shared
-            .newest
-            .of(shared.deployed.current(), &shared.events, &shared.load);
+        let served = shared.served(shared.deployed.current());
         let plan = Mutex::new(Arc::new(Plan::new(served)));
         Arc::new(Self {
             shared: Arc::clone(shared),
@@ -156,7 +183,7 @@ impl Gateway {
         let limits = &plan.config().limits;
 
         let exchange = admit(shared, plan, entry, head, record)?;
-        let request = exchange.request(head)?;
+        let request = exchange.request(head, record).await?;
         let route = exchange.route(&request, record)?;
 
         inward::check(&exchange, route.request, head, &body)?;
@@ -192,8 +219,7 @@ impl Gateway {
         let deployed = self.shared.deployed.current();
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(plan.config(), &deployed) {
-            let shared = &self.shared;
-            let served = shared.newest.of(deployed, &shared.events, &shared.load);
+            let served = self.shared.served(deployed);
             *plan = Arc::new(Plan::new(served));
         }
         Arc::clone(&plan)

@@ -5,25 +5,42 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::load::{Count, Load};
 use crate::clock::Clock;
-use crate::config::{Config, Door, Flow, NoDoor};
+use crate::config::{Config, Door, Flow, NoDoor, Vendor};
 use crate::events::{Events, FlowMeters, Meters};
 use crate::refusal::{Bug, Refusal};
+use crate::store::{Generations, Store, View};
 use crate::upstream::Target;
 
 /// What all threads share of one configuration, in the order of its doors.
 pub(super) struct Served {
     config: Arc<Config>,
     meters: Meters,
-    doors: Vec<Option<(FlowMeters, Count)>>,
+    doors: Vec<Option<OfDoor>>,
+}
+
+/// What all threads share of one door.
+struct OfDoor {
+    meters: FlowMeters,
+    load: Count,
+    /// The register as the vendor sees it, if any of its ids has a way back.
+    register: Option<Arc<View>>,
 }
 
 impl Served {
-    fn new(config: Arc<Config>, events: &Events, load: &Load) -> Self {
+    pub(super) fn new(
+        config: Arc<Config>,
+        events: &Events,
+        load: &Load,
+        store: Option<&Store>,
+    ) -> Self {
         let meters = events.meters();
         let shared = |door: &Door| {
             let vendor = &door.vendor;
-            let of_flow = meters.flow(vendor, door.flow)?;
-            Some((of_flow, load.of(&vendor.school, &vendor.id)))
+            Some(OfDoor {
+                meters: meters.flow(vendor, door.flow)?,
+                load: load.of(&vendor.school, &vendor.id),
+                register: store.and_then(|store| view(store, vendor)),
+            })
         };
         let doors = config.doors.iter().map(shared).collect();
         Self {
@@ -34,18 +51,36 @@ impl Served {
     }
 }
 
+/// The register as one vendor sees it, with all that its pseudonyms lead to.
+fn view(store: &Store, vendor: &Vendor) -> Option<Arc<View>> {
+    if !vendor.has_way_back() {
+        return None;
+    }
+    let generations = Generations {
+        accepted: Arc::clone(&vendor.law.generations),
+        retired: Arc::clone(&vendor.retired),
+    };
+    let view = store.view(&vendor.school, &vendor.id, &generations)?;
+    view.warm();
+    Some(view)
+}
+
 /// The newest of what is shared.
 #[derive(Default)]
 pub(super) struct Newest(Mutex<Option<Arc<Served>>>);
 
 impl Newest {
     /// What is shared of `config`; made by the first thread that asks.
-    pub(super) fn of(&self, config: Arc<Config>, events: &Events, load: &Load) -> Arc<Served> {
+    pub(super) fn of(
+        &self,
+        config: Arc<Config>,
+        make: impl FnOnce(Arc<Config>) -> Served,
+    ) -> Arc<Served> {
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*newest {
             Some(served) if Arc::ptr_eq(&served.config, &config) => Arc::clone(served),
             Some(_) | None => {
-                let served = Arc::new(Served::new(config, events, load));
+                let served = Arc::new(make(config));
                 *newest = Some(Arc::clone(&served));
                 served
             }
@@ -99,8 +134,9 @@ impl Plan {
         Ok(Found {
             door,
             flow,
-            meters: &shared.0,
-            load: &shared.1,
+            meters: &shared.meters,
+            load: &shared.load,
+            register: shared.register.as_ref(),
             target,
         })
     }
@@ -125,6 +161,7 @@ pub(super) struct Found<'p> {
     pub(super) flow: &'p Flow,
     pub(super) meters: &'p FlowMeters,
     pub(super) load: &'p Count,
+    pub(super) register: Option<&'p Arc<View>>,
     target: &'p OnceLock<Option<Arc<Target>>>,
 }
 

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::events::{
     Events, Format, InFlight, Outcome, RequestEnded, RouteMeter, Times, Traffic, UpstreamCall,
 };
+use crate::minimise::Counts;
 use crate::refusal::Refusal;
 
 /// The facts of one exchange. Dropping it tells them, and that the exchange is over.
@@ -24,6 +25,8 @@ pub(super) struct Record {
     pub(super) request: Option<Arc<Facts>>,
     /// The body of the answer, if one was read.
     pub(super) answer: Option<Arc<Facts>>,
+    /// What was done to identifiers in the target.
+    pub(super) target: Counts,
     /// What came of calling the upstream.
     pub(super) upstream: Option<UpstreamCall>,
     /// What it holds of the limits and gauges while it is under way.
@@ -49,6 +52,7 @@ impl Record {
             outcome: None,
             request: None,
             answer: None,
+            target: Counts::default(),
             upstream: None,
             under_way: None,
             began: clock.now(),
@@ -114,6 +118,7 @@ impl Drop for Record {
             outcome: self.outcome(),
             request,
             answer,
+            target: self.target,
             upstream: self.upstream,
             times: Times {
                 total: self.clock.now().saturating_duration_since(self.began),

@@ -137,7 +137,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         Refusal::AddressForbidden | Refusal::AgreementNotInForce | Refusal::CallerForbidden => {
             (403, 502)
         }
-        Refusal::FlowUnknown | Refusal::RouteUnknown => (404, 502),
+        Refusal::FlowUnknown | Refusal::RouteUnknown | Refusal::TargetUnknown => (404, 502),
         Refusal::MethodNotListed => (405, 502),
         Refusal::BodyTimeout => (408, 504),
         Refusal::BodyTooLarge => (413, 502),
@@ -145,6 +145,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         Refusal::ContentCodingUnsupported | Refusal::ContentTypeUnsupported => (415, 502),
         Refusal::ExpectationUnknown => (417, 502),
         Refusal::HostUnknown => (421, 502),
+        Refusal::PseudonymUnknown { .. } => (422, 502),
         Refusal::HeadTooLarge => (431, 502),
         Refusal::Bug(_) => (500, 500),
         Refusal::TransferEncodingUnsupported => (501, 502),
@@ -158,14 +159,19 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::UpstreamUnreachable => (502, 502),
         Refusal::UpstreamError { status } => (status, status),
         Refusal::UpstreamTimeout => (504, 504),
-        Refusal::Overloaded | Refusal::VendorObserved => (503, 503),
+        Refusal::Overloaded
+        | Refusal::PseudonymCollision
+        | Refusal::RegisterUnavailable
+        | Refusal::VendorObserved => (503, 503),
     }
 }
 
 /// The type of the error (RFC 9209 section 2.3).
 const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
     match (refusal, side) {
-        (Refusal::Bug(_), _) => "proxy_internal_error",
+        (Refusal::Bug(_) | Refusal::PseudonymCollision | Refusal::RegisterUnavailable, _) => {
+            "proxy_internal_error"
+        }
         (Refusal::Overloaded, _) => "connection_limit_reached",
         (Refusal::PrivateAddress, _) => "destination_ip_prohibited",
         (Refusal::UpstreamBroken, _) => "http_protocol_error",
@@ -225,7 +231,10 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::FieldUnexpected { .. }
         | Refusal::IdentifierInvalid { .. }
         | Refusal::Bug(_)
-        | Refusal::Overloaded => (inward.to_string(), outward.to_string()),
+        | Refusal::Overloaded
+        | Refusal::PseudonymCollision
+        | Refusal::PseudonymUnknown { .. }
+        | Refusal::RegisterUnavailable => (inward.to_string(), outward.to_string()),
         Refusal::UpstreamError { .. } => (dash(), "the same".to_owned()),
         Refusal::CallerGone => (dash(), dash()),
         Refusal::PrivateAddress
@@ -252,6 +261,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::QueryInvalid
         | Refusal::RouteUnknown
         | Refusal::TargetTooLong
+        | Refusal::TargetUnknown
         | Refusal::TransferEncodingUnsupported
         | Refusal::UpgradeRequested
         | Refusal::VendorObserved

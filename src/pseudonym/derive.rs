@@ -20,6 +20,8 @@ pub struct KindSpec {
     pub back: Back,
     /// What becomes of a pseudonym on its way back that is nobody's.
     pub unknown: Unknown,
+    /// How many versions of the key are understood on the way back, the newest first; 1 or more.
+    pub accept_keys: usize,
 }
 
 /// Whether a pseudonym can be turned back into the identifier: `back` in `[ids.NAME]`.

@@ -201,6 +201,7 @@ mod tests {
             notation: notation.clone(),
             back: Back::SchoolOnly,
             unknown: Unknown::Reject,
+            accept_keys: 1,
         };
         Kind::new(&VendorKey::from([7; 32]), spec)
     }

@@ -121,7 +121,7 @@ impl Store {
     /// [`Fault`]; [`Fault::Damaged`] if only one row does not open.
     pub fn open(
         place: &Place,
-        schools: impl IntoIterator<Item = (SchoolId, RegisterKey)>,
+        schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
         clock: Clock,
     ) -> Result<Self, Fault> {
         Self::on(place.open()?, schools, clock)
@@ -129,7 +129,7 @@ impl Store {
 
     fn on(
         backend: Box<dyn Backend>,
-        schools: impl IntoIterator<Item = (SchoolId, RegisterKey)>,
+        schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
         clock: Clock,
     ) -> Result<Self, Fault> {
         let (jobs, received) = sync_channel(limits::REGISTER_WAITING_MAX);
@@ -168,7 +168,8 @@ impl Store {
     ///
     /// Resolves to [`StoreFault::Damaged`] if they do not open, or if the school is known under
     /// another key.
-    pub fn add_school(&self, id: SchoolId, key: RegisterKey) -> Settling {
+    pub fn add_school(&self, id: SchoolId, key: impl Into<Arc<RegisterKey>>) -> Settling {
+        let key = key.into();
         if let Some(there) = self.shared.school_named(id.as_str()) {
             let same = there.key.fingerprint() == key.fingerprint();
             return Settling::done(same.then_some(()).ok_or(StoreFault::Damaged));
@@ -217,7 +218,7 @@ impl fmt::Debug for Store {
 
 impl Shared {
     fn new(
-        schools: impl IntoIterator<Item = (SchoolId, RegisterKey)>,
+        schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
         jobs: SyncSender<Job>,
         writers: Writers,
     ) -> Self {
@@ -228,7 +229,7 @@ impl Shared {
             trouble: Mutex::default(),
         };
         for (id, key) in schools {
-            shared.add(Arc::new(School::new(id, key)));
+            shared.add(Arc::new(School::new(id, key.into())));
         }
         shared
     }

@@ -136,7 +136,7 @@ pub struct Verified {
 /// [`Fault`] if it cannot be read; rows that do not open are counted.
 pub fn verify(
     place: &Place,
-    schools: impl IntoIterator<Item = (SchoolId, RegisterKey)>,
+    schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
 ) -> Result<Verified, Fault> {
     let mut backend = place.open()?;
     // Nobody keeps it: what is asked of it would fail.

@@ -11,14 +11,14 @@ use crate::pseudonym::{Generation, Kind, RegisterKey};
 
 pub(super) struct School {
     pub(super) id: SchoolId,
-    pub(super) key: RegisterKey,
+    pub(super) key: Arc<RegisterKey>,
     kinds: RwLock<BTreeMap<String, Arc<Ids>>>,
     /// Of all vendors; an index lives as long as a configuration that uses it.
     indexes: Mutex<Vec<Weak<Index>>>,
 }
 
 impl School {
-    pub(super) const fn new(id: SchoolId, key: RegisterKey) -> Self {
+    pub(super) const fn new(id: SchoolId, key: Arc<RegisterKey>) -> Self {
         Self {
             id,
             key,

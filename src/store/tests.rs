@@ -80,6 +80,7 @@ fn spec(name: &str, notation: Notation, back: Back) -> KindSpec {
         notation,
         back,
         unknown: Unknown::Reject,
+        accept_keys: 2,
     }
 }
 

@@ -16,6 +16,7 @@
 mod crowd;
 mod h2;
 mod harness;
+mod home;
 mod inward;
 mod outward;
 mod pull;
@@ -33,6 +34,7 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("inward.rs"),
         include_str!("outward.rs"),
         include_str!("crowd.rs"),
+        include_str!("home.rs"),
     ];
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");

@@ -20,7 +20,7 @@ use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::names::VendorId;
 use sluis::policy::{Content, Rule};
-use sluis::pseudonym::{Kind, VendorKey};
+use sluis::pseudonym::{Generation, VendorKey};
 use sluis::refusal::Refusal;
 
 use crate::oracle::compare::{Done, counts, feed};
@@ -178,15 +178,11 @@ fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule), String> {
         panic!("{name}: nothing goes to the vendor");
     };
     let key = VendorKey::from(std::array::from_fn(|place| u8::try_from(place).unwrap()));
-    let kinds = draft
-        .kind_specs
-        .into_iter()
-        .map(|spec| Kind::new(&key, spec))
-        .collect();
+    let newest = Generation::new(1, &key, draft.kind_specs);
     Ok((
         Arc::new(Law {
             policy: draft.policy,
-            kinds,
+            generations: Arc::new([newest]),
             limits,
         }),
         root,

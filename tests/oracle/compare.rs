@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sluis::minimise::{Action, Cleared, Counts, Law, Rewriter};
+use sluis::minimise::{Action, Cleared, Counts, Crossing, Law, Rewriter};
 use sluis::policy::Rule;
 use sluis::refusal::{JsonFault, Refusal};
 
@@ -26,7 +26,7 @@ pub(crate) fn feed(
     root: Rule,
     pieces: impl IntoIterator<Item: AsRef<[u8]>>,
 ) -> Done {
-    let mut rewriter = Rewriter::new(Arc::clone(law), root);
+    let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(law)), root);
     let mut out = Cleared::default();
     let written = pieces
         .into_iter()

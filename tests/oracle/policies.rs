@@ -8,8 +8,9 @@ use sluis::policy::{
     Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise,
     Policy, Rule, Shape, ShapeBody, Switch, Unlisted, ValueRules, ValueType,
 };
-use sluis::pseudonym::{Back, Unknown};
-use sluis::pseudonym::{Canonical, CanonicalRule, Kind, KindSpec, Notation, VendorKey};
+use sluis::pseudonym::{
+    Back, Canonical, CanonicalRule, Generation, KindSpec, Notation, Unknown, VendorKey,
+};
 
 use super::dice::Dice;
 
@@ -92,14 +93,11 @@ pub(crate) fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
     }
     let root = root(dice, policy.shapes.len());
     let key = VendorKey::from([0x11; 32]);
-    let kinds = kinds()
-        .into_iter()
-        .map(|spec| Kind::new(&key, spec))
-        .collect();
+    let newest = Generation::new(1, &key, kinds());
     (
         Arc::new(Law {
             policy,
-            kinds,
+            generations: Arc::new([newest]),
             limits: limits(dice),
         }),
         root,
@@ -145,6 +143,7 @@ fn kinds() -> Vec<KindSpec> {
         notation,
         back: Back::Never,
         unknown: Unknown::Reject,
+        accept_keys: 1,
     };
     use CanonicalRule::{Lower, Nfc, StripZeros, Trim};
     vec![

@@ -15,9 +15,11 @@ use super::out::{Exit, Out};
 use super::{Common, problems};
 use crate::config::{self, Draft, Problems, VendorDraft};
 use crate::limits::Limits;
-use crate::minimise::{self, Law};
+use crate::minimise::{self, Asked, Counts, Crossing, Law, RequestLine};
 use crate::policy::{Content, Flow, Route, Side};
-use crate::pseudonym::{Kind, VendorKey};
+use crate::pseudonym::{
+    Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
+};
 use crate::refusal::Refusal;
 
 /// Show one message before and after, value by value, as the policy would rewrite it
@@ -118,28 +120,26 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
         }
     };
     let message = options.message.unwrap_or_else(|| found.message());
-    let (content, to_vendor) = match message {
-        Message::Answer => (
-            found.flow.answer_content(found.route),
-            found.flow.caller == Side::Vendor,
-        ),
+    let (content, to) = match message {
+        Message::Answer => (found.flow.answer_content(found.route), found.flow.caller),
         Message::Request => (
             found.flow.request_content(found.route),
-            found.flow.caller == Side::School,
+            found.flow.caller.other(),
         ),
     };
+    let crossing = crossing(to, &law);
     let show = Show {
         vendor,
         found: &found,
         message,
-        to_vendor,
+        to_vendor: to == Side::Vendor,
         format: options.common.format,
     };
     match content {
         Content::Nothing => show.nothing(out),
         Content::Json(rule) => match sample(options) {
             Ok(None) => show.head_only(out),
-            Ok(Some(bytes)) => show.preview(Preview::of(&law, rule, &bytes), &bytes, out),
+            Ok(Some(bytes)) => show.preview(Preview::of(crossing, rule, &bytes), &bytes, out),
             Err(why) => {
                 out.tell(&why);
                 Exit::Input
@@ -189,23 +189,56 @@ fn vendor<'d>(options: &Options, draft: &'d Draft) -> Result<&'d VendorDraft, St
     }
 }
 
+/// Stands for the identifier that only the register knows.
+const SCHOOLS_OWN: &[u8] = b"the-schools-own-id";
+
 /// The vendor's law under the test key.
 fn law(vendor: &VendorDraft) -> Arc<Law> {
     let key = VendorKey::from(TEST_KEY);
-    let kinds = vendor
-        .kind_specs
-        .iter()
-        .map(|spec| Kind::new(&key, spec.clone()))
-        .collect();
+    let newest = Generation::new(1, &key, vendor.kind_specs.iter().cloned());
     Arc::new(Law {
         policy: vendor.policy.clone(),
-        kinds,
+        generations: Arc::new([newest]),
         limits: Limits::default(),
     })
 }
 
+/// A message towards a side. What comes from the vendor finds a placeholder: nothing is
+/// remembered here.
+fn crossing(to: Side, law: &Arc<Law>) -> Crossing {
+    Crossing::towards(to, Arc::clone(law), Some(Arc::new(Anybody)))
+}
+
+/// A register for a trial: every pseudonym is somebody's.
+#[derive(Debug)]
+struct Anybody;
+
+impl Register for Anybody {
+    fn remember(
+        &self,
+        _: usize,
+        _: Identifier<'_>,
+        _: Form,
+        _: &mut Batch,
+    ) -> Result<(), IdentifierFault> {
+        Ok(())
+    }
+
+    fn recall(&self, _: usize, _: &str, into: &mut Vec<u8>) -> Recall {
+        into.extend_from_slice(SCHOOLS_OWN);
+        Recall::Found {
+            form: Form::Text,
+            age: 0,
+        }
+    }
+}
+
 /// The route that answers, looked for in every flow that may be meant.
-fn find<'d>(options: &Options, vendor: &'d VendorDraft, law: &Law) -> Result<Found<'d>, String> {
+fn find<'d>(
+    options: &Options,
+    vendor: &'d VendorDraft,
+    law: &Arc<Law>,
+) -> Result<Found<'d>, String> {
     let (path, query) = match options.path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (options.path.as_str(), None),
@@ -224,7 +257,14 @@ fn find<'d>(options: &Options, vendor: &'d VendorDraft, law: &Law) -> Result<Fou
             .strip_prefix(at)
             .filter(|rest| rest.starts_with('/'))
             .unwrap_or(path);
-        match minimise::request(law, place, &options.method, rest, query) {
+        let crossing = crossing(flow.caller.other(), law);
+        let line = RequestLine {
+            method: &options.method,
+            path: rest,
+            query,
+        };
+        let counts = &mut Counts::default();
+        match minimise::request(&crossing, place, line, Asked::Again, counts) {
             Ok(head) => {
                 let route = flow.routes.get(head.route);
                 let target = head.outbound.release().target;

@@ -4,7 +4,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::minimise::{Action, Cleared, Counts, Entered, Law, Rewriter, Seen, Watch};
+use crate::minimise::{
+    Action, Cleared, Counts, Crossing, Entered, Fate, Law, Rewriter, Seen, Watch,
+};
 use crate::policy::{Generaliser, IdKind, Index, Item, Policy, Rule, Shape, ValueType};
 use crate::refusal::Refusal;
 
@@ -38,13 +40,13 @@ impl Preview {
     ///
     /// # Errors
     /// As [`Rewriter::write`]: what cannot be rewritten is not shown either.
-    pub(super) fn of(law: &Arc<Law>, rule: Rule, message: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn of(crossing: Crossing, rule: Rule, message: &[u8]) -> Result<Self, Refusal> {
         let onlooker = Onlooker {
-            law: Arc::clone(law),
+            law: Arc::clone(crossing.law()),
             path: Vec::new(),
             rows: Vec::new(),
         };
-        let mut rewriter = Rewriter::watched(Arc::clone(law), rule, onlooker);
+        let mut rewriter = Rewriter::watched(crossing, rule, onlooker);
         let mut output = Cleared::default();
         rewriter.write(message, &mut output)?;
         rewriter.end(&mut output)?;
@@ -153,12 +155,18 @@ fn reason(policy: &Policy, shape: Option<Index<Shape>>, seen: &Seen<'_>) -> Stri
     };
     let word = word(policy, shape, rule);
     match seen.action {
+        Action::DroppedEcho => "holds what was brought home".to_owned(),
         Action::DroppedItem => "no shape for such a record".to_owned(),
         Action::DroppedType => format!("is not {word}"),
         Action::DroppedUnlisted => "not in the policy".to_owned(),
         Action::DroppedValue => format!("against the rule of {word}"),
         Action::IdentifierEmpty => format!("{word}, empty"),
+        Action::PseudonymForeign | Action::PseudonymRetired | Action::PseudonymUnknown => {
+            format!("{word}, nobody's")
+        }
         Action::Blanked
+        | Action::BroughtHome
+        | Action::BroughtHomeOld
         | Action::Constant
         | Action::DroppedListed
         | Action::Generalised
@@ -232,39 +240,20 @@ fn keep_word(of: ValueType) -> String {
 
 /// How a row is told at a glance, without colour.
 pub(super) const fn mark(action: Action) -> &'static str {
-    match action {
-        Action::Blanked | Action::Constant | Action::Generalised | Action::Pseudonymised => "→",
-        Action::DroppedItem
-        | Action::DroppedListed
-        | Action::DroppedType
-        | Action::DroppedUnlisted
-        | Action::DroppedValue => "×",
-        Action::IdentifierEmpty | Action::Kept => "=",
+    match action.fate() {
+        Fate::Changed => "→",
+        Fate::Dropped => "×",
+        Fate::Kept => "=",
     }
 }
 
 /// `4 changed, 5 kept, 11 removed, 1 record removed`.
 pub(super) fn summary(counts: &Counts) -> String {
-    let sum = |actions: &[Action]| {
-        actions
-            .iter()
-            .fold(0_u64, |sum, action| sum.saturating_add(counts.of(*action)))
-    };
-    let changed = sum(&[
-        Action::Blanked,
-        Action::Constant,
-        Action::Generalised,
-        Action::Pseudonymised,
-    ]);
-    let kept = sum(&[Action::Kept, Action::IdentifierEmpty]);
-    let removed = sum(&[
-        Action::DroppedListed,
-        Action::DroppedType,
-        Action::DroppedUnlisted,
-        Action::DroppedValue,
-    ]);
+    let items = counts.of(Action::DroppedItem);
+    let (changed, kept) = (counts.of_fate(Fate::Changed), counts.of_fate(Fate::Kept));
+    let removed = counts.of_fate(Fate::Dropped).saturating_sub(items);
     let mut text = format!("{changed} changed, {kept} kept, {removed} removed");
-    match counts.of(Action::DroppedItem) {
+    match items {
         0 => {}
         1 => text.push_str(", 1 record removed"),
         records => {

@@ -6,7 +6,7 @@ use super::preview::{Preview, Row, mark, summary};
 use super::{Found, Message};
 use crate::cli::out::{Exit, Format, Out};
 use crate::config::VendorDraft;
-use crate::minimise::Action;
+use crate::minimise::{Action, Fate};
 use crate::refusal::Refusal;
 
 /// The widest a value is shown, in characters.
@@ -164,31 +164,20 @@ impl Show<'_> {
 }
 
 fn after_cell(row: &Row) -> &str {
-    match row.action {
-        Action::Kept | Action::IdentifierEmpty => "",
-        Action::DroppedItem => "record not sent",
-        Action::DroppedListed
-        | Action::DroppedType
-        | Action::DroppedUnlisted
-        | Action::DroppedValue => "not sent",
-        Action::Blanked | Action::Constant | Action::Generalised | Action::Pseudonymised => {
-            &row.after
-        }
+    match row.action.fate() {
+        Fate::Changed => &row.after,
+        Fate::Dropped if row.action == Action::DroppedItem => "record not sent",
+        Fate::Dropped => "not sent",
+        Fate::Kept => "",
     }
 }
 
 /// Red and struck for what stays, blue for what was changed, green for what passes.
 const fn colour(action: Action) -> anstyle::Style {
-    let colour = match action {
-        Action::Blanked | Action::Constant | Action::Generalised | Action::Pseudonymised => {
-            anstyle::AnsiColor::Blue
-        }
-        Action::DroppedItem
-        | Action::DroppedListed
-        | Action::DroppedType
-        | Action::DroppedUnlisted
-        | Action::DroppedValue => anstyle::AnsiColor::Red,
-        Action::IdentifierEmpty | Action::Kept => anstyle::AnsiColor::Green,
+    let colour = match action.fate() {
+        Fate::Changed => anstyle::AnsiColor::Blue,
+        Fate::Dropped => anstyle::AnsiColor::Red,
+        Fate::Kept => anstyle::AnsiColor::Green,
     };
     anstyle::Style::new().fg_color(Some(anstyle::Color::Ansi(colour)))
 }

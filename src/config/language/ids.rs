@@ -2,13 +2,19 @@
 
 use super::Compiler;
 use super::named::Origin;
+use crate::config::school::one_of;
 use crate::config::{At, Place, Problem, Table, Value, code, shown};
 use crate::names;
 use crate::policy::IdKind;
 use crate::pseudonym::{Back, Canonical, CanonicalRule, KindSpec, Notation, Unknown};
 
-/// The keys of a kind that come later, with what makes each of them harmless to have.
-const NOT_YET: &[&str] = &["accept-keys", "fields", "form", "unknown"];
+/// The keys of a kind that come later.
+const NOT_YET: &[&str] = &["fields", "form"];
+
+/// A rotation leaves what is under way with the vendor understood, unless the file says otherwise.
+const ACCEPT_KEYS: usize = 2;
+/// More versions than a vendor will ever have in use at once.
+const ACCEPT_KEYS_MAX: i64 = 16;
 
 /// `digits:N` must fit the 2^53 that every JSON reader can hold (RFC 8259 section 6).
 const DIGITS_MAX: u8 = 15;
@@ -59,26 +65,42 @@ impl<'d> Compiler<'d, '_> {
                 .iter()
                 .filter_map(|key| Some((key, table.value(key)?)));
             later.for_each(|(key, value)| self.not_yet(key, value.key_place()));
-            self.check_back_and_scope(table);
+            self.check_scope(table);
         }
         let last = |key: &str| tables.iter().filter_map(|it| it.value(key)).last();
         let (looks, domain, prefix) = (last("looks"), last("domain"), last("prefix"));
         let place = looks.as_ref().map(Value::place);
         let from = last("from");
+        let (back, unknown, accept_keys) = (last("back"), last("unknown"), last("accept-keys"));
         let notation = self.notation(looks, domain, prefix);
         let canonical = from.and_then(|from| self.canonical(&from));
         for table in tables {
-            for key in ["looks", "domain", "prefix", "from"] {
+            for key in [
+                "looks",
+                "domain",
+                "prefix",
+                "from",
+                "back",
+                "unknown",
+                "accept-keys",
+            ] {
                 let _asked = table.has(key);
             }
             table.finish(self.problems);
+        }
+        let back = back.and_then(|back| self.back(&back)).unwrap_or_default();
+        for stray in [&unknown, &accept_keys].into_iter().flatten() {
+            self.needs_way_back(back, stray);
         }
         let spec = KindSpec {
             name,
             canonical: canonical.unwrap_or_default(),
             notation: notation.unwrap_or_default(),
-            back: Back::Never,
-            unknown: Unknown::Reject,
+            back,
+            unknown: unknown.and_then(|it| self.unknown(&it)).unwrap_or_default(),
+            accept_keys: accept_keys
+                .and_then(|it| self.accept_keys(&it))
+                .unwrap_or(ACCEPT_KEYS),
         };
         if let Some(place) = place {
             self.check_collisions(&spec, &place);
@@ -86,14 +108,43 @@ impl<'d> Compiler<'d, '_> {
         spec
     }
 
-    fn check_back_and_scope(&mut self, table: &Table<'d>) {
-        if let Some(back) = table.text("back", self.problems) {
-            match back.value {
-                "never" => {}
-                "school-only" => self.not_yet("back = \"school-only\"", &back.place),
-                other => self.no_such("word", other, &back.place, &["never", "school-only"]),
-            }
+    fn back(&mut self, back: &Value<'d>) -> Option<Back> {
+        let words = [Back::Never, Back::SchoolOnly].map(|back| (back.name(), back));
+        one_of(&back.text(self.problems)?, "back", &words, self.problems)
+    }
+
+    fn unknown(&mut self, unknown: &Value<'d>) -> Option<Unknown> {
+        let words = [Unknown::Drop, Unknown::Keep, Unknown::Reject];
+        let words = words.map(|unknown| (unknown.name(), unknown));
+        one_of(
+            &unknown.text(self.problems)?,
+            "unknown",
+            &words,
+            self.problems,
+        )
+    }
+
+    fn accept_keys(&mut self, versions: &Value<'d>) -> Option<usize> {
+        let number = versions.integer(self.problems)?;
+        let fits = (1..=ACCEPT_KEYS_MAX).contains(&number.value);
+        if !fits {
+            let message = format!("`accept-keys` is 1 to {ACCEPT_KEYS_MAX}");
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(&number.place));
         }
+        usize::try_from(number.value).ok().filter(|_| fits)
+    }
+
+    fn needs_way_back(&mut self, back: Back, value: &Value<'d>) {
+        if back == Back::Never {
+            let message = format!("{} goes with a way back only", shown(value.name()));
+            let problem = Problem::error(code::CONFLICT, message).at(value.key_place());
+            self.problems
+                .push(problem.help("write back = \"school-only\""));
+        }
+    }
+
+    fn check_scope(&mut self, table: &Table<'d>) {
         if let Some(scope) = table.text("scope", self.problems) {
             match scope.value {
                 "vendor" => {}

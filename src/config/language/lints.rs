@@ -9,7 +9,7 @@ use super::named::{Named, Origin};
 use super::words::WORDS;
 use crate::config::{At, Place, Problem, code, shown};
 use crate::policy::{Content, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody};
-use crate::pseudonym::KindSpec;
+use crate::pseudonym::{Back, KindSpec};
 
 /// Words that are not for fields, but that a name could be taken for as well.
 const OTHER_WORDS: &[&str] = &["nothing", "drop-item", "anyone", "forward"];
@@ -125,32 +125,49 @@ impl Compiler<'_, '_> {
         self.problems.extend(found);
     }
 
-    /// Ids in what comes from the vendor: the way home is not built yet.
+    /// Ids in what comes from the vendor must have a way back.
     pub(super) fn check_homeward(&mut self) {
         for (rule, place) in std::mem::take(&mut self.homeward) {
-            let paths = self.id_paths(rule);
-            if let Some((first, others)) = paths.split_first() {
+            let paths = self.one_way_paths(rule);
+            if let Some(((first, kind), others)) = paths.split_first() {
                 let more = match others.len() {
                     0 => String::new(),
                     more => format!(", and {more} more"),
                 };
-                let label =
-                    format!("an id that comes from the vendor would have to be turned back{more}");
-                self.problems
-                    .push(Problem::not_yet(first).at(&place).label(label));
+                let label = format!("{} comes from the vendor{more}", shown(first));
+                self.no_way_back(*kind, &place, label);
             }
         }
     }
 
-    /// The fields with ids that a rule leads to, each with its way from a named shape.
-    fn id_paths(&self, rule: Rule) -> Vec<String> {
+    /// Whether ids of that kind can be turned back.
+    pub(super) fn has_way_back(&self, kind: Index<IdKind>) -> bool {
+        let spec = self.kind_specs.get(kind.place());
+        spec.is_none_or(|spec| spec.back == Back::SchoolOnly)
+    }
+
+    /// Reports that an id which comes from the vendor could not be turned back.
+    pub(super) fn no_way_back(&mut self, kind: Index<IdKind>, place: &Place, label: String) {
+        let name = self.policy.kind_name(kind).to_owned();
+        let message = format!("ids of kind {} have no way back", shown(&name));
+        let problem = Problem::error(code::NO_WAY_BACK, message).at(place);
+        let help = format!("write back = \"school-only\" in [ids.{name}]");
+        self.problems.push(problem.label(label).help(help));
+    }
+
+    /// The fields with ids without a way back that a rule leads to, each with its way from a named
+    /// shape.
+    fn one_way_paths(&self, rule: Rule) -> Vec<(String, Index<IdKind>)> {
         let mut paths = Vec::new();
         let mut seen = BTreeSet::new();
         let mut queue = VecDeque::from([(String::new(), String::new(), target(rule))]);
         while let Some((path, key, target)) = queue.pop_front() {
             match target {
-                Target::Id if path.is_empty() && key.is_empty() => paths.push("[]".to_owned()),
-                Target::Id => paths.push(joined(&path, &key)),
+                Target::Id(kind) if self.has_way_back(kind) => {}
+                Target::Id(kind) if path.is_empty() && key.is_empty() => {
+                    paths.push(("[]".to_owned(), kind));
+                }
+                Target::Id(kind) => paths.push((joined(&path, &key), kind)),
                 Target::Nothing => {}
                 Target::Shape(shape) if !seen.insert(shape.place()) => {}
                 Target::Shape(shape) => {
@@ -171,7 +188,7 @@ impl Compiler<'_, '_> {
                 let line = |line: &crate::policy::Field| (line.key.to_string(), target(line.rule));
                 let mut targets: Vec<_> = fields.lines().iter().map(line).collect();
                 if let Some(any) = fields.any {
-                    targets.push(("*".to_owned(), Target::Id));
+                    targets.push(("*".to_owned(), Target::Id(any.key)));
                     targets.push(("*".to_owned(), target(any.rule)));
                 }
                 targets
@@ -244,7 +261,7 @@ impl Compiler<'_, '_> {
                     .into_iter()
                     .filter_map(|(_, target)| match target {
                         Target::Shape(shape) => Some(shape),
-                        Target::Id | Target::Nothing => None,
+                        Target::Id(_) | Target::Nothing => None,
                     });
                 queue.extend(next);
             }
@@ -277,22 +294,24 @@ const SIMILAR_SHAPES_MAX: usize = 512;
 /// What a rule leads to.
 #[derive(Clone, Copy, Debug)]
 enum Target {
-    Id,
+    Id(Index<IdKind>),
     Nothing,
     Shape(Index<Shape>),
 }
 
 fn target(rule: Rule) -> Target {
     match rule {
-        Rule::Derived { .. } | Rule::Identifier(_) => Target::Id,
+        Rule::Identifier(kind) => Target::Id(kind),
         Rule::List(item) | Rule::ListOrOne(item) => match item {
-            Item::Identifier(_) => Target::Id,
+            Item::Identifier(kind) => Target::Id(kind),
             Item::Keep(_) => Target::Nothing,
             Item::Object(shape) => Target::Shape(shape),
         },
         Rule::Object(shape) => Target::Shape(shape),
         Rule::Blank
         | Rule::Constant(_)
+        // What is made of an id has no way back, and is left out on the way home.
+        | Rule::Derived { .. }
         | Rule::Drop
         | Rule::Generalise(_)
         | Rule::Keep(_)

@@ -3,7 +3,8 @@
 use super::Compiler;
 use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, shown};
 use crate::policy::{
-    Content, Method, ParameterType, QueryParameter, QueryRule, Route, Rule, Segment, Side,
+    Content, IdKind, Index, Method, ParameterType, QueryParameter, QueryRule, Route, Rule, Segment,
+    Side,
 };
 
 /// The types of parameters in paths and queries.
@@ -173,7 +174,7 @@ impl<'d> Compiler<'d, '_> {
                         value: inner,
                         place: text.place.clone(),
                     })?;
-                    self.not_homeward(part, &text.place, caller);
+                    self.check_way_back(kind, &text.place, caller);
                     Some(Segment::Identifier(kind))
                 }
             },
@@ -208,12 +209,11 @@ impl<'d> Compiler<'d, '_> {
         Some(Segment::Literal(part.into()))
     }
 
-    /// Ids that come from the vendor must be turned back, which is not built yet.
-    fn not_homeward(&mut self, what: &str, place: &Place, caller: Side) {
-        if caller == Side::Vendor {
-            let label = "an id in a request of the vendor would have to be turned back";
-            let problem = Problem::not_yet(what).at(place);
-            self.problems.push(problem.label(label));
+    /// Ids in a request of the vendor must have a way back.
+    fn check_way_back(&mut self, kind: Index<IdKind>, place: &Place, caller: Side) {
+        if caller == Side::Vendor && !self.has_way_back(kind) {
+            let label = "an id in a request of the vendor".to_owned();
+            self.no_way_back(kind, place, label);
         }
     }
 
@@ -264,7 +264,7 @@ impl<'d> Compiler<'d, '_> {
             self.problems.extend(problem);
             return None;
         };
-        self.not_homeward(word.value, &word.place, caller);
+        self.check_way_back(kind, &word.place, caller);
         Some(match name {
             Some(_) => QueryRule::Identifiers(kind),
             None => QueryRule::Identifier(kind),

@@ -8,10 +8,11 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
+use super::crossing::Turned;
 use super::value::is_parameter;
-use super::{Cleared, Law};
-use crate::policy::{Flow, Method, QueryParameter, QueryRule, Route, Segment, Side};
-use crate::pseudonym::{Identifier, IdentifierFault};
+use super::{Cleared, Counts, Crossing, Trail};
+use crate::policy::{Flow, IdKind, Index, Method, QueryParameter, QueryRule, Route, Segment};
+use crate::pseudonym::Form;
 use crate::refusal::{Bug, Refusal};
 
 /// A request that may go on, as far as its head tells.
@@ -21,6 +22,8 @@ pub struct RequestHead {
     pub route: usize,
     /// What the upstream gets to see of it.
     pub outbound: Cleared<OutboundHead>,
+    /// What the identifiers in its path and query leave behind.
+    pub trail: Trail,
 }
 
 /// The head of a request as the upstream sees it; the wire adds host, lengths and credentials.
@@ -34,30 +37,41 @@ pub struct OutboundHead {
 
 /// Matches a request to a route and builds the head that goes on.
 ///
-/// `path` is what of the raw path is left behind the flow's door: empty, or beginning with a
-/// slash. `query` is raw, without its question mark.
+/// What is done to identifiers in it is counted, also if it is refused.
 ///
 /// # Errors
 /// In this order: [`Refusal::PathInvalid`] for what is no path at all, [`Refusal::RouteUnknown`],
 /// [`Refusal::MethodNotListed`], [`Refusal::PathInvalid`] for a parameter of another type,
-/// [`Refusal::QueryInvalid`], [`Refusal::IdentifierInvalid`].
+/// [`Refusal::QueryInvalid`], [`Refusal::IdentifierInvalid`]; [`Refusal::TargetUnknown`] for a
+/// pseudonym that is nobody's, at the first asking perhaps only so far.
 pub fn request(
-    law: &Law,
+    crossing: &Crossing,
     flow: usize,
-    method: &str,
-    path: &str,
-    query: Option<&str>,
+    line: RequestLine<'_>,
+    asked: Asked,
+    counts: &mut Counts,
 ) -> Result<RequestHead, Refusal> {
-    let flow = law
+    let RequestLine {
+        method,
+        path,
+        query,
+    } = line;
+    let flow = crossing
+        .law
         .policy
         .flows
         .get(flow)
         .ok_or(Refusal::Bug(Bug::Policy))?;
     let segments = segments(path)?;
     let (place, route) = find(flow, method, &segments)?;
-    let ids = Ids {
-        law,
-        caller: flow.caller,
+    let mut ids = Ids {
+        crossing,
+        trail: Trail {
+            caught_up: asked == Asked::Again,
+            ..Trail::default()
+        },
+        counts,
+        room: Vec::new(),
     };
     let mut target = String::with_capacity(path.len().saturating_add(64));
     for (segment, text) in route.path.iter().zip(&segments) {
@@ -67,7 +81,7 @@ pub fn request(
             Segment::Literal(_) | Segment::Parameter(_) => encode(text, &mut target),
         }
     }
-    write_query(&ids, route, query.unwrap_or_default(), &mut target)?;
+    write_query(&mut ids, route, query.unwrap_or_default(), &mut target)?;
     let outbound = OutboundHead {
         method: route.method,
         target,
@@ -75,7 +89,28 @@ pub fn request(
     Ok(RequestHead {
         route: place,
         outbound: Cleared::new(outbound),
+        trail: ids.trail,
     })
+}
+
+/// The first line of a request, as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine<'h> {
+    /// The method.
+    pub method: &'h str,
+    /// What of the raw path is left behind the flow's door: empty, or beginning with a slash.
+    pub path: &'h str,
+    /// Raw, without its question mark.
+    pub query: Option<&'h str>,
+}
+
+/// How often a request is matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Again, after the register has caught up: a pseudonym that is not found now is nobody's.
+    Again,
+    /// For the first time.
+    First,
 }
 
 /// Whose credentials an upstream was shown.
@@ -242,39 +277,50 @@ fn fit(route: &Route, segments: &[Cow<'_, str>]) -> Fit {
         .unwrap_or(Fit::Whole)
 }
 
-/// Turns identifiers in a head into pseudonyms, on the way to the vendor only.
-struct Ids<'l> {
-    law: &'l Law,
-    caller: Side,
+/// Turns the identifiers of a head.
+struct Ids<'c> {
+    crossing: &'c Crossing,
+    trail: Trail,
+    counts: &'c mut Counts,
+    room: Vec<u8>,
 }
 
 impl Ids<'_> {
     fn write(
-        &self,
-        kind: crate::policy::Index<crate::policy::IdKind>,
+        &mut self,
+        kind: Index<IdKind>,
         text: &str,
         target: &mut String,
     ) -> Result<(), Refusal> {
-        let kind = match self.caller {
-            Side::School => self.law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?,
-            // An identifier brought home needs the register; `config` refuses such a route.
-            Side::Vendor => return Err(Refusal::Bug(Bug::Policy)),
-        };
-        let mut written = Vec::with_capacity(64);
-        match kind.write(Identifier::new(text), &mut written) {
-            Ok(()) => {
-                encode(std::str::from_utf8(&written).unwrap_or_default(), target);
+        self.room.clear();
+        let (room, trail) = (&mut self.room, &mut self.trail);
+        let turned = self.crossing.turn(kind, (text, Form::Text), room, trail);
+        match turned {
+            Ok(Turned::Done(action, _)) => {
+                self.counts.add(action);
+                encode(std::str::from_utf8(room).unwrap_or_default(), target);
                 Ok(())
             }
-            Err(IdentifierFault::Empty | IdentifierFault::Invisible | IdentifierFault::TooLong) => {
-                Err(Refusal::IdentifierInvalid { at: 0 })
+            Ok(Turned::AsItCame) => {
+                encode(text, target);
+                Ok(())
+            }
+            Ok(Turned::Dropped(why)) => {
+                self.counts.add(why);
+                Err(Refusal::TargetUnknown)
+            }
+            Ok(Turned::Empty) => Err(Refusal::IdentifierInvalid { at: 0 }),
+            Ok(Turned::Missed) => Err(Refusal::TargetUnknown),
+            Err(refused) => {
+                self.counts.extend(refused.why());
+                Err(refused.in_target())
             }
         }
     }
 }
 
 fn write_query(
-    ids: &Ids<'_>,
+    ids: &mut Ids<'_>,
     route: &Route,
     query: &str,
     target: &mut String,

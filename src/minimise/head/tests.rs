@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::limits::Limits;
-use crate::policy::{Content, IdKind, Index, ParameterType, Policy};
-use crate::pseudonym::{Back, Unknown};
-use crate::pseudonym::{Canonical, Kind, KindSpec, Notation, VendorKey};
+use crate::minimise::{Action, Law};
+use crate::policy::{Content, IdKind, Index, ParameterType, Policy, Side};
+use crate::pseudonym::{Back, Canonical, Generation, KindSpec, Notation, Unknown, VendorKey};
 
 fn law(caller: Side) -> Law {
     let kind = Index::new(0).unwrap();
@@ -48,6 +50,7 @@ fn law(caller: Side) -> Law {
         notation: Notation::Hex,
         back: Back::Never,
         unknown: Unknown::Reject,
+        accept_keys: 1,
     };
     Law {
         policy: Policy {
@@ -61,13 +64,19 @@ fn law(caller: Side) -> Law {
             }],
             ..Policy::default()
         },
-        kinds: vec![Kind::new(&VendorKey::from([7; 32]), spec)],
+        generations: Arc::new([Generation::new(1, &VendorKey::from([7; 32]), [spec])]),
         limits: Limits::default(),
     }
 }
 
 fn target(method: &str, path: &str, query: Option<&str>) -> Result<String, Refusal> {
-    let head = request(&law(Side::School), 0, method, path, query)?;
+    let crossing = Crossing::one_way(Arc::new(law(Side::School)));
+    let line = RequestLine {
+        method,
+        path,
+        query,
+    };
+    let head = request(&crossing, 0, line, Asked::First, &mut Counts::default())?;
     Ok(head.outbound.release().target)
 }
 
@@ -107,8 +116,18 @@ fn an_identifier_in_path_and_query_becomes_a_pseudonym() {
 
 #[test]
 fn an_identifier_from_the_vendor_never_passes_unread() {
-    let head = request(&law(Side::Vendor), 0, "PUT", "/users/S-64003", None);
-    assert_eq!(head.unwrap_err(), Refusal::Bug(Bug::Policy));
+    let crossing = Crossing::towards(Side::School, Arc::new(law(Side::Vendor)), None);
+    let (mut counts, line) = (
+        Counts::default(),
+        RequestLine {
+            method: "PUT",
+            path: "/users/S-64003",
+            query: None,
+        },
+    );
+    let head = request(&crossing, 0, line, Asked::First, &mut counts);
+    assert_eq!(head.unwrap_err(), Refusal::TargetUnknown);
+    assert_eq!(counts.of(Action::PseudonymUnknown), 1);
 }
 
 #[test]

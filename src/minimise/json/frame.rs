@@ -2,7 +2,8 @@
 
 use super::skip::Skip;
 use crate::limits::{Bound, Limits};
-use crate::minimise::Counts;
+use crate::minimise::echo::Echo;
+use crate::minimise::{Counts, Trail};
 use crate::policy::{Fields, Index, Item, Policy, Rule, Shape};
 
 /// What must come next.
@@ -149,6 +150,12 @@ pub(super) struct State {
     /// Room for one value that is made.
     pub(super) made: Vec<u8>,
     pub(super) counts: Counts,
+    /// What the identifiers leave behind.
+    pub(super) trail: Trail,
+    /// Looks for what was brought home, towards the vendor.
+    pub(super) echo: Echo,
+    /// Whether a pseudonym was met that the register does not know yet.
+    pub(super) missed: bool,
 }
 
 impl State {
@@ -165,6 +172,9 @@ impl State {
             text: Vec::new(),
             made: Vec::new(),
             counts: Counts::default(),
+            trail: Trail::default(),
+            echo: Echo::default(),
+            missed: false,
         }
     }
 

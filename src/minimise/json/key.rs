@@ -3,10 +3,11 @@
 use super::frame::{FrameKind, fields};
 use super::pass::{Key, Pass, Place};
 use super::scan;
-use crate::minimise::Law;
+use crate::minimise::Action;
+use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::watch::Watch;
 use crate::policy::{IdKind, Index, Rule, Unlisted, key_hash};
-use crate::pseudonym::{Identifier, IdentifierFault};
+use crate::pseudonym::Form;
 use crate::refusal::{Bug, JsonFault, Refusal};
 
 impl<'a, W: Watch> Pass<'a, W> {
@@ -30,8 +31,15 @@ impl<'a, W: Watch> Pass<'a, W> {
             hash,
             line: None,
             source: false,
+            why: Action::DroppedUnlisted,
         };
         let Some(fields) = fields(&law.policy, kind) else {
+            let (home, echo) = (&self.crossing.home, &mut self.state.echo);
+            let is_echo = home.as_ref().is_some_and(|home| echo.is_in(text, home));
+            if is_echo {
+                self.key.why = Action::DroppedEcho;
+                return Ok(&Rule::Drop);
+            }
             return Ok(&Rule::KeepAll);
         };
         if let Some((line, field)) = fields.find(hash, text) {
@@ -41,8 +49,9 @@ impl<'a, W: Watch> Pass<'a, W> {
         }
         match (&fields.any, fields.unlisted) {
             (Some(any), _) => {
-                // An empty identifier stays empty: beside a line of that name it would be a second.
-                let known = make_any(law, any.key, text, &mut self.state.key)?
+                let known = self.turn_key(any.key, start)?
+                    // An empty identifier stays empty: beside a line of that name it would be a
+                    // second.
                     && (self.state.key != b"\"\"" || fields.find(key_hash(b""), b"").is_none());
                 self.stands = if known { Place::Any } else { Place::Key };
                 Ok(if known { &any.rule } else { &Rule::Drop })
@@ -90,25 +99,41 @@ impl<'a, W: Watch> Pass<'a, W> {
             }
         }
     }
-}
 
-/// A key that is an identifier: makes its pseudonym ready as `"…"`; `false` if it is none.
-///
-/// Two keys with one canonical form would become one: they count as the same key.
-fn make_any(
-    law: &Law,
-    kind: Index<IdKind>,
-    text: &[u8],
-    made: &mut Vec<u8>,
-) -> Result<bool, Refusal> {
-    let kind = law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?;
-    let id = Identifier::new(std::str::from_utf8(text).unwrap_or_default());
-    made.clear();
-    made.push(b'"');
-    let written = kind.write(id, made);
-    made.push(b'"');
-    match written {
-        Ok(()) | Err(IdentifierFault::Empty) => Ok(true),
-        Err(IdentifierFault::Invisible | IdentifierFault::TooLong) => Ok(false),
+    /// A key that is an identifier: makes what takes its place ready in `State::key`, as `"…"`;
+    /// `false` if nothing does.
+    ///
+    /// Two keys with one canonical form would become one: they count as the same key.
+    fn turn_key(&mut self, kind: Index<IdKind>, start: usize) -> Result<bool, Refusal> {
+        let at = self.place(start);
+        let content = start.wrapping_add(1)..self.key.end.wrapping_sub(1);
+        let state = &mut *self.state;
+        let text = match self.escaped {
+            true => &state.text,
+            false => self.bytes.get(content).unwrap_or_default(),
+        };
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        state.key.clear();
+        let (crossing, came) = (self.crossing, (text, Form::Text));
+        match crossing.turn(kind, came, &mut state.key, &mut state.trail) {
+            Ok(Turned::AsItCame) => state.key.extend_from_slice(text.as_bytes()),
+            Ok(Turned::Done(_, _) | Turned::Empty) => {}
+            Ok(Turned::Missed) => {
+                state.missed = true;
+                return Ok(false);
+            }
+            Ok(Turned::Dropped(why)) => {
+                self.key.why = why;
+                return Ok(false);
+            }
+            // No identifier at all; what stands behind it is dropped.
+            Err(Refused::Identifier) => return Ok(false),
+            Err(refused) => {
+                state.counts.extend(refused.why());
+                return Err(refused.at(at));
+            }
+        }
+        scan::quote(Form::Text, &mut state.key);
+        Ok(true)
     }
 }

@@ -21,10 +21,9 @@ mod utf8;
 mod write;
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::watch::{Unwatched, Watch};
-use super::{Cleared, Counts, Law};
+use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::Rule;
 use crate::refusal::{JsonFault, Refusal};
 use frame::State;
@@ -37,7 +36,7 @@ use utf8::Utf8;
 /// Any split of the input gives the same output. After a refusal nothing more is read or written,
 /// and every further call gives the same refusal.
 pub struct Rewriter<W = Unwatched> {
-    law: Arc<Law>,
+    crossing: Crossing,
     watch: W,
     state: State,
     utf8: Utf8,
@@ -54,18 +53,18 @@ pub struct Rewriter<W = Unwatched> {
 impl Rewriter {
     /// A rewriter for one body whose whole value stands under `rule`.
     #[must_use]
-    pub fn new(law: Arc<Law>, rule: Rule) -> Self {
-        Self::watched(law, rule, Unwatched)
+    pub fn new(crossing: Crossing, rule: Rule) -> Self {
+        Self::watched(crossing, rule, Unwatched)
     }
 }
 
 impl<W: Watch> Rewriter<W> {
     /// As [`Rewriter::new`], with someone who looks over its shoulder.
     #[must_use]
-    pub fn watched(law: Arc<Law>, rule: Rule, watch: W) -> Self {
+    pub fn watched(crossing: Crossing, rule: Rule, watch: W) -> Self {
         Self {
-            state: State::new(rule, &law.limits),
-            law,
+            state: State::new(rule, &crossing.law.limits),
+            crossing,
             watch,
             utf8: Utf8::default(),
             carry: Vec::new(),
@@ -95,6 +94,19 @@ impl<W: Watch> Rewriter<W> {
     #[must_use]
     pub const fn counts(&self) -> &Counts {
         &self.state.counts
+    }
+
+    /// What the identifiers read so far leave behind. While its batch has something in it, nothing
+    /// of what was written since it was last empty may leave.
+    pub const fn trail(&mut self) -> &mut Trail {
+        &mut self.state.trail
+    }
+
+    /// Whether it waits for the register to catch up: with [`Trail::caught_up`] set and the next
+    /// [`Self::write`], which may be empty, it goes on.
+    #[must_use]
+    pub const fn waits_for_register(&self) -> bool {
+        self.state.missed && !self.state.trail.caught_up
     }
 
     /// Gives the watcher back.
@@ -194,7 +206,7 @@ impl<W: Watch> Rewriter<W> {
 
     /// Reads all whole tokens of `bytes`; gives how many bytes that were.
     fn run(&mut self, bytes: &[u8], then: Rest, out: &mut Vec<u8>) -> Result<usize, Refusal> {
-        let mut pass = Pass::new(&self.law, &mut self.state, &mut self.watch, bytes, out);
+        let mut pass = Pass::new(&self.crossing, &mut self.state, &mut self.watch, bytes, out);
         pass.then = then;
         pass.base = self.base;
         let done = pass.run();

@@ -6,12 +6,13 @@ use super::plan::{Token, TokenKind};
 use super::scan::{self, Fault, Rest, Text};
 use crate::limits;
 use crate::minimise::watch::Watch;
-use crate::minimise::{Action, Law};
+use crate::minimise::{Action, Crossing, Law};
 use crate::policy::Rule;
 use crate::refusal::{Bug, JsonFault, Refusal};
 
 /// One pass over the bytes at hand.
 pub(super) struct Pass<'a, W> {
+    pub(super) crossing: &'a Crossing,
     pub(super) law: &'a Law,
     pub(super) state: &'a mut State,
     pub(super) watch: &'a mut W,
@@ -60,7 +61,7 @@ pub(super) enum Place {
 }
 
 /// The key whose value is being read, from quote to quote.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
     pub(super) start: usize,
     pub(super) end: usize,
@@ -69,11 +70,13 @@ pub(super) struct Key {
     pub(super) line: Option<usize>,
     /// Whether other fields are made from it.
     pub(super) source: bool,
+    /// What is counted if there is no rule for it.
+    pub(super) why: Action,
 }
 
 impl<'a, W: Watch> Pass<'a, W> {
-    pub(super) const fn new(
-        law: &'a Law,
+    pub(super) fn new(
+        crossing: &'a Crossing,
         state: &'a mut State,
         watch: &'a mut W,
         bytes: &'a [u8],
@@ -81,7 +84,8 @@ impl<'a, W: Watch> Pass<'a, W> {
     ) -> Self {
         let emit = Emit::new(bytes, out);
         Self {
-            law,
+            crossing,
+            law: &crossing.law,
             state,
             watch,
             bytes,
@@ -97,6 +101,7 @@ impl<'a, W: Watch> Pass<'a, W> {
                 hash: 0,
                 line: None,
                 source: false,
+                why: Action::DroppedUnlisted,
             },
         }
     }
@@ -253,6 +258,9 @@ impl<'a, W: Watch> Pass<'a, W> {
             return self.wait(start, usize::MAX);
         }
         let rule = self.line(start, end)?;
+        if self.state.missed && !self.state.trail.caught_up {
+            return Ok(Step::Waits);
+        }
         self.value(value, rule)
     }
 

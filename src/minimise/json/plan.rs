@@ -4,12 +4,14 @@ use super::frame::FrameKind;
 use super::pass::{Pass, Place};
 use super::scan::{self, Fault};
 use super::switch::{self, Choice};
+use crate::minimise::crossing::Turned;
 use crate::minimise::generalise::{self, Generalised};
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, value};
 use crate::policy::{
-    Constant, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, ValueType,
+    Constant, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, ValueType,
 };
+use crate::pseudonym::Form;
 use crate::refusal::{Bug, JsonFault, Refusal};
 
 /// A scalar that is all here, or the beginning of anything else.
@@ -49,8 +51,10 @@ pub(super) enum Plan {
     Identifier(Index<IdKind>),
     /// It leaves as it came.
     Keep,
-    /// What stands in `State::made` leaves.
-    Made,
+    /// What stands in `State::made` leaves; this has been done to make it.
+    Made(Action),
+    /// The register has to catch up before it is clear whose pseudonym this is.
+    Missed,
     /// The choice of a shape waits for more bytes.
     Wait,
 }
@@ -65,15 +69,24 @@ impl<W: Watch> Pass<'_, W> {
             Rule::KeepAll => match token.kind {
                 List => Plan::Enter(FrameKind::WholeList),
                 Object => Plan::Enter(FrameKind::WholeObject),
+                Number { .. } | Text { .. } if self.is_echo(token) => {
+                    Plan::Drop(Action::DroppedEcho)
+                }
                 Bool | Null | Number { .. } | Text { .. } => Plan::Keep,
                 TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             },
             _ if token.kind == Null => Plan::Keep,
             _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             Rule::Blank => Plan::Blank,
+            // What is made of an identifier has no way back, and nothing is added on the way home.
+            Rule::Derived { .. } if self.crossing.to == Side::School => {
+                Plan::Drop(Action::DroppedValue)
+            }
             Rule::Derived { .. } => Plan::Derived,
             Rule::Generalise(generaliser) => self.plan_generalised(generaliser, token)?,
-            Rule::Identifier(kind) if self.is_identifier(token) => Plan::Identifier(kind),
+            Rule::Identifier(kind) if self.is_identifier(token) => {
+                self.plan_identifier(kind, token)?
+            }
             Rule::Identifier(_) => Plan::Drop(Action::DroppedType),
             Rule::Keep(keep) => match self.kept(keep, token)? {
                 None => Plan::Keep,
@@ -87,7 +100,7 @@ impl<W: Watch> Pass<'_, W> {
                 self.plan_object(shape, token)?
             }
             Rule::ListOrOne(Item::Identifier(kind)) if self.is_identifier(token) => {
-                Plan::Identifier(kind)
+                self.plan_identifier(kind, token)?
             }
             Rule::ListOrOne(Item::Keep(keep)) => match self.kept(keep, token)? {
                 None => Plan::Keep,
@@ -97,10 +110,53 @@ impl<W: Watch> Pass<'_, W> {
         })
     }
 
+    /// Towards the vendor every identifier has a pseudonym; on the way home it must be found.
+    fn plan_identifier(&mut self, kind: Index<IdKind>, token: Token) -> Result<Plan, Refusal> {
+        let crossing = self.crossing;
+        if crossing.to == Side::Vendor {
+            return Ok(Plan::Identifier(kind));
+        }
+        let at = self.place(token.start);
+        let state = &mut *self.state;
+        let text = text_of(self.bytes, token, &mut state.text);
+        state.made.clear();
+        let turned = crossing.turn(kind, (text, form(token)), &mut state.made, &mut state.trail);
+        Ok(match turned {
+            Ok(Turned::AsItCame) => Plan::Keep,
+            Ok(Turned::Done(action, form)) => {
+                scan::quote(form, &mut state.made);
+                Plan::Made(action)
+            }
+            Ok(Turned::Dropped(why)) => Plan::Drop(why),
+            Ok(Turned::Empty) => {
+                scan::quote(Form::Text, &mut state.made);
+                Plan::Made(Action::IdentifierEmpty)
+            }
+            Ok(Turned::Missed) => {
+                state.missed = true;
+                Plan::Missed
+            }
+            Err(refused) => {
+                state.counts.extend(refused.why());
+                return Err(refused.at(at));
+            }
+        })
+    }
+
+    /// Whether a kept value would send back what was brought home in this exchange.
+    fn is_echo(&mut self, token: Token) -> bool {
+        let Some(home) = &self.crossing.home else {
+            return false;
+        };
+        let state = &mut *self.state;
+        let text = text_of(self.bytes, token, &mut state.text);
+        state.echo.is_in(text.as_bytes(), home)
+    }
+
     /// Whether the policy says so, or says nothing.
     pub(super) fn why_dropped(&self) -> Action {
         if self.stands == Place::Key && self.key.line.is_none() {
-            Action::DroppedUnlisted
+            self.key.why
         } else {
             Action::DroppedListed
         }
@@ -162,7 +218,7 @@ impl<W: Watch> Pass<'_, W> {
         Ok(match written {
             None => Plan::Drop(Action::DroppedType),
             Some(None) => Plan::Drop(Action::DroppedValue),
-            Some(Some(())) => Plan::Made,
+            Some(Some(())) => Plan::Made(Action::Generalised),
         })
     }
 
@@ -188,6 +244,7 @@ impl<W: Watch> Pass<'_, W> {
         };
         let rules = match keep.rules {
             _ if !right_type => return Ok(Some(Action::DroppedType)),
+            _ if self.is_echo(token) => return Ok(Some(Action::DroppedEcho)),
             None => return Ok(None),
             Some(rules) => self.law.policy.value_rules.get(rules.place()),
         };
@@ -212,27 +269,7 @@ impl<W: Watch> Pass<'_, W> {
 
     /// The text of a scalar: of a string what it stands for, of others what is written.
     pub(super) fn text(&mut self, token: Token) -> &str {
-        let bytes = match token.kind {
-            TokenKind::Text { escaped } => {
-                let content = token.start.wrapping_add(1)..token.end.wrapping_sub(1);
-                let content = self.bytes.get(content).unwrap_or_default();
-                if escaped {
-                    self.state.text.clear();
-                    scan::unescape(content, &mut self.state.text);
-                    &self.state.text
-                } else {
-                    content
-                }
-            }
-            TokenKind::Bool
-            | TokenKind::List
-            | TokenKind::Null
-            | TokenKind::Number { .. }
-            | TokenKind::Object
-            | TokenKind::TextPart => self.bytes.get(token.start..token.end).unwrap_or_default(),
-        };
-        // All bytes at hand are UTF-8, and a token ends on a character.
-        std::str::from_utf8(bytes).unwrap_or_default()
+        text_of(self.bytes, token, &mut self.state.text)
     }
 
     /// A token whose text is longer than the policy reads.
@@ -244,6 +281,44 @@ impl<W: Watch> Pass<'_, W> {
         }
         Ok(())
     }
+}
+
+/// How an identifier is written.
+pub(super) const fn form(token: Token) -> Form {
+    match token.kind {
+        TokenKind::Number { .. } => Form::Number,
+        TokenKind::Bool
+        | TokenKind::List
+        | TokenKind::Null
+        | TokenKind::Object
+        | TokenKind::Text { .. }
+        | TokenKind::TextPart => Form::Text,
+    }
+}
+
+/// The text of a scalar among `bytes`; what had to be unescaped stands in `room`.
+pub(super) fn text_of<'t>(bytes: &'t [u8], token: Token, room: &'t mut Vec<u8>) -> &'t str {
+    let bytes = match token.kind {
+        TokenKind::Text { escaped } => {
+            let content = token.start.wrapping_add(1)..token.end.wrapping_sub(1);
+            let content = bytes.get(content).unwrap_or_default();
+            if escaped {
+                room.clear();
+                scan::unescape(content, room);
+                room
+            } else {
+                content
+            }
+        }
+        TokenKind::Bool
+        | TokenKind::List
+        | TokenKind::Null
+        | TokenKind::Number { .. }
+        | TokenKind::Object
+        | TokenKind::TextPart => bytes.get(token.start..token.end).unwrap_or_default(),
+    };
+    // All bytes at hand are UTF-8, and a token ends on a character.
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Writes what is made of a text or number as JSON; `None` if nothing can be made of it.

@@ -3,6 +3,7 @@
 //! Every function is given all bytes at hand and a place in them, and tells how far the token goes,
 //! that it may go on beyond the bytes at hand, or that it can never become a token.
 
+use crate::pseudonym::Form;
 use crate::refusal::JsonFault;
 
 /// A fault at a place in the bytes at hand.
@@ -296,6 +297,17 @@ fn unescape_unit(rest: &[u8], into: &mut Vec<u8>) -> usize {
     let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
     into.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     length
+}
+
+/// Makes JSON of an identifier: a string, unless the school writes it as a number.
+pub(super) fn quote(form: Form, id: &mut Vec<u8>) {
+    match form {
+        Form::Number => {}
+        Form::Text => {
+            let text = std::mem::take(id);
+            escape_into(std::str::from_utf8(&text).unwrap_or_default(), id);
+        }
+    }
 }
 
 /// Appends `text` as a JSON string in its shortest form.

@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::limits::{Bound, Limits};
+use crate::minimise::Law;
 use crate::policy::{
     Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise,
     Policy, Shape, ShapeBody, Switch, Unlisted, ValueRules, ValueType,
 };
-use crate::pseudonym::{Back, Unknown};
-use crate::pseudonym::{Canonical, Identifier, Kind, KindSpec, Notation, VendorKey};
+use crate::pseudonym::{
+    Back, Canonical, Generation, Identifier, KindSpec, Notation, Unknown, VendorKey,
+};
 
 fn at<T>(place: usize) -> Index<T> {
     Index::new(place).unwrap()
@@ -127,18 +131,18 @@ fn law(limits: Limits) -> Arc<Law> {
         },
         Notation::Digits(9),
     ];
-    let kinds = policy.kinds.iter().zip(notations).map(|(kind, notation)| {
-        let spec = KindSpec {
-            name: kind.name.clone(),
-            canonical: Canonical::default(),
-            notation,
-            back: Back::Never,
-            unknown: Unknown::Reject,
-        };
-        Kind::new(&VendorKey::from([7; 32]), spec)
+    let specs = policy.kinds.iter().zip(notations);
+    let specs = specs.map(|(kind, notation)| KindSpec {
+        name: kind.name.clone(),
+        canonical: Canonical::default(),
+        notation,
+        back: Back::Never,
+        unknown: Unknown::Reject,
+        accept_keys: 1,
     });
+    let newest = Generation::new(1, &VendorKey::from([7; 32]), specs);
     Arc::new(Law {
-        kinds: kinds.collect(),
+        generations: Arc::new([newest]),
         policy,
         limits,
     })
@@ -146,14 +150,14 @@ fn law(limits: Limits) -> Arc<Law> {
 
 fn pseudonym(kind: usize, id: &str) -> String {
     let mut out = Vec::new();
-    law(Limits::default()).kinds[kind]
+    law(Limits::default()).kinds()[kind]
         .write(Identifier::new(id), &mut out)
         .unwrap();
     String::from_utf8(out).unwrap()
 }
 
 fn pieces(law: &Arc<Law>, rule: Rule, pieces: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
-    let mut rewriter = Rewriter::new(Arc::clone(law), rule);
+    let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(law)), rule);
     let mut out = Cleared::default();
     for piece in pieces {
         rewriter.write(piece, &mut out)?;
@@ -459,7 +463,7 @@ fn bounds_hold_and_dropped_values_are_not_held() {
     let late = format!(r#"{{"kinds":[{{"x":"{}","role":"a"}}]}}"#, "a".repeat(60));
     assert_eq!(refused(&late), (JsonFault::SwitchTooLate, 10));
 
-    let mut rewriter = Rewriter::new(Arc::clone(&law), Rule::Object(at(0)));
+    let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(&law)), Rule::Object(at(0)));
     let mut out = Cleared::default();
     rewriter.write(br#"{"x":""#, &mut out).unwrap();
     for _ in 0..1_000 {
@@ -474,7 +478,10 @@ fn bounds_hold_and_dropped_values_are_not_held() {
 
 #[test]
 fn after_a_refusal_nothing_more_is_read() {
-    let mut rewriter = Rewriter::new(law(Limits::default()), Rule::Object(at(0)));
+    let mut rewriter = Rewriter::new(
+        Crossing::one_way(law(Limits::default())),
+        Rule::Object(at(0)),
+    );
     let mut out = Cleared::default();
     let refused = rewriter.write(b"{\"name\":1,x", &mut out).unwrap_err();
     let before = out.look().clone();
@@ -495,7 +502,10 @@ fn keys_that_other_readers_take_for_structure_are_only_keys() {
 
 #[test]
 fn nothing_of_a_body_is_shown() {
-    let mut rewriter = Rewriter::new(law(Limits::default()), Rule::Object(at(0)));
+    let mut rewriter = Rewriter::new(
+        Crossing::one_way(law(Limits::default())),
+        Rule::Object(at(0)),
+    );
     let mut out = Cleared::default();
     rewriter
         .write(

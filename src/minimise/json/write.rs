@@ -2,12 +2,13 @@
 
 use super::frame::{FrameKind, Ready, bit, fields};
 use super::pass::{Key, Pass, Place, Step, Wanted};
-use super::plan::{Plan, Token, TokenKind};
+use super::plan::{Plan, Token, TokenKind, form, text_of};
 use super::scan;
 use crate::minimise::Action;
+use crate::minimise::crossing::Turned;
 use crate::minimise::watch::{Entered, Seen, Watch};
-use crate::policy::{Constant, Derived, IdKind, Index, Rule};
-use crate::pseudonym::{Identifier, IdentifierFault, Notation};
+use crate::policy::{Constant, Derived, IdKind, Index, Rule, Side};
+use crate::pseudonym::Form;
 use crate::refusal::{Bug, Refusal};
 
 impl<W: Watch> Pass<'_, W> {
@@ -38,8 +39,17 @@ impl<W: Watch> Pass<'_, W> {
         if let (Plan::Drop(_), true) = (plan, self.state.frames.is_empty()) {
             return Err(Refusal::BodyOfAnotherShape);
         }
-        if let Plan::Wait = plan {
-            return self.wait(at, usize::MAX);
+        match plan {
+            Plan::Missed => return Ok(Step::Waits),
+            Plan::Wait => return self.wait(at, usize::MAX),
+            Plan::Blank
+            | Plan::Constant(_)
+            | Plan::Derived
+            | Plan::Drop(_)
+            | Plan::Enter(_)
+            | Plan::Identifier(_)
+            | Plan::Keep
+            | Plan::Made(_) => {}
         }
         self.note()?;
         let from = if W::LOOKS { self.emit.out().len() } else { 0 };
@@ -97,12 +107,12 @@ impl<W: Watch> Pass<'_, W> {
                 self.emit.copy(token.start, token.end);
                 Some(Action::Kept)
             }
-            Plan::Made => {
+            Plan::Made(action) => {
                 self.lead(token);
                 self.emit.text(&self.state.made);
-                Some(Action::Generalised)
+                Some(action)
             }
-            Plan::Wait => return Err(Refusal::Bug(Bug::Rewriter)),
+            Plan::Missed | Plan::Wait => return Err(Refusal::Bug(Bug::Rewriter)),
         };
         self.go_behind(token);
         Ok(done)
@@ -216,21 +226,28 @@ impl<W: Watch> Pass<'_, W> {
         token: Token,
         made: &mut Vec<u8>,
     ) -> Result<bool, Refusal> {
-        let kind = self.law.kind(kind).ok_or(Refusal::Bug(Bug::Policy))?;
-        let number = matches!(token.kind, TokenKind::Number { .. });
-        let bare = number && matches!(kind.spec().notation, Notation::Digits(_));
         let at = self.place(token.start);
-        let quote: &[u8] = if bare { b"" } else { b"\"" };
+        let state = &mut *self.state;
+        let text = text_of(self.bytes, token, &mut state.text);
         made.clear();
-        made.extend_from_slice(quote);
-        let written = kind.write(Identifier::new(self.text(token)), made);
-        made.extend_from_slice(quote);
-        match written {
-            Ok(()) => Ok(true),
-            Err(IdentifierFault::Empty) => Ok(false),
-            Err(IdentifierFault::Invisible | IdentifierFault::TooLong) => {
-                made.clear();
-                Err(Refusal::IdentifierInvalid { at })
+        made.push(b'"');
+        let turned = { self.crossing }.turn(kind, (text, form(token)), made, &mut state.trail);
+        match turned.map_err(|refused| refused.at(at))? {
+            Turned::Done(_, Form::Number) => {
+                made.remove(0);
+                Ok(true)
+            }
+            Turned::Done(_, Form::Text) => {
+                made.push(b'"');
+                Ok(true)
+            }
+            Turned::Empty => {
+                made.push(b'"');
+                Ok(false)
+            }
+            // On the way home, which does not lead past here.
+            Turned::AsItCame | Turned::Dropped(_) | Turned::Missed => {
+                Err(Refusal::Bug(Bug::Rewriter))
             }
         }
     }
@@ -238,7 +255,7 @@ impl<W: Watch> Pass<'_, W> {
     /// A field that others are made from has come: writes those that wait for it, and makes the
     /// texts of the others ready.
     fn derive(&mut self, line: usize, token: Token) -> Result<(), Refusal> {
-        if !self.is_identifier(token) {
+        if !self.is_identifier(token) || self.crossing.to == Side::School {
             return Ok(());
         }
         let law = self.law;

@@ -12,12 +12,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sluis::clock::Clock;
-use sluis::config::{Config, Deployed, Draft, Problems};
+use sluis::config::keys::KeySource;
+use sluis::config::{Config, Deployed, Draft, Problems, Register, RegisterPlace};
 use sluis::events::{Events, Sink};
 use sluis::listen::{self, Doorkeeper};
+use sluis::names::{SchoolId, VendorId};
 use sluis::proxy::{Gateway, Shared};
-use sluis::pseudonym::VendorKey;
-use sluis::secret::{SecretBytes, sha256};
+use sluis::pseudonym::{RegisterKey, VendorKey};
+use sluis::secret::sha256;
+use sluis::store::{Place, Store};
 use sluis::tls::Acceptor;
 use tokio::sync::watch;
 
@@ -38,6 +41,8 @@ pub(crate) const HOST: &str = "school.example";
 pub(crate) struct Plans {
     /// Lines of `[limits]`.
     pub(crate) limits: String,
+    /// Lines of `[school]` besides the usual.
+    pub(crate) school: &'static str,
     /// Lines of `[vendor]` besides the usual.
     pub(crate) vendor: String,
     /// What comes after the usual flows and shapes.
@@ -58,6 +63,7 @@ impl Default for Plans {
     fn default() -> Self {
         Self {
             limits: String::new(),
+            school: "",
             vendor: String::new(),
             more: String::new(),
             instead: None,
@@ -80,7 +86,11 @@ impl Plans {
 
     /// Builds the house and opens its door.
     pub(crate) fn open(self, upstream: Upstream) -> House {
-        let folder = tempfile::tempdir().unwrap();
+        self.open_in(tempfile::tempdir().unwrap(), upstream)
+    }
+
+    /// As [`Self::open`], with what another house left in its folder.
+    pub(crate) fn open_in(self, folder: tempfile::TempDir, upstream: Upstream) -> House {
         let listeners = listen::bind(([127, 0, 0, 1], 0).into(), self.threads).unwrap();
         let address = listeners[0].local_addr().unwrap();
         self.write(folder.path(), address, upstream.address);
@@ -94,7 +104,8 @@ impl Plans {
             .map(|tls| Acceptor::new(tls).unwrap());
         let doorkeeper = Doorkeeper::new(config.limits.clone(), tls, events.clone());
         let deployed = Arc::new(Deployed::new(config));
-        let shared = Shared::new(Arc::clone(&deployed), clock, events.clone());
+        let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
+        remember(&shared, &deployed.current().register, clock);
         let (stop, stopped) = watch::channel(false);
         let threads = listeners.into_iter().map(|listener| {
             let (shared, doorkeeper) = (Arc::clone(&shared), Arc::clone(&doorkeeper));
@@ -111,6 +122,7 @@ impl Plans {
             threads,
             folder,
             deployed,
+            shared,
         }
     }
 
@@ -149,7 +161,8 @@ name = "De Proef"
 public = "{scheme}://{HOST}"
 contact = "privacy@school.example"
 language = "nl"
-"#
+{}"#,
+            self.school
         );
         let vendors = folder.join("schools/proef/vendors");
         std::fs::create_dir_all(&vendors).unwrap();
@@ -258,6 +271,7 @@ pub(crate) struct House {
     pub(crate) deployed: Arc<Deployed>,
     /// Its files.
     pub(crate) folder: tempfile::TempDir,
+    shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -282,7 +296,22 @@ impl House {
 
     /// Reads its files again.
     pub(crate) fn redeploy(&self) {
-        self.deployed.put(read(self.folder.path()));
+        let config = Arc::new(read(self.folder.path()));
+        self.shared.prepare(&config);
+        self.deployed.put(config);
+    }
+
+    /// Ends it, and gives what it leaves on disk.
+    pub(crate) fn end(mut self) -> tempfile::TempDir {
+        self.drain();
+        assert!(
+            self.closed_within(Duration::from_secs(5)),
+            "it does not end"
+        );
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        self.folder
     }
 
     /// Tells it to stop; those who are inside are finished.
@@ -330,13 +359,41 @@ impl House {
     }
 }
 
+/// Opens the register of a configuration that has one.
+fn remember(shared: &Shared, register: &Register, clock: Clock) {
+    let RegisterPlace::File(path) = &register.place;
+    let keys = register.keys.iter();
+    let keys = keys.map(|(school, key)| (school.clone(), Arc::clone(key)));
+    if keys.len() > 0 {
+        let store = Store::open(&Place::File(path.clone()), keys, clock).unwrap();
+        shared.remember_in(Arc::new(store));
+    }
+}
+
 /// Reads a configuration, with a key that is made up.
 fn read(folder: &Path) -> Config {
     let mut problems = Problems::new();
     let draft = Draft::read(folder, &mut problems);
-    let key = || VendorKey::new(SecretBytes::from([7; 32]));
-    let config = draft.with_keys(&mut problems, |_, _, _| Some(key()));
+    let config = draft.with_keys(&mut problems, &mut MadeUp);
     config.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
+/// Keys that are the same for everyone, and visibly nobody's.
+struct MadeUp;
+
+impl KeySource for MadeUp {
+    fn of_vendor(
+        &mut self,
+        _: &SchoolId,
+        _: &VendorId,
+        _: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>> {
+        Some(vec![(1, VendorKey::from([7; 32]))])
+    }
+
+    fn of_register(&mut self, _: &SchoolId, _: &mut Problems) -> Option<RegisterKey> {
+        Some(RegisterKey::from([8; 32]))
+    }
 }
 
 fn serve(

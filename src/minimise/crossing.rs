@@ -1,0 +1,207 @@
+//! Identifiers on their way across: into pseudonyms towards the vendor, home towards the school.
+
+use std::sync::Arc;
+
+use super::{Action, Home, Law};
+use crate::policy::{IdKind, Index, Side};
+use crate::pseudonym::{
+    Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Recall, Register, Unknown,
+};
+use crate::refusal::{Bug, Refusal};
+
+/// Which way a message goes, under which law, and who remembers its identifiers.
+#[derive(Clone, Debug)]
+pub struct Crossing {
+    pub(super) law: Arc<Law>,
+    pub(super) to: Side,
+    register: Option<Arc<dyn Register>>,
+    /// What is brought home in the exchange: added to on the way to the school, kept from leaving
+    /// again on the way to the vendor.
+    pub(super) home: Option<Arc<Home>>,
+}
+
+impl Crossing {
+    /// Towards a side. Without a register no identifier is remembered, and no pseudonym is
+    /// anybody's.
+    #[must_use]
+    pub const fn towards(to: Side, law: Arc<Law>, register: Option<Arc<dyn Register>>) -> Self {
+        Self {
+            law,
+            to,
+            register,
+            home: None,
+        }
+    }
+
+    /// Towards the vendor with nobody who remembers: for a policy without a way back, or a trial.
+    #[must_use]
+    pub const fn one_way(law: Arc<Law>) -> Self {
+        Self::towards(Side::Vendor, law, None)
+    }
+
+    /// Both messages of an exchange are given the same `home`: what the one brings home does not
+    /// leave again in a kept value of the other.
+    #[must_use]
+    pub fn with_home(mut self, home: Option<Arc<Home>>) -> Self {
+        self.home = home;
+        self
+    }
+
+    /// Under which law.
+    #[must_use]
+    pub const fn law(&self) -> &Arc<Law> {
+        &self.law
+    }
+
+    /// Turns one identifier, and appends what goes on in its place to `into`.
+    ///
+    /// `came` says how it was written. What is appended towards the vendor is ASCII and needs no
+    /// escaping; what is brought home is as the school wrote it, whatever that was.
+    pub(super) fn turn(
+        &self,
+        kind: Index<IdKind>,
+        (text, came): (&str, Form),
+        into: &mut Vec<u8>,
+        trail: &mut Trail,
+    ) -> Result<Turned, Refused> {
+        let keyed = self.law.kind(kind).ok_or(Refused::Bug)?;
+        match self.to {
+            Side::Vendor => self.pseudonymise((kind, keyed), (text, came), into, trail),
+            Side::School => self.bring_home((kind, keyed), text, into, trail),
+        }
+    }
+
+    fn pseudonymise(
+        &self,
+        (place, kind): (Index<IdKind>, &Kind),
+        (text, came): (&str, Form),
+        into: &mut Vec<u8>,
+        trail: &mut Trail,
+    ) -> Result<Turned, Refused> {
+        let id = Identifier::new(text);
+        match kind.write(id, into) {
+            Ok(()) => {}
+            Err(IdentifierFault::Empty) => return Ok(Turned::Empty),
+            Err(IdentifierFault::Invisible | IdentifierFault::TooLong) => {
+                return Err(Refused::Identifier);
+            }
+        }
+        if let (Back::SchoolOnly, Some(register)) = (kind.spec().back, &self.register) {
+            let noted = register.remember(place.place(), id, came, &mut trail.batch);
+            noted.map_err(|_fault| Refused::Identifier)?;
+        }
+        let bare = came == Form::Number && matches!(kind.spec().notation, Notation::Digits(_));
+        let form = if bare { Form::Number } else { Form::Text };
+        Ok(Turned::Done(Action::Pseudonymised, form))
+    }
+
+    fn bring_home(
+        &self,
+        (place, kind): (Index<IdKind>, &Kind),
+        text: &str,
+        into: &mut Vec<u8>,
+        trail: &mut Trail,
+    ) -> Result<Turned, Refused> {
+        if text.is_empty() {
+            return Ok(Turned::Empty);
+        }
+        let start = into.len();
+        let recall = match &self.register {
+            Some(register) => register.recall(place.place(), text, into),
+            None => Recall::Unknown,
+        };
+        let why = match recall {
+            Recall::Found { form, age } if age < kind.spec().accept_keys => {
+                if let Some(home) = &self.home {
+                    home.add(into.get(start..).unwrap_or_default());
+                }
+                let action = match age {
+                    0 => Action::BroughtHome,
+                    _ => Action::BroughtHomeOld,
+                };
+                return Ok(Turned::Done(action, form));
+            }
+            // Another node may have let it out a moment ago.
+            Recall::Foreign | Recall::Retired | Recall::Unknown
+                if !trail.caught_up && self.register.is_some() =>
+            {
+                return Ok(Turned::Missed);
+            }
+            Recall::Foreign => Action::PseudonymForeign,
+            Recall::Found { .. } | Recall::Retired => {
+                into.truncate(start);
+                Action::PseudonymRetired
+            }
+            Recall::Unknown => Action::PseudonymUnknown,
+        };
+        match kind.spec().unknown {
+            Unknown::Drop => Ok(Turned::Dropped(why)),
+            Unknown::Keep => Ok(Turned::AsItCame),
+            Unknown::Reject => Err(Refused::Pseudonym(why)),
+        }
+    }
+}
+
+/// What the identifiers of one message leave behind.
+#[derive(Debug, Default)]
+pub struct Trail {
+    /// Those that are not on disk yet: nothing of the message may leave before they are.
+    pub batch: Batch,
+    /// Whether the register has caught up for this message, so that a pseudonym which is not found
+    /// now is nobody's.
+    pub caught_up: bool,
+}
+
+/// What became of one identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// It goes on as it came: nobody's, and `unknown = "keep"`.
+    AsItCame,
+    /// What takes its place has been written, to stand in this form.
+    Done(Action, Form),
+    /// Nobody's, and `unknown = "drop"`.
+    Dropped(Action),
+    /// There is nothing in it, and nothing takes its place.
+    Empty,
+    /// Nobody's so far: to be asked for again once the register has caught up.
+    Missed,
+}
+
+/// Why a message cannot go on with an identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The policy has no such kind after all.
+    Bug,
+    /// It is too long, or has invisible characters in it.
+    Identifier,
+    /// Nobody's, for this reason, and `unknown = "reject"`.
+    Pseudonym(Action),
+}
+
+impl Refused {
+    /// What is counted of it.
+    pub(super) const fn why(self) -> Option<Action> {
+        match self {
+            Self::Bug | Self::Identifier => None,
+            Self::Pseudonym(why) => Some(why),
+        }
+    }
+
+    /// The refusal, for an identifier that begins at this byte of the body.
+    pub(super) const fn at(self, at: u64) -> Refusal {
+        match self {
+            Self::Bug => Refusal::Bug(Bug::Policy),
+            Self::Identifier => Refusal::IdentifierInvalid { at },
+            Self::Pseudonym(_) => Refusal::PseudonymUnknown { at },
+        }
+    }
+
+    /// The refusal, for an identifier in a path or query.
+    pub(super) const fn in_target(self) -> Refusal {
+        match self {
+            Self::Bug => Refusal::Bug(Bug::Policy),
+            Self::Identifier => Refusal::IdentifierInvalid { at: 0 },
+            Self::Pseudonym(_) => Refusal::TargetUnknown,
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The way home: what the rewriter does with pseudonyms, whoever remembers them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::limits::Limits;
+use crate::policy::{
+    Any, Content, Field, Fields, Flow, IdKind, Index, Item, Keep, Method, ParameterType, Policy,
+    QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody, Side, Unlisted, ValueType,
+};
+use crate::pseudonym::{
+    Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, KindSpec, Notation,
+    Recall, Register, Unknown, VendorKey,
+};
+use crate::refusal::Refusal;
+
+/// A register that knows what it is told, and tells apart what others would.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    known: Mutex<BTreeMap<(usize, String), (String, Recall)>>,
+}
+
+impl Book {
+    pub(super) fn knows(&self, kind: usize, pseudonym: &str, id: &str, recall: Recall) {
+        let known = (id.to_owned(), recall);
+        let mut all = self.known.lock().unwrap();
+        all.insert((kind, pseudonym.to_owned()), known);
+    }
+}
+
+impl Register for Book {
+    fn remember(
+        &self,
+        kind: usize,
+        id: Identifier<'_>,
+        form: Form,
+        batch: &mut Batch,
+    ) -> Result<(), IdentifierFault> {
+        batch.add(kind, form, id);
+        Ok(())
+    }
+
+    fn recall(&self, kind: usize, pseudonym: &str, into: &mut Vec<u8>) -> Recall {
+        let known = self.known.lock().unwrap();
+        match known.get(&(kind, pseudonym.to_owned())) {
+            Some((id, recall @ Recall::Found { .. })) => {
+                into.extend_from_slice(id.as_bytes());
+                *recall
+            }
+            Some((_, recall)) => *recall,
+            None => Recall::Unknown,
+        }
+    }
+}
+
+const PUPIL: usize = 0;
+const GROUP: usize = 1;
+const THEIRS: usize = 2;
+
+const TEXT: Recall = Recall::Found {
+    form: Form::Text,
+    age: 0,
+};
+const NUMBER: Recall = Recall::Found {
+    form: Form::Number,
+    age: 1,
+};
+
+fn at<T>(place: usize) -> Index<T> {
+    Index::new(place).unwrap()
+}
+
+/// A result that names a pupil in every way, and the scores in it.
+fn shapes() -> Vec<Shape> {
+    let keep = Rule::Keep(Keep {
+        of: ValueType::Any,
+        rules: None,
+    });
+    let mail = Rule::Derived {
+        kind: at(PUPIL),
+        of: 0,
+    };
+    let lines = [
+        ("pupil", Rule::Identifier(at(PUPIL))),
+        ("group", Rule::Identifier(at(GROUP))),
+        ("own", Rule::Identifier(at(THEIRS))),
+        ("pupils", Rule::List(Item::Identifier(at(PUPIL)))),
+        ("one", Rule::ListOrOne(Item::Identifier(at(PUPIL)))),
+        ("scores", Rule::Object(at(1))),
+        ("mail", mail),
+        ("note", keep),
+        ("all", Rule::KeepAll),
+    ];
+    let lines = lines.map(|(key, rule)| Field {
+        key: key.into(),
+        rule,
+    });
+    let any = Any {
+        key: at(PUPIL),
+        rule: keep,
+    };
+    let scores = Fields::new(Vec::new(), Some(any), Unlisted::Drop);
+    let shape = |name: &str, fields| Shape {
+        name: name.to_owned(),
+        body: ShapeBody::Fields(fields),
+    };
+    vec![
+        shape("Result", Fields::new(lines.into(), None, Unlisted::Drop)),
+        shape("Scores", scores),
+    ]
+}
+
+/// `PUT /{pupil}/{:int}?of={group}`, called by the vendor.
+fn flow() -> Flow {
+    let route = Route {
+        name: String::new(),
+        method: Method::Put,
+        path: [
+            Segment::Identifier(at(PUPIL)),
+            Segment::Parameter(ParameterType::Int),
+        ]
+        .into(),
+        query: [QueryParameter {
+            name: "of".into(),
+            rule: QueryRule::Identifiers(at(GROUP)),
+        }]
+        .into(),
+        to_vendor: Content::Nothing,
+        from_vendor: Content::Nothing,
+    };
+    Flow {
+        name: "results".to_owned(),
+        caller: Side::Vendor,
+        routes: vec![route],
+    }
+}
+
+/// With one kind that rejects what is nobody's, one that drops it and one that keeps it.
+fn law() -> Arc<Law> {
+    let specs = [
+        ("pupil", Unknown::Reject),
+        ("group", Unknown::Drop),
+        ("theirs", Unknown::Keep),
+    ];
+    let specs = specs.map(|(name, unknown)| KindSpec {
+        name: name.to_owned(),
+        canonical: Canonical::default(),
+        notation: Notation::Hex,
+        back: Back::SchoolOnly,
+        unknown,
+        accept_keys: 2,
+    });
+    let kinds = specs.each_ref().map(|spec| IdKind {
+        name: spec.name.clone(),
+    });
+    Arc::new(Law {
+        policy: Policy {
+            shapes: shapes(),
+            kinds: kinds.into(),
+            flows: vec![flow()],
+            ..Policy::default()
+        },
+        generations: Arc::new([Generation::new(1, &VendorKey::from([7; 32]), specs)]),
+        limits: Limits::default(),
+    })
+}
+
+fn book() -> Arc<Book> {
+    let book = Book::default();
+    book.knows(PUPIL, "p1", "S-64003", TEXT);
+    book.knows(PUPIL, "p2", "95312", NUMBER);
+    book.knows(PUPIL, "p3", "a\"b\\c", TEXT);
+    book.knows(GROUP, "g1", "H1A", TEXT);
+    book.knows(PUPIL, "f1", "", Recall::Foreign);
+    book.knows(PUPIL, "r1", "", Recall::Retired);
+    let third = Recall::Found {
+        form: Form::Text,
+        age: 2,
+    };
+    book.knows(PUPIL, "r2", "S-64003", third);
+    Arc::new(book)
+}
+
+/// What reaches the school of a body in these pieces, with what was counted.
+fn home(pieces: &[&str]) -> (Result<String, Refusal>, Counts) {
+    let crossing = Crossing::towards(Side::School, law(), Some(book()));
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    let mut write = |rewriter: &mut Rewriter, piece: &str| {
+        rewriter.write(piece.as_bytes(), &mut out)?;
+        if rewriter.waits_for_register() {
+            rewriter.trail().caught_up = true;
+            rewriter.write(b"", &mut out)?;
+        }
+        Ok(())
+    };
+    let mut done = pieces
+        .iter()
+        .try_for_each(|piece| write(&mut rewriter, piece));
+    done = done.and_then(|()| rewriter.end(&mut out));
+    let text = String::from_utf8(out.release()).unwrap();
+    (done.map(|()| text), *rewriter.counts())
+}
+
+#[test]
+fn pseudonyms_come_home_as_the_school_wrote_them() {
+    let body = concat!(
+        r#"{"pupil":"p1","group":"g1","pupils":["p1","p2","p3"],"one":"p2","#,
+        r#""mail":"x","scores":{"p1":1,"p2":2}}"#
+    );
+    let expected = concat!(
+        r#"{"pupil":"S-64003","group":"H1A","pupils":["S-64003",95312,"a\"b\\c"],"one":95312,"#,
+        r#""scores":{"S-64003":1,"95312":2}}"#
+    );
+    for cut in 0..=body.len() {
+        let (left, right) = body.split_at(cut);
+        let (home, counts) = home(&[left, right]);
+        assert_eq!(home.as_deref(), Ok(expected), "cut at {cut}");
+        assert_eq!(counts.of(Action::BroughtHome), 4);
+        assert_eq!(counts.of(Action::BroughtHomeOld), 2);
+        assert_eq!(
+            counts.of(Action::DroppedValue),
+            1,
+            "nothing is made of an id"
+        );
+    }
+}
+
+#[test]
+fn what_is_nobodys_is_refused_dropped_or_kept_as_its_kind_says() {
+    for (body, why) in [
+        (r#"{"pupil":"p9"}"#, Action::PseudonymUnknown),
+        (r#"{"pupil":"f1"}"#, Action::PseudonymForeign),
+        (r#"{"pupil":"r1"}"#, Action::PseudonymRetired),
+        (r#"{"pupil":"r2"}"#, Action::PseudonymRetired),
+    ] {
+        let (home, counts) = home(&[body]);
+        assert_eq!(home, Err(Refusal::PseudonymUnknown { at: 9 }), "{body}");
+        assert_eq!(counts.of(why), 1, "{body}");
+    }
+    let listed = home(&[r#"{"pupils":["p1","p9"]}"#]).0;
+    assert_eq!(listed, Err(Refusal::PseudonymUnknown { at: 16 }));
+    let key = home(&[r#"{"scores":{"p9":1}}"#]).0;
+    assert_eq!(key, Err(Refusal::PseudonymUnknown { at: 11 }));
+    let (dropped, counts) = home(&[r#"{"group":"g9","pupil":"p1"}"#]);
+    assert_eq!(dropped.as_deref(), Ok(r#"{"pupil":"S-64003"}"#));
+    assert_eq!(counts.of(Action::PseudonymUnknown), 1);
+    let kept = home(&[r#"{"own":"v-1","pupil":""}"#]).0;
+    assert_eq!(kept.as_deref(), Ok(r#"{"own":"v-1","pupil":""}"#));
+}
+
+#[test]
+fn nothing_goes_on_before_the_register_has_caught_up() {
+    let book = Arc::new(Book::default());
+    let register: Arc<dyn Register> = Arc::<Book>::clone(&book);
+    let crossing = Crossing::towards(Side::School, law(), Some(register));
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    rewriter
+        .write(br#"{"note":1,"pupil":"p1","note"#, &mut out)
+        .unwrap();
+    assert!(rewriter.waits_for_register());
+    assert_eq!(out.look(), br#"{"note":1"#);
+    rewriter.write(br#"2":2"#, &mut out).unwrap();
+    assert_eq!(out.look(), br#"{"note":1"#);
+    book.knows(PUPIL, "p1", "S-64003", TEXT);
+    rewriter.trail().caught_up = true;
+    rewriter.write(b"}", &mut out).unwrap();
+    rewriter.end(&mut out).unwrap();
+    assert_eq!(out.look(), br#"{"note":1,"pupil":"S-64003"}"#);
+}
+
+#[test]
+fn what_came_home_does_not_leave_again_in_a_kept_value() {
+    let home = Arc::<Home>::default();
+    for id in ["S-64003", "95312"] {
+        home.add(id.as_bytes());
+    }
+    let crossing = Crossing::towards(Side::Vendor, law(), Some(book())).with_home(Some(home));
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    let body = br#"{"note":"by S\u002d64003","all":{"a":"S-64003","S-64003":1,"b":[95312,95313]}}"#;
+    rewriter.write(body, &mut out).unwrap();
+    rewriter.end(&mut out).unwrap();
+    assert_eq!(out.look(), br#"{"all":{"b":[95313]}}"#);
+    assert_eq!(rewriter.counts().of(Action::DroppedEcho), 4);
+}
+
+#[test]
+fn what_leaves_is_noted_for_the_register_once() {
+    let crossing = Crossing::towards(Side::Vendor, law(), Some(book()));
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    let body = br#"{"pupil":"S-1","pupils":["S-1",7],"scores":{"S-2":1},"mail":"x"}"#;
+    rewriter.write(body, &mut out).unwrap();
+    rewriter.end(&mut out).unwrap();
+    let batch = &rewriter.trail().batch;
+    let noted: Vec<_> = batch
+        .iter()
+        .map(|(kind, form, id)| (kind, form, format!("{id:?}")))
+        .collect();
+    assert_eq!(
+        noted,
+        [
+            (PUPIL, Form::Text, "Identifier(3 bytes)".to_owned()),
+            (PUPIL, Form::Number, "Identifier(1 bytes)".to_owned()),
+            (PUPIL, Form::Text, "Identifier(3 bytes)".to_owned()),
+        ]
+    );
+}
+
+fn target(path: &str, query: &str, asked: Asked) -> Result<String, Refusal> {
+    let crossing = Crossing::towards(Side::School, law(), Some(book()));
+    let line = RequestLine {
+        method: "PUT",
+        path,
+        query: Some(query),
+    };
+    let head = request(&crossing, 0, line, asked, &mut Counts::default())?;
+    Ok(head.outbound.release().target)
+}
+
+#[test]
+fn pseudonyms_in_a_target_come_home_or_lead_nowhere() {
+    let home = target("/p1/7", "of=g1&of=g1", Asked::Again);
+    assert_eq!(home.as_deref(), Ok("/S-64003/7?of=H1A&of=H1A"));
+    let home = target("/p3/7", "", Asked::First);
+    assert_eq!(home.as_deref(), Ok("/a%22b%5Cc/7"));
+    for (path, query) in [
+        ("/p9/7", ""),
+        ("/f1/7", ""),
+        ("/r1/7", ""),
+        ("/p1/7", "of=g9"),
+    ] {
+        for asked in [Asked::First, Asked::Again] {
+            assert_eq!(
+                target(path, query, asked),
+                Err(Refusal::TargetUnknown),
+                "{path}"
+            );
+        }
+    }
+}

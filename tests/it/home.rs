@@ -1,0 +1,304 @@
+//! The way home: what a vendor sends under a pseudonym reaches the school under the pupil's own
+//! identifier, and nobody else's.
+
+use serde_json::json;
+
+use crate::harness::upstream::ok;
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+
+/// A vendor that fetches pupils and sends results back, and one that is pushed to.
+const POLICY: &str = r#"version = 1
+[vendor]
+name = "Bron"
+agreement = "VO-1"
+purpose = "Testen"
+contact = "privacy@bron.example"
+valid = { from = 2020-01-01, until = 2099-12-31 }
+
+[ids.pupil]
+back = "school-only"
+
+[ids.group]
+looks = "text:20"
+back = "school-only"
+unknown = "drop"
+
+[flow.pull]
+caller = "vendor"
+at = "/pull"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.pull.route]]
+match = "GET /users"
+query = { group = "group[]" }
+to-vendor = { users = "User[]" }
+
+[[flow.pull.route]]
+match = "PUT /results/{result:slug}/of/{pupil}"
+from-vendor = { result = "Result" }
+to-vendor = { title = "keep", about = "Result" }
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.push.route]]
+match = "POST /members/{pupil}"
+to-vendor = "User"
+from-vendor = { member = "pupil", group = "group" }
+
+[shape.User]
+sourcedId = "pupil"
+group = "group"
+grade = "keep:int"
+
+[shape.Result]
+student = "pupil"
+group = "group"
+scores = "Scores"
+score = "keep:number"
+
+[shape.Scores]
+_any = { key = "pupil", as = "keep:int" }
+"#;
+
+const USERS: &str = r#"{"users":[{"sourcedId":"pupil-zzq-901","group":"group-zzq-1A","grade":7},
+    {"sourcedId":20260901902,"group":"group-zzq-1A","grade":8}]}"#;
+
+fn markers() -> Markers {
+    Markers::of(&["pupil-zzq-901", "group-zzq-1A", "20260901902"])
+}
+
+fn plans(policy: &'static str) -> Plans {
+    Plans {
+        instead: Some(policy),
+        ..Plans::default()
+    }
+}
+
+fn request(method: &str, target: &str, body: &str) -> String {
+    let length = body.len();
+    let of_body = match body {
+        "" => String::new(),
+        _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+    };
+    format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}\r\n{body}")
+}
+
+/// The school: gives its users to who asks for them, and takes what is sent.
+fn school() -> Upstream {
+    Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let answer = match request.head.starts_with("GET ") {
+                true => ok(USERS),
+                false => ok(r#"{"title":"taken"}"#),
+            };
+            if peer.try_send(answer).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// The pseudonyms of the two pupils, and of their group.
+fn pull(house: &House) -> [String; 3] {
+    let answer = house.ask(request("GET", "/pull/users", ""));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    markers().assert_absent("what the vendor got", &answer.body);
+    let users = answer.json();
+    let text = |user: usize, key: &str| users["users"][user][key].as_str().unwrap().to_owned();
+    [text(0, "sourcedId"), text(1, "sourcedId"), text(0, "group")]
+}
+
+/// Sends the result of the first pupil back.
+fn result(house: &House, [first, second, group]: &[String; 3]) -> Message {
+    let body = json!({"result": {
+        "student": first, "group": group, "scores": {first: 1, second: 2}, "score": 8.50,
+    }});
+    let target = format!("/pull/results/r-1/of/{}", first.to_uppercase());
+    house.ask(request("PUT", &target, &body.to_string()))
+}
+
+/// What the school got of the last request.
+fn arrived(house: &House) -> (String, serde_json::Value) {
+    let text = house.upstream.received_text();
+    let (before, body) = text.rsplit_once("\r\n\r\n").unwrap();
+    let (_, head) = before.rsplit_once("HTTP/1.1\r\n").unwrap_or_default();
+    let line = before.strip_suffix(head).unwrap_or(before);
+    let line = line.lines().last().unwrap_or_default().to_owned();
+    (line, serde_json::from_str(body).unwrap_or_default())
+}
+
+fn assert_home(house: &House) {
+    let (line, body) = arrived(house);
+    assert_eq!(line, "PUT /results/r-1/of/pupil-zzq-901 HTTP/1.1");
+    let expected = json!({"result": {
+        "student": "pupil-zzq-901",
+        "group": "group-zzq-1A",
+        "scores": {"pupil-zzq-901": 1, "20260901902": 2},
+        "score": 8.5,
+    }});
+    assert_eq!(body, expected);
+}
+
+#[test]
+fn a_result_lands_on_the_right_pupil() {
+    let house = plans(POLICY).open(school());
+    let pseudonyms = pull(&house);
+    let answer = result(&house, &pseudonyms);
+    assert_eq!(
+        (answer.status(), answer.text()),
+        (200, r#"{"title":"taken"}"#)
+    );
+    assert_home(&house);
+    house.search(&markers(), &[("what the vendor got", &answer.body)]);
+    let metrics = house.events.metrics_page();
+    let came_home =
+        r#"sluis_fields_total{action="brought_home",direction="from_vendor",vendor="bron"} 3"#;
+    assert!(metrics.contains(came_home), "{metrics}");
+}
+
+#[test]
+fn a_result_lands_on_the_right_pupil_after_a_restart() {
+    let house = plans(POLICY).open(school());
+    let pseudonyms = pull(&house);
+    let folder = house.end();
+    let house = plans(POLICY).open_in(folder, school());
+    assert_eq!(result(&house, &pseudonyms).status(), 200);
+    assert_home(&house);
+    house.search(&markers(), &[]);
+}
+
+#[test]
+fn what_a_vendor_answers_to_a_push_comes_home() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let path = request.head.split(' ').nth(1).unwrap().to_owned();
+            let pseudonym = path.rsplit('/').next().unwrap();
+            let answer = json!({"member": pseudonym, "group": "never-given-out-zzq"});
+            peer.try_send(ok(&answer.to_string())).unwrap();
+        }
+    });
+    let house = plans(POLICY).open(upstream);
+    let body = r#"{"sourcedId":"pupil-zzq-901","grade":7}"#;
+    let answer = house.ask(request("POST", "/push/members/pupil-zzq-901", body));
+    assert_eq!(
+        (answer.status(), answer.text()),
+        (200, r#"{"member":"pupil-zzq-901"}"#)
+    );
+    house.search(
+        &markers(),
+        &[("what the vendor got", &house.upstream.received())],
+    );
+}
+
+#[test]
+fn a_pseudonym_that_was_never_given_out_reaches_nobody() {
+    let house = plans(POLICY).open(school());
+    let [first, second, group] = pull(&house);
+    let before = house.upstream.received();
+    // One that we would make, of a pupil that was never seen, looks like any other.
+    let nobody = "2a960a95-c70e-88af-b483-e26a38758e39".to_owned();
+    let inside = result(&house, &[nobody.clone(), second, group]);
+    assert_eq!(
+        (inside.status(), inside.code().as_str()),
+        (404, "target_unknown")
+    );
+    let body = json!({"result": {"student": nobody}}).to_string();
+    let target = format!("/pull/results/r-1/of/{first}");
+    let inside = house.ask(request("PUT", &target, &body));
+    assert_eq!(
+        (inside.status(), inside.code().as_str()),
+        (422, "pseudonym_unknown")
+    );
+    let query = house.ask(request("GET", "/pull/users?group=abcdefghijklmnopqrst", ""));
+    assert_eq!(
+        (query.status(), query.code().as_str()),
+        (404, "target_unknown")
+    );
+    assert_eq!(house.upstream.received(), before, "nothing was forwarded");
+    house.search(&markers(), &[("what the vendor got", &inside.body)]);
+}
+
+#[test]
+fn what_came_home_is_not_sent_back_in_a_title() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let answer = match request.head.starts_with("GET ") {
+                true => USERS.to_owned(),
+                false => {
+                    r#"{"title":"result of pupil-zzq-901","about":{"student":"pupil-zzq-901"}}"#
+                        .to_owned()
+                }
+            };
+            peer.try_send(ok(&answer)).unwrap();
+        }
+    });
+    let house = plans(POLICY).open(upstream);
+    let pseudonyms = pull(&house);
+    let answer = result(&house, &pseudonyms);
+    let expected = json!({"about": {"student": pseudonyms[0]}});
+    assert_eq!((answer.status(), answer.json()), (200, expected));
+    house.await_log("vendor.echo");
+    house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
+#[test]
+fn nothing_is_given_out_while_the_register_cannot_be_written() {
+    let house = plans(POLICY).open(school());
+    // The keeper sees that its file is another one than it opened.
+    std::fs::remove_file(house.folder.path().join("state/register.redb")).unwrap();
+    let answer = house.ask(request("GET", "/pull/users", ""));
+    assert_eq!(
+        (answer.status(), answer.code().as_str()),
+        (503, "register_unavailable")
+    );
+    house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
+#[test]
+fn two_pupils_never_share_a_pseudonym() {
+    const SHORT: &str = r#"version = 1
+[vendor]
+name = "Bron"
+agreement = "VO-1"
+purpose = "Testen"
+contact = "privacy@bron.example"
+valid = { from = 2020-01-01, until = 2099-12-31 }
+
+[ids.pupil]
+looks = "digits:6"
+back = "school-only"
+
+[flow.pull]
+caller = "vendor"
+at = "/pull"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.pull.route]]
+match = "GET /users"
+to-vendor = { users = "pupil[]" }
+"#;
+    // Of so many, two have the same number of six digits, all but surely.
+    let users: Vec<String> = (0..4_000)
+        .map(|number| format!("pupil-zzq-{number}"))
+        .collect();
+    let house = Plans {
+        school: "pupils = 10\n",
+        ..plans(SHORT)
+    }
+    .open(Upstream::json(&json!({"users": users}).to_string()));
+    let answer = house.ask(request("GET", "/pull/users", ""));
+    assert_eq!(
+        (answer.status(), answer.code().as_str()),
+        (503, "pseudonym_collision")
+    );
+    house.search(
+        &Markers::of(&["pupil-zzq-"]),
+        &[("what the vendor got", &answer.body)],
+    );
+}
