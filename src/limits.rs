@@ -41,6 +41,8 @@ pub const REGISTER_WAITING_MAX: usize = 4_096;
 /// Identifiers that are written in one commit: a few milliseconds of work. One message may have
 /// more, and is not cut.
 pub const REGISTER_COMMIT_ROWS: usize = 10_000;
+/// Identifiers of an import that are written in one commit: some 50 MiB in memory.
+pub const REGISTER_IMPORT_ROWS: usize = 200_000;
 /// What the register's file may hold of itself in memory, in bytes.
 pub const REGISTER_CACHE_BYTES: usize = 64 << 20;
 /// How far an index may lag behind to be completed by a request itself, in words of 8 bytes:
@@ -48,6 +50,14 @@ pub const REGISTER_CACHE_BYTES: usize = 64 << 20;
 pub const REGISTER_RECALL_WORDS: u32 = 1 << 14;
 /// How long rows that other nodes wrote may go unseen, if no message asks for one.
 pub const REGISTER_POLL: Duration = Duration::from_secs(1);
+/// From the first byte to a server of the register to its greeting, for each of its addresses.
+pub const REGISTER_CONNECT: Duration = Duration::from_secs(5);
+/// What a server of the register may take for one statement, or for a connection in all.
+pub const REGISTER_STATEMENT: Duration = Duration::from_secs(10);
+/// How long a server of the register that failed is left alone; twice as long each time.
+pub const REGISTER_REST: Duration = Duration::from_millis(100);
+/// The longest it is left alone.
+pub const REGISTER_REST_MAX: Duration = Duration::from_secs(5);
 /// Damaged rows of a register that are shown by number; the rest is counted.
 pub const REGISTER_DAMAGE_SHOWN_MAX: usize = 100;
 

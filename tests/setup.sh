@@ -11,6 +11,7 @@ main() {
     have cargo || missing+=("cargo and rustc 1.95 or newer, from your distribution or https://rustup.rs")
     system_package cc gcc
     system_package python3 python3
+    postgres
     fail_if_missing
     component fmt rustfmt
     component clippy clippy
@@ -38,6 +39,19 @@ system_package() {
     echo "setup: installing $2"
     as_root apt-get update -qq
     as_root apt-get install -y -qq --no-install-recommends "$2"
+}
+
+# PostgreSQL's server, for the tests of a register that several nodes share. Debian keeps its
+# programs out of the path.
+postgres() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+    if ! is_debian || ! as_root true; then
+        missing+=("PostgreSQL's server in /usr/lib/postgresql/VERSION/bin")
+        return
+    fi
+    echo "setup: installing postgresql"
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends postgresql
 }
 
 # component COMMAND NAME: a part of the Rust toolchain.

@@ -120,10 +120,20 @@ pub enum Fault {
     },
     /// The file was moved, deleted or replaced while it was in use.
     Moved(PathBuf),
+    /// The server has no table for it.
+    NoTable,
     /// The file is something else.
     NotARegister(PathBuf),
+    /// The server failed a moment ago, and is left alone for a while.
+    Resting,
+    /// The server failed, or cannot be reached.
+    Server(tokio_postgres::Error),
+    /// What is said of the server cannot be used.
+    Settings(&'static str),
     /// The keeper's thread could not be started.
     Thread(io::Error),
+    /// The server did not answer in time.
+    Timeout,
 }
 
 impl Fault {
@@ -133,9 +143,45 @@ impl Fault {
     }
 }
 
-impl<E: Into<redb::Error>> From<E> for Fault {
-    fn from(cause: E) -> Self {
-        Self::Database(Box::new(cause.into()))
+impl From<redb::Error> for Fault {
+    fn from(cause: redb::Error) -> Self {
+        Self::Database(Box::new(cause))
+    }
+}
+
+impl From<redb::CommitError> for Fault {
+    fn from(cause: redb::CommitError) -> Self {
+        redb::Error::from(cause).into()
+    }
+}
+
+impl From<redb::DatabaseError> for Fault {
+    fn from(cause: redb::DatabaseError) -> Self {
+        redb::Error::from(cause).into()
+    }
+}
+
+impl From<redb::StorageError> for Fault {
+    fn from(cause: redb::StorageError) -> Self {
+        redb::Error::from(cause).into()
+    }
+}
+
+impl From<redb::TableError> for Fault {
+    fn from(cause: redb::TableError) -> Self {
+        redb::Error::from(cause).into()
+    }
+}
+
+impl From<redb::TransactionError> for Fault {
+    fn from(cause: redb::TransactionError) -> Self {
+        redb::Error::from(cause).into()
+    }
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(cause: tokio_postgres::Error) -> Self {
+        Self::Server(cause)
     }
 }
 
@@ -166,9 +212,31 @@ impl fmt::Display for Fault {
                 "{}: it was moved, deleted or replaced while it was in use",
                 path.display()
             ),
+            Self::NoTable => {
+                f.write_str("its server has no table for it: `sluis register init` makes it")
+            }
             Self::NotARegister(path) => write!(f, "{}: it is no register", path.display()),
+            Self::Resting => {
+                f.write_str("its server failed a moment ago, and is left alone for a while")
+            }
+            Self::Server(cause) => server_failed(cause, f),
+            Self::Settings(why) => write!(f, "its server's settings cannot be used: {why}"),
+            Self::Timeout => f.write_str("its server did not answer in time"),
             Self::Thread(cause) => write!(f, "its thread could not be started: {cause}"),
         }
+    }
+}
+
+/// What the server said, without the detail, which shows values; or why it could not be asked.
+fn server_failed(cause: &tokio_postgres::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(said) = cause.as_db_error() {
+        let (message, code) = (said.message(), said.code().code());
+        return write!(f, "its server said: {message} ({code})");
+    }
+    write!(f, "its server failed: {cause}")?;
+    match std::error::Error::source(cause) {
+        Some(source) => write!(f, ": {source}"),
+        None => Ok(()),
     }
 }
 
@@ -177,13 +245,18 @@ impl std::error::Error for Fault {
         match self {
             Self::Database(cause) => Some(cause),
             Self::File { cause, .. } | Self::Thread(cause) => Some(cause),
+            Self::Server(cause) => Some(cause),
             Self::Damaged(_)
             | Self::Format(_)
             | Self::Full
             | Self::InUse(_)
             | Self::Lost { .. }
             | Self::Moved(_)
-            | Self::NotARegister(_) => None,
+            | Self::NoTable
+            | Self::NotARegister(_)
+            | Self::Resting
+            | Self::Settings(_)
+            | Self::Timeout => None,
         }
     }
 }

@@ -139,30 +139,33 @@ impl Backend for OneFile {
     }
 }
 
-/// Inserts the rows that are not there; gives their number.
+/// Inserts the rows that are not there; gives how many these are.
+///
+/// Names are random: taken in their order, those that share a page come together.
 fn insert(transaction: &WriteTransaction, new: &[NewRow]) -> Result<usize, Fault> {
     let mut rows = transaction.open_table(ROWS)?;
     let mut names = transaction.open_table(NAMES)?;
-    let mut last = rows.last()?.map_or(0, |(number, _)| number.value());
-    let mut inserted: usize = 0;
-    for row in new {
-        let Some(lookup) = free_name(&rows, &names, row)? else {
-            continue;
-        };
-        last = last.checked_add(1).ok_or(Fault::Full)?;
-        let school = row.school.as_str();
-        names.insert((school, &lookup), last)?;
-        let value = (
-            school,
-            row.kind.as_str(),
-            &lookup,
-            row.sealed.as_slice(),
-            row.day,
-        );
-        rows.insert(last, value)?;
-        inserted = inserted.saturating_add(1);
+    let first = rows.last()?.map_or(0, |(number, _)| number.value());
+    let first = first.checked_add(1).ok_or(Fault::Full)?;
+    let mut numbered: Vec<_> = (first..).zip(new).collect();
+    numbered.sort_unstable_by_key(|(_, row)| row.lookup);
+    let mut free = Vec::new();
+    for (number, row) in numbered {
+        if let Some(lookup) = free_name(&rows, &names, row)? {
+            names.insert((row.school.as_str(), &lookup), number)?;
+            free.push((number, lookup, row));
+        }
     }
-    Ok(inserted)
+    free.sort_unstable_by_key(|(number, ..)| *number);
+    for (number, lookup, row) in &free {
+        let (school, kind, sealed) = (
+            row.school.as_str(),
+            row.kind.as_str(),
+            row.sealed.as_slice(),
+        );
+        rows.insert(number, (school, kind, lookup, sealed, row.day))?;
+    }
+    Ok(free.len())
 }
 
 /// The name under which a row is to be inserted; `None` if it is there.
@@ -175,6 +178,7 @@ fn free_name(
     let Some(number) = names.get((school, &row.lookup))? else {
         return Ok(Some(row.lookup));
     };
+    // None if it stands in the same transaction: then it is another spelling.
     let there = rows.get(number.value())?;
     if there.is_some_and(|there| there.value().3 == row.sealed) {
         return Ok(None);

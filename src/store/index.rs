@@ -3,9 +3,10 @@
 //! Nothing of it is stored. It is derived from the identifiers whenever it lags behind them.
 
 use std::collections::BTreeSet;
+use std::hash::BuildHasherDefault;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::{fmt, iter, thread};
 
 use dashmap::mapref::entry::Entry;
@@ -26,7 +27,8 @@ pub(super) struct Index {
     generations: Arc<[Generation]>,
     age: usize,
     kind: usize,
-    places: Spread<IndexKey, Place>,
+    /// Made when the first identifiers come in, as large as they are many.
+    places: OnceLock<Spread<IndexKey, Place>>,
     /// Everything before this place is in.
     derived: AtomicU32,
     /// Held by who derives.
@@ -52,7 +54,7 @@ impl Index {
             generations,
             age,
             kind,
-            places: Spread::default(),
+            places: OnceLock::new(),
             derived: AtomicU32::new(0),
             deriving: Mutex::new(()),
             later: RwLock::default(),
@@ -100,7 +102,7 @@ impl Index {
     pub(super) fn find(&self, pseudonym: &str, into: &mut Vec<u8>) -> Option<Form> {
         let kind = self.kind()?;
         let key = kind.spec().notation.read(pseudonym)?;
-        let place = self.places.get(&key).map(|place| *place)?;
+        let place = *self.places.get()?.get(&key)?;
         // While a part is derived, a later identifier may stand where an earlier one will.
         if place >= self.derived.load(Ordering::Acquire) {
             return None;
@@ -145,7 +147,7 @@ impl Index {
             let mut own = Vec::new();
             self.ids.arena.read(place, &mut own)?;
             let own = Identifier::new(str::from_utf8(&own).ok()?);
-            let first = *self.places.get(&kind.index_key(own).ok()?)?;
+            let first = *self.places.get()?.get(&kind.index_key(own).ok()?)?;
             let mut text = Vec::new();
             self.ids.arena.read(first, &mut text)?;
             let first = Identifier::new(str::from_utf8(&text).ok()?);
@@ -193,7 +195,11 @@ impl Index {
 
     /// Lists a place. Of two with one key the earlier one keeps it, in whatever order they come.
     fn list(&self, key: IndexKey, place: Place) {
-        let later = match self.places.entry(key) {
+        let places = self.places.get_or_init(|| {
+            let hasher = BuildHasherDefault::default();
+            Spread::with_capacity_and_hasher(self.ids.len(), hasher)
+        });
+        let later = match places.entry(key) {
             Entry::Vacant(room) => {
                 room.insert(place);
                 return;

@@ -78,6 +78,10 @@ impl Keeper {
         Ok(keeper)
     }
 
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// Works until it is told to stop, or nobody is left who could ask.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut stop = false;

@@ -21,6 +21,7 @@ mod ids;
 mod index;
 mod keeper;
 mod offline;
+mod postgres;
 mod reader;
 mod school;
 mod view;
@@ -35,20 +36,22 @@ mod wait;
 mod tests;
 
 pub use backend::{Damage, Fault};
-pub use offline::{Exported, Imported, Verified, verify};
+pub use offline::{Exported, Imported, Verified, init, verify};
+pub use postgres::Server;
 pub use view::{Generations, View};
 pub use wait::Settling;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+use std::{fmt, io};
 
 use backend::{Backend, Writers};
 use file::OneFile;
 use keeper::{Job, Keeper};
+use postgres::Postgres;
 use school::School;
 use wait::Promise;
 
@@ -62,12 +65,15 @@ use crate::pseudonym::RegisterKey;
 pub enum Place {
     /// In one file of this machine, for one gateway.
     File(PathBuf),
+    /// In PostgreSQL, for several gateways.
+    Postgres(Box<Server>),
 }
 
 impl Place {
-    fn open(&self) -> Result<Box<dyn Backend>, Fault> {
+    fn open(&self, clock: &Clock) -> Result<Box<dyn Backend>, Fault> {
         Ok(match self {
             Self::File(path) => Box::new(OneFile::open(path)?),
+            Self::Postgres(server) => Box::new(Postgres::open(server, clock)?),
         })
     }
 }
@@ -124,22 +130,39 @@ impl Store {
         schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
         clock: Clock,
     ) -> Result<Self, Fault> {
-        Self::on(place.open()?, schools, clock)
+        let place = place.clone();
+        let opener = move |clock: &Clock| place.open(clock);
+        Self::on(opener, schools, clock)
     }
 
+    /// Opens the backend on the thread that will keep it.
     fn on(
-        backend: Box<dyn Backend>,
+        opener: impl FnOnce(&Clock) -> Result<Box<dyn Backend>, Fault> + Send + 'static,
         schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
         clock: Clock,
     ) -> Result<Self, Fault> {
         let (jobs, received) = sync_channel(limits::REGISTER_WAITING_MAX);
-        let shared = Arc::new(Shared::new(schools, jobs, backend.writers()));
-        let keeper = Keeper::new(Arc::clone(&shared), backend, clock)?;
+        let schools = schools.into_iter().map(|(id, key)| (id, key.into()));
+        let schools: Vec<(SchoolId, Arc<RegisterKey>)> = schools.collect();
+        let (tell, told) = sync_channel(1);
+        let work = move || {
+            let opened = opener(&clock).and_then(|backend| {
+                let shared = Arc::new(Shared::new(schools, jobs, backend.writers()));
+                Keeper::new(shared, backend, clock)
+            });
+            // Fails if nobody wants to know any more; then there are no jobs either.
+            match opened {
+                Ok(keeper) if tell.send(Ok(keeper.shared())).is_ok() => keeper.run(&received),
+                Ok(_) => {}
+                Err(fault) => tell.send(Err(fault)).unwrap_or_default(),
+            }
+        };
         let thread = thread::Builder::new().name("register".to_owned());
-        let keeper = thread.spawn(move || keeper.run(&received));
+        let thread = thread.spawn(work).map_err(Fault::Thread)?;
+        let shared = told.recv().map_err(|_gone| Fault::Thread(gone()))??;
         Ok(Self {
             shared,
-            keeper: Some(keeper.map_err(Fault::Thread)?),
+            keeper: Some(thread),
         })
     }
 
@@ -262,7 +285,16 @@ impl Shared {
             Err(Fault::Damaged(_) | Fault::Lost { .. }) => Err(StoreFault::Damaged),
             Err(_) => Err(StoreFault::Gone),
         };
-        *trouble = done.err().map(Arc::new);
+        match done {
+            // What went wrong a moment ago says more.
+            Err(Fault::Resting) if trouble.is_some() => {}
+            Err(fault) => *trouble = Some(Arc::new(fault)),
+            Ok(()) => *trouble = None,
+        }
         told
     }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("it ended before it had begun")
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use super::backend::{Backend, Mark};
+use super::postgres::Postgres;
 use super::reader::{Reader, Taken};
 use super::view::View;
 use super::{Fault, Place, Shared, Store, StoreFault};
+use crate::clock::Clock;
 use crate::limits;
 use crate::names::SchoolId;
 use crate::pseudonym::{Batch, Canonical, Form, Identifier, Register as _, RegisterKey};
@@ -62,7 +65,7 @@ impl Store {
             if view.remember(0, id, form, &mut batch).is_err() {
                 imported.refuse();
             }
-            if batch.len() >= limits::REGISTER_COMMIT_ROWS {
+            if batch.len() >= limits::REGISTER_IMPORT_ROWS {
                 imported.settle(&view, &mut batch)?;
                 progress(imported);
             }
@@ -137,12 +140,38 @@ pub struct Verified {
 pub fn verify(
     place: &Place,
     schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
+    clock: &Clock,
 ) -> Result<Verified, Fault> {
-    let mut backend = place.open()?;
-    // Nobody keeps it: what is asked of it would fail.
-    let (jobs, _) = sync_channel(1);
-    let shared = Shared::new(schools, jobs, backend.writers());
-    verified(backend.as_mut(), &shared)
+    let schools = schools.into_iter().map(|(id, key)| (id, key.into()));
+    let schools: Vec<(SchoolId, Arc<RegisterKey>)> = schools.collect();
+    on_a_thread(|| {
+        let mut backend = place.open(clock)?;
+        // Nobody keeps it: what is asked of it would fail.
+        let (jobs, _) = sync_channel(1);
+        let shared = Shared::new(schools, jobs, backend.writers());
+        verified(backend.as_mut(), &shared)
+    })
+}
+
+/// Makes what a register needs before it is opened: in PostgreSQL a table, for a file nothing.
+///
+/// What is there already stays as it is.
+///
+/// # Errors
+/// [`Fault`]; the server's if the role may not create a table.
+pub fn init(place: &Place) -> Result<(), Fault> {
+    match place {
+        Place::File(_) => Ok(()),
+        Place::Postgres(server) => on_a_thread(|| Postgres::init(server)),
+    }
+}
+
+/// Runs `work` where it may wait, whatever called it.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, Fault> + Send) -> Result<T, Fault> {
+    thread::scope(|scope| {
+        let done = scope.spawn(work).join();
+        done.unwrap_or_else(|_panicked| Err(Fault::Thread(super::gone())))
+    })
 }
 
 pub(super) fn verified(backend: &mut dyn Backend, shared: &Shared) -> Result<Verified, Fault> {

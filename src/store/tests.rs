@@ -18,22 +18,29 @@ use crate::pseudonym::{
 };
 
 /// 2026-11-25.
-const NOW: u64 = 1_795_564_800;
-const PUPIL: usize = 0;
+pub(super) const NOW: u64 = 1_795_564_800;
+pub(super) const PUPIL: usize = 0;
 const STAFF: usize = 1;
 const NEVER: usize = 2;
 
 /// Where a register can be opened again and again.
-trait Bed: Sync {
+pub(super) trait Bed: Sync {
     fn backend(&self) -> Result<Box<dyn Backend>, Fault>;
 
     fn open_with(&self, schools: Vec<(SchoolId, RegisterKey)>) -> Result<Store, Fault> {
-        Store::on(self.backend()?, schools, Clock::test(NOW))
+        on(self.backend()?, schools)
     }
 
     fn open(&self) -> Store {
         self.open_with(schools()).unwrap()
     }
+}
+
+pub(super) fn on(
+    backend: Box<dyn Backend>,
+    schools: Vec<(SchoolId, RegisterKey)>,
+) -> Result<Store, Fault> {
+    Store::on(move |_| Ok(backend), schools, Clock::test(NOW))
 }
 
 struct FileBed {
@@ -66,14 +73,14 @@ fn vendor(name: &str) -> VendorId {
     VendorId::parse(name).unwrap()
 }
 
-fn schools() -> Vec<(SchoolId, RegisterKey)> {
+pub(super) fn schools() -> Vec<(SchoolId, RegisterKey)> {
     vec![
         (school("regenboog"), RegisterKey::from([1; 32])),
         (school("zonnebloem"), RegisterKey::from([2; 32])),
     ]
 }
 
-fn spec(name: &str, notation: Notation, back: Back) -> KindSpec {
+pub(super) fn spec(name: &str, notation: Notation, back: Back) -> KindSpec {
     KindSpec {
         name: name.to_owned(),
         canonical: Canonical::default(),
@@ -109,11 +116,11 @@ fn generations(accepted: &[u8], retired: &[u8], specs: &[KindSpec]) -> Generatio
 }
 
 /// The view of a vendor whose only key is that of the byte.
-fn view(store: &Store, of: &str, byte: u8) -> Arc<View> {
+pub(super) fn view(store: &Store, of: &str, byte: u8) -> Arc<View> {
     view_with(store, of, byte, &specs())
 }
 
-fn view_with(store: &Store, of: &str, byte: u8, specs: &[KindSpec]) -> Arc<View> {
+pub(super) fn view_with(store: &Store, of: &str, byte: u8, specs: &[KindSpec]) -> Arc<View> {
     let name = format!("vendor-{byte}");
     store
         .view(
@@ -124,7 +131,7 @@ fn view_with(store: &Store, of: &str, byte: u8, specs: &[KindSpec]) -> Arc<View>
         .unwrap()
 }
 
-fn pseudonym_with(byte: u8, spec: KindSpec, id: &str) -> String {
+pub(super) fn pseudonym_with(byte: u8, spec: KindSpec, id: &str) -> String {
     let kind = Kind::new(&VendorKey::from([byte; 32]), spec);
     let mut out = Vec::new();
     kind.write(Identifier::new(id), &mut out).unwrap();
@@ -135,7 +142,7 @@ fn pseudonym(byte: u8, kind: usize, id: &str) -> String {
     pseudonym_with(byte, specs().remove(kind), id)
 }
 
-fn batch(view: &View, kind: usize, ids: &[&str]) -> Batch {
+pub(super) fn batch(view: &View, kind: usize, ids: &[&str]) -> Batch {
     let mut batch = Batch::new();
     for id in ids {
         let id = Identifier::new(id);
@@ -144,12 +151,16 @@ fn batch(view: &View, kind: usize, ids: &[&str]) -> Batch {
     batch
 }
 
-fn let_out(view: &Arc<View>, kind: usize, ids: &[&str]) -> Result<(), StoreFault> {
+pub(super) fn let_out(view: &Arc<View>, kind: usize, ids: &[&str]) -> Result<(), StoreFault> {
     view.settle(batch(view, kind, ids)).wait()
 }
 
 /// What a pseudonym leads to; a miss is asked again once the register has caught up.
-fn home(view: &Arc<View>, kind: usize, pseudonym: &str) -> Result<(String, usize), Recall> {
+pub(super) fn home(
+    view: &Arc<View>,
+    kind: usize,
+    pseudonym: &str,
+) -> Result<(String, usize), Recall> {
     let mut into = b"[".to_vec();
     let mut recall = view.recall(kind, pseudonym, &mut into);
     if !matches!(recall, Recall::Found { .. }) {
@@ -168,7 +179,7 @@ fn home(view: &Arc<View>, kind: usize, pseudonym: &str) -> Result<(String, usize
 }
 
 /// Whether an identifier that vendor `byte` got is found again.
-fn comes_home(view: &Arc<View>, byte: u8, id: &str) -> bool {
+pub(super) fn comes_home(view: &Arc<View>, byte: u8, id: &str) -> bool {
     home(view, PUPIL, &pseudonym(byte, PUPIL, id)) == Ok((id.to_owned(), 0))
 }
 
@@ -197,7 +208,7 @@ const LAWS: &[(&str, Law)] = &[
     ("a large batch is one batch", a_large_batch_is_one_batch),
 ];
 
-fn register_laws(bed: impl Fn() -> Box<dyn Bed>) {
+pub(super) fn register_laws(bed: impl Fn() -> Box<dyn Bed>) {
     for (name, law) in LAWS {
         let bed = bed();
         let run = std::panic::AssertUnwindSafe(|| law(bed.as_ref()));
@@ -291,7 +302,7 @@ fn vendors_share_ids(bed: &dyn Bed) {
     );
 }
 
-fn schools_are_apart(bed: &dyn Bed) {
+pub(super) fn schools_are_apart(bed: &dyn Bed) {
     let store = bed.open();
     let (one, other) = (view(&store, "regenboog", 7), view(&store, "zonnebloem", 7));
     let_out(&one, PUPIL, &["S-1"]).unwrap();
@@ -595,7 +606,7 @@ fn a_lost_write_makes_nothing_known_and_is_made_good_later() {
             wrong: Arc::clone(&switch),
             appends: Arc::default(),
         };
-        let store = Store::on(Box::new(flaky), schools(), Clock::test(NOW)).unwrap();
+        let store = on(Box::new(flaky), schools()).unwrap();
         let view = view(&store, "regenboog", 7);
         *switch.lock().unwrap() = wrong;
         for _ in 0..3 {
@@ -627,7 +638,7 @@ fn batches_that_wait_are_written_in_one_commit() {
         wrong: Arc::clone(&switch),
         appends: Arc::clone(&appends),
     };
-    let store = Store::on(Box::new(flaky), schools(), Clock::test(NOW)).unwrap();
+    let store = on(Box::new(flaky), schools()).unwrap();
     let view = view(&store, "regenboog", 7);
     let held = switch.lock().unwrap();
     let waiting: Vec<_> = (0..50)
@@ -647,7 +658,7 @@ fn too_many_who_wait_are_told_so() {
         wrong: Arc::clone(&switch),
         appends: Arc::default(),
     };
-    let store = Store::on(Box::new(flaky), schools(), Clock::test(NOW)).unwrap();
+    let store = on(Box::new(flaky), schools()).unwrap();
     let view = view(&store, "regenboog", 7);
     let held = switch.lock().unwrap();
     let waiting: Vec<_> = (0..3 * limits::REGISTER_WAITING_MAX)
@@ -749,7 +760,7 @@ fn a_full_disk_loses_nothing_and_is_used_again_when_there_is_room() {
         let file = None;
         Ok(Open { database, file })
     }));
-    let store = Store::on(Box::new(backend.unwrap()), schools(), Clock::test(NOW)).unwrap();
+    let store = on(Box::new(backend.unwrap()), schools()).unwrap();
     let view = view(&store, "regenboog", 7);
     for round in 0..5 {
         let (kept, refused) = (format!("S-{round}"), format!("T-{round}"));

@@ -88,18 +88,17 @@ impl Connector {
     /// # Errors
     /// [`Unusable`], with the file and what is wrong with it.
     pub fn new(tls: &UpstreamTls) -> Result<Self, Unusable> {
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(versions(tls.min))
-            .map_err(Unusable::Library)?;
-        let builder = match &tls.roots {
-            Some(file) => builder.with_root_certificates(roots(file)?),
-            None => builder
-                .with_platform_verifier()
-                .map_err(Unusable::Library)?,
-        };
-        let mut config = builder.with_no_client_auth();
+        let mut config = client(tls)?;
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
         Ok(Self(Arc::new(config).into()))
+    }
+
+    /// One for a server that does not speak HTTP: the register's.
+    ///
+    /// # Errors
+    /// [`Unusable`], with the file and what is wrong with it.
+    pub fn without_http(tls: &UpstreamTls) -> Result<tokio_rustls::TlsConnector, Unusable> {
+        Ok(Arc::new(client(tls)?).into())
     }
 
     /// The handshake with an upstream, whose certificate must be for `host`, a name or an address.
@@ -111,6 +110,20 @@ impl Connector {
         let connected = self.0.connect(name, stream).await?;
         Ok(Stream::Tls(Box::new(connected.into())))
     }
+}
+
+/// Trusts a file of roots, or the machine's own store.
+fn client(tls: &UpstreamTls) -> Result<ClientConfig, Unusable> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(tls.min))
+        .map_err(Unusable::Library)?;
+    let builder = match &tls.roots {
+        Some(file) => builder.with_root_certificates(roots(file)?),
+        None => builder
+            .with_platform_verifier()
+            .map_err(Unusable::Library)?,
+    };
+    Ok(builder.with_no_client_auth())
 }
 
 impl fmt::Debug for Connector {

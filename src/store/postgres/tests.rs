@@ -1,0 +1,466 @@
+//! The register on a real server, and on two gateways at once.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{TlsVersion, UpstreamTls};
+use crate::pseudonym::{Back, Notation};
+use crate::store::backend::Damage;
+use crate::store::tests::{
+    Bed, PUPIL, batch, comes_home, home, let_out, pseudonym_with, register_laws, schools, spec,
+    view, view_with,
+};
+use crate::store::{Place, Settling, Store, StoreFault, View, init, verify};
+use crate::tls::Connector;
+
+/// A server of its own: on a socket in a folder that goes with it.
+struct Cluster {
+    folder: TempDir,
+    programs: PathBuf,
+    /// Also part of the socket's name.
+    port: u16,
+    made: AtomicUsize,
+}
+
+impl Cluster {
+    fn start() -> Arc<Self> {
+        Self::start_with(5432, "", &[])
+    }
+
+    /// With more settings, and files of the server's beside its data.
+    fn start_with(port: u16, settings: &str, files: &[(&str, String)]) -> Arc<Self> {
+        let cluster = Self {
+            folder: tempfile::tempdir().unwrap(),
+            programs: programs(),
+            port,
+            made: AtomicUsize::new(0),
+        };
+        for (name, text) in files {
+            let path = cluster.folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        }
+        if is_root() {
+            let mut chown = Command::new("chown");
+            done(chown.args(["-R", "postgres"]).arg(cluster.folder.path()));
+        }
+        let data = cluster.data();
+        let initdb = [
+            "--no-sync",
+            "--auth=trust",
+            "--username=sluis",
+            "--encoding=UTF8",
+            "-D",
+        ];
+        done(cluster.command("initdb").args(initdb).arg(&data));
+        let socket = cluster.folder.path().display();
+        let own = format!(
+            "listen_addresses = ''\nport = {port}\nunix_socket_directories = '{socket}'\nfsync = off\n\
+             log_min_duration_statement = 0\nlog_parameter_max_length = -1\n{settings}\n"
+        );
+        let configured = data.join("postgresql.conf");
+        let text = fs::read_to_string(&configured).unwrap();
+        fs::write(&configured, text + &own).unwrap();
+        cluster.begin();
+        Arc::new(cluster)
+    }
+
+    fn begin(&self) {
+        let log = self.folder.path().join("log");
+        let mut command = self.command("pg_ctl");
+        command
+            .args(["--wait", "start", "-D"])
+            .arg(self.data())
+            .arg("-l")
+            .arg(log);
+        // What stays behind must not hold the pipes of a test; why it failed stands in the log.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(command.status().unwrap().success());
+    }
+
+    fn stop(&self) {
+        let args = ["--wait", "--mode=immediate", "stop", "-D"];
+        done(self.command("pg_ctl").args(args).arg(self.data()));
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A program of PostgreSQL, which refuses to be root.
+    fn command(&self, program: &str) -> Command {
+        let program = self.programs.join(program);
+        let mut command = if is_root() {
+            let mut runuser = Command::new("runuser");
+            runuser.args(["-u", "postgres", "--"]).arg(program);
+            runuser
+        } else {
+            Command::new(program)
+        };
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn sql(&self, database: &str, sql: &str) -> String {
+        let mut psql = self.command("psql");
+        psql.args([
+            "-qAtX",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "sluis",
+            "-d",
+            database,
+            "-h",
+        ]);
+        let output =
+            done(
+                psql.arg(self.folder.path())
+                    .args(["-p", &self.port.to_string(), "-c", sql]),
+            );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A register with nothing in it, in a database of its own.
+    fn bed(self: &Arc<Self>) -> PostgresBed {
+        let bed = self.database();
+        init(&bed.place()).unwrap();
+        bed
+    }
+
+    fn database(self: &Arc<Self>) -> PostgresBed {
+        let name = format!("register{}", self.made.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        PostgresBed {
+            cluster: Arc::clone(self),
+            name,
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut stop = self.command("pg_ctl");
+        stop.args(["--mode=immediate", "stop", "-D"])
+            .arg(self.data());
+        stop.output().map(drop).unwrap_or_default();
+    }
+}
+
+fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    uid.unwrap().split_whitespace().next() == Some("0")
+}
+
+/// The newest version that is installed; `tests/setup.sh` sees to it that there is one.
+fn programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL: tests/setup.sh");
+    let version = |path: &PathBuf| -> Option<u32> { path.file_name()?.to_str()?.parse().ok() };
+    let versions = versions.map(|entry| entry.unwrap().path());
+    versions.max_by_key(version).unwrap().join("bin")
+}
+
+fn done(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(output.status.success(), "{command:?}: {said}");
+    output
+}
+
+/// Asks again and again, for half a minute at most.
+fn until(holds: impl Fn() -> bool) {
+    let clock = Clock::system();
+    let start = clock.now();
+    while !holds() {
+        assert!(clock.now().duration_since(start) < Duration::from_secs(30));
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+struct PostgresBed {
+    cluster: Arc<Cluster>,
+    name: String,
+}
+
+impl PostgresBed {
+    fn settings(&self) -> String {
+        let socket = self.cluster.folder.path().display();
+        format!("host={socket} user=sluis dbname={}", self.name)
+    }
+
+    fn place(&self) -> Place {
+        Place::Postgres(Box::new(Server::new(&self.settings(), None).unwrap()))
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.cluster.sql(&self.name, sql)
+    }
+
+    fn count(&self) -> u64 {
+        self.sql("SELECT count(*) FROM sluis_register")
+            .parse()
+            .unwrap()
+    }
+}
+
+impl Bed for PostgresBed {
+    fn backend(&self) -> Result<Box<dyn Backend>, Fault> {
+        self.place().open(&Clock::system())
+    }
+}
+
+#[test]
+fn a_server_keeps_the_laws_of_a_register() {
+    let cluster = Cluster::start();
+    register_laws(|| Box::new(cluster.bed()));
+    let log = fs::read_to_string(cluster.folder.path().join("log")).unwrap();
+    // The server logs each statement with what was sent to it.
+    assert!(log.contains("INSERT INTO sluis_register"));
+    for id in ["S-1", "Zoë", "Sanne", "pupil-11111"] {
+        assert!(!log.contains(id), "{id}");
+    }
+}
+
+#[test]
+fn what_one_node_lets_out_comes_home_through_another() {
+    let bed = Cluster::start().bed();
+    let (here, there) = (bed.open(), bed.open());
+    let (here, there) = (view(&here, "regenboog", 7), view(&there, "regenboog", 7));
+    let_out(&here, PUPIL, &["S-1"]).unwrap();
+    // `home` asks again once it has caught up.
+    assert!(comes_home(&there, 7, "S-1"));
+    assert!(batch(&there, PUPIL, &["S-1"]).is_empty());
+    let_out(&there, PUPIL, &["S-2"]).unwrap();
+    // Nobody asks: the other one hears of it by itself.
+    until(|| batch(&here, PUPIL, &["S-2"]).is_empty());
+    assert_eq!(bed.count(), 2);
+}
+
+#[test]
+fn nodes_that_write_at_once_write_each_id_once_and_miss_none() {
+    let bed = Cluster::start().bed();
+    let follower = bed.open();
+    let nodes: Vec<_> = (0..4).map(|_| bed.open()).collect();
+    thread::scope(|scope| {
+        for (number, node) in nodes.iter().enumerate() {
+            let view = view(node, "regenboog", 7);
+            scope.spawn(move || {
+                let firsts = (0..40).map(|first| (first * 5 + number * 3) % 200);
+                firsts.for_each(|first| let_nine_out(&view, first));
+            });
+        }
+        let view = view(&follower, "regenboog", 7);
+        (0..50).for_each(|_| view.catch_up().wait().unwrap());
+    });
+    let view = view(&follower, "regenboog", 7);
+    view.catch_up().wait().unwrap();
+    assert_eq!(follower.state().ids, bed.count());
+    assert_eq!(bed.count(), 208);
+    assert!((0..208).all(|id| comes_home(&view, 7, &format!("S-{id}"))));
+}
+
+fn let_nine_out(view: &Arc<View>, first: usize) {
+    let ids = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|it| format!("S-{}", first.saturating_add(it)));
+    let_out(view, PUPIL, &ids.each_ref().map(String::as_str)).unwrap();
+}
+
+#[test]
+fn of_two_that_collide_on_two_nodes_one_gets_out() {
+    let bed = Cluster::start().bed();
+    let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
+    let written = |id: &str| pseudonym_with(7, short().remove(0), id);
+    let (mut seen, mut pairs) = (BTreeMap::new(), Vec::new());
+    for id in (0..9_000).map(|number| format!("S-{number}")) {
+        if let Some(other) = seen.insert(written(&id), id.clone()) {
+            pairs.push((other, id));
+        }
+    }
+    assert!(pairs.len() > 20);
+    let (here, there) = (bed.open(), bed.open());
+    let here = view_with(&here, "regenboog", 7, &short());
+    let there = view_with(&there, "regenboog", 7, &short());
+    for (one, other) in &pairs {
+        let asked = [(&here, one), (&there, other)];
+        let settling = asked.map(|(view, id)| view.settle(batch(view, PUPIL, &[id])));
+        let [first, second] = settling.map(Settling::wait);
+        let out = match (first, second) {
+            (Ok(()), Err(StoreFault::Collision)) => one,
+            (Err(StoreFault::Collision), Ok(())) => other,
+            results => panic!("{results:?}"),
+        };
+        for view in [&here, &there] {
+            assert_eq!(home(view, PUPIL, &written(one)), Ok((out.clone(), 0)));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_goes_and_comes_back_is_used_again() {
+    let cluster = Cluster::start();
+    let bed = cluster.bed();
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    for round in 0..2 {
+        let (kept, refused) = (format!("S-{round}"), format!("T-{round}"));
+        let_out(&view, PUPIL, &[&kept]).unwrap();
+        cluster.stop();
+        for _ in 0..3 {
+            assert_eq!(let_out(&view, PUPIL, &[&refused]), Err(StoreFault::Gone));
+        }
+        assert_eq!(view.catch_up().wait(), Err(StoreFault::Gone));
+        let trouble = store.state().trouble.unwrap();
+        assert!(matches!(*trouble, Fault::Server(_)), "{trouble}");
+        assert!(
+            batch(&view, PUPIL, &[&kept]).is_empty(),
+            "what is known stays known"
+        );
+        cluster.begin();
+        until(|| let_out(&view, PUPIL, &[&refused]).is_ok());
+        assert!(comes_home(&view, 7, &kept) && comes_home(&view, 7, &refused));
+    }
+    assert_eq!(bed.count(), 4);
+}
+
+#[test]
+fn a_table_must_be_there_and_be_a_register() {
+    let cluster = Cluster::start();
+    let bed = cluster.database();
+    let fault = || bed.backend().map(drop).unwrap_err();
+    assert!(matches!(fault(), Fault::NoTable), "{}", fault());
+    for _ in 0..2 {
+        init(&bed.place()).unwrap();
+        bed.open();
+    }
+    bed.sql("COMMENT ON TABLE sluis_register IS 'sluis register 2'");
+    assert!(matches!(fault(), Fault::Format(2)), "{}", fault());
+    bed.sql("COMMENT ON TABLE sluis_register IS 'something else'");
+    assert!(matches!(fault(), Fault::NoTable), "{}", fault());
+    let elsewhere = PostgresBed {
+        cluster,
+        name: "nowhere".to_owned(),
+    };
+    let fault = elsewhere.backend().map(drop).unwrap_err();
+    let said = "its server said: database \"nowhere\" does not exist (3D000)";
+    assert_eq!(fault.to_string(), said);
+}
+
+#[test]
+fn a_gateway_needs_to_read_and_insert_and_no_more() {
+    let bed = Cluster::start().bed();
+    bed.sql("CREATE ROLE gateway LOGIN; GRANT SELECT, INSERT ON sluis_register TO gateway");
+    let settings = bed.settings().replace("user=sluis", "user=gateway");
+    let server = || Box::new(Server::new(&settings, None).unwrap());
+    let place = Place::Postgres(server());
+    let store = Store::open(&place, schools(), Clock::system()).unwrap();
+    let view = view(&store, "regenboog", 7);
+    let_out(&view, PUPIL, &["S-1", " S-1"]).unwrap();
+    assert!(comes_home(&view, 7, "S-1"));
+    let verified = verify(&place, schools(), &Clock::system()).unwrap();
+    assert_eq!((verified.rows, verified.damaged), (2, 0));
+}
+
+#[test]
+fn rows_that_are_gone_or_changed_are_missed() {
+    let bed = Cluster::start().bed();
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let_out(&view, PUPIL, &["S-1", "S-2"]).unwrap();
+    bed.sql("CREATE TABLE kept AS SELECT * FROM sluis_register; DELETE FROM sluis_register");
+    assert_eq!(let_out(&view, PUPIL, &["S-3"]), Err(StoreFault::Damaged));
+    let trouble = store.state().trouble.unwrap();
+    assert!(matches!(*trouble, Fault::Lost { row: 2 }), "{trouble}");
+    bed.sql("INSERT INTO sluis_register OVERRIDING SYSTEM VALUE SELECT * FROM kept");
+    let_out(&view, PUPIL, &["S-3"]).unwrap();
+    drop(store);
+    bed.sql("UPDATE sluis_register SET sealed = sealed || '\\x00' WHERE number = 2");
+    let fault = bed.open_with(schools()).unwrap_err();
+    let damage = Damage { rows: 1, first: 2 };
+    assert!(
+        matches!(fault, Fault::Damaged(found) if found == damage),
+        "{fault}"
+    );
+}
+
+#[test]
+fn another_machine_is_reached_through_tls_only() {
+    let server = |settings: &str| Server::new(settings, None).map(drop);
+    for here in [
+        "host=localhost",
+        "host=127.0.0.1",
+        "host=/run/postgresql",
+        "hostaddr=::1",
+    ] {
+        assert!(server(here).is_ok(), "{here}");
+    }
+    for there in [
+        "host=db.example",
+        "host=127.0.0.1,192.0.2.1",
+        "host=localhost hostaddr=192.0.2.1",
+        "host=db.example sslmode=disable",
+        "postgres://sluis@db.example/register?sslmode=prefer",
+        "host=127.0.0.1 sslmode=require",
+        "user=sluis",
+        "host=db.example password='geheim",
+    ] {
+        let fault = server(there).unwrap_err();
+        assert!(matches!(fault, Fault::Settings(_)), "{there}");
+        assert!(!format!("{fault} {fault:?}").contains("geheim"));
+    }
+    let shown = Server::new("host=localhost password=geheim", None);
+    assert!(!format!("{shown:?}").contains("geheim"));
+}
+
+#[test]
+fn a_server_is_known_by_its_certificate() {
+    let certificates = tempfile::tempdir().unwrap();
+    let made = |name: &str, host: &str| {
+        let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+        let roots = certificates.path().join(name);
+        fs::write(&roots, made.cert.pem()).unwrap();
+        (made, roots)
+    };
+    let (own, roots) = made("own.pem", "127.0.0.1");
+    let (_, others) = made("others.pem", "127.0.0.1");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let settings = "listen_addresses = '127.0.0.1'\nssl = on\n\
+        ssl_cert_file = '../own.pem'\nssl_key_file = '../own.key'";
+    let key = ("own.key", own.signing_key.serialize_pem());
+    let cluster = Cluster::start_with(port, settings, &[("own.pem", own.cert.pem()), key]);
+    cluster.sql("postgres", "CREATE DATABASE register");
+    let server = |host: &str, roots: &Path| {
+        let tls = UpstreamTls {
+            roots: Some(roots.to_owned()),
+            min: TlsVersion::V13,
+        };
+        let settings =
+            format!("host={host} port={port} user=sluis dbname=register sslmode=require");
+        let tls = Connector::without_http(&tls).unwrap();
+        Place::Postgres(Box::new(Server::new(&settings, Some(tls)).unwrap()))
+    };
+    init(&server("127.0.0.1", &roots)).unwrap();
+    let store = Store::open(&server("127.0.0.1", &roots), schools(), Clock::system()).unwrap();
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+        WHERE ssl AND application_name = 'sluis'";
+    assert_eq!(cluster.sql("register", encrypted), "1");
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    for (host, roots) in [("127.0.0.1", &others), ("localhost", &roots)] {
+        let fault = init(&server(host, roots)).unwrap_err().to_string();
+        assert!(
+            fault.contains("TLS handshake: invalid peer certificate"),
+            "{fault}"
+        );
+    }
+}
