@@ -116,9 +116,7 @@ impl RequestEnded<'_> {
             meter.observe_transform(format, self.times.transform.as_secs_f64());
         }
         let direction = meter.labels().request_direction();
-        if self.target != Counts::default() {
-            measure_fields(&self.target, meter, direction);
-        }
+        measure_fields(&self.target, meter, direction);
         self.request.measure(meter, direction);
         self.answer.measure(meter, direction.turned());
     }

@@ -81,8 +81,8 @@ pub(super) const DROPPED: [Action; 9] = [
 ];
 
 pub(super) fn measure_fields(fields: &Counts, meter: &RouteMeter, direction: Direction) {
-    for action in Action::ALL {
-        meter.count_fields(direction, action, fields.of(action));
+    for (action, count) in fields.taken() {
+        meter.count_fields(direction, action, count);
     }
 }
 

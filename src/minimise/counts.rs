@@ -110,11 +110,13 @@ impl Action {
         }
     }
 
+    /// Its place in [`Self::ALL`].
+    #[must_use]
     #[expect(
         clippy::as_conversions,
         reason = "the discriminant of a field-less enum"
     )]
-    const fn place(self) -> usize {
+    pub const fn place(self) -> usize {
         self as usize
     }
 }
@@ -143,6 +145,12 @@ impl Counts {
     #[must_use]
     pub fn of(&self, action: Action) -> u64 {
         self.actions.get(action.place()).copied().unwrap_or(0)
+    }
+
+    /// Every action that was taken, and how often.
+    pub fn taken(&self) -> impl Iterator<Item = (Action, u64)> {
+        let all = Action::ALL.into_iter().zip(self.actions);
+        all.filter(|(_, count)| *count > 0)
     }
 
     /// How often actions were taken that come to this.
