@@ -45,7 +45,8 @@ impl CanonicalRule {
             Self::Lower if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                 Cow::Owned(text.to_ascii_lowercase())
             }
-            Self::Nfc if is_nfc_quick(text.chars()) != IsNormalized::Yes => {
+            // ASCII is always in this form, and sooner seen.
+            Self::Nfc if !text.is_ascii() && is_nfc_quick(text.chars()) != IsNormalized::Yes => {
                 Cow::Owned(text.nfc().collect())
             }
             Self::Lower | Self::Nfc => text,

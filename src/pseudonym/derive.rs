@@ -146,15 +146,13 @@ impl Kind {
     }
 
     /// Whether this is the pseudonym of `id`, in any case of letters: derives it again and compares
-    /// it whole.
+    /// it whole. `key` is what [`Notation::read`] gave for it.
     #[must_use]
-    pub fn makes(&self, pseudonym: &str, id: Identifier<'_>) -> bool {
-        let notation = &self.spec.notation;
-        let key = notation.read(pseudonym);
-        if key.is_none() || key != self.index_key(id).ok() {
+    pub fn makes(&self, pseudonym: &str, key: IndexKey, id: Identifier<'_>) -> bool {
+        if self.index_key(id) != Ok(key) {
             return false;
         }
-        notation.is_whole_in_its_key() || {
+        self.spec.notation.is_whole_in_its_key() || {
             let mut written = Vec::new();
             let made = self.write(id, &mut written);
             made.is_ok() && written.eq_ignore_ascii_case(pseudonym.as_bytes())

@@ -95,11 +95,16 @@ impl Arena {
     /// Appends the text at a place that [`Arena::add`] gave.
     pub(super) fn read(&self, place: Place, into: &mut Vec<u8>) -> Option<Header> {
         let (header, words) = self.record(place)?;
-        let end = into.len().saturating_add(header.bytes.into());
-        for slot in words {
-            into.extend_from_slice(&slot.load(Ordering::Relaxed).to_le_bytes());
+        let start = into.len();
+        into.resize(start.saturating_add(words.len().saturating_mul(WORD)), 0);
+        let (room, _) = into
+            .get_mut(start..)
+            .unwrap_or_default()
+            .as_chunks_mut::<WORD>();
+        for (room, slot) in room.iter_mut().zip(words) {
+            *room = slot.load(Ordering::Relaxed).to_le_bytes();
         }
-        into.truncate(end);
+        into.truncate(start.saturating_add(header.bytes.into()));
         Some(header)
     }
 

@@ -130,7 +130,7 @@ pub enum Fault {
     Server(tokio_postgres::Error),
     /// What is said of the server cannot be used.
     Settings(&'static str),
-    /// The keeper's thread could not be started.
+    /// The keeper's thread could not be started, or has ended by itself.
     Thread(io::Error),
     /// The server did not answer in time.
     Timeout,
@@ -222,7 +222,7 @@ impl fmt::Display for Fault {
             Self::Server(cause) => server_failed(cause, f),
             Self::Settings(why) => write!(f, "its server's settings cannot be used: {why}"),
             Self::Timeout => f.write_str("its server did not answer in time"),
-            Self::Thread(cause) => write!(f, "its thread could not be started: {cause}"),
+            Self::Thread(cause) => write!(f, "its thread failed: {cause}"),
         }
     }
 }

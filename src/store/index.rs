@@ -110,7 +110,7 @@ impl Index {
         let start = into.len();
         let header = self.ids.arena.read(place, into)?;
         let text = into.get(start..).and_then(|it| str::from_utf8(it).ok());
-        if text.is_some_and(|text| kind.makes(pseudonym, Identifier::new(text))) {
+        if text.is_some_and(|text| kind.makes(pseudonym, key, Identifier::new(text))) {
             return Some(header.form);
         }
         into.truncate(start);

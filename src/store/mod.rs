@@ -216,9 +216,11 @@ impl Store {
             .trouble
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let ended = self.keeper.as_ref().is_none_or(JoinHandle::is_finished);
+        let ended = ended.then(|| Arc::new(Fault::Thread(gone())));
         State {
             ids: ids.fold(0, u64::saturating_add),
-            trouble: trouble.clone(),
+            trouble: ended.or_else(|| trouble.clone()),
         }
     }
 }
@@ -296,5 +298,5 @@ impl Shared {
 }
 
 fn gone() -> io::Error {
-    io::Error::other("it ended before it had begun")
+    io::Error::other("it has ended")
 }

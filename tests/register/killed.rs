@@ -140,7 +140,7 @@ impl Drop for Killed {
     }
 }
 
-fn check(store: &Store, told: &[String]) {
+pub(super) fn check(store: &Store, told: &[String]) {
     let view = view(store, 7);
     view.warm();
     let kind = Kind::new(&key(7), pupil());

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, waits by the machine's clock, and says what it measured"
 )]
 
+mod full;
 mod killed;
 mod large;
 

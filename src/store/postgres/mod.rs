@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::{self, JoinHandle};
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, NoTls};
@@ -92,18 +93,17 @@ impl Server {
         self.config.get_hosts().iter().all(here) && addresses.iter().all(IpAddr::is_loopback)
     }
 
-    async fn connect(&self) -> Result<Client, Fault> {
-        // Each connection is driven by a task of the runtime, which ends with it.
+    async fn connect(&self) -> Result<Link, Fault> {
         match &self.tls {
             Some(tls) if self.config.get_ssl_mode() == SslMode::Require => {
                 let (client, connection) = self.config.connect(tls::Tls(tls.clone())).await?;
-                tokio::spawn(async { connection.await.unwrap_or_default() });
-                Ok(client)
+                let driver = tokio::spawn(async { connection.await.unwrap_or_default() });
+                Ok(Link { client, driver })
             }
             Some(_) | None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                tokio::spawn(async { connection.await.unwrap_or_default() });
-                Ok(client)
+                let driver = tokio::spawn(async { connection.await.unwrap_or_default() });
+                Ok(Link { client, driver })
             }
         }
     }
@@ -115,12 +115,25 @@ impl fmt::Debug for Server {
     }
 }
 
+/// A connection, and the task that drives it.
+struct Link {
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    /// Closes the connection, whatever it was doing: the server then lets go of the lock.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
 pub(super) struct Postgres {
     server: Server,
     clock: Clock,
     runtime: Runtime,
     /// None after a failure, until it is connected again.
-    client: Option<Client>,
+    link: Option<Link>,
     rest: Rest,
 }
 
@@ -137,7 +150,7 @@ impl Postgres {
             server: server.clone(),
             clock: clock.clone(),
             runtime: runtime()?,
-            client: None,
+            link: None,
             rest: Rest::default(),
         };
         postgres.attempt(async |_| Ok(()))?;
@@ -147,9 +160,9 @@ impl Postgres {
     /// Makes the table, unless it is there.
     pub(super) fn init(server: &Server) -> Result<(), Fault> {
         runtime()?.block_on(in_time(async {
-            let client = server.connect().await?;
-            match format_of(&client).await {
-                Err(Fault::NoTable) => Ok(client.batch_execute(TABLE).await?),
+            let link = server.connect().await?;
+            match format_of(&link.client).await {
+                Err(Fault::NoTable) => Ok(link.client.batch_execute(TABLE).await?),
                 other => other,
             }
         }))
@@ -164,16 +177,18 @@ impl Postgres {
         if self.rest.until.is_some_and(|until| now < until) {
             return Err(Fault::Resting);
         }
-        let (server, client) = (&self.server, &mut self.client);
+        let (server, link) = (&self.server, &mut self.link);
         let done = self.runtime.block_on(async {
-            let mut connected = match client.take().filter(|client| !client.is_closed()) {
+            let mut connected = match link.take().filter(|link| !link.client.is_closed()) {
                 Some(connected) => connected,
                 None => connected_to(server).await?,
             };
-            let done = work(&mut connected).await?;
-            *client = Some(connected);
+            let done = work(&mut connected.client).await?;
+            *link = Some(connected);
             Ok(done)
         });
+        // A driver that was told to end does so when the runtime runs.
+        self.runtime.block_on(task::yield_now());
         self.rest = match &done {
             Ok(_) | Err(Fault::Lost { .. }) => Rest::default(),
             Err(_) => self.rest.after_failure(now),
@@ -213,11 +228,11 @@ fn runtime() -> Result<Runtime, Fault> {
 }
 
 /// A connection to a server whose table is one that we know.
-async fn connected_to(server: &Server) -> Result<Client, Fault> {
+async fn connected_to(server: &Server) -> Result<Link, Fault> {
     in_time(async {
-        let client = server.connect().await?;
-        format_of(&client).await?;
-        Ok(client)
+        let link = server.connect().await?;
+        format_of(&link.client).await?;
+        Ok(link)
     })
     .await
 }

@@ -1,0 +1,182 @@
+//! The register: what it costs a message that an identifier is remembered, and found again.
+//!
+//! Read the ratios of one run; absolute figures drift with the machine, and with its disk.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "a benchmark stops where it fails, and its work is timed by the machine's clock"
+)]
+
+use std::cell::Cell;
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use sluis::clock::Clock;
+use sluis::names::{SchoolId, VendorId};
+use sluis::pseudonym::{
+    Back, Batch, Canonical, Form, Generation, Identifier, Kind, KindSpec, Notation, Recall,
+    Register as _, RegisterKey, Unknown, VendorKey,
+};
+use sluis::store::{Generations, Place, Store, View};
+
+const BOARD: u32 = 100_000;
+const COUNTRY: u32 = 2_400_000;
+/// A row of a 36-byte identifier, as it is written: names, lookup, sealed and day.
+const ROW_BYTES: usize = 120;
+
+struct House {
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+impl House {
+    fn with(pupils: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::File(folder.path().join("register/register.redb"));
+        let schools = [(school(), RegisterKey::from([1; 32]))];
+        let store = Store::open(&place, schools, Clock::system()).unwrap();
+        let rows = (0..pupils).map(|number| (Form::Text, id(number)));
+        let kind = ("pupil", Canonical::default());
+        store.import(&school(), kind, rows, |_| {}).unwrap();
+        Self { folder, store }
+    }
+
+    fn view(&self, key: u8) -> Arc<View> {
+        let vendor = VendorId::parse(&format!("vendor-{key}")).unwrap();
+        let generation = Generation::new(1, &VendorKey::from([key; 32]), [pupil()]);
+        let generations = Generations {
+            accepted: [generation].into(),
+            retired: [].into(),
+        };
+        self.store.view(&school(), &vendor, &generations).unwrap()
+    }
+}
+
+fn school() -> SchoolId {
+    SchoolId::parse("regenboog").unwrap()
+}
+
+fn pupil() -> KindSpec {
+    KindSpec {
+        name: "pupil".to_owned(),
+        canonical: Canonical::default(),
+        notation: Notation::Uuid,
+        back: Back::SchoolOnly,
+        unknown: Unknown::Reject,
+        accept_keys: 2,
+    }
+}
+
+/// Neighbours in number are far apart in every order.
+fn id(number: u32) -> String {
+    let spread = number.wrapping_mul(0x9E37_79B1);
+    format!("{spread:08x}-3f0c-4a5e-9b7e-{number:012x}")
+}
+
+/// Some of the first numbers, in an order that no cache foresees.
+fn numbers(of: u32) -> impl Iterator<Item = u32> {
+    (0..20_000_u32).map(move |number| number.wrapping_mul(0x9E37_79B1) % of)
+}
+
+fn remember(criterion: &mut Criterion) {
+    let house = House::with(BOARD);
+    let view = house.view(7);
+    let kind = Kind::new(&VendorKey::from([7; 32]), pupil());
+    let ids: Vec<_> = numbers(BOARD).map(id).collect();
+    let mut group = criterion.benchmark_group("remember");
+    let mut next = ids.iter().cycle();
+    let mut out = Vec::with_capacity(64);
+    group.bench_function("reference: one pseudonym", |b| {
+        b.iter(|| {
+            out.clear();
+            kind.write(Identifier::new(next.next().unwrap()), &mut out)
+        });
+    });
+    let mut batch = Batch::new();
+    group.bench_function("known, of 100,000", |b| {
+        b.iter(|| {
+            let id = Identifier::new(next.next().unwrap());
+            view.remember(0, black_box(id), Form::Text, &mut batch)
+        });
+    });
+    assert!(batch.is_empty());
+    let mut file = File::create(house.folder.path().join("reference")).unwrap();
+    group.bench_function("reference: 100 rows written and synced", |b| {
+        b.iter(|| {
+            file.write_all(&[7; 100 * ROW_BYTES]).unwrap();
+            file.sync_data().unwrap();
+        });
+    });
+    let first = Cell::new(10 * COUNTRY);
+    let unknown = || {
+        let from = first.replace(first.get() + 100);
+        let mut batch = Batch::new();
+        for number in from..from + 100 {
+            let id = id(number);
+            view.remember(0, Identifier::new(&id), Form::Text, &mut batch)
+                .unwrap();
+        }
+        batch
+    };
+    group.bench_function("100 new ones", |b| {
+        b.iter_batched(
+            unknown,
+            |batch| view.settle(batch).wait().unwrap(),
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+fn recall(criterion: &mut Criterion, house: &House, pupils: u32, name: &str) {
+    let view = house.view(7);
+    view.warm();
+    let kind = Kind::new(&VendorKey::from([7; 32]), pupil());
+    let written = |number| {
+        let mut out = Vec::new();
+        kind.write(Identifier::new(&id(number)), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let asked: Vec<_> = numbers(pupils).map(written).collect();
+    let mut next = asked.iter().cycle();
+    let mut into = Vec::with_capacity(64);
+    criterion.bench_function(name, |b| {
+        b.iter(|| {
+            into.clear();
+            let recall = view.recall(0, black_box(next.next().unwrap()), &mut into);
+            assert!(matches!(recall, Recall::Found { .. }));
+        });
+    });
+}
+
+fn way_back(criterion: &mut Criterion) {
+    recall(criterion, &House::with(BOARD), BOARD, "recall, of 100,000");
+    let house = House::with(COUNTRY);
+    recall(criterion, &house, COUNTRY, "recall, of 2,400,000");
+    let mut group = criterion.benchmark_group("index");
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(20));
+    let key = Cell::new(100_u8);
+    group.bench_function("2,400,000 for one vendor", |b| {
+        b.iter_custom(|times| {
+            let index = |_| {
+                let view = house.view(key.replace(key.get().wrapping_add(1)));
+                let start = Instant::now();
+                view.warm();
+                start.elapsed()
+            };
+            (0..times).map(index).sum()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, remember, way_back);
+criterion_main!(benches);
