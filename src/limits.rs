@@ -25,6 +25,9 @@ pub const URL_CHARS_MAX: usize = 2_048;
 pub const SLUG_CHARS_MAX: usize = 128;
 /// A compiled `like` expression, in bytes of program: bounds the memory of one value rule.
 pub const LIKE_BYTES_MAX: usize = 1 << 20;
+/// Identifiers brought home in one exchange, each in every spelling: beyond it nothing that is kept
+/// leaves in its answer.
+pub const HOME_TEXTS_MAX: usize = 10_000;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Problems shown of one configuration; the rest is counted.

@@ -164,7 +164,8 @@ impl<S: Source> Passage<S> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Cleared<Bytes>, Refusal>>> {
-        while self.ready.look().is_empty() {
+        // What is ready stays where it is for as long as something is asked of the register.
+        while self.asked.is_some() || self.ready.look().is_empty() {
             if self.source.is_none() {
                 return Poll::Ready(None);
             }
@@ -222,9 +223,10 @@ impl<S: Source> Passage<S> {
         }
         while let Some(asked) = &mut self.asked {
             turn = ready!(asked.poll(cx))?;
-            if asked.is_for_pseudonyms() {
-                self.rewriter.trail().caught_up = true;
-                self.rewrite(|rewriter, ready| rewriter.write(&[], ready))?;
+            let (pseudonyms, held) = (asked.is_for_pseudonyms(), self.ready.look().len());
+            if pseudonyms {
+                self.rewrite(Rewriter::resume)?;
+                self.count_cleared(held);
             }
             self.asked = self.ask(turn);
         }

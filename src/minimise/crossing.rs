@@ -112,9 +112,7 @@ impl Crossing {
         };
         let why = match recall {
             Recall::Found { form, age } if age < kind.spec().accept_keys => {
-                if let Some(home) = &self.home {
-                    home.add(into.get(start..).unwrap_or_default());
-                }
+                self.note_home(kind, into.get(start..).unwrap_or_default());
                 let action = match age {
                     0 => Action::BroughtHome,
                     _ => Action::BroughtHomeOld,
@@ -138,6 +136,15 @@ impl Crossing {
             Unknown::Drop => Ok(Turned::Dropped(why)),
             Unknown::Keep => Ok(Turned::AsItCame),
             Unknown::Reject => Err(Refused::Pseudonym(why)),
+        }
+    }
+
+    fn note_home(&self, kind: &Kind, id: &[u8]) {
+        if let Some(home) = &self.home {
+            // What the register gives is text.
+            let id = std::str::from_utf8(id).unwrap_or_default();
+            let canonical = kind.spec().canonical.form(Identifier::new(id));
+            home.add(id, &canonical.unwrap_or_default());
         }
     }
 }

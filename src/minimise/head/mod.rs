@@ -213,7 +213,7 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986 section 2.3.
-fn encode(text: &str, target: &mut String) {
+pub(super) fn encode(text: &str, target: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             target.push(char::from(byte));

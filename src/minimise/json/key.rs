@@ -5,6 +5,7 @@ use super::pass::{Key, Pass, Place};
 use super::scan;
 use crate::minimise::Action;
 use crate::minimise::crossing::{Refused, Turned};
+use crate::minimise::echo::Holds;
 use crate::minimise::watch::Watch;
 use crate::policy::{IdKind, Index, Rule, Unlisted, key_hash};
 use crate::pseudonym::Form;
@@ -35,7 +36,9 @@ impl<'a, W: Watch> Pass<'a, W> {
         };
         let Some(fields) = fields(&law.policy, kind) else {
             let (home, echo) = (&self.crossing.home, &mut self.state.echo);
-            let is_echo = home.as_ref().is_some_and(|home| echo.is_in(text, home));
+            let is_echo = home
+                .as_ref()
+                .is_some_and(|home| echo.is_in(text, Holds::Text, home));
             if is_echo {
                 self.key.why = Action::DroppedEcho;
                 return Ok(&Rule::Drop);

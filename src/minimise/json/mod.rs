@@ -48,6 +48,8 @@ pub struct Rewriter<W = Unwatched> {
     /// So many bytes of the body lie before the carry.
     base: u64,
     refused: Option<Refusal>,
+    /// Whether the end of the body has been read.
+    ended: bool,
 }
 
 impl Rewriter {
@@ -71,6 +73,7 @@ impl<W: Watch> Rewriter<W> {
             retry_at: 0,
             base: 0,
             refused: None,
+            ended: false,
         }
     }
 
@@ -87,6 +90,7 @@ impl<W: Watch> Rewriter<W> {
     /// # Errors
     /// As [`Rewriter::write`]; also if the body is not whole.
     pub fn end(&mut self, out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
+        self.ended = true;
         self.unless_refused(|this| this.finish(out.inner()))
     }
 
@@ -102,11 +106,23 @@ impl<W: Watch> Rewriter<W> {
         &mut self.state.trail
     }
 
-    /// Whether it waits for the register to catch up: with [`Trail::caught_up`] set and the next
-    /// [`Self::write`], which may be empty, it goes on.
+    /// Whether it waits for the register to catch up: then [`Self::resume`] takes it on, also when
+    /// the end of the body has been read already.
     #[must_use]
     pub const fn waits_for_register(&self) -> bool {
         self.state.missed && !self.state.trail.caught_up
+    }
+
+    /// Goes on once the register has caught up: what is not found now is nobody's.
+    ///
+    /// # Errors
+    /// As [`Rewriter::write`], or as [`Rewriter::end`] if that has been called.
+    pub fn resume(&mut self, out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
+        self.state.trail.caught_up = true;
+        self.unless_refused(|this| match this.ended {
+            true => this.finish(out.inner()),
+            false => this.run_carry(Rest::Comes, out.inner()),
+        })
     }
 
     /// Gives the watcher back.
@@ -157,7 +173,7 @@ impl<W: Watch> Rewriter<W> {
             return fault(JsonFault::Utf8, length.wrapping_sub(cut));
         }
         self.run_carry(Rest::IsNothing, out)?;
-        if self.carry.is_empty() && self.state.is_done() {
+        if self.waits_for_register() || self.carry.is_empty() && self.state.is_done() {
             return Ok(());
         }
         fault(JsonFault::Cut, length)

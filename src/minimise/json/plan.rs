@@ -5,11 +5,13 @@ use super::pass::{Pass, Place};
 use super::scan::{self, Fault};
 use super::switch::{self, Choice};
 use crate::minimise::crossing::Turned;
+use crate::minimise::echo::Holds;
 use crate::minimise::generalise::{self, Generalised};
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, value};
 use crate::policy::{
-    Constant, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, ValueType,
+    Constant, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, ValueRules,
+    ValueType,
 };
 use crate::pseudonym::Form;
 use crate::refusal::{Bug, JsonFault, Refusal};
@@ -69,9 +71,10 @@ impl<W: Watch> Pass<'_, W> {
             Rule::KeepAll => match token.kind {
                 List => Plan::Enter(FrameKind::WholeList),
                 Object => Plan::Enter(FrameKind::WholeObject),
-                Number { .. } | Text { .. } if self.is_echo(token) => {
+                Number { .. } if self.is_echo(token, Holds::Codes) => {
                     Plan::Drop(Action::DroppedEcho)
                 }
+                Text { .. } if self.is_echo(token, Holds::Text) => Plan::Drop(Action::DroppedEcho),
                 Bool | Null | Number { .. } | Text { .. } => Plan::Keep,
                 TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             },
@@ -144,13 +147,37 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Whether a kept value would send back what was brought home in this exchange.
-    fn is_echo(&mut self, token: Token) -> bool {
+    fn is_echo(&mut self, token: Token, holds: Holds) -> bool {
         let Some(home) = &self.crossing.home else {
             return false;
         };
         let state = &mut *self.state;
         let text = text_of(self.bytes, token, &mut state.text);
-        state.echo.is_in(text.as_bytes(), home)
+        state.echo.is_in(text.as_bytes(), holds, home)
+    }
+
+    fn keeps_echo(&mut self, keep: Keep, token: Token) -> bool {
+        let closed = |rules: Index<ValueRules>| {
+            let rules = self.law.policy.value_rules.get(rules.place());
+            rules.is_some_and(|rules| rules.one_of.is_some())
+        };
+        if keep.rules.is_some_and(closed) {
+            // A word from the policy is nobody's identifier.
+            return false;
+        }
+        let text = matches!(token.kind, TokenKind::Text { .. });
+        match keep.of {
+            ValueType::Bool | ValueType::Date | ValueType::DateTime | ValueType::Lang => false,
+            ValueType::Any | ValueType::Slug | ValueType::Url if text => {
+                self.is_echo(token, Holds::Text)
+            }
+            ValueType::Any
+            | ValueType::Int
+            | ValueType::Number
+            | ValueType::Slug
+            | ValueType::Url
+            | ValueType::Uuid => self.is_echo(token, Holds::Codes),
+        }
     }
 
     /// Whether the policy says so, or says nothing.
@@ -244,7 +271,7 @@ impl<W: Watch> Pass<'_, W> {
         };
         let rules = match keep.rules {
             _ if !right_type => return Ok(Some(Action::DroppedType)),
-            _ if self.is_echo(token) => return Ok(Some(Action::DroppedEcho)),
+            _ if self.keeps_echo(keep, token) => return Ok(Some(Action::DroppedEcho)),
             None => return Ok(None),
             Some(rules) => self.law.policy.value_rules.get(rules.place()),
         };
