@@ -302,3 +302,51 @@ to-vendor = { users = "pupil[]" }
         &[("what the vendor got", &answer.body)],
     );
 }
+
+#[test]
+fn nothing_that_streams_leaves_before_its_identifiers_are_on_disk() {
+    let known = r#"{"sourcedId":"pupil-zzq-901","grade":7},"#;
+    let page = format!(
+        r#"{{"users":[{}{{"sourcedId":"pupil-zzq-new","grade":77777}}]}}"#,
+        known.repeat(200)
+    );
+    let (first, rest) = page.split_at(known.len() * 150);
+    let (first, rest) = (first.to_owned(), rest.to_owned());
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::scripted(move |peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            if !request.head.contains("group=") {
+                peer.send(ok(USERS));
+                continue;
+            }
+            let length = first.len() + rest.len();
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            ));
+            peer.send(&first);
+            wait.lock().unwrap().recv().unwrap();
+            if peer.try_send(&rest).is_err() {
+                return;
+            }
+        }
+    });
+    let house = Plans {
+        limits: "hold-back = \"1 KiB\"\n".to_owned(),
+        ..plans(POLICY)
+    }
+    .open(upstream);
+    let [_, _, group] = pull(&house);
+    let mut caller = house.caller();
+    caller.send(request("GET", &format!("/pull/users?group={group}"), ""));
+    // The first part is all known and passes; the register is gone when the new pupil comes.
+    caller.at_least(1_000);
+    std::fs::remove_file(house.folder.path().join("state/register.redb")).unwrap();
+    go.send(()).unwrap();
+    let answer = caller.answer();
+    assert_eq!((answer.status(), answer.whole), (200, false));
+    let text = String::from_utf8_lossy(&answer.body);
+    assert!(!text.contains("77777"), "the new pupil's record went out");
+    house.await_log("register_unavailable");
+    house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
