@@ -134,8 +134,9 @@ impl Crossing {
         };
         match kind.spec().unknown {
             Unknown::Drop => Ok(Turned::Dropped(why)),
-            Unknown::Keep => Ok(Turned::AsItCame),
-            Unknown::Reject => Err(Refused::Pseudonym(why)),
+            // Another vendor's, or a former one: that is somebody's.
+            Unknown::Keep if why == Action::PseudonymUnknown => Ok(Turned::AsItCame),
+            Unknown::Keep | Unknown::Reject => Err(Refused::Pseudonym(why)),
         }
     }
 

@@ -219,14 +219,39 @@ fn pseudonyms_come_home_as_the_school_wrote_them() {
         let (left, right) = body.split_at(cut);
         let (home, counts) = home(&[left, right]);
         assert_eq!(home.as_deref(), Ok(expected), "cut at {cut}");
-        assert_eq!(counts.of(Action::BroughtHome), 4);
-        assert_eq!(counts.of(Action::BroughtHomeOld), 2);
+        assert_eq!(counts.of(Action::BroughtHome), 5);
+        assert_eq!(counts.of(Action::BroughtHomeOld), 3);
         assert_eq!(
             counts.of(Action::DroppedValue),
             1,
             "nothing is made of an id"
         );
     }
+}
+
+#[test]
+fn nothing_is_added_on_the_way_home() {
+    let mut law = Arc::into_inner(law()).unwrap();
+    let line = |key: &str, rule| Field {
+        key: key.into(),
+        rule,
+    };
+    let lines = vec![
+        line("pupil", Rule::Identifier(at(PUPIL))),
+        line("name", Rule::Constant(at(0))),
+        line("mail", Rule::Blank),
+    ];
+    law.policy.constants = vec![crate::policy::Constant {
+        json: (*b"\"Leerling\"").into(),
+    }];
+    law.policy.shapes[0].body = ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop));
+    let crossing = Crossing::towards(Side::School, Arc::new(law), Some(book()));
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    let body = br#"{"pupil":"p1","name":"Leerling","mail":"p@vendor.example"}"#;
+    rewriter.write(body, &mut out).unwrap();
+    rewriter.end(&mut out).unwrap();
+    assert_eq!(out.look(), br#"{"pupil":"S-64003"}"#);
 }
 
 #[test]

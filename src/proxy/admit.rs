@@ -13,7 +13,7 @@ use super::{Shared, caller, grammar};
 use crate::body::refusal;
 use crate::clock::Clock;
 use crate::config::{Mode, UpstreamAuth, Vendor};
-use crate::minimise::{self, Asked, Credentials, Crossing, Home, RequestHead, RequestLine};
+use crate::minimise::{self, Asked, Counts, Credentials, Crossing, Home, RequestHead, RequestLine};
 use crate::policy::{Content, Side};
 use crate::pseudonym::Register;
 use crate::refusal::{Bug, Refusal};
@@ -61,6 +61,9 @@ pub(super) fn admit<'p>(
     if !(vendor.valid.from..=vendor.valid.until).contains(&today) {
         return Err(Refusal::AgreementNotInForce);
     }
+    if found.register.is_none() && vendor.has_way_back() {
+        return Err(Refusal::RegisterUnavailable);
+    }
     match vendor.mode {
         Mode::Enforce => Ok(Exchange {
             vendor,
@@ -74,8 +77,8 @@ pub(super) fn admit<'p>(
 }
 
 impl Exchange<'_> {
-    /// Matches method, path and query to a route, and builds the head that goes on. The identifiers
-    /// in it are on disk then.
+    /// Matches method, path and query to a route, and builds the head that goes on, once what it
+    /// leaves behind is [remembered](Self::remember).
     ///
     /// # Errors
     /// As [`minimise::request`]; and if the register does not do its part.
@@ -93,8 +96,8 @@ impl Exchange<'_> {
         };
         let onward = self.onward();
         let mut ask = |asked| {
-            let counts = &mut record.target;
-            minimise::request(&onward, door.flow, line, asked, counts)
+            record.target = Counts::default();
+            minimise::request(&onward, door.flow, line, asked, &mut record.target)
         };
         let Some(register) = self.found.register else {
             return ask(Asked::Again);
@@ -104,10 +107,21 @@ impl Exchange<'_> {
             register.catch_up().await.map_err(refusal)?;
             request = ask(Asked::Again);
         }
-        let mut request = request?;
-        let batch = std::mem::take(&mut request.trail.batch);
-        register.settle(batch).await.map_err(refusal)?;
-        Ok(request)
+        request
+    }
+
+    /// Waits until the identifiers in path and query are on disk.
+    ///
+    /// # Errors
+    /// If the register does not do its part.
+    pub(super) async fn remember(&self, request: &mut RequestHead) -> Result<(), Refusal> {
+        match self.found.register {
+            Some(register) => {
+                let batch = std::mem::take(&mut request.trail.batch);
+                register.settle(batch).await.map_err(refusal)
+            }
+            None => Ok(()),
+        }
     }
 
     /// The register as the vendor sees it.

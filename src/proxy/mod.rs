@@ -183,15 +183,16 @@ impl Gateway {
         let limits = &plan.config().limits;
 
         let exchange = admit(shared, plan, entry, head, record)?;
-        let request = exchange.request(head, record).await?;
-        let route = exchange.route(&request, record)?;
-
-        inward::check(&exchange, route.request, head, &body)?;
         let place = shared
             .load
             .enter(exchange.load, limits)
             .ok_or(Refusal::Overloaded)?;
         record.under_way = Some((place, record.meter.begin()));
+        let mut request = exchange.request(head, record).await?;
+        let route = exchange.route(&request, record)?;
+
+        inward::check(&exchange, route.request, head, &body)?;
+        exchange.remember(&mut request).await?;
         let work = Work {
             shared,
             limits,

@@ -157,7 +157,7 @@ fn a_result_lands_on_the_right_pupil() {
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
     let metrics = house.events.metrics_page();
     let came_home =
-        r#"sluis_fields_total{action="brought_home",direction="from_vendor",vendor="bron"} 3"#;
+        r#"sluis_fields_total{action="brought_home",direction="from_vendor",vendor="bron"} 5"#;
     assert!(metrics.contains(came_home), "{metrics}");
 }
 

@@ -8,8 +8,8 @@ use super::draft::ShapeCount;
 use super::named::{Named, Origin};
 use super::words::WORDS;
 use crate::config::{At, Place, Problem, code, shown};
-use crate::policy::{Content, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody};
-use crate::pseudonym::{Back, KindSpec};
+use crate::policy::{Content, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Side};
+use crate::pseudonym::{Back, KindSpec, Unknown};
 
 /// Words that are not for fields, but that a name could be taken for as well.
 const OTHER_WORDS: &[&str] = &["nothing", "drop-item", "anyone", "forward"];
@@ -127,8 +127,14 @@ impl Compiler<'_, '_> {
 
     /// Ids in what comes from the vendor must have a way back.
     pub(super) fn check_homeward(&mut self) {
-        for (rule, place) in std::mem::take(&mut self.homeward) {
-            let paths = self.one_way_paths(rule);
+        for (rule, place, caller) in std::mem::take(&mut self.homeward) {
+            let ids = self.id_paths(rule);
+            if caller == Side::Vendor {
+                ids.iter()
+                    .for_each(|(_, kind)| self.check_rejects(*kind, &place));
+            }
+            let one_way = |(_, kind): &(String, _)| !self.has_way_back(*kind);
+            let paths: Vec<_> = ids.into_iter().filter(one_way).collect();
             if let Some(((first, kind), others)) = paths.split_first() {
                 let more = match others.len() {
                     0 => String::new(),
@@ -146,6 +152,20 @@ impl Compiler<'_, '_> {
         spec.is_none_or(|spec| spec.back == Back::SchoolOnly)
     }
 
+    /// Who asks with an id must not learn what the school says to one that it made up.
+    pub(super) fn check_rejects(&mut self, kind: Index<IdKind>, place: &Place) {
+        let spec = self.kind_specs.get(kind.place());
+        if spec.is_some_and(|spec| spec.unknown == Unknown::Keep) {
+            let name = self.policy.kind_name(kind).to_owned();
+            let message = format!("ids of kind {} that are nobody's would reach", shown(&name));
+            let message = format!("{message} the school as the vendor wrote them");
+            let problem = Problem::error(code::CONFLICT, message).at(place);
+            let label = "the vendor calls, so this is its request";
+            let help = "`unknown = \"keep\"` is for a vendor's own ids in its answers";
+            self.problems.push(problem.label(label).help(help));
+        }
+    }
+
     /// Reports that an id which comes from the vendor could not be turned back.
     pub(super) fn no_way_back(&mut self, kind: Index<IdKind>, place: &Place, label: String) {
         let name = self.policy.kind_name(kind).to_owned();
@@ -155,15 +175,13 @@ impl Compiler<'_, '_> {
         self.problems.push(problem.label(label).help(help));
     }
 
-    /// The fields with ids without a way back that a rule leads to, each with its way from a named
-    /// shape.
-    fn one_way_paths(&self, rule: Rule) -> Vec<(String, Index<IdKind>)> {
+    /// The fields with ids that a rule leads to, each with its way from a named shape.
+    fn id_paths(&self, rule: Rule) -> Vec<(String, Index<IdKind>)> {
         let mut paths = Vec::new();
         let mut seen = BTreeSet::new();
         let mut queue = VecDeque::from([(String::new(), String::new(), target(rule))]);
         while let Some((path, key, target)) = queue.pop_front() {
             match target {
-                Target::Id(kind) if self.has_way_back(kind) => {}
                 Target::Id(kind) if path.is_empty() && key.is_empty() => {
                     paths.push(("[]".to_owned(), kind));
                 }

@@ -44,7 +44,7 @@ use super::{
 };
 use crate::limits::Bound;
 use crate::names::VendorId;
-use crate::policy::{Policy, Rule};
+use crate::policy::{Policy, Rule, Side};
 use crate::pseudonym::{Fingerprint, KindSpec};
 
 /// What a vendor's file must know of its school.
@@ -160,8 +160,8 @@ struct Compiler<'d, 'p> {
     vocabulary: Vocabulary,
     /// Shapes that a switch chooses, with where it says so.
     cases: Vec<(String, Place)>,
-    /// What comes from the vendor, with where that is said.
-    homeward: Vec<(Rule, Place)>,
+    /// What comes from the vendor, with where that is said, and who calls.
+    homeward: Vec<(Rule, Place, Side)>,
 }
 
 impl<'d> Compiler<'d, '_> {

@@ -62,7 +62,7 @@ impl<'d> Compiler<'d, '_> {
         if let (Content::Json(rule), true) = (from_vendor, json)
             && let Some(value) = table.value("from-vendor")
         {
-            self.homeward.push((rule, value.place()));
+            self.homeward.push((rule, value.place(), caller));
         }
         let name = matched.value.to_owned();
         let route = Route {
@@ -211,7 +211,12 @@ impl<'d> Compiler<'d, '_> {
 
     /// Ids in a request of the vendor must have a way back.
     fn check_way_back(&mut self, kind: Index<IdKind>, place: &Place, caller: Side) {
-        if caller == Side::Vendor && !self.has_way_back(kind) {
+        if caller == Side::School {
+            return;
+        }
+        if self.has_way_back(kind) {
+            self.check_rejects(kind, place);
+        } else {
             let label = "an id in a request of the vendor".to_owned();
             self.no_way_back(kind, place, label);
         }

@@ -296,6 +296,10 @@ impl Ids<'_> {
         let (room, trail) = (&mut self.room, &mut self.trail);
         let turned = self.crossing.turn(kind, (text, Form::Text), room, trail);
         match turned {
+            // What is home is as the school wrote it, and a path has no such segments.
+            Ok(Turned::Done(_, _)) if matches!(room.as_slice(), b"." | b"..") => {
+                Err(Refusal::TargetUnknown)
+            }
             Ok(Turned::Done(action, _)) => {
                 self.counts.add(action);
                 encode(std::str::from_utf8(room).unwrap_or_default(), target);

@@ -7,7 +7,7 @@ use crate::minimise::Action;
 use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::echo::Holds;
 use crate::minimise::watch::Watch;
-use crate::policy::{IdKind, Index, Rule, Unlisted, key_hash};
+use crate::policy::{IdKind, Index, Rule, Side, Unlisted, key_hash};
 use crate::pseudonym::Form;
 use crate::refusal::{Bug, JsonFault, Refusal};
 
@@ -33,6 +33,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             line: None,
             source: false,
             why: Action::DroppedUnlisted,
+            came_home: None,
         };
         let Some(fields) = fields(&law.policy, kind) else {
             let (home, echo) = (&self.crossing.home, &mut self.state.echo);
@@ -69,7 +70,10 @@ impl<'a, W: Watch> Pass<'a, W> {
     /// Notes the key, now that its value is being read: no key may come twice.
     pub(super) fn note(&mut self) -> Result<(), Refusal> {
         let hash = match self.stands {
-            Place::Any => key_hash(&self.state.key),
+            Place::Any => {
+                self.state.counts.extend(self.key.came_home);
+                key_hash(&self.state.key)
+            }
             Place::Item => return Ok(()),
             Place::Key => self.key.hash,
         };
@@ -120,6 +124,9 @@ impl<'a, W: Watch> Pass<'a, W> {
         let (crossing, came) = (self.crossing, (text, Form::Text));
         match crossing.turn(kind, came, &mut state.key, &mut state.trail) {
             Ok(Turned::AsItCame) => state.key.extend_from_slice(text.as_bytes()),
+            Ok(Turned::Done(action, _)) if crossing.to == Side::School => {
+                self.key.came_home = Some(action);
+            }
             Ok(Turned::Done(_, _) | Turned::Empty) => {}
             Ok(Turned::Missed) => {
                 state.missed = true;

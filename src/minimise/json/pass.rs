@@ -72,6 +72,8 @@ pub(super) struct Key {
     pub(super) source: bool,
     /// What is counted if there is no rule for it.
     pub(super) why: Action,
+    /// What was done to it, if it is an identifier that came home.
+    pub(super) came_home: Option<Action>,
 }
 
 impl<'a, W: Watch> Pass<'a, W> {
@@ -102,6 +104,7 @@ impl<'a, W: Watch> Pass<'a, W> {
                 line: None,
                 source: false,
                 why: Action::DroppedUnlisted,
+                came_home: None,
             },
         }
     }

@@ -67,6 +67,12 @@ impl<W: Watch> Pass<'_, W> {
         use TokenKind::{Bool, List, Null, Number, Object, Text, TextPart};
         Ok(match rule {
             Rule::Drop => Plan::Drop(self.why_dropped()),
+            // Nothing is added on the way home: it would replace what the school knows better.
+            Rule::Blank | Rule::Constant(_) | Rule::Derived { .. } | Rule::Generalise(_)
+                if self.crossing.to == Side::School =>
+            {
+                Plan::Drop(Action::DroppedValue)
+            }
             Rule::Constant(constant) => Plan::Constant(constant),
             Rule::KeepAll => match token.kind {
                 List => Plan::Enter(FrameKind::WholeList),
@@ -81,10 +87,6 @@ impl<W: Watch> Pass<'_, W> {
             _ if token.kind == Null => Plan::Keep,
             _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             Rule::Blank => Plan::Blank,
-            // What is made of an identifier has no way back, and nothing is added on the way home.
-            Rule::Derived { .. } if self.crossing.to == Side::School => {
-                Plan::Drop(Action::DroppedValue)
-            }
             Rule::Derived { .. } => Plan::Derived,
             Rule::Generalise(generaliser) => self.plan_generalised(generaliser, token)?,
             Rule::Identifier(kind) if self.is_identifier(token) => {

@@ -322,7 +322,8 @@ impl<W: Watch> Pass<'_, W> {
     /// At the end of an object: the constants that had no place in it.
     pub(super) fn write_missing_constants(&mut self, kind: FrameKind) -> Result<(), Refusal> {
         let law = self.law;
-        let Some(fields) = fields(&law.policy, kind) else {
+        let to_vendor = self.crossing.to == Side::Vendor;
+        let Some(fields) = fields(&law.policy, kind).filter(|_| to_vendor) else {
             return Ok(());
         };
         for line in fields.constants() {
