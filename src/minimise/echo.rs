@@ -3,7 +3,7 @@
 //! Whoever may send a pseudonym and read back a text could otherwise ask whose it is: sent in a
 //! field that the school repeats in a title or a message, it would come back in clear.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ pub struct Home {
 #[derive(Default)]
 struct All {
     texts: Vec<SecretText>,
-    seen: HashSet<u64>,
+    seen: BTreeSet<u64>,
     hasher: RandomState,
 }
 

@@ -292,8 +292,10 @@ fn what_is_nobodys_is_so_in_every_split() {
         ),
     ] {
         for cut in 0..=body.len() {
-            for second in cut..=body.len() {
-                let pieces = [&body[..cut], &body[cut..second], &body[second..]];
+            let (first, rest) = body.split_at(cut);
+            for second in 0..=rest.len() {
+                let (middle, last) = rest.split_at(second);
+                let pieces = [first, middle, last];
                 let given = home(&pieces).0;
                 let given = given.as_deref().map_err(|refusal| *refusal);
                 assert_eq!(given, expected, "{body} cut at {cut} and {second}");
