@@ -14,6 +14,7 @@ mod canonical;
 mod derive;
 mod key;
 mod known;
+mod mac;
 mod notation;
 mod ring;
 
