@@ -248,10 +248,11 @@ impl Fields {
     #[must_use]
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &Field)> {
-        self.table.candidates(hash).find_map(|place| {
-            let line = self.lines.get(place)?;
-            (line.key.as_bytes() == key).then_some((place, line))
-        })
+        let is = |line: &Field| keys::same(line.key.as_bytes(), key);
+        let place = self
+            .table
+            .find(hash, |place| self.lines.get(place).is_some_and(is))?;
+        Some((place, self.lines.get(place)?))
     }
 
     /// The line at that place.
