@@ -210,40 +210,45 @@ impl<W: Watch> Pass<'_, W> {
         Ok((!(short && alike && listed)).then_some(Action::DroppedValue))
     }
 
-    /// The text of a scalar: of a string what it stands for, of others what is written.
-    pub(super) fn text(&mut self, token: Token) -> &str {
-        let bytes = match token.kind {
-            TokenKind::Text { escaped } => {
-                let content = token.start.wrapping_add(1)..token.end.wrapping_sub(1);
-                let content = self.bytes.get(content).unwrap_or_default();
-                if escaped {
-                    self.state.text.clear();
-                    scan::unescape(content, &mut self.state.text);
-                    &self.state.text
-                } else {
-                    content
-                }
-            }
-            TokenKind::Bool
-            | TokenKind::List
-            | TokenKind::Null
-            | TokenKind::Number { .. }
-            | TokenKind::Object
-            | TokenKind::TextPart => self.bytes.get(token.start..token.end).unwrap_or_default(),
-        };
-        // All bytes at hand are UTF-8, and a token ends on a character.
-        std::str::from_utf8(bytes).unwrap_or_default()
+    /// The text of a scalar, as [`text_of`] gives it.
+    fn text(&mut self, token: Token) -> &str {
+        text_of(self.bytes, token, &mut self.state.text)
     }
 
     /// A token whose text is longer than the policy reads.
     pub(super) fn bound(&self, token: Token) -> Result<(), Fault> {
-        let most = self.state.bounds.string_max.saturating_add(2);
+        let most = self.state.bounds.string_max;
         let text = matches!(token.kind, TokenKind::Text { .. });
         if text && token.end.wrapping_sub(token.start) > most {
             return Err(Fault::new(JsonFault::StringTooLong, token.start));
         }
         Ok(())
     }
+}
+
+/// The text of a scalar: of a string what it stands for, of others what is written.
+pub(super) fn text_of<'a>(bytes: &'a [u8], token: Token, room: &'a mut Vec<u8>) -> &'a str {
+    let text = match token.kind {
+        TokenKind::Text { escaped } => {
+            let content = token.start.wrapping_add(1)..token.end.wrapping_sub(1);
+            let content = bytes.get(content).unwrap_or_default();
+            if escaped {
+                room.clear();
+                scan::unescape(content, room);
+                room
+            } else {
+                content
+            }
+        }
+        TokenKind::Bool
+        | TokenKind::List
+        | TokenKind::Null
+        | TokenKind::Number { .. }
+        | TokenKind::Object
+        | TokenKind::TextPart => bytes.get(token.start..token.end).unwrap_or_default(),
+    };
+    // All bytes at hand are UTF-8, and a token ends on a character.
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
 /// Writes what is made of a text or number as JSON; `None` if nothing can be made of it.
