@@ -85,6 +85,38 @@ impl<const N: usize> Drop for SecretBytes<N> {
 
 impl<const N: usize> ZeroizeOnDrop for SecretBytes<N> {}
 
+/// The state of a hash that has read a key: as good as the key, and kept as it is.
+pub struct SecretState([u32; 8]);
+
+impl SecretState {
+    /// A state that `fill` makes where it will be wiped; it is given zeros.
+    pub fn filled(fill: impl FnOnce(&mut [u32; 8])) -> Self {
+        let mut secret = Self([0; 8]);
+        fill(&mut secret.0);
+        secret
+    }
+
+    /// The state itself. The line that calls this says why it must be seen.
+    #[must_use]
+    pub const fn expose(&self) -> &[u32; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretState(redacted)")
+    }
+}
+
+impl Drop for SecretState {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SecretState {}
+
 /// SHA-256 (FIPS 180-4) of a secret: how a token is compared with those that are known.
 #[must_use]
 pub fn sha256(secret: &[u8]) -> SecretBytes<32> {
@@ -150,6 +182,9 @@ mod tests {
         assert!(!key.matches(b"0123"));
         let text = SecretText::new("hunter2".to_owned());
         assert_eq!(format!("{text:?}"), "SecretText(redacted)");
+        let state = SecretState::filled(|state| state.fill(7));
+        assert_eq!(format!("{state:?}"), "SecretState(redacted)");
+        assert_eq!(*state.expose(), [7; 8]);
     }
 
     #[test]

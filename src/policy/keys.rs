@@ -6,8 +6,8 @@
 /// and never a wrong line.
 #[derive(Clone, Debug)]
 pub struct KeyTable {
+    /// A power of two of them.
     slots: Box<[Slot]>,
-    mask: u64,
 }
 
 /// High bits of the hash and the place of the line; an empty slot has no place.
@@ -21,54 +21,50 @@ impl KeyTable {
     /// A table of these keys, each at its place in the order given.
     pub fn new(keys: &[&[u8]]) -> Self {
         let size = keys.len().saturating_mul(2).next_power_of_two().max(2);
-        let mut table = Self {
-            slots: vec![Slot::default(); size].into(),
-            mask: u64::try_from(size).unwrap_or(u64::MAX).wrapping_sub(1),
-        };
+        let mut slots = vec![Slot::default(); size];
         for (key, place) in keys.iter().zip(0_u16..) {
-            let hash = key_hash(key);
-            let free = table.probe(hash).find(|at| table.slot(*at).place.is_none());
-            if let Some(slot) = free.and_then(|at| table.slots.get_mut(at)) {
-                *slot = Slot {
-                    check: check(hash),
-                    place: Some(place),
-                };
+            let (mut at, check) = parts(key_hash(key));
+            at &= size.wrapping_sub(1);
+            let (before, behind) = slots.split_at_mut(at);
+            let mut free = behind.iter_mut().chain(before);
+            if let Some(slot) = free.find(|slot| slot.place.is_none()) {
+                let place = Some(place);
+                *slot = Slot { check, place };
             }
         }
-        table
+        Self {
+            slots: slots.into(),
+        }
     }
 
-    /// The places whose key may have that hash.
+    /// The place with that hash whose key `is` the one that is looked for.
     #[inline]
-    pub fn candidates(&self, hash: u64) -> impl Iterator<Item = usize> {
-        self.probe(hash)
-            .map_while(|at| {
-                let slot = self.slot(at);
-                slot.place.map(|place| (slot.check, place))
-            })
-            .filter(move |(found, _)| *found == check(hash))
-            .map(|(_, place)| usize::from(place))
-    }
-
-    #[inline]
-    fn slot(&self, at: usize) -> Slot {
-        self.slots.get(at).copied().unwrap_or_default()
-    }
-
-    #[inline]
-    fn probe(&self, hash: u64) -> impl Iterator<Item = usize> {
-        let mask = self.mask;
-        (0..=mask).map(move |step| usize::try_from(hash.wrapping_add(step) & mask).unwrap_or(0))
+    pub fn find(&self, hash: u64, is: impl Fn(usize) -> bool) -> Option<usize> {
+        let (mut at, check) = parts(hash);
+        loop {
+            // A power of two less one is a mask; an empty slot, of which there is one, ends it.
+            let slot = self.slots.get(at & self.slots.len().wrapping_sub(1))?;
+            let place = usize::from(slot.place?);
+            if slot.check == check && is(place) {
+                return Some(place);
+            }
+            at = at.wrapping_add(1);
+        }
     }
 }
 
+/// Where a hash begins to look, and what it is then told by.
 #[inline]
-#[expect(clippy::as_conversions, reason = "the high half")]
-const fn check(hash: u64) -> u32 {
-    (hash >> 32) as u32
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "both halves are used"
+)]
+const fn parts(hash: u64) -> (usize, u32) {
+    (hash as u32 as usize, (hash >> 32) as u32)
 }
 
-/// A hash of an unescaped key, eight bytes at a time.
+/// A hash of an unescaped key: one multiplication for what keys are, 16 bytes and less.
 ///
 /// Not keyed: whoever sends a message can make its own keys collide. Two different keys that
 /// collide are told apart by their bytes where a line is looked up; where keys are only compared
@@ -76,32 +72,61 @@ const fn check(hash: u64) -> u32 {
 #[must_use]
 #[inline]
 pub fn key_hash(key: &[u8]) -> u64 {
-    const MIX: u64 = 0x9E37_79B9_7F4A_7C15; // 2^64 / golden ratio
-    let mut hash = MIX;
-    let (words, rest) = key.as_chunks::<8>();
-    for word in words {
-        hash = fold(hash ^ u64::from_le_bytes(*word), MIX);
-    }
-    // Behind the tail, which is seven bytes at most, stands its length: `b` is not `b\0`.
-    let length = u64::try_from(rest.len()).unwrap_or(0) << 56;
-    fold(hash ^ tail(rest) ^ length, MIX)
+    let (first, last) = ends(key);
+    // Ends that overlap say all of the key, together with its length.
+    let length = u64::try_from(key.len()).unwrap_or(0).wrapping_mul(MIX[2]);
+    let between = if key.len() > 16 { between(key) } else { 0 };
+    fold(first ^ MIX[0] ^ between, last ^ MIX[1] ^ length)
 }
 
-/// At most seven bytes as a little-endian number, read in two overlapping halves.
+/// Whether two keys are the same: without the call that a comparison of slices is.
 #[inline]
-fn tail(rest: &[u8]) -> u64 {
-    match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            let behind = rest.len().wrapping_sub(4) & 3;
-            let last = u64::from(u32::from_le_bytes(*last));
-            u64::from(u32::from_le_bytes(*first)) | last << (behind << 3)
-        }
-        _ => rest
-            .iter()
-            .rev()
-            .fold(0, |tail, byte| tail << 8 | u64::from(*byte)),
+pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && ends(left) == ends(right) && (left.len() <= 16 || left == right)
+}
+
+/// The first and the last eight bytes of a key, or what it has of them.
+#[inline]
+fn ends(key: &[u8]) -> (u64, u64) {
+    match (key.first_chunk(), key.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => short_ends(key),
     }
 }
+
+/// The ends of a key of at most seven bytes.
+#[inline]
+fn short_ends(key: &[u8]) -> (u64, u64) {
+    match (key.first_chunk(), key.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let [first, last] = [first, last].map(|end| u32::from_le_bytes(*end));
+            (first.into(), last.into())
+        }
+        _ => match key {
+            [] => (0, 0),
+            [one] => ((*one).into(), 0),
+            [first, .., last] => {
+                let middle = key.get(1).copied().unwrap_or_default();
+                (u16::from_le_bytes([*first, middle]).into(), (*last).into())
+            }
+        },
+    }
+}
+
+/// What stands in a long key, eight bytes at a time.
+fn between(key: &[u8]) -> u64 {
+    let (words, _) = key.as_chunks::<8>();
+    words.iter().fold(0, |hash, word| {
+        fold(hash ^ MIX[2] ^ u64::from_le_bytes(*word), MIX[0])
+    })
+}
+
+/// Numbers without a pattern: 2^64 / golden ratio, and what it makes of itself.
+const MIX: [u64; 3] = [
+    0x9E37_79B9_7F4A_7C15,
+    0xBF58_476D_1CE4_E5B9,
+    0x94D0_49BB_1331_11EB,
+];
 
 #[inline]
 #[expect(
@@ -123,14 +148,34 @@ mod tests {
         let keys: Vec<String> = (0..200).map(|n| format!("field{n}")).collect();
         let table = KeyTable::new(&keys.iter().map(String::as_bytes).collect::<Vec<_>>());
         for (place, key) in keys.iter().enumerate() {
-            assert!(
-                table
-                    .candidates(key_hash(key.as_bytes()))
-                    .any(|found| found == place)
-            );
+            let hash = key_hash(key.as_bytes());
+            assert_eq!(table.find(hash, |found| found == place), Some(place));
+            assert_eq!(table.find(hash, |found| found != place), None);
         }
-        assert_eq!(table.candidates(key_hash(b"fieldX")).count(), 0);
-        assert_eq!(KeyTable::new(&[]).candidates(key_hash(b"")).count(), 0);
+        assert_eq!(table.find(key_hash(b"fieldX"), |_| true), None);
+        assert_eq!(KeyTable::new(&[]).find(key_hash(b""), |_| true), None);
+    }
+
+    #[test]
+    fn keys_that_differ_in_a_byte_or_in_length_are_others() {
+        let mut keys = vec![Vec::new()];
+        for length in 1..40 {
+            let key = vec![b'a'; length];
+            keys.push(key.clone());
+            for (place, byte) in (0..length).flat_map(|at| [(at, b'b'), (at, 0), (at, 0xC3)]) {
+                keys.push(key.clone());
+                keys.last_mut().unwrap()[place] = byte;
+            }
+        }
+        for (place, key) in keys.iter().enumerate() {
+            for (other, text) in keys.iter().enumerate() {
+                assert_eq!(same(key, text), place == other, "{key:?} {text:?}");
+            }
+        }
+        let mut hashes: Vec<u64> = keys.iter().map(|key| key_hash(key)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), keys.len());
     }
 
     #[test]

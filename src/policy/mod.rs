@@ -183,6 +183,8 @@ pub enum ShapeBody {
 #[derive(Clone, Debug)]
 pub struct Fields {
     lines: Box<[Field]>,
+    /// Each line's key with quotes and colon, as compact JSON has it; empty if it needs escapes.
+    openings: Box<[Box<[u8]>]>,
     table: KeyTable,
     constants: Box<[usize]>,
     derived: Box<[Derived]>,
@@ -236,6 +238,7 @@ impl Fields {
         let keys: Vec<&[u8]> = lines.iter().map(|line| line.key.as_bytes()).collect();
         Self {
             table: KeyTable::new(&keys),
+            openings: lines.iter().map(|line| opening(&line.key)).collect(),
             constants: lines.iter().enumerate().filter_map(constant).collect(),
             derived: lines.iter().enumerate().filter_map(derived).collect(),
             lines: lines.into(),
@@ -248,10 +251,23 @@ impl Fields {
     #[must_use]
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &Field)> {
-        self.table.candidates(hash).find_map(|place| {
-            let line = self.lines.get(place)?;
-            (line.key.as_bytes() == key).then_some((place, line))
-        })
+        let is = |line: &Field| keys::same(line.key.as_bytes(), key);
+        let place = self
+            .table
+            .find(hash, |place| self.lines.get(place).is_some_and(is))?;
+        Some((place, self.lines.get(place)?))
+    }
+
+    /// Whether `bytes` begin with the key of the line at that place, as compact JSON has it: how
+    /// long the key is with its quotes, and the line.
+    #[must_use]
+    #[inline]
+    pub fn begins(&self, place: usize, bytes: &[u8]) -> Option<(usize, &Field)> {
+        let opening = self.openings.get(place)?;
+        let length = opening.len().checked_sub(1)?;
+        let here = bytes.get(..opening.len())?;
+        let line = self.lines.get(place)?;
+        keys::same(opening, here).then_some((length, line))
     }
 
     /// The line at that place.
@@ -276,6 +292,16 @@ impl Fields {
     #[must_use]
     pub fn derived(&self) -> &[Derived] {
         &self.derived
+    }
+}
+
+/// `"key":`, or nothing if the key would have to be escaped.
+fn opening(key: &str) -> Box<[u8]> {
+    let plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+    if key.bytes().all(plain) {
+        [b"\"", key.as_bytes(), b"\":"].concat().into()
+    } else {
+        Box::default()
     }
 }
 
@@ -338,5 +364,52 @@ impl Policy {
     #[must_use]
     pub fn kind_name(&self, index: Index<IdKind>) -> &str {
         self.kinds.get(index.place()).map_or("", |kind| &kind.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_begins_with_a_line_only_if_all_of_the_key_stands_there() {
+        let keys = [
+            "id",
+            "a\"b",
+            "back\\slash",
+            "line\n",
+            "dateLastModified",
+            "é",
+            "",
+        ];
+        let line = |key: &str| Field {
+            key: key.into(),
+            rule: Rule::Drop,
+        };
+        let fields = Fields::new(keys.map(line).into(), None, Unlisted::Drop);
+        let begins = |place, text: &str| {
+            let found = fields.begins(place, text.as_bytes());
+            found.map(|(length, field)| (length, &*field.key))
+        };
+        assert_eq!(begins(0, r#""id":1"#), Some((4, "id")));
+        assert_eq!(
+            begins(4, r#""dateLastModified":1"#),
+            Some((18, "dateLastModified"))
+        );
+        assert_eq!(begins(5, r#""é":1"#), Some((4, "é")));
+        assert_eq!(begins(6, r#""":1"#), Some((2, "")));
+        for (place, text) in [
+            (0, r#""id" :1"#),
+            (0, r#""id""#),
+            (0, r#""idx":1"#),
+            (0, r#""ie":1"#),
+            (1, r#""a"b":1"#),
+            (2, r#""back\slash":1"#),
+            (3, "\"line\n\":1"),
+            (4, r#""dateLastModifieD":1"#),
+            (7, r#""id":1"#),
+        ] {
+            assert_eq!(begins(place, text), None, "{text}");
+        }
     }
 }

@@ -45,7 +45,7 @@ impl CanonicalRule {
             Self::Lower if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                 Cow::Owned(text.to_ascii_lowercase())
             }
-            // ASCII is always in this form, and sooner seen.
+            // ASCII is in NFC, and most identifiers are ASCII.
             Self::Nfc if !text.is_ascii() && is_nfc_quick(text.chars()) != IsNormalized::Yes => {
                 Cow::Owned(text.nfc().collect())
             }
@@ -103,14 +103,19 @@ impl Canonical {
             Err(IdentifierFault::Empty)
         } else if text.len() > limits::IDENTIFIER_BYTES_MAX {
             Err(IdentifierFault::TooLong)
-        } else if !text.is_ascii() && text.chars().any(is_invisible)
-            || text.bytes().any(|byte| byte.is_ascii_control())
-        {
+        } else if !is_plain(&text) && text.chars().any(is_invisible) {
             Err(IdentifierFault::Invisible)
         } else {
             Ok(text)
         }
     }
+}
+
+/// Whether `text` is made of visible ASCII and spaces. All of it is looked at, as that goes by
+/// sixteen bytes at once.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Control, zero-width and direction characters: with one of these two identifiers look alike

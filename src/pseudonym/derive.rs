@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-
+use super::mac::Mac;
 use super::{Canonical, Fingerprint, Identifier, IdentifierFault, IndexKey, Notation, VendorKey};
 
 /// A kind of identifier as the policy describes it; no key in it.
@@ -97,10 +95,9 @@ impl Generation {
 
 /// A kind of identifier under one vendor's key: makes pseudonyms.
 ///
-/// It holds an HMAC state that has taken the key in; each pseudonym clones the state (one
-/// compression less than keying anew) and nothing is remembered between two pseudonyms.
+/// It holds an HMAC that has taken the key in, and remembers nothing between two pseudonyms.
 pub struct Kind {
-    keyed: Hmac<Sha256>,
+    mac: Mac,
     spec: KindSpec,
 }
 
@@ -109,8 +106,7 @@ impl Kind {
     #[must_use]
     pub fn new(key: &VendorKey, spec: KindSpec) -> Self {
         Self {
-            // Exposed to HMAC, whose key it is.
-            keyed: Hmac::new(key.kind_key(&spec.name).expose().into()),
+            mac: Mac::new(&key.kind_key(&spec.name)),
             spec,
         }
     }
@@ -161,16 +157,18 @@ impl Kind {
 
     /// `tag` for 0, `tag i` for i ≥ 1.
     fn tag(&self, canonical: &str, again: u8) -> [u8; 32] {
-        let mut mac = self.keyed.clone();
-        if again > 0 {
-            // A canonical identifier is at most `limits::IDENTIFIER_BYTES_MAX` long.
-            let length = u16::try_from(canonical.len()).unwrap_or(u16::MAX);
-            mac.update(b"\0sluis v1 again");
-            mac.update(&[again]);
-            mac.update(&length.to_be_bytes());
+        if again == 0 {
+            return self.mac.tag(canonical.as_bytes());
         }
-        mac.update(canonical.as_bytes());
-        mac.finalize().into_bytes().into()
+        // A canonical identifier is at most `limits::IDENTIFIER_BYTES_MAX` long.
+        let length = u16::try_from(canonical.len()).unwrap_or(u16::MAX);
+        let [high, low] = length.to_be_bytes();
+        let framed = [
+            b"\0sluis v1 again",
+            &[again, high, low][..],
+            canonical.as_bytes(),
+        ];
+        self.mac.tag(&framed.concat())
     }
 }
 

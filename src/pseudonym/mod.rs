@@ -17,6 +17,7 @@ mod canonical;
 mod derive;
 mod key;
 mod known;
+mod mac;
 mod notation;
 mod read;
 mod register;

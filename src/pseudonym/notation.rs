@@ -75,8 +75,11 @@ impl Notation {
             }
             Self::Hex => push_encoded(&HEXLOWER, &half, out),
             Self::Text(characters) => {
-                let end = out.len().saturating_add(usize::from(*characters));
-                push_encoded(&BASE32, &first, out);
+                let characters = usize::from(*characters);
+                let end = out.len().saturating_add(characters);
+                // Eight characters are five bytes; what is cut off again need not be made.
+                let bytes = characters.div_ceil(8).saturating_mul(5);
+                push_encoded(&BASE32, first.get(..bytes).unwrap_or(&first), out);
                 out.truncate(end);
             }
             Self::Url { prefix } => {

@@ -33,14 +33,28 @@ pub(super) struct Frame {
     pub(super) comma: bool,
     /// Keys so far.
     pub(super) keys: usize,
-    /// Where the keys without a line begin in [`State::unlisted`].
-    pub(super) unlisted_from: usize,
+    /// Its keys without a line.
+    unlisted: UnlistedKeys,
     /// Where the texts for derived fields begin in [`State::ready`].
     pub(super) ready_from: usize,
+    /// The line behind the one that was seen last: the one to expect, as messages and policies
+    /// follow the same standards.
+    pub(super) line_next: usize,
     /// Which lines of the shape were seen, one bit each ([`crate::limits::SHAPE_FIELDS_MAX`]).
     seen: [u64; 4],
     /// Which derived fields wait for their sibling ([`crate::limits::SHAPE_DERIVED_MAX`]).
     pub(super) waiting: u64,
+}
+
+/// What is known of the keys of one object that have no line.
+#[derive(Debug)]
+struct UnlistedKeys {
+    /// Where they begin in [`State::unlisted`].
+    from: usize,
+    /// A bit for every hash, by its six highest bits: where none is set, a key is new.
+    bits: u64,
+    /// Whether one may have come twice.
+    twice: bool,
 }
 
 /// What kind of list or object it is.
@@ -50,6 +64,8 @@ pub(super) enum FrameKind {
     List(Item),
     /// An object of that shape.
     Object(Index<Shape>),
+    /// None of them: around the value as a whole.
+    Outside,
     /// A list that is kept whole.
     WholeList,
     /// An object that is kept whole.
@@ -60,16 +76,25 @@ impl FrameKind {
     pub(super) const fn is_list(self) -> bool {
         matches!(self, Self::List(_) | Self::WholeList)
     }
+
+    pub(super) const fn is_object(self) -> bool {
+        matches!(self, Self::Object(_) | Self::WholeObject)
+    }
 }
 
 impl Frame {
-    pub(super) const fn new(kind: FrameKind, state: &State) -> Self {
+    const fn new(kind: FrameKind, unlisted_from: usize, ready_from: usize) -> Self {
         Self {
             kind,
             comma: false,
             keys: 0,
-            unlisted_from: state.unlisted.len(),
-            ready_from: state.ready.len(),
+            unlisted: UnlistedKeys {
+                from: unlisted_from,
+                bits: 0,
+                twice: false,
+            },
+            ready_from,
+            line_next: 0,
             seen: [0; 4],
             waiting: 0,
         }
@@ -84,6 +109,7 @@ impl Frame {
 
     /// Marks the line at that place; whether it had been seen before.
     pub(super) fn see(&mut self, place: usize) -> bool {
+        self.line_next = place.wrapping_add(1);
         match self.seen.get_mut(place >> 6) {
             Some(bits) => {
                 let before = *bits & bit(place) != 0;
@@ -116,6 +142,7 @@ pub(super) struct Bounds {
     pub(super) depth_max: usize,
     pub(super) keys_max: usize,
     pub(super) number_max: usize,
+    /// A string with its two quotes.
     pub(super) string_max: usize,
     pub(super) switch_max: usize,
 }
@@ -126,7 +153,7 @@ impl Bounds {
             depth_max: limits.size(Bound::JsonDepth),
             keys_max: limits.size(Bound::JsonKeys),
             number_max: limits.size(Bound::JsonNumber),
-            string_max: limits.size(Bound::JsonString),
+            string_max: limits.size(Bound::JsonString).saturating_add(2),
             switch_max: limits.size(Bound::JsonSwitch),
         }
     }
@@ -137,7 +164,10 @@ pub(super) struct State {
     pub(super) bounds: Bounds,
     pub(super) rule: Rule,
     pub(super) expect: Expect,
-    pub(super) frames: Vec<Frame>,
+    /// The list or object that is being read.
+    pub(super) frame: Frame,
+    /// Those around it, from the outside in.
+    around: Vec<Frame>,
     pub(super) skip: Skip,
     /// Hash and place in the body of every key without a line, of all open objects.
     pub(super) unlisted: Vec<(u64, u64)>,
@@ -164,9 +194,11 @@ impl State {
             bounds: Bounds::new(limits),
             rule,
             expect: Expect::Whole,
-            frames: Vec::new(),
+            frame: Frame::new(FrameKind::Outside, 0, 0),
+            // Room for what most messages need, so that none of it is made several times.
+            around: Vec::with_capacity(8),
             skip: Skip::default(),
-            unlisted: Vec::new(),
+            unlisted: Vec::with_capacity(32),
             ready: Vec::new(),
             key: Vec::new(),
             text: Vec::new(),
@@ -183,9 +215,50 @@ impl State {
         self.expect == Expect::End
     }
 
+    /// How many lists and objects are open.
+    pub(super) const fn depth(&self) -> usize {
+        self.around.len()
+    }
+
+    /// A list or object begins.
+    pub(super) fn enter(&mut self, kind: FrameKind) {
+        let inner = Frame::new(kind, self.unlisted.len(), self.ready.len());
+        self.around.push(std::mem::replace(&mut self.frame, inner));
+    }
+
+    /// The innermost list or object ends; gives what was known of it.
+    pub(super) fn leave(&mut self) -> Option<Frame> {
+        let outer = self.around.pop()?;
+        Some(std::mem::replace(&mut self.frame, outer))
+    }
+
+    /// Notes a key without a line, by its hash and its place in the body.
+    #[inline]
+    pub(super) fn see_unlisted(&mut self, hash: u64, at: u64) {
+        let bit = 1 << (hash >> 58);
+        if self.frame.unlisted.bits & bit != 0 && !self.frame.unlisted.twice {
+            self.frame.unlisted.twice = self.may_be_unlisted(hash);
+        }
+        self.frame.unlisted.bits |= bit;
+        self.unlisted.push((hash, at));
+    }
+
+    /// Whether the innermost object may have a key of that hash. Of many keys all are looked at
+    /// once, when it ends.
+    fn may_be_unlisted(&self, hash: u64) -> bool {
+        let keys = self.unlisted.get(self.frame.unlisted.from..);
+        let keys = keys.unwrap_or_default();
+        keys.len() > UNLISTED_LOOKED_AT_MAX || keys.iter().any(|(other, _)| *other == hash)
+    }
+
     /// A key without a line that stands twice among those of the innermost object: where it
     /// stands the second time. Empties the list.
-    pub(super) fn take_duplicate(&mut self, from: usize) -> Option<u64> {
+    pub(super) fn take_duplicate(&mut self) -> Option<u64> {
+        let from = self.frame.unlisted.from;
+        if !self.frame.unlisted.twice {
+            self.unlisted.truncate(from);
+            return None;
+        }
         let keys = self.unlisted.get_mut(from..).unwrap_or_default();
         keys.sort_unstable();
         let twice = |pair: &[(u64, u64)]| match pair {
@@ -198,10 +271,15 @@ impl State {
     }
 }
 
+/// So many keys without a line are looked at one by one.
+const UNLISTED_LOOKED_AT_MAX: usize = 64;
+
 /// The shape of an object frame.
 pub(super) fn fields(policy: &Policy, kind: FrameKind) -> Option<&Fields> {
     match kind {
         FrameKind::Object(shape) => policy.fields(shape),
-        FrameKind::List(_) | FrameKind::WholeList | FrameKind::WholeObject => None,
+        FrameKind::List(_) | FrameKind::Outside | FrameKind::WholeList | FrameKind::WholeObject => {
+            None
+        }
     }
 }

@@ -12,11 +12,36 @@ use crate::pseudonym::Form;
 use crate::refusal::{Bug, JsonFault, Refusal};
 
 impl<'a, W: Watch> Pass<'a, W> {
+    /// The key at `start`, if it is that of the line to expect: where it ends, and what the policy
+    /// says of it. As [`Pass::line`], but nothing has to be looked for.
+    #[inline(always)]
+    pub(super) fn expected_line(&mut self, start: usize) -> Option<(usize, &'a Rule)> {
+        let (law, line) = (self.law, self.state.frame.line_next);
+        let fields = fields(&law.policy, self.state.frame.kind)?;
+        let (length, field) = fields.begins(line, self.bytes.get(start..)?)?;
+        if length > self.state.bounds.string_max {
+            return None;
+        }
+        let end = start.wrapping_add(length);
+        self.stands = Place::Key;
+        self.key = Key {
+            start,
+            end,
+            hash: 0,
+            line: Some(line),
+            source: fields.derived().iter().any(|derived| derived.of == line),
+            why: Action::DroppedUnlisted,
+            came_home: None,
+        };
+        Some((end, &field.rule))
+    }
+
     /// What the policy says of the key from quote to quote, which becomes [`Pass::key`].
+    #[inline(always)]
     pub(super) fn line(&mut self, start: usize, end: usize) -> Result<&'a Rule, Refusal> {
         let bug = Refusal::Bug(Bug::Rewriter);
         let (law, bytes) = (self.law, self.bytes);
-        let kind = self.state.frames.last().ok_or(bug)?.kind;
+        let kind = self.state.frame.kind;
         let content = bytes.get(start.wrapping_add(1)..end.wrapping_sub(1));
         let mut text = content.ok_or(bug)?;
         if self.escaped {
@@ -68,6 +93,7 @@ impl<'a, W: Watch> Pass<'a, W> {
     }
 
     /// Notes the key, now that its value is being read: no key may come twice.
+    #[inline(always)]
     pub(super) fn note(&mut self) -> Result<(), Refusal> {
         let hash = match self.stands {
             Place::Any => {
@@ -79,11 +105,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         };
         let at = self.place(self.key.start);
         let keys_max = self.state.bounds.keys_max;
-        let frame = self
-            .state
-            .frames
-            .last_mut()
-            .ok_or(Refusal::Bug(Bug::Rewriter))?;
+        let frame = &mut self.state.frame;
         frame.keys = frame.keys.wrapping_add(1);
         if frame.keys > keys_max {
             return Err(Refusal::BodyMalformed {
@@ -101,7 +123,7 @@ impl<'a, W: Watch> Pass<'a, W> {
                 if let (FrameKind::Object(shape), Place::Key) = (frame.kind, self.stands) {
                     self.state.counts.see_unlisted(shape);
                 }
-                self.state.unlisted.push((hash, at));
+                self.state.see_unlisted(hash, at);
                 Ok(())
             }
         }

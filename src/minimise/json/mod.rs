@@ -11,6 +11,7 @@
 
 mod emit;
 mod frame;
+mod identifier;
 mod key;
 mod pass;
 mod plan;

@@ -4,7 +4,6 @@ use super::frame::FrameKind;
 use super::pass::{Pass, Place};
 use super::scan::{self, Fault};
 use super::switch::{self, Choice};
-use crate::minimise::crossing::Turned;
 use crate::minimise::echo::Holds;
 use crate::minimise::generalise::{self, Generalised};
 use crate::minimise::watch::Watch;
@@ -13,7 +12,6 @@ use crate::policy::{
     Constant, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, ValueRules,
     ValueType,
 };
-use crate::pseudonym::Form;
 use crate::refusal::{Bug, JsonFault, Refusal};
 
 /// A scalar that is all here, or the beginning of anything else.
@@ -112,39 +110,6 @@ impl<W: Watch> Pass<'_, W> {
                 Some(why) => Plan::Drop(why),
             },
             Rule::ListOrOne(_) | Rule::Object(_) => Plan::Drop(Action::DroppedType),
-        })
-    }
-
-    /// Towards the vendor every identifier has a pseudonym; on the way home it must be found.
-    fn plan_identifier(&mut self, kind: Index<IdKind>, token: Token) -> Result<Plan, Refusal> {
-        let crossing = self.crossing;
-        if crossing.to == Side::Vendor {
-            return Ok(Plan::Identifier(kind));
-        }
-        let at = self.place(token.start);
-        let state = &mut *self.state;
-        let text = text_of(self.bytes, token, &mut state.text);
-        state.made.clear();
-        let turned = crossing.turn(kind, (text, form(token)), &mut state.made, &mut state.trail);
-        Ok(match turned {
-            Ok(Turned::AsItCame) => Plan::Keep,
-            Ok(Turned::Done(action, form)) => {
-                scan::quote(form, &mut state.made);
-                Plan::Made(action)
-            }
-            Ok(Turned::Dropped(why)) => Plan::Drop(why),
-            Ok(Turned::Empty) => {
-                scan::quote(Form::Text, &mut state.made);
-                Plan::Made(Action::IdentifierEmpty)
-            }
-            Ok(Turned::Missed) => {
-                state.missed = true;
-                Plan::Missed
-            }
-            Err(refused) => {
-                state.counts.extend(refused.why());
-                return Err(refused.at(at));
-            }
         })
     }
 
@@ -296,14 +261,14 @@ impl<W: Watch> Pass<'_, W> {
         Ok((!(short && alike && listed)).then_some(Action::DroppedValue))
     }
 
-    /// The text of a scalar: of a string what it stands for, of others what is written.
-    pub(super) fn text(&mut self, token: Token) -> &str {
+    /// The text of a scalar, as [`text_of`] gives it.
+    fn text(&mut self, token: Token) -> &str {
         text_of(self.bytes, token, &mut self.state.text)
     }
 
     /// A token whose text is longer than the policy reads.
     pub(super) fn bound(&self, token: Token) -> Result<(), Fault> {
-        let most = self.state.bounds.string_max.saturating_add(2);
+        let most = self.state.bounds.string_max;
         let text = matches!(token.kind, TokenKind::Text { .. });
         if text && token.end.wrapping_sub(token.start) > most {
             return Err(Fault::new(JsonFault::StringTooLong, token.start));
@@ -312,22 +277,9 @@ impl<W: Watch> Pass<'_, W> {
     }
 }
 
-/// How an identifier is written.
-pub(super) const fn form(token: Token) -> Form {
-    match token.kind {
-        TokenKind::Number { .. } => Form::Number,
-        TokenKind::Bool
-        | TokenKind::List
-        | TokenKind::Null
-        | TokenKind::Object
-        | TokenKind::Text { .. }
-        | TokenKind::TextPart => Form::Text,
-    }
-}
-
-/// The text of a scalar among `bytes`; what had to be unescaped stands in `room`.
-pub(super) fn text_of<'t>(bytes: &'t [u8], token: Token, room: &'t mut Vec<u8>) -> &'t str {
-    let bytes = match token.kind {
+/// The text of a scalar: of a string what it stands for, of others what is written.
+pub(super) fn text_of<'a>(bytes: &'a [u8], token: Token, room: &'a mut Vec<u8>) -> &'a str {
+    let text = match token.kind {
         TokenKind::Text { escaped } => {
             let content = token.start.wrapping_add(1)..token.end.wrapping_sub(1);
             let content = bytes.get(content).unwrap_or_default();
@@ -347,7 +299,7 @@ pub(super) fn text_of<'t>(bytes: &'t [u8], token: Token, room: &'t mut Vec<u8>) 
         | TokenKind::TextPart => bytes.get(token.start..token.end).unwrap_or_default(),
     };
     // All bytes at hand are UTF-8, and a token ends on a character.
-    std::str::from_utf8(bytes).unwrap_or_default()
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
 /// Writes what is made of a text or number as JSON; `None` if nothing can be made of it.

@@ -47,11 +47,23 @@ pub(super) fn space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Scans the content of a string from `at`, a place behind its opening quote.
-#[inline]
-pub(super) fn text(bytes: &[u8], mut at: usize) -> Result<Text, Fault> {
+#[inline(always)]
+pub(super) fn text(bytes: &[u8], at: usize) -> Result<Text, Fault> {
+    let stop = plain(bytes, at);
+    if bytes.get(stop) != Some(&b'"') {
+        return text_from_stop(bytes, stop);
+    }
+    Ok(Text::Whole {
+        end: stop.wrapping_add(1),
+        escaped: false,
+    })
+}
+
+/// As [`text`], from the first byte that is not plain.
+#[inline(never)]
+fn text_from_stop(bytes: &[u8], mut at: usize) -> Result<Text, Fault> {
     let mut escaped = false;
     loop {
-        at = plain(bytes, at);
         match bytes.get(at) {
             None => return Ok(Text::Part { safe: at }),
             Some(b'"') => {
@@ -66,71 +78,66 @@ pub(super) fn text(bytes: &[u8], mut at: usize) -> Result<Text, Fault> {
             },
             Some(_) => return Err(Fault::new(JsonFault::RawControl, at)),
         }
+        at = plain(bytes, at);
     }
+}
+
+/// The first quote, backslash or control character at or after `at`, or the end.
+#[inline]
+fn plain(bytes: &[u8], at: usize) -> usize {
+    first(bytes, at, stops, |byte| {
+        matches!(byte, 0..0x20 | b'"' | b'\\')
+    })
+}
+
+/// The first quote or backslash at or after `at`, or the end.
+#[inline]
+pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> usize {
+    first(bytes, at, quotes_and_backslashes, |byte| {
+        matches!(byte, b'"' | b'\\')
+    })
+}
+
+/// The first byte at or after `at` that is of a kind: eight at once, the last few one by one.
+#[inline]
+fn first(bytes: &[u8], mut at: usize, of: fn(u64) -> u64, is: fn(u8) -> bool) -> usize {
+    let (eights, last) = bytes.get(at..).unwrap_or_default().as_chunks::<8>();
+    for eight in eights {
+        let found = of(u64::from_le_bytes(*eight));
+        if found != 0 {
+            let place = usize::try_from(found.trailing_zeros() >> 3).unwrap_or(0);
+            return at.wrapping_add(place);
+        }
+        at = at.wrapping_add(8);
+    }
+    let rest = last.iter().take_while(|byte| !is(**byte));
+    at.wrapping_add(rest.count())
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// The first quote, backslash or control character at or after `at`, or the end.
+/// High bits of the bytes that are a quote, a backslash or a control character; right for the
+/// lowest one, which is the one that counts.
+///
+/// With its second bit turned a quote stands right behind the control characters, so that one
+/// comparison finds them all.
 #[inline]
-fn plain(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = word(bytes, at) {
-        let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word;
-        let stops = (quotes_and_backslashes(word) | control) & HIGHS;
-        if stops != 0 {
-            return at.wrapping_add(lowest(stops));
-        }
-        at = at.wrapping_add(8);
-    }
-    let stop = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    until(bytes, at, stop)
-}
-
-/// The first quote or backslash at or after `at`, or the end.
-#[inline]
-pub(super) fn quote_or_backslash(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = word(bytes, at) {
-        let stops = quotes_and_backslashes(word) & HIGHS;
-        if stops != 0 {
-            return at.wrapping_add(lowest(stops));
-        }
-        at = at.wrapping_add(8);
-    }
-    until(bytes, at, |byte| *byte == b'"' || *byte == b'\\')
-}
-
-/// The eight bytes at `at`, the first of them lowest.
-#[inline]
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    let eight = bytes.get(at..)?.first_chunk::<8>()?;
-    Some(u64::from_le_bytes(*eight))
-}
-
-#[inline]
-fn until(bytes: &[u8], mut at: usize, stop: impl Fn(&u8) -> bool) -> usize {
-    while bytes.get(at).is_some_and(|byte| !stop(byte)) {
-        at = at.wrapping_add(1);
-    }
-    at
+fn stops(word: u64) -> u64 {
+    below(word ^ ONES.wrapping_mul(0x02), 0x21) | below(word ^ ONES.wrapping_mul(0x5C), 1)
 }
 
 /// High bits of the bytes that are a quote or a backslash; right for the lowest one.
 #[inline]
-const fn quotes_and_backslashes(word: u64) -> u64 {
-    zeros(word ^ ONES.wrapping_mul(0x22)) | zeros(word ^ ONES.wrapping_mul(0x5C))
+fn quotes_and_backslashes(word: u64) -> u64 {
+    below(word ^ ONES.wrapping_mul(0x22), 1) | below(word ^ ONES.wrapping_mul(0x5C), 1)
 }
 
-/// High bits of the bytes that are zero; right for the lowest one, which is the one that counts.
+/// High bits of the bytes that are less than `bound`, itself at most 0x80; right for the lowest
+/// one: above it the subtraction may have borrowed.
 #[inline]
-const fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
-}
-
-/// The place of the lowest byte with its high bit set.
-#[inline]
-fn lowest(stops: u64) -> usize {
-    usize::try_from(stops.trailing_zeros() >> 3).unwrap_or(0)
+fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES.wrapping_mul(bound.into())) & !word & HIGHS
 }
 
 /// The end of the escape at `at`; `None` if it may go on beyond the bytes at hand.
@@ -350,6 +357,34 @@ mod tests {
                 panic!("{safe}")
             };
             assert_eq!(found, end);
+        }
+    }
+
+    /// What `plain` and `quote_or_backslash` find, looked for one by one.
+    fn one_by_one(bytes: &[u8], from: usize) -> (usize, usize) {
+        let first = |is: fn(&u8) -> bool| {
+            let rest = bytes[from..].iter();
+            from.wrapping_add(rest.take_while(|byte| !is(byte)).count())
+        };
+        (
+            first(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')),
+            first(|byte| matches!(byte, b'"' | b'\\')),
+        )
+    }
+
+    #[test]
+    fn eight_bytes_at_once_stop_where_one_by_one_does() {
+        // Every byte at every place, among bytes that differ from a stop in one bit.
+        let around = [b'!', b'#', b']', 0xDC, b' ', 0x7F, 0x80, 0xA2, 0xFF];
+        let bytes = (0..=u8::MAX).flat_map(|byte| around.map(|around| (byte, around)));
+        for ((byte, around), place) in bytes.flat_map(|of| (0..8).map(move |at| (of, at))) {
+            let mut bytes = [around; 17];
+            bytes[place] = byte;
+            bytes[place + 9] = b'"';
+            for from in 0..=place {
+                let found = (plain(&bytes, from), quote_or_backslash(&bytes, from));
+                assert_eq!(found, one_by_one(&bytes, from), "{bytes:?} from {from}");
+            }
         }
     }
 

@@ -385,6 +385,70 @@ fn what_is_not_json_is_refused_at_its_place() {
 }
 
 #[test]
+fn an_expected_key_is_read_as_any_other() {
+    // In the order of the policy, against it, with other keys between, with spaces, with escapes.
+    for (input, output) in [
+        (
+            r#"{"name":1,"gone":2,"tags":[3]}"#,
+            r#"{"name":1,"tags":[3]}"#,
+        ),
+        (
+            r#"{"tags":[3],"gone":2,"name":1}"#,
+            r#"{"tags":[3],"name":1}"#,
+        ),
+        (r#"{"name":1,"x":2,"gone":3,"tag":4}"#, r#"{"name":1}"#),
+        (
+            r#"{"name" :1, "gone": 2,"number" : null}"#,
+            r#"{"name":1,"number":null}"#,
+        ),
+        (
+            r#"{"name":1,"gon\u0065":2,"number":null}"#,
+            r#"{"name":1,"number":null}"#,
+        ),
+    ] {
+        assert_eq!(user(input), output);
+    }
+    assert_eq!(
+        fault(r#"{"name":1,"gone":2,"gone":3}"#),
+        (JsonFault::DuplicateKey, 19)
+    );
+    assert_eq!(
+        fault(r#"{"name":1,"name":2,"gone":3}"#),
+        (JsonFault::DuplicateKey, 10)
+    );
+    assert_eq!(fault(r#"{"name":1,"gone""#), (JsonFault::Cut, 16));
+    assert_eq!(fault(r#"{"name":1,"gone":"#), (JsonFault::Cut, 17));
+    assert_eq!(fault(r#"{"name":1,"gone":}"#), (JsonFault::Syntax, 17));
+}
+
+#[test]
+fn a_key_without_a_line_that_comes_twice_is_found_among_few_and_many() {
+    let law = law(Limits::default());
+    let rewrite = |keys: &[String]| {
+        let fields: Vec<String> = keys.iter().map(|key| format!("\"{key}\":1")).collect();
+        let message = format!("{{{}}}", fields.join(","));
+        let done = pieces(&law, Rule::Object(at(0)), &[message.as_bytes()]);
+        let last = message.rfind(",").map_or(0, |comma| comma + 1);
+        (done, u64::try_from(last).unwrap())
+    };
+    for count in [2, 3, 20, 63, 64, 65, 66, 67, 200] {
+        let mut keys: Vec<String> = (0..count).map(|n| format!("key{n}")).collect();
+        assert!(rewrite(&keys).0.is_ok(), "{count} keys");
+        for twice in [0, count / 2, count - 1] {
+            keys.push(keys[twice].clone());
+            let (done, at) = rewrite(&keys);
+            let fault = JsonFault::DuplicateKey;
+            assert_eq!(
+                done,
+                Err(Refusal::BodyMalformed { fault, at }),
+                "{twice} of {count}"
+            );
+            keys.pop();
+        }
+    }
+}
+
+#[test]
 fn a_body_of_another_shape_is_refused() {
     let law = law(Limits::default());
     for input in ["[]", "1", "\"x\"", "true"] {

@@ -1,42 +1,35 @@
 //! Carrying out what was planned: notes the key, writes what leaves, enters or passes over.
 
 use super::frame::{FrameKind, Ready, bit, fields};
+use super::identifier::{form, make};
 use super::pass::{Key, Pass, Place, Step, Wanted};
-use super::plan::{Plan, Token, TokenKind, form, text_of};
+use super::plan::{Plan, Token, TokenKind, text_of};
 use super::scan;
 use crate::minimise::Action;
-use crate::minimise::crossing::Turned;
 use crate::minimise::watch::{Entered, Seen, Watch};
 use crate::policy::{Constant, Derived, IdKind, Index, Rule, Side};
-use crate::pseudonym::Form;
 use crate::refusal::{Bug, Refusal};
 
 impl<W: Watch> Pass<'_, W> {
     /// Reads the value that begins at `at` under `rule`.
+    #[inline(always)]
     pub(super) fn value(&mut self, at: usize, rule: &Rule) -> Result<Step, Refusal> {
         let source = self.source();
-        let read = *rule != Rule::Drop || source.is_some();
-        let wanted = if read { Wanted::Text } else { Wanted::End };
-        let token = match self.token(at, wanted) {
-            Ok(token) => token,
-            Err(fault) => {
-                // The key comes before its value, and so does what is wrong with it.
-                self.note()?;
-                return Err(self.found(fault));
-            }
-        };
-        let Some(token) = token else {
+        if matches!(rule, Rule::Drop) && source.is_none() && !W::LOOKS {
+            self.drop_unread(at)
+        } else {
+            self.read(at, rule, source)
+        }
+    }
+
+    #[inline(never)]
+    fn read(&mut self, at: usize, rule: &Rule, source: Option<usize>) -> Result<Step, Refusal> {
+        let Some(token) = self.token_of_key(at, Wanted::Text)? else {
             return self.wait(at, self.state.bounds.string_max);
         };
-        if !read && !W::LOOKS {
-            self.note()?;
-            self.state.counts.add(self.why_dropped());
-            self.go_behind(token);
-            return Ok(Step::Taken);
-        }
         self.bound(token).map_err(|fault| self.found(fault))?;
         let plan = self.plan(*rule, token)?;
-        if let (Plan::Drop(_), true) = (plan, self.state.frames.is_empty()) {
+        if let (Plan::Drop(_), FrameKind::Outside) = (plan, self.state.frame.kind) {
             return Err(Refusal::BodyOfAnotherShape);
         }
         match plan {
@@ -61,6 +54,30 @@ impl<W: Watch> Pass<'_, W> {
             self.derive(line, token)?;
         }
         Ok(Step::Taken)
+    }
+
+    /// Passes over the value that begins at `at`: nothing depends on what it is.
+    #[inline(always)]
+    fn drop_unread(&mut self, at: usize) -> Result<Step, Refusal> {
+        let Some(token) = self.token_of_key(at, Wanted::End)? else {
+            return self.wait(at, self.state.bounds.string_max);
+        };
+        self.note()?;
+        self.state.counts.add(self.why_dropped());
+        self.go_behind(token);
+        Ok(Step::Taken)
+    }
+
+    /// The token at `at`. The key comes before it, and so does what is wrong with the key.
+    #[inline(always)]
+    fn token_of_key(&mut self, at: usize, wanted: Wanted) -> Result<Option<Token>, Refusal> {
+        match self.token(at, wanted) {
+            Ok(token) => Ok(token),
+            Err(fault) => {
+                self.note()?;
+                Err(self.found(fault))
+            }
+        }
     }
 
     /// The line of the key, if other fields are made from it.
@@ -139,6 +156,7 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Writes what stands before a value: comma, key, colon.
+    #[inline]
     fn lead(&mut self, token: Token) {
         let comma = self.take_comma();
         match self.stands {
@@ -186,8 +204,7 @@ impl<W: Watch> Pass<'_, W> {
 
     /// Whether a comma must come first; from now on it must.
     fn take_comma(&mut self) -> bool {
-        let frame = self.state.frames.last_mut();
-        frame.is_some_and(|frame| std::mem::replace(&mut frame.comma, true))
+        std::mem::replace(&mut self.state.frame.comma, true)
     }
 
     fn empty_of(&self, token: Token) -> &'static [u8] {
@@ -209,46 +226,13 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     fn write_identifier(&mut self, kind: Index<IdKind>, token: Token) -> Result<Action, Refusal> {
-        let mut made = std::mem::take(&mut self.state.made);
-        let written = self.make(kind, token, &mut made);
-        self.emit.text(&made);
-        self.state.made = made;
-        match written? {
-            true => Ok(Action::Pseudonymised),
-            false => Ok(Action::IdentifierEmpty),
-        }
-    }
-
-    /// Makes the JSON text of a pseudonym: `""` and `false` for an empty identifier.
-    fn make(
-        &mut self,
-        kind: Index<IdKind>,
-        token: Token,
-        made: &mut Vec<u8>,
-    ) -> Result<bool, Refusal> {
-        let at = self.place(token.start);
-        let state = &mut *self.state;
+        let (crossing, state) = (self.crossing, &mut *self.state);
         let text = text_of(self.bytes, token, &mut state.text);
-        made.clear();
-        made.push(b'"');
-        let turned = { self.crossing }.turn(kind, (text, form(token)), made, &mut state.trail);
-        match turned.map_err(|refused| refused.at(at))? {
-            Turned::Done(_, Form::Number) => {
-                made.remove(0);
-                Ok(true)
-            }
-            Turned::Done(_, Form::Text) => {
-                made.push(b'"');
-                Ok(true)
-            }
-            Turned::Empty => {
-                made.push(b'"');
-                Ok(false)
-            }
-            // On the way home, which does not lead past here.
-            Turned::AsItCame | Turned::Dropped(_) | Turned::Missed => {
-                Err(Refusal::Bug(Bug::Rewriter))
-            }
+        let out = self.emit.out();
+        match make(crossing, kind, (text, form(token)), out, &mut state.trail) {
+            Ok(true) => Ok(Action::Pseudonymised),
+            Ok(false) => Ok(Action::IdentifierEmpty),
+            Err(refused) => Err(refused.at(self.place(token.start))),
         }
     }
 
@@ -259,16 +243,15 @@ impl<W: Watch> Pass<'_, W> {
             return Ok(());
         }
         let law = self.law;
-        let frame = self
-            .state
-            .frames
-            .last()
-            .ok_or(Refusal::Bug(Bug::Rewriter))?;
-        let (kind, waiting) = (frame.kind, frame.waiting);
+        let (kind, waiting) = (self.state.frame.kind, self.state.frame.waiting);
         let derived = fields(&law.policy, kind).map_or(&[][..], |fields| fields.derived());
         for (place, one) in derived.iter().enumerate().filter(|(_, one)| one.of == line) {
             let mut json = Vec::new();
-            if !self.make(one.kind, token, &mut json)? {
+            let (crossing, state) = (self.crossing, &mut *self.state);
+            let text = text_of(self.bytes, token, &mut state.text);
+            let id = (text, form(token));
+            let made = make(crossing, one.kind, id, &mut json, &mut state.trail);
+            if !made.map_err(|refused| refused.at(self.place(token.start)))? {
                 continue;
             }
             if waiting & bit(place) == 0 {
@@ -278,9 +261,7 @@ impl<W: Watch> Pass<'_, W> {
                 });
                 continue;
             }
-            if let Some(frame) = self.state.frames.last_mut() {
-                frame.waiting &= !bit(place);
-            }
+            self.state.frame.waiting &= !bit(place);
             self.lead_line(kind, one.field)?;
             self.emit.text(&json);
             self.state.counts.add(Action::Pseudonymised);
@@ -295,7 +276,7 @@ impl<W: Watch> Pass<'_, W> {
         let (Rule::Derived { of, .. }, Some(line)) = (rule, self.key.line) else {
             return Err(bug);
         };
-        let frame = self.state.frames.last_mut().ok_or(bug)?;
+        let frame = &mut self.state.frame;
         let ready = self
             .state
             .ready
@@ -327,13 +308,10 @@ impl<W: Watch> Pass<'_, W> {
             return Ok(());
         };
         for line in fields.constants() {
-            let frame = self
-                .state
-                .frames
-                .last()
-                .ok_or(Refusal::Bug(Bug::Rewriter))?;
             let rule = fields.line(*line).map(|field| field.rule);
-            if let (false, Some(Rule::Constant(constant))) = (frame.has_seen(*line), rule) {
+            if let (false, Some(Rule::Constant(constant))) =
+                (self.state.frame.has_seen(*line), rule)
+            {
                 self.lead_line(kind, *line)?;
                 self.write_constant(constant)?;
                 self.state.counts.add(Action::Constant);
@@ -351,7 +329,7 @@ impl<W: Watch> Pass<'_, W> {
             let entered = match kind {
                 FrameKind::List(_) | FrameKind::WholeList => Entered::List,
                 FrameKind::Object(shape) => Entered::Object(Some(shape)),
-                FrameKind::WholeObject => Entered::Object(None),
+                FrameKind::Outside | FrameKind::WholeObject => Entered::Object(None),
             };
             self.watch.enter(key.as_deref(), entered);
         }
