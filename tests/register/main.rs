@@ -39,6 +39,7 @@ fn pupil() -> KindSpec {
         notation: Notation::Uuid,
         back: Back::SchoolOnly,
         unknown: Unknown::Reject,
+        accept_keys: 2,
     }
 }
 
