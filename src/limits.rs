@@ -30,6 +30,8 @@ pub const LIKE_BYTES_MAX: usize = 1 << 20;
 pub const HOME_TEXTS_MAX: usize = 10_000;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
+/// The reason for something that is done by hand, in characters: a few sentences.
+pub const REASON_CHARS_MAX: usize = 500;
 /// Problems shown of one configuration; the rest is counted.
 pub const PROBLEMS_SHOWN_MAX: usize = 20;
 /// Lines of the metrics page that names from the configuration may make; beyond it `other`.

@@ -14,7 +14,8 @@
 //! stderr = ''' … '''
 //! ```
 //!
-//! What is random is written as `<…>`: fingerprints of new keys and the hashes they are part of.
+//! What is random is written as `<…>`: fingerprints of new keys, the hashes they are part of, and
+//! the day on which a key is made.
 //! `BLESS=1` writes the runs anew; read them before they are committed.
 
 #![expect(
@@ -287,15 +288,15 @@ fn seen(output: &[u8]) -> String {
     let text = str::from_utf8(output).unwrap();
     let version = concat!("sluis ", env!("CARGO_PKG_VERSION"));
     let text = text.replace(version, "sluis <version>");
-    let fingerprint = regex::Regex::new(r"fingerprint [0-9a-f]{16}|policy [0-9a-f]{16}").unwrap();
+    let random = r#"((?:fingerprint|policy) |"fingerprint": ?"|key = ")([0-9a-f]{16})"#;
     let known = "41fcfbb21dbaeda8";
-    let replaced = fingerprint.replace_all(&text, |found: &regex::Captures<'_>| {
-        match found[0].split_once(' ').unwrap() {
-            (_, digits) if digits == known => found[0].to_owned(),
-            (word, _) => format!("{word} <random>"),
-        }
+    let replaced = regex::Regex::new(random).unwrap();
+    let replaced = replaced.replace_all(&text, |found: &regex::Captures<'_>| match &found[2] {
+        digits if digits == known => found[0].to_owned(),
+        _ => format!("{}<random>", &found[1]),
     });
-    replaced.into_owned()
+    let day = regex::Regex::new(r#"(made |"made": ")[0-9]{4}-[0-9]{2}-[0-9]{2}"#).unwrap();
+    day.replace_all(&replaced, "${1}<today>").into_owned()
 }
 
 fn texts(document: &DeTable<'_>, key: &str) -> Vec<(String, String)> {

@@ -5,8 +5,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use sluis::config::{Config, Deployed, Draft, NoDoor, Problems, code, keys, load};
+use sluis::config::keys::{self, Made, Rotated, Rotation};
+use sluis::config::{Config, Deployed, Draft, NoDoor, Problems, code, load};
+use sluis::names::{SchoolId, VendorId};
+use sluis::pseudonym::Generation;
 use tempfile::TempDir;
 
 const GATEWAY: &str = r#"version = 1
@@ -95,6 +99,19 @@ impl House {
 
     fn load(&self) -> Config {
         load(self.path()).unwrap().0
+    }
+
+    fn rotate(&self) -> Rotated {
+        let made = Made {
+            on: "2026-11-25".parse().unwrap(),
+            reason: "a test".to_owned(),
+        };
+        let rotation = Rotation {
+            school: SchoolId::parse("regenboog").unwrap(),
+            vendor: VendorId::parse("rekenwijs").unwrap(),
+            made,
+        };
+        keys::rotate(self.path(), rotation).unwrap()
     }
 
     /// Gives the vendor another key, as a ring from elsewhere would.
@@ -292,6 +309,54 @@ fn a_reload_never_changes_a_key_silently() {
     house.vendor("agreement = ", &format!("key = \"{next}\"\nagreement = "));
     deployed.reload(house.path()).unwrap();
     assert_eq!(deployed.current().vendors[0].fingerprint, next);
+}
+
+#[test]
+fn a_reload_takes_a_rotated_key_beside_the_one_in_use() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    let ring = house.path().join("keys/ring.toml");
+    let first_ring = fs::read(&ring).unwrap();
+    let versions = |deployed: &Deployed| {
+        let vendor = Arc::clone(&deployed.current().vendors[0]);
+        let of = |generations: &[Generation]| -> Vec<u32> {
+            generations.iter().map(|it| it.version).collect()
+        };
+        (of(&vendor.law.generations), of(&vendor.retired))
+    };
+    let first = deployed.current().vendors[0].fingerprint;
+    let second = house.rotate();
+    assert_eq!(second.old, (1, first));
+    assert!(deployed.reload(house.path()).unwrap().is_empty());
+    assert_eq!(deployed.current().vendors[0].fingerprint, second.new.1);
+    assert_eq!(versions(&deployed), (vec![2, 1], vec![]));
+
+    let second_ring = fs::read(&ring).unwrap();
+    for (why, other) in [
+        ("an old ring", first_ring.clone()),
+        ("another version 2", {
+            fs::write(&ring, &first_ring).unwrap();
+            house.rotate();
+            fs::read(&ring).unwrap()
+        }),
+    ] {
+        fs::write(&ring, other).unwrap();
+        let refused = deployed.reload(house.path()).unwrap_err();
+        assert_eq!(codes(&refused), [code::KEY_CHANGED], "{why}");
+    }
+    assert_eq!(versions(&deployed), (vec![2, 1], vec![]), "what was stays");
+
+    fs::write(&ring, second_ring).unwrap();
+    let pin = format!("key = \"{}\"\nagreement = ", second.new.1);
+    house.vendor("agreement = ", &pin);
+    let third = house.rotate();
+    assert!(third.pin.is_some());
+    let refused = deployed.reload(house.path()).unwrap_err();
+    assert_eq!(codes(&refused), [code::KEY_CHANGED], "the pin comes first");
+    let pin = format!("key = \"{}\"\nagreement = ", third.new.1);
+    house.vendor("agreement = ", &pin);
+    deployed.reload(house.path()).unwrap();
+    assert_eq!(versions(&deployed), (vec![3, 2], vec![1]));
 }
 
 #[test]

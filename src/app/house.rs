@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::failure::{Failure, in_one_line};
+use super::register::open_register;
 use crate::admin::{Admin, Stage, State};
 use crate::clock::Clock;
-use crate::config::{Config, Deployed, Problems, RegisterPlace};
+use crate::config::{Config, Deployed, Problems};
 use crate::events::{
     ConfigurationDeployed, Draining, Events, FindingMade, Ready, ReloadFailed, ReloadSucceeded,
     Stopping, TlsCertificateLoaded,
@@ -20,7 +21,6 @@ use crate::events::{
 use crate::limits::Bound;
 use crate::listen::{self, Doorkeeper};
 use crate::proxy::{Gateway, Shared};
-use crate::store::{self, Store};
 use crate::tls::Acceptor;
 
 /// A gateway that answers callers and operators, from [`open`](Self::open) on.
@@ -64,7 +64,7 @@ impl House {
             admin: operators.local_addr().map_err(Failure::Process)?,
         };
         let doorkeeper = Doorkeeper::new(config.limits.clone(), acceptor, events.clone());
-        let register = register(&config, &clock)?;
+        let register = open_register(&config, &clock)?;
         let deployed = Arc::new(Deployed::new(config));
         let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
         register.into_iter().for_each(|it| shared.remember_in(it));
@@ -146,7 +146,7 @@ impl House {
     fn remember(&self, config: &Config) -> Result<(), Failure> {
         match self.shared.register() {
             None => {
-                let opened = register(config, &self.clock)?;
+                let opened = open_register(config, &self.clock)?;
                 opened
                     .into_iter()
                     .for_each(|it| self.shared.remember_in(it));
@@ -282,18 +282,6 @@ impl Drop for Leaving {
         // Nobody is left to hear it only at the end of the process.
         self.0.send(()).ok();
     }
-}
-
-/// The register, if any id of the configuration has a way back.
-fn register(config: &Config, clock: &Clock) -> Result<Option<Arc<Store>>, Failure> {
-    let place = match &config.register.place {
-        _ if config.register.keys.is_empty() => return Ok(None),
-        RegisterPlace::File(path) => store::Place::File(path.clone()),
-    };
-    let keys = config.register.keys.iter();
-    let keys = keys.map(|(school, key)| (school.clone(), Arc::clone(key)));
-    let opened = Store::open(&place, keys, clock.clone()).map_err(Failure::Register)?;
-    Ok(Some(Arc::new(opened)))
 }
 
 fn bind(config: &Config, threads: usize) -> Result<(Vec<TcpListener>, TcpListener), Failure> {

@@ -8,10 +8,12 @@ mod failure;
 mod house;
 mod notify;
 mod process;
+mod register;
 mod signals;
 
 pub use failure::Failure;
 pub use house::House;
+pub use register::{open_register, store_place};
 
 use std::path::Path;
 

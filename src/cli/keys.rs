@@ -4,12 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::out::{Exit, Format, Out};
-use super::{Common, problems, seal_memory};
-use crate::config::keys::{self, KeyLine, KeyState};
+use super::{Common, problems, rotate, seal_memory};
+use crate::config::keys::{self, KeyLine, KeyState, Made};
 use crate::config::{self, Problems};
 use crate::pseudonym::Holder;
 
-/// Make, list and verify keys; nothing here shows one
+/// Make, list, verify and rotate keys; nothing here shows one
 #[derive(Args, Debug)]
 pub(super) struct Options {
     #[command(subcommand)]
@@ -22,16 +22,21 @@ enum Action {
     List(Common),
     /// Make the keys that are missing; overwrite none
     New(Common),
+    Rotate(rotate::Options),
     /// Open every key and compare it with its fingerprint
     Verify(Common),
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     seal_memory();
-    let (Action::List(common) | Action::New(common) | Action::Verify(common)) = &options.action;
+    let common = match &options.action {
+        Action::List(common) | Action::New(common) | Action::Verify(common) => common,
+        Action::Rotate(options) => return rotate::run(options, out),
+    };
     let done = config::find(common.config.as_deref()).and_then(|folder| match options.action {
         Action::List(_) => keys::list(&folder).map(|lines| say_list(&lines, common.format, out)),
         Action::New(_) => keys::new(&folder).map(|new| say_new(&new, common.format, out)),
+        Action::Rotate(_) => Ok(()),
         Action::Verify(_) => {
             keys::verify(&folder).map(|lines| say_verified(&lines, common.format, out))
         }
@@ -43,7 +48,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
 }
 
 /// What cannot be written is not the configuration's fault.
-fn failed(wrong: &Problems, format: Format, out: &mut Out) -> Exit {
+pub(super) fn failed(wrong: &Problems, format: Format, out: &mut Out) -> Exit {
     let writing = |code| code == config::code::WRITE;
     let is_io = wrong.sorted().iter().all(|problem| writing(problem.code));
     let exit = problems(wrong, format, out);
@@ -111,7 +116,11 @@ fn text(line: &KeyLine) -> String {
         KeyState::Made => "  new",
         KeyState::Unused => "  not used here",
     };
-    format!("{whose}  version {version}  fingerprint {fingerprint}{state}")
+    let made = match &line.made {
+        Some(Made { on, reason }) => format!("  made {on}: {reason}"),
+        None => String::new(),
+    };
+    format!("{whose}  version {version}  fingerprint {fingerprint}{state}{made}")
 }
 
 fn listed(lines: &[KeyLine]) -> Value {
@@ -124,6 +133,8 @@ fn listed(lines: &[KeyLine]) -> Value {
             },
             "version": line.version,
             "fingerprint": line.fingerprint.to_string(),
+            "made": line.made.as_ref().map(|made| made.on.to_string()),
+            "reason": line.made.as_ref().map(|made| made.reason.as_str()),
             "state": match line.state {
                 KeyState::Former => "former",
                 KeyState::InUse => "in-use",

@@ -9,7 +9,9 @@ mod demo;
 mod health;
 mod keys;
 mod out;
+mod pick;
 mod pseudonym;
+mod rotate;
 mod selftest;
 mod serve;
 

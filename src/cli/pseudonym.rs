@@ -6,8 +6,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::out::{Exit, Format, Out};
+use super::pick::{check_reason, no_such, one_of_name};
 use super::{Common, problems, seal_memory};
-use crate::config::{self, Config, Vendor, nearest, shown};
+use crate::config::{self, Config, Vendor};
 use crate::limits;
 use crate::pseudonym::{Identifier, IdentifierFault, Kind};
 use crate::secret::SecretText;
@@ -30,8 +31,8 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     seal_memory();
-    if options.reason.trim().is_empty() {
-        out.tell("--reason must say why: the event that is written has it");
+    if let Err(why) = check_reason(&options.reason) {
+        out.tell(&why);
         return Exit::Usage;
     }
     let folder = match config::find(options.common.config.as_deref()) {
@@ -108,48 +109,13 @@ fn say(options: &Options, vendor: &Vendor, pseudonym: &str, out: &mut Out) {
 
 /// The vendor of that name, or why there is not just one.
 fn vendor<'c>(config: &'c Config, name: &str) -> Result<&'c Vendor, String> {
-    let fits = |vendor: &&Vendor| match name.split_once('/') {
-        Some((school, id)) => vendor.school.as_str() == school && vendor.id.as_str() == id,
-        None => vendor.id.as_str() == name,
-    };
-    let all = || config.vendors.iter().map(AsRef::as_ref);
-    let found: Vec<&Vendor> = all().filter(fits).collect();
-    match found.as_slice() {
-        [one] => Ok(one),
-        [] => Err(no_such(
-            "vendor",
-            name,
-            all().map(|vendor| vendor.id.as_str()),
-        )),
-        more => {
-            let names: Vec<String> = more
-                .iter()
-                .map(|vendor| format!("{}/{}", vendor.school, vendor.id))
-                .collect();
-            Err(format!(
-                "several schools have it: say {}",
-                names.join(" or ")
-            ))
-        }
-    }
+    one_of_name(name, &config.vendors, |it| (&it.school, &it.id)).map(AsRef::as_ref)
 }
 
 fn kind<'v>(vendor: &'v Vendor, name: &str) -> Result<&'v Kind, String> {
     let all = || vendor.law.kinds().iter();
     let found = all().find(|kind| kind.spec().name == name);
     found.ok_or_else(|| no_such("id kind", name, all().map(|kind| kind.spec().name.as_str())))
-}
-
-fn no_such<'n, Names>(what: &str, name: &str, known: Names) -> String
-where
-    Names: Iterator<Item = &'n str>,
-{
-    let known: Vec<&str> = known.collect();
-    let help = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean {}?", shown(near)),
-        None => format!("there are: {}", known.join(" ")),
-    };
-    format!("there is no {what} {}; {help}", shown(name))
 }
 
 /// The identifier as it was given, or as it comes on standard input: one line.

@@ -8,10 +8,11 @@ use std::thread;
 use super::code;
 use super::problem::{Place, Problem, Problems, shown};
 use super::raw::{At, Document, Table, TextOrTable};
+use super::register::{self, RegisterDraft};
 use super::school::{one_of, version};
 use super::source::SourceFile;
 use super::units;
-use super::{Listen, ListenTls, Log, LogFormat, LogLevel, RegisterPlace, TlsVersion};
+use super::{Listen, ListenTls, Log, LogFormat, LogLevel, TlsVersion};
 use crate::limits::{Bound, Limits};
 
 /// More threads than machines have cores.
@@ -28,7 +29,7 @@ pub(super) struct Gateway {
     pub(super) limits: Limits,
     pub(super) log: Log,
     pub(super) keys: KeyPlaces,
-    pub(super) register: RegisterPlace,
+    pub(super) register: RegisterDraft,
 }
 
 /// Where the keys lie.
@@ -64,11 +65,11 @@ impl Gateway {
         let admin = admin(&root, problems);
         let threads = threads(&root, problems);
         let keys = keys(&root, folder, problems);
-        let register = register(&root, folder, problems);
+        let register = register::read(&root, folder, problems);
         let limits = limits(&root, problems);
         let log = log(&root, problems);
         root.finish(problems);
-        let (listen, keys) = (listen?, keys?);
+        let (listen, keys, register) = (listen?, keys?, register?);
         let At {
             value: admin,
             place,
@@ -145,7 +146,12 @@ pub(super) fn tls_min(table: &Table<'_>, problems: &mut Problems) -> TlsVersion 
 }
 
 /// A file that must be named, relative to the folder of the file that names it.
-fn path(table: &Table<'_>, key: &str, folder: &Path, problems: &mut Problems) -> Option<PathBuf> {
+pub(super) fn path(
+    table: &Table<'_>,
+    key: &str,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
     let value = table.need(key, problems)?;
     let text = value.text(problems)?;
     if text.value.is_empty() || text.value.contains('\0') {
@@ -286,29 +292,6 @@ fn master_place(table: &Table<'_>, folder: &Path, problems: &mut Problems) -> Op
     };
     table.finish(problems);
     place
-}
-
-/// Where the register is kept if the file does not say: beside the configuration, in one file.
-const REGISTER: &str = "state/register.redb";
-
-fn register(root: &Table<'_>, folder: &Path, problems: &mut Problems) -> RegisterPlace {
-    let beside = || RegisterPlace::File(folder.join(REGISTER));
-    let Some(table) = root.table("register", problems) else {
-        return beside();
-    };
-    let stores = [("redb", false), ("postgres", true)];
-    let store = table.text("store", problems);
-    if let Some(store) = &store
-        && one_of(store, "register.store", &stores, problems) == Some(true)
-    {
-        problems.push(Problem::not_yet("postgres").at(&store.place));
-    }
-    let place = match table.has("path") {
-        true => path(&table, "path", folder, problems).map(RegisterPlace::File),
-        false => None,
-    };
-    table.finish(problems);
-    place.unwrap_or_else(beside)
 }
 
 fn limits(root: &Table<'_>, problems: &mut Problems) -> Limits {

@@ -18,8 +18,8 @@ use super::problem::{Problem, Problems, shown};
 use super::raw::At;
 use super::school::School;
 use super::{
-    Callers, Config, Door, Flow, ListenTls, PolicyHash, Register, Scheme, Upstream, UpstreamAuth,
-    Vendor,
+    Callers, Config, Door, Flow, ListenTls, PolicyHash, Register, RegisterPlace, Scheme, Upstream,
+    UpstreamAuth, Vendor,
 };
 use crate::limits::{Bound, Limits};
 use crate::minimise::Law;
@@ -51,6 +51,21 @@ pub fn admin_address(folder: &Path) -> Result<SocketAddr, Problems> {
     let gateway = gateway.and_then(|file| Gateway::read(&file, folder, &mut problems));
     match gateway {
         Some(gateway) if !problems.has_errors() => Ok(gateway.admin),
+        Some(_) | None => Err(problems),
+    }
+}
+
+/// Where the register is kept, by `sluis.toml` and the file with the server's address alone.
+///
+/// # Errors
+/// The problems of these files.
+pub fn register_place(folder: &Path) -> Result<RegisterPlace, Problems> {
+    let mut problems = Problems::new();
+    let gateway = Folder::gateway(folder, &mut problems);
+    let gateway = gateway.and_then(|file| Gateway::read(&file, folder, &mut problems));
+    let place = gateway.and_then(|it| it.register.finish(folder, &mut problems));
+    match place {
+        Some(place) if !problems.has_errors() => Ok(place),
         Some(_) | None => Err(problems),
     }
 }
@@ -130,8 +145,9 @@ impl Draft {
             keys: _,
             register: place,
         } = gateway;
+        let place = place.finish(&self.folder, problems);
         let register = Register {
-            place,
+            place: place?,
             keys: register_keys,
         };
         let config = Config {
@@ -300,7 +316,11 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
 }
 
 /// The secret in a file: one line, which goes into a head as it stands.
-fn secret(file: &At<String>, folder: &Path, problems: &mut Problems) -> Option<SecretText> {
+pub(super) fn secret(
+    file: &At<String>,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<SecretText> {
     let path = folder.join(&file.value);
     if !check_present(&path, problems, |problem| problem.at(&file.place)) {
         return None;
@@ -328,7 +348,7 @@ fn secret(file: &At<String>, folder: &Path, problems: &mut Problems) -> Option<S
 }
 
 /// Whether a file is there; if not, says so as something that this machine lacks.
-fn check_present(
+pub(super) fn check_present(
     path: &Path,
     problems: &mut Problems,
     at: impl FnOnce(Problem) -> Problem,

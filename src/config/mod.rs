@@ -16,6 +16,7 @@ mod language;
 mod load;
 mod problem;
 mod raw;
+mod register;
 mod reload;
 mod render;
 mod ring_file;
@@ -29,7 +30,7 @@ pub use language::{
     CallersDraft, Catalogue, Class, Context, FlowDraft, Presets, ShapeCount, UpstreamAuthDraft,
     VendorDraft, read_vendor,
 };
-pub use load::{admin_address, load, notify_socket};
+pub use load::{admin_address, load, notify_socket, register_place};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use reload::Deployed;
@@ -49,7 +50,7 @@ use crate::limits::Limits;
 use crate::minimise::Law;
 use crate::names::{FlowId, SchoolId, VendorId};
 use crate::pseudonym::{Back, Fingerprint, Generation, RegisterKey};
-use crate::secret::{SecretBytes, SecretText};
+use crate::secret::{SecretBytes, SecretText, sha256};
 
 /// One whole configuration. A request takes the current one and keeps it to its end.
 #[derive(Debug)]
@@ -183,7 +184,28 @@ pub struct Register {
 pub enum RegisterPlace {
     /// In this file, for one gateway.
     File(PathBuf),
+    /// On a server, for several gateways.
+    Postgres(RegisterServer),
 }
+
+/// A server with a register, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct RegisterServer {
+    /// Its address, as `libpq` reads one; it may hold a password.
+    pub url: Arc<SecretText>,
+    /// TLS towards it, if it is on another machine.
+    pub tls: UpstreamTls,
+}
+
+impl PartialEq for RegisterServer {
+    fn eq(&self, other: &Self) -> bool {
+        // Exposed to be compared by digest, which takes the same time wherever they differ.
+        let [mine, theirs] = [self, other].map(|it| sha256(it.url.expose().as_bytes()));
+        mine.matches(theirs.expose()) && self.tls == other.tls
+    }
+}
+
+impl Eq for RegisterServer {}
 
 /// How and how much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

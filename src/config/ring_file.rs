@@ -1,8 +1,10 @@
 //! `ring.toml`: the wrapped keys, written by `sluis keys` and read by everybody else.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::Path;
+
+use jiff::civil::Date;
 
 use super::code;
 use super::guarded::{self, Present};
@@ -21,11 +23,28 @@ const HEAD: &str = "\
 version = 1
 ";
 
-/// The ring with the place of each entry.
+/// The ring with what stands beside each entry.
 #[derive(Debug, Default)]
 pub(super) struct RingFile {
     pub(super) ring: Ring,
-    places: BTreeMap<(SchoolId, Holder, u32), Place>,
+    beside: BTreeMap<(SchoolId, Holder, u32), Beside>,
+}
+
+/// What stands beside a key. It is for people, and decides nothing.
+#[derive(Debug, Default)]
+struct Beside {
+    /// Where the entry stands; a new one stands nowhere yet.
+    place: Option<Place>,
+    why: Option<Made>,
+}
+
+/// When a key was made, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The day, in Amsterdam.
+    pub on: Date,
+    /// What was given as the reason.
+    pub reason: String,
 }
 
 impl RingFile {
@@ -57,18 +76,19 @@ impl RingFile {
     ) {
         for value in root.array(list, problems).unwrap_or_default() {
             let table = value.table(problems);
-            if let Some((table, entry)) =
+            if let Some((place, (entry, why))) =
                 table.and_then(|it| Some((it.place(), entry(&it, holder, problems)?)))
             {
-                self.add(entry, table, problems);
+                let place = Some(place);
+                self.add(entry, Beside { place, why }, problems);
             }
         }
     }
 
-    fn add(&mut self, entry: Entry, place: Place, problems: &mut Problems) {
-        let key = (entry.school.clone(), entry.holder.clone(), entry.version);
+    fn add(&mut self, entry: Entry, beside: Beside, problems: &mut Problems) {
+        let key = key(&entry);
         if self.ring.insert(entry).is_ok() {
-            self.places.insert(key, place);
+            self.beside.insert(key, beside);
             return;
         }
         let (school, holder, version) = &key;
@@ -80,18 +100,48 @@ impl RingFile {
                 format!("{school}/{vendor} has two keys of version {version}")
             }
         };
-        let problem = Problem::error(code::CONFLICT, message).at(&place);
-        problems.push(match self.places.get(&key) {
+        let mut problem = Problem::error(code::CONFLICT, message);
+        if let Some(place) = &beside.place {
+            problem = problem.at(place);
+        }
+        let first = self.beside.get(&key).and_then(|it| it.place.as_ref());
+        problems.push(match first {
             Some(first) => problem.also(first, "the first one"),
             None => problem,
         });
     }
 
+    /// Adds a key that has just been made, unless there is one of that version.
+    pub(super) fn add_new(&mut self, entry: Entry, why: Option<Made>) {
+        let key = key(&entry);
+        if self.ring.insert(entry).is_ok() {
+            self.beside.insert(key, Beside { place: None, why });
+        }
+    }
+
     /// Where an entry stands.
     pub(super) fn place(&self, entry: &Entry) -> Option<&Place> {
-        self.places
-            .get(&(entry.school.clone(), entry.holder.clone(), entry.version))
+        self.beside.get(&key(entry))?.place.as_ref()
     }
+
+    /// When and why the key of an entry was made, if that was written down.
+    pub(super) fn made(&self, entry: &Entry) -> Option<&Made> {
+        self.beside.get(&key(entry))?.why.as_ref()
+    }
+
+    /// Writes the whole ring.
+    pub(super) fn write(&self, path: &Path) -> Result<(), Problems> {
+        let mut text = HEAD.to_owned();
+        for entry in self.ring.entries() {
+            // Text in memory takes whatever is written to it.
+            write_entry(&mut text, entry, self.made(entry)).unwrap_or_default();
+        }
+        guarded::write(path, &SecretText::new(text), Present::Replace)
+    }
+}
+
+fn key(entry: &Entry) -> (SchoolId, Holder, u32) {
+    (entry.school.clone(), entry.holder.clone(), entry.version)
 }
 
 /// Reads what a key is for.
@@ -105,7 +155,11 @@ const LISTS: &[(&str, ReadHolder)] = &[
     ("register", |_, _| Some(Holder::Register)),
 ];
 
-fn entry(table: &Table<'_>, holder: ReadHolder, problems: &mut Problems) -> Option<Entry> {
+fn entry(
+    table: &Table<'_>,
+    holder: ReadHolder,
+    problems: &mut Problems,
+) -> Option<(Entry, Option<Made>)> {
     let school = word(table, "school", SchoolId::parse, problems);
     let holder = holder(table, problems);
     let number = table
@@ -120,14 +174,21 @@ fn entry(table: &Table<'_>, holder: ReadHolder, problems: &mut Problems) -> Opti
     });
     let wrapped = word(table, "wrapped", Wrapped::parse, problems);
     let fingerprint = word(table, "fingerprint", Fingerprint::parse, problems);
+    let made = table.date("made", problems);
+    let reason = table.text("reason", problems);
     table.finish(problems);
-    Some(Entry {
+    let entry = Entry {
         school: school?,
         holder: holder?,
         version: number?,
         wrapped: wrapped?,
         fingerprint: fingerprint?,
-    })
+    };
+    let made = made.map(|made| Made {
+        on: made.value,
+        reason: reason.map_or_else(String::new, |reason| reason.value.to_owned()),
+    });
+    Some((entry, made))
 }
 
 fn word<T>(
@@ -149,31 +210,41 @@ fn word<T>(
     parsed
 }
 
-/// Writes the whole ring.
-pub(super) fn write(path: &Path, ring: &Ring) -> Result<(), Problems> {
-    let mut text = HEAD.to_owned();
-    for entry in ring.entries() {
-        let Entry {
-            school,
-            holder,
-            version,
-            wrapped,
-            fingerprint,
-        } = entry;
-        let (list, vendor) = match holder {
-            Holder::Register => ("register", String::new()),
-            Holder::Vendor(vendor) => ("key", format!("vendor      = \"{vendor}\"\n")),
-        };
-        let written = write!(
+fn write_entry(text: &mut String, entry: &Entry, made: Option<&Made>) -> fmt::Result {
+    let Entry {
+        school,
+        holder,
+        version,
+        wrapped,
+        fingerprint,
+    } = entry;
+    match holder {
+        Holder::Register => writeln!(text, "\n[[register]]\nschool      = \"{school}\"")?,
+        Holder::Vendor(vendor) => writeln!(
             text,
-            "\n[[{list}]]\nschool      = \"{school}\"\n{vendor}\
-             version     = {version}\nwrapped     = \"{wrapped}\"\n\
-             fingerprint = \"{fingerprint}\"\n"
-        );
-        // Text in memory takes whatever is written to it.
-        written.unwrap_or_default();
+            "\n[[key]]\nschool      = \"{school}\"\nvendor      = \"{vendor}\""
+        )?,
     }
-    guarded::write(path, &SecretText::new(text), Present::Replace)
+    write!(
+        text,
+        "version     = {version}\nwrapped     = \"{wrapped}\"\n\
+         fingerprint = \"{fingerprint}\"\n"
+    )?;
+    if let Some(Made { on, reason }) = made {
+        write!(text, "made        = {on}\nreason      = \"")?;
+        reason.chars().try_for_each(|it| write_char(text, it))?;
+        text.write_str("\"\n")?;
+    }
+    Ok(())
+}
+
+/// A character of a basic string of TOML.
+fn write_char(text: &mut String, char: char) -> fmt::Result {
+    match char {
+        '"' | '\\' => write!(text, "\\{char}"),
+        _ if char.is_control() => write!(text, "\\u{:04x}", u32::from(char)),
+        _ => text.write_char(char),
+    }
 }
 
 #[cfg(test)]
@@ -187,23 +258,36 @@ mod tests {
         let school = || SchoolId::parse("regenboog").unwrap();
         let vendor = VendorId::parse("rekenwijs").unwrap();
         let register = RegisterKey::from([7; 32]);
-        let mut ring = Ring::default();
-        for entry in [
-            Entry::of_vendor(&master, school(), vendor, 1, &VendorKey::from([8; 32])),
-            Entry::of_register(&master, school(), 1, &register),
-            Entry::of_register(&master, school(), 2, &register),
+        let vendor_key = VendorKey::from([8; 32]);
+        let made = Made {
+            on: Date::constant(2026, 11, 25),
+            reason: "zomer \"26\", C:\\x\tafter\u{7f} a test é".to_owned(),
+        };
+        let mut file = RingFile::default();
+        for (entry, made) in [
+            (
+                Entry::of_vendor(&master, school(), vendor.clone(), 1, &vendor_key),
+                None,
+            ),
+            (
+                Entry::of_vendor(&master, school(), vendor, 2, &vendor_key),
+                Some(made),
+            ),
+            (Entry::of_register(&master, school(), 1, &register), None),
+            (Entry::of_register(&master, school(), 2, &register), None),
         ] {
-            ring.insert(entry).unwrap();
+            file.add_new(entry, made);
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ring.toml");
-        write(&path, &ring).unwrap();
+        file.write(&path).unwrap();
         let mut problems = Problems::new();
         let read = RingFile::read(&path, &mut problems);
-        assert!(!problems.has_errors());
-        assert_eq!(read.ring, ring);
-        for entry in ring.entries() {
+        assert!(!problems.has_errors(), "{problems:?}");
+        assert_eq!((&read.ring, read.ring.entries().len()), (&file.ring, 4));
+        for entry in file.ring.entries() {
             assert!(read.place(entry).is_some());
+            assert_eq!(read.made(entry), file.made(entry));
         }
     }
 }

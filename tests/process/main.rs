@@ -5,11 +5,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, and waits by the machine's clock"
 )]
 
 mod gateway;
+mod home;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -27,7 +29,7 @@ use gateway::{Files, Gateway, PUPIL, Upstream, free, get, status, until};
 const PUPILS: &str = "/bron/pupils";
 
 /// The body of an answer.
-fn body(answer: &str) -> &str {
+pub(crate) fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").unwrap().1
 }
 

@@ -49,6 +49,15 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether it must be reached through TLS, by what [`Self::new`] reads.
+    ///
+    /// # Errors
+    /// [`Fault::Settings`].
+    pub fn needs_tls(settings: &str) -> Result<bool, Fault> {
+        let server = Self::read(settings)?;
+        Ok(server.config.get_ssl_mode() == SslMode::Require)
+    }
+
     /// Reads a connection string as `libpq` has it: `host=… user=… dbname=…`, or a URL.
     ///
     /// A server on another machine is reached through `tls` and in no other way; it is asked for
@@ -57,20 +66,25 @@ impl Server {
     /// # Errors
     /// [`Fault::Settings`].
     pub fn new(settings: &str, tls: Option<TlsConnector>) -> Result<Self, Fault> {
+        let server = Self::read(settings)?;
+        if server.config.get_ssl_mode() == SslMode::Require && tls.is_none() {
+            return Err(Fault::Settings(
+                "another machine is reached through TLS only",
+            ));
+        }
+        Ok(Self { tls, ..server })
+    }
+
+    fn read(settings: &str) -> Result<Self, Fault> {
         // What is wrong is not said in the words of the library: they may show a password.
         let unread = |_words| Fault::Settings("they cannot be read");
         let config: Config = settings.parse().map_err(unread)?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Fault::Settings("they name no host"));
         }
-        let mut server = Self { config, tls };
+        let mut server = Self { config, tls: None };
         if !server.is_here() {
             server.config.ssl_mode(SslMode::Require);
-        }
-        if server.config.get_ssl_mode() == SslMode::Require && server.tls.is_none() {
-            return Err(Fault::Settings(
-                "another machine is reached through TLS only",
-            ));
         }
         server
             .config

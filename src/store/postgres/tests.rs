@@ -1,16 +1,12 @@
 //! The register on a real server, and on two gateways at once.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-use tempfile::TempDir;
+use sluis_test_postgres::Cluster;
 
 use super::*;
 use crate::config::{TlsVersion, UpstreamTls};
@@ -23,160 +19,18 @@ use crate::store::tests::{
 use crate::store::{Place, Settling, Store, StoreFault, View, init, verify};
 use crate::tls::Connector;
 
-/// A server of its own: on a socket in a folder that goes with it.
-struct Cluster {
-    folder: TempDir,
-    programs: PathBuf,
-    /// Also part of the socket's name.
-    port: u16,
-    made: AtomicUsize,
+/// A register with nothing in it, in a database of its own.
+fn bed(cluster: &Arc<Cluster>) -> PostgresBed {
+    let bed = database(cluster);
+    init(&bed.place()).unwrap();
+    bed
 }
 
-impl Cluster {
-    fn start() -> Arc<Self> {
-        Self::start_with(5432, "", &[])
+fn database(cluster: &Arc<Cluster>) -> PostgresBed {
+    PostgresBed {
+        cluster: Arc::clone(cluster),
+        name: cluster.database(),
     }
-
-    /// With more settings, and files of the server's beside its data.
-    fn start_with(port: u16, settings: &str, files: &[(&str, String)]) -> Arc<Self> {
-        let cluster = Self {
-            folder: tempfile::tempdir().unwrap(),
-            programs: programs(),
-            port,
-            made: AtomicUsize::new(0),
-        };
-        for (name, text) in files {
-            let path = cluster.folder.path().join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        }
-        if is_root() {
-            let mut chown = Command::new("chown");
-            done(chown.args(["-R", "postgres"]).arg(cluster.folder.path()));
-        }
-        let data = cluster.data();
-        let initdb = [
-            "--no-sync",
-            "--auth=trust",
-            "--username=sluis",
-            "--encoding=UTF8",
-            "-D",
-        ];
-        done(cluster.command("initdb").args(initdb).arg(&data));
-        let socket = cluster.folder.path().display();
-        let own = format!(
-            "listen_addresses = ''\nport = {port}\nunix_socket_directories = '{socket}'\n\
-             fsync = off\nlog_min_duration_statement = 0\n\
-             log_parameter_max_length = -1\n{settings}\n"
-        );
-        let configured = data.join("postgresql.conf");
-        let text = fs::read_to_string(&configured).unwrap();
-        fs::write(&configured, text + &own).unwrap();
-        cluster.begin();
-        Arc::new(cluster)
-    }
-
-    fn begin(&self) {
-        let log = self.folder.path().join("log");
-        let mut command = self.command("pg_ctl");
-        command
-            .args(["--wait", "start", "-D"])
-            .arg(self.data())
-            .arg("-l")
-            .arg(log);
-        // What stays behind must not hold the pipes of a test; why it failed stands in the log.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        assert!(command.status().unwrap().success());
-    }
-
-    fn stop(&self) {
-        let args = ["--wait", "--mode=immediate", "stop", "-D"];
-        done(self.command("pg_ctl").args(args).arg(self.data()));
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// A program of PostgreSQL, which refuses to be root.
-    fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut runuser = Command::new("runuser");
-            runuser.args(["-u", "postgres", "--"]).arg(program);
-            runuser
-        } else {
-            Command::new(program)
-        };
-        command.current_dir(self.folder.path());
-        command
-    }
-
-    fn sql(&self, database: &str, sql: &str) -> String {
-        let mut psql = self.command("psql");
-        psql.args([
-            "-qAtX",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            "sluis",
-            "-d",
-            database,
-            "-h",
-        ]);
-        let output =
-            done(
-                psql.arg(self.folder.path())
-                    .args(["-p", &self.port.to_string(), "-c", sql]),
-            );
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    /// A register with nothing in it, in a database of its own.
-    fn bed(self: &Arc<Self>) -> PostgresBed {
-        let bed = self.database();
-        init(&bed.place()).unwrap();
-        bed
-    }
-
-    fn database(self: &Arc<Self>) -> PostgresBed {
-        let name = format!("register{}", self.made.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name}"));
-        PostgresBed {
-            cluster: Arc::clone(self),
-            name,
-        }
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let mut stop = self.command("pg_ctl");
-        stop.args(["--mode=immediate", "stop", "-D"])
-            .arg(self.data());
-        stop.output().map(drop).unwrap_or_default();
-    }
-}
-
-fn is_root() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    uid.unwrap().split_whitespace().next() == Some("0")
-}
-
-/// The newest version that is installed; `tests/setup.sh` sees to it that there is one.
-fn programs() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL: tests/setup.sh");
-    let version = |path: &PathBuf| -> Option<u32> { path.file_name()?.to_str()?.parse().ok() };
-    let versions = versions.map(|entry| entry.unwrap().path());
-    versions.max_by_key(version).unwrap().join("bin")
-}
-
-fn done(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert!(output.status.success(), "{command:?}: {said}");
-    output
 }
 
 /// Asks again and again, for half a minute at most.
@@ -196,8 +50,7 @@ struct PostgresBed {
 
 impl PostgresBed {
     fn settings(&self) -> String {
-        let socket = self.cluster.folder.path().display();
-        format!("host={socket} user=sluis dbname={}", self.name)
+        self.cluster.settings(&self.name)
     }
 
     fn place(&self) -> Place {
@@ -224,8 +77,8 @@ impl Bed for PostgresBed {
 #[test]
 fn a_server_keeps_the_laws_of_a_register() {
     let cluster = Cluster::start();
-    register_laws(|| Box::new(cluster.bed()));
-    let log = fs::read_to_string(cluster.folder.path().join("log")).unwrap();
+    register_laws(|| Box::new(bed(&cluster)));
+    let log = fs::read_to_string(cluster.folder().join("log")).unwrap();
     // The server logs each statement with what was sent to it.
     assert!(log.contains("INSERT INTO sluis_register"));
     for id in ["S-1", "Zoë", "Sanne", "pupil-11111"] {
@@ -235,7 +88,7 @@ fn a_server_keeps_the_laws_of_a_register() {
 
 #[test]
 fn what_one_node_lets_out_comes_home_through_another() {
-    let bed = Cluster::start().bed();
+    let bed = bed(&Cluster::start());
     let (here, there) = (bed.open(), bed.open());
     let (here, there) = (view(&here, "regenboog", 7), view(&there, "regenboog", 7));
     let_out(&here, PUPIL, &["S-1"]).unwrap();
@@ -250,7 +103,7 @@ fn what_one_node_lets_out_comes_home_through_another() {
 
 #[test]
 fn nodes_that_write_at_once_write_each_id_once_and_miss_none() {
-    let bed = Cluster::start().bed();
+    let bed = bed(&Cluster::start());
     let follower = bed.open();
     let nodes: Vec<_> = (0..4).map(|_| bed.open()).collect();
     thread::scope(|scope| {
@@ -278,7 +131,7 @@ fn let_nine_out(view: &Arc<View>, first: usize) {
 
 #[test]
 fn of_two_that_collide_on_two_nodes_one_gets_out() {
-    let bed = Cluster::start().bed();
+    let bed = bed(&Cluster::start());
     let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
     let written = |id: &str| pseudonym_with(7, short().remove(0), id);
     let (mut seen, mut pairs) = (BTreeMap::new(), Vec::new());
@@ -309,7 +162,7 @@ fn of_two_that_collide_on_two_nodes_one_gets_out() {
 #[test]
 fn a_server_that_goes_and_comes_back_is_used_again() {
     let cluster = Cluster::start();
-    let bed = cluster.bed();
+    let bed = bed(&cluster);
     let store = bed.open();
     let view = view(&store, "regenboog", 7);
     for round in 0..2 {
@@ -336,7 +189,7 @@ fn a_server_that_goes_and_comes_back_is_used_again() {
 #[test]
 fn a_table_must_be_there_and_be_a_register() {
     let cluster = Cluster::start();
-    let bed = cluster.database();
+    let bed = database(&cluster);
     let fault = || bed.backend().map(drop).unwrap_err();
     assert!(matches!(fault(), Fault::NoTable), "{}", fault());
     for _ in 0..2 {
@@ -358,7 +211,7 @@ fn a_table_must_be_there_and_be_a_register() {
 
 #[test]
 fn a_gateway_needs_to_read_and_insert_and_no_more() {
-    let bed = Cluster::start().bed();
+    let bed = bed(&Cluster::start());
     bed.sql("CREATE ROLE gateway LOGIN; GRANT SELECT, INSERT ON sluis_register TO gateway");
     let settings = bed.settings().replace("user=sluis", "user=gateway");
     let server = || Box::new(Server::new(&settings, None).unwrap());
@@ -373,7 +226,7 @@ fn a_gateway_needs_to_read_and_insert_and_no_more() {
 
 #[test]
 fn rows_that_are_gone_or_changed_are_missed() {
-    let bed = Cluster::start().bed();
+    let bed = bed(&Cluster::start());
     let store = bed.open();
     let view = view(&store, "regenboog", 7);
     let_out(&view, PUPIL, &["S-1", "S-2"]).unwrap();

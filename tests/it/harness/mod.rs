@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sluis::app::open_register;
 use sluis::clock::Clock;
 use sluis::config::keys::KeySource;
-use sluis::config::{Config, Deployed, Draft, Problems, Register, RegisterPlace};
+use sluis::config::{Config, Deployed, Draft, Problems};
 use sluis::events::{Events, Sink};
 use sluis::listen::{self, Doorkeeper};
 use sluis::names::{SchoolId, VendorId};
 use sluis::proxy::{Gateway, Shared};
 use sluis::pseudonym::{RegisterKey, VendorKey};
 use sluis::secret::sha256;
-use sluis::store::{Place, Store};
 use sluis::tls::Acceptor;
 use tokio::sync::watch;
 
@@ -105,7 +105,8 @@ impl Plans {
         let doorkeeper = Doorkeeper::new(config.limits.clone(), tls, events.clone());
         let deployed = Arc::new(Deployed::new(config));
         let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
-        remember(&shared, &deployed.current().register, clock);
+        let register = open_register(&deployed.current(), &clock).unwrap();
+        register.into_iter().for_each(|it| shared.remember_in(it));
         let (stop, stopped) = watch::channel(false);
         let threads = listeners.into_iter().map(|listener| {
             let (shared, doorkeeper) = (Arc::clone(&shared), Arc::clone(&doorkeeper));
@@ -356,17 +357,6 @@ impl House {
         for (place, bytes) in others.iter().chain(&ours) {
             markers.assert_absent(place, bytes);
         }
-    }
-}
-
-/// Opens the register of a configuration that has one.
-fn remember(shared: &Shared, register: &Register, clock: Clock) {
-    let RegisterPlace::File(path) = &register.place;
-    let keys = register.keys.iter();
-    let keys = keys.map(|(school, key)| (school.clone(), Arc::clone(key)));
-    if keys.len() > 0 {
-        let store = Store::open(&Place::File(path.clone()), keys, clock).unwrap();
-        shared.remember_in(Arc::new(store));
     }
 }
 

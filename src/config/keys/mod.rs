@@ -1,5 +1,12 @@
 //! Keys: opened for a configuration, made where one is missing, and never made up silently.
 
+mod rotate;
+mod source;
+
+pub use super::ring_file::Made;
+pub use rotate::{Rotated, Rotation, rotate};
+pub use source::KeySource;
+
 use std::path::{Path, PathBuf};
 
 use super::code;
@@ -8,10 +15,10 @@ use super::gateway::{Gateway, KeyPlaces, MasterPlace};
 use super::guarded::{self, Guard, Present};
 use super::load::credentials_folder;
 use super::problem::{Place, Problem, Problems, shown};
-use super::ring_file::{self, RingFile};
+use super::ring_file::RingFile;
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{
-    Entry, Fingerprint, Holder, MasterKey, RegisterKey, Ring, UnwrapFault, VendorKey,
+    Entry, Fingerprint, Holder, MasterKey, RegisterKey, UnwrapFault, VendorKey,
 };
 use crate::secret::{NoRandomness, SecretBytes};
 
@@ -84,64 +91,6 @@ impl Keys {
                 None
             }
         }
-    }
-}
-
-/// Where the keys of a configuration come from. What is missing or does not open is reported.
-pub trait KeySource {
-    /// The keys of a vendor with their versions, the newest first; one at least.
-    fn of_vendor(
-        &mut self,
-        school: &SchoolId,
-        vendor: &VendorId,
-        problems: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>>;
-
-    /// The key of a school's register.
-    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey>;
-}
-
-impl KeySource for Keys {
-    fn of_vendor(
-        &mut self,
-        school: &SchoolId,
-        vendor: &VendorId,
-        problems: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>> {
-        let entries = self.file.ring.of(school, &Holder::Vendor(vendor.clone()));
-        if entries.is_empty() {
-            self.is_missing(&format!("{school}/{vendor}"), problems);
-            return None;
-        }
-        let open = |entry: &Entry| {
-            let key = self.opened(entry, entry.vendor_key(&self.master), problems)?;
-            Some((entry.version, key))
-        };
-        entries.iter().rev().map(open).collect()
-    }
-
-    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
-        let Some(entry) = self.file.ring.newest(school, &Holder::Register) else {
-            self.is_missing(&format!("the register of {school}"), problems);
-            return None;
-        };
-        self.opened(entry, entry.register_key(&self.master), problems)
-    }
-}
-
-/// No keys: whoever has none may still look at everything else.
-impl<K: KeySource> KeySource for Option<K> {
-    fn of_vendor(
-        &mut self,
-        school: &SchoolId,
-        vendor: &VendorId,
-        problems: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>> {
-        self.as_mut()?.of_vendor(school, vendor, problems)
-    }
-
-    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
-        self.as_mut()?.of_register(school, problems)
     }
 }
 
@@ -224,6 +173,8 @@ pub struct KeyLine {
     pub fingerprint: Fingerprint,
     /// What became of it, or where it stands.
     pub state: KeyState,
+    /// When and why it was made, if that was written down.
+    pub made: Option<Made>,
 }
 
 /// What became of a key, or where it stands.
@@ -269,15 +220,14 @@ fn make(places: &KeyPlaces, files: &Folder, folder: &Path) -> Result<NewKeys, Pr
     for (school, holder) in holders(files) {
         if keys.file.ring.newest(school, &holder).is_none() {
             let entry = new_entry(&keys.master, school, &holder, 1)?;
-            // There was none for this holder.
-            keys.file.ring.insert(entry).unwrap_or_default();
+            keys.file.add_new(entry, None);
             made.push((school, holder));
         }
     }
     if !made.is_empty() {
-        ring_file::write(&places.ring, &keys.file.ring)?;
+        keys.file.write(&places.ring)?;
     }
-    let mut lines = lines(&keys.file.ring, files);
+    let mut lines = lines(&keys.file, files);
     for line in &mut lines {
         if made.contains(&(&line.school, line.holder.clone())) {
             line.state = KeyState::Made;
@@ -354,6 +304,19 @@ fn no_randomness(error: &NoRandomness) -> Problems {
     Problem::error(code::WRITE, error.to_string()).into()
 }
 
+/// The vendors that there are, with their schools.
+///
+/// # Errors
+/// `sluis.toml` cannot be read.
+pub fn vendors(folder: &Path) -> Result<Vec<(SchoolId, VendorId)>, Problems> {
+    let (_, files) = places(folder)?;
+    let vendors = holders(&files).filter_map(|(school, holder)| match holder {
+        Holder::Register => None,
+        Holder::Vendor(vendor) => Some((school.clone(), vendor)),
+    });
+    Ok(vendors.collect())
+}
+
 /// Every key of the ring, without opening one.
 ///
 /// # Errors
@@ -365,7 +328,7 @@ pub fn list(folder: &Path) -> Result<Vec<KeyLine>, Problems> {
     if problems.has_errors() {
         return Err(problems);
     }
-    Ok(lines(&read.ring, &files))
+    Ok(lines(&read, &files))
 }
 
 /// Opens every key of the ring and compares it with its fingerprint; every vendor must have one.
@@ -385,7 +348,7 @@ pub fn verify(folder: &Path) -> Result<Vec<KeyLine>, Problems> {
     if problems.has_errors() {
         return Err(problems);
     }
-    Ok(lines(&keys.file.ring, &files))
+    Ok(lines(&keys.file, &files))
 }
 
 /// Where the keys are, and which vendors need one. What is in the vendors' files does not matter
@@ -415,9 +378,9 @@ fn holders(files: &Folder) -> impl Iterator<Item = (&SchoolId, Holder)> {
         })
 }
 
-fn lines(ring: &Ring, files: &Folder) -> Vec<KeyLine> {
+fn lines(file: &RingFile, files: &Folder) -> Vec<KeyLine> {
     let line = |entry: &Entry| {
-        let newest = ring.newest(&entry.school, &entry.holder);
+        let newest = file.ring.newest(&entry.school, &entry.holder);
         let of = (&entry.school, &entry.holder);
         let known = holders(files).any(|(school, holder)| (school, &holder) == of);
         KeyLine {
@@ -430,7 +393,8 @@ fn lines(ring: &Ring, files: &Folder) -> Vec<KeyLine> {
                 true => KeyState::Former,
                 false => KeyState::Unused,
             },
+            made: file.made(entry).cloned(),
         }
     };
-    ring.entries().iter().map(line).collect()
+    file.ring.entries().iter().map(line).collect()
 }

@@ -1,0 +1,64 @@
+//! Where the keys of a configuration come from: from files, or from whoever makes them.
+
+use super::Keys;
+use crate::config::Problems;
+use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::{Entry, Holder, RegisterKey, VendorKey};
+
+/// Where the keys of a configuration come from. What is missing or does not open is reported.
+pub trait KeySource {
+    /// The keys of a vendor with their versions, the newest first; one at least.
+    fn of_vendor(
+        &mut self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>>;
+
+    /// The key of a school's register.
+    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey>;
+}
+
+impl KeySource for Keys {
+    fn of_vendor(
+        &mut self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>> {
+        let entries = self.file.ring.of(school, &Holder::Vendor(vendor.clone()));
+        if entries.is_empty() {
+            self.is_missing(&format!("{school}/{vendor}"), problems);
+            return None;
+        }
+        let open = |entry: &Entry| {
+            let key = self.opened(entry, entry.vendor_key(&self.master), problems)?;
+            Some((entry.version, key))
+        };
+        entries.iter().rev().map(open).collect()
+    }
+
+    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
+        let Some(entry) = self.file.ring.newest(school, &Holder::Register) else {
+            self.is_missing(&format!("the register of {school}"), problems);
+            return None;
+        };
+        self.opened(entry, entry.register_key(&self.master), problems)
+    }
+}
+
+/// No keys: whoever has none may still look at everything else.
+impl<K: KeySource> KeySource for Option<K> {
+    fn of_vendor(
+        &mut self,
+        school: &SchoolId,
+        vendor: &VendorId,
+        problems: &mut Problems,
+    ) -> Option<Vec<(u32, VendorKey)>> {
+        self.as_mut()?.of_vendor(school, vendor, problems)
+    }
+
+    fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
+        self.as_mut()?.of_register(school, problems)
+    }
+}

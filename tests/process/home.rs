@@ -1,0 +1,328 @@
+//! The way home of a process that ends, is killed, or gets another key between a pull and a result.
+
+use std::collections::BTreeSet;
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::gateway::{Files, Gateway, get, status, until};
+
+/// Pupils of the school.
+const PUPILS: usize = 40;
+
+/// A school's API that gives its pupils, and keeps what is sent to it.
+struct School {
+    address: SocketAddr,
+    /// Path and body of every request with one.
+    received: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+fn pupil(number: usize) -> String {
+    format!("L-zzq-{number:04}")
+}
+
+impl School {
+    fn open() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let school = Self {
+            address: listener.local_addr().unwrap(),
+            received: Arc::default(),
+        };
+        let received = Arc::clone(&school.received);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let received = Arc::clone(&received);
+                thread::spawn(move || serve(&stream.unwrap(), &received));
+            }
+        });
+        school
+    }
+
+    /// What has been sent to it so far.
+    fn received(&self) -> Vec<(String, Value)> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+/// Answers requests until the caller closes.
+fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
+    let mut reader = BufReader::new(stream);
+    while let Some((line, body)) = read_request(&mut reader) {
+        let answer = if line.starts_with("GET ") {
+            let pupils: Vec<Value> = (0..PUPILS)
+                .map(|number| json!({"id": pupil(number), "number": number}))
+                .collect();
+            json!({ "pupils": pupils })
+        } else {
+            let path = line.split(' ').nth(1).unwrap().to_owned();
+            let body = serde_json::from_slice(&body).unwrap();
+            received.lock().unwrap().push((path, body));
+            json!({"taken": true})
+        };
+        let (body, mut stream) = (answer.to_string(), stream);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+        let sent = write!(stream, "{head} {}\r\n\r\n{body}", body.len());
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// The first line and the body of a request; `None` when there are no more.
+fn read_request(reader: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut head, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = String::new();
+        match reader.read_line(&mut line) {
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
+        }
+        let line = line.trim_end().to_owned();
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().unwrap();
+        }
+        head.push(line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((head.first()?.clone(), body))
+}
+
+/// A gateway between a vendor that pulls and sends results, and a school.
+fn files(school: &School) -> Files {
+    let files = Files::new(school.address, "[log]\nlevel = \"debug\"\n");
+    write_vendor(&files, school, 2);
+    files
+}
+
+fn write_vendor(files: &Files, school: &School, accept_keys: usize) {
+    files.write(
+        "schools/proef/vendors/bron.toml",
+        &format!(
+            r#"version = 1
+[vendor]
+name = "Bron"
+agreement = "T-1"
+purpose = "Tests"
+contact = "privacy@bron.example"
+valid = {{ from = 2020-01-01, until = 2099-12-31 }}
+
+[ids.pupil]
+back = "school-only"
+accept-keys = {accept_keys}
+
+[flow.pull]
+caller = "vendor"
+at = "/bron"
+upstream = "http://{}"
+callers = "anyone"
+
+[[flow.pull.route]]
+match = "GET /pupils"
+to-vendor = {{ pupils = "Pupil[]" }}
+
+[[flow.pull.route]]
+match = "PUT /results/{{result:slug}}/of/{{pupil}}"
+from-vendor = "Result"
+to-vendor = {{ taken = "keep:bool" }}
+
+[shape.Pupil]
+id = "pupil"
+number = "keep:int"
+
+[shape.Result]
+student = "pupil"
+score = "keep:int"
+"#,
+            school.address
+        ),
+    );
+}
+
+/// The pseudonyms of all pupils, in the school's order.
+fn pull(files: &Files) -> Vec<String> {
+    let answer = get(files.public, "/bron/pupils").unwrap();
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(!answer.contains("zzq"), "{answer}");
+    let pupils: Value = serde_json::from_str(crate::body(&answer)).unwrap();
+    let pupils = pupils["pupils"].as_array().unwrap().iter().enumerate();
+    let pseudonyms = pupils.map(|(place, pupil)| {
+        assert_eq!(pupil["number"], place);
+        pupil["id"].as_str().unwrap().to_owned()
+    });
+    let pseudonyms: Vec<String> = pseudonyms.collect();
+    let different: BTreeSet<_> = pseudonyms.iter().collect();
+    assert_eq!(different.len(), PUPILS);
+    pseudonyms
+}
+
+/// Sends a result of the pupils with these pseudonyms, and gives the answer.
+fn send(files: &Files, result: &str, in_path: &str, in_body: &str) -> std::io::Result<String> {
+    let body = json!({"student": in_body, "score": 7}).to_string();
+    let mut stream = TcpStream::connect(files.public)?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
+    let (public, length) = (files.public, body.len());
+    write!(
+        stream,
+        "PUT /bron/results/{result}/of/{in_path} HTTP/1.1\r\nhost: {public}\r\n\
+         connection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Sends a result of every pupil, named `prefix` and the pupil's number.
+fn send_all(files: &Files, prefix: &str, pseudonyms: &[String]) {
+    for (number, pseudonym) in pseudonyms.iter().enumerate() {
+        let answer = send(files, &format!("{prefix}-{number}"), pseudonym, pseudonym).unwrap();
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+}
+
+/// Sends one result after the other until it is told to stop, and counts them.
+fn send_until(
+    files: &Files,
+    vendor: usize,
+    pseudonyms: &[String],
+    (done, sent): (&AtomicBool, &AtomicUsize),
+) {
+    let rounds = (0..).take_while(|_| !done.load(Ordering::Relaxed));
+    for round in rounds {
+        let number: usize = round % PUPILS;
+        let (name, whose) = (
+            format!("load-{vendor}-{round}-{number}"),
+            &pseudonyms[number],
+        );
+        let answer = send(files, &name, whose, whose).unwrap();
+        assert_eq!(status(&answer), 200, "{answer}");
+        sent.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Every result that the school has is of the pupil whose number it bears; gives their names.
+fn landed(school: &School) -> BTreeSet<String> {
+    let received = school.received().into_iter();
+    let names = received.map(|(path, body)| {
+        let mut words = path.split('/').skip(2);
+        let (name, whose) = (words.next().unwrap(), words.nth(1).unwrap());
+        let number: usize = name.rsplit('-').next().unwrap().parse().unwrap();
+        assert_eq!((whose, &body["student"]), (&*pupil(number), &json!(whose)));
+        name.to_owned()
+    });
+    names.collect()
+}
+
+fn stop(gateway: Gateway, signal: Signal) -> String {
+    gateway.signal(signal);
+    let (code, log) = gateway.end();
+    let expected = (signal == Signal::TERM).then_some(0);
+    assert_eq!(code, expected, "{log}");
+    assert!(!log.contains("zzq"), "{log}");
+    log
+}
+
+fn rotate(files: &Files) {
+    let rotated = files.command(&["keys", "rotate", "bron", "--reason", "a test"]);
+    let rotated = { rotated }.output().unwrap();
+    assert!(rotated.status.success(), "{rotated:?}");
+}
+
+#[test]
+fn a_result_lands_after_an_end_a_kill_and_a_rotation() {
+    let school = School::open();
+    let files = files(&school);
+    let gateway = files.serve();
+    let first = pull(&files);
+    // Killed right after the answer: what it gave out is on disk.
+    stop(gateway, Signal::KILL);
+
+    let gateway = files.serve();
+    send_all(&files, "killed", &first);
+    stop(gateway, Signal::TERM);
+
+    rotate(&files);
+    let gateway = files.serve();
+    send_all(&files, "rotated", &first);
+    let second = pull(&files);
+    assert!(first.iter().all(|old| !second.contains(old)));
+    stop(gateway, Signal::KILL);
+
+    let gateway = files.serve();
+    send_all(&files, "old", &first);
+    send_all(&files, "new", &second);
+    stop(gateway, Signal::TERM);
+    assert_eq!(landed(&school).len(), 4 * PUPILS);
+}
+
+#[test]
+fn a_rotation_under_load_loses_no_result() {
+    let school = School::open();
+    let files = files(&school);
+    let gateway = files.serve();
+    let old = pull(&files);
+    let (done, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let more = |than: usize| {
+        let enough = until(|| (sent.load(Ordering::Relaxed) >= than).then_some(()));
+        assert!(enough.is_some(), "results do not get through");
+        sent.load(Ordering::Relaxed)
+    };
+    thread::scope(|scope| {
+        for vendor in 0..3 {
+            let (files, old, done, sent) = (&files, &old, &done, &sent);
+            scope.spawn(move || send_until(files, vendor, old, (done, sent)));
+        }
+        let before = more(100);
+        rotate(&files);
+        let between = more(before + 100);
+        gateway.signal(Signal::HUP);
+        gateway.wait_for("config.reloaded");
+        more(between + 100);
+        let new = pull(&files);
+        assert!(old.iter().all(|pseudonym| !new.contains(pseudonym)));
+        send_all(&files, "new", &new);
+        done.store(true, Ordering::Relaxed);
+    });
+    let landed = landed(&school);
+    let load = landed.iter().filter(|name| name.starts_with("load-"));
+    assert_eq!(load.count(), sent.load(Ordering::Relaxed));
+    assert_eq!(landed.len(), sent.load(Ordering::Relaxed) + PUPILS);
+    let metrics = gateway.page("/metrics").1;
+    assert!(count(&metrics, "brought_home_old") >= 200, "{metrics}");
+    assert!(count(&metrics, "brought_home") >= 2 * 200, "{metrics}");
+
+    write_vendor(&files, &school, 1);
+    gateway.signal(Signal::HUP);
+    gateway.wait_for_nth("config.reloaded", 2);
+    let new = pull(&files);
+    let before = school.received().len();
+    for (in_path, in_body, expected) in [(&old, &new, 404), (&new, &old, 422)] {
+        let answer = send(&files, "late-1", &in_path[1], &in_body[1]).unwrap();
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
+    assert_eq!(school.received().len(), before, "nothing was forwarded");
+    let metrics = gateway.page("/metrics").1;
+    assert_eq!(count(&metrics, "pseudonym_retired"), 2, "{metrics}");
+    send_all(&files, "last", &new);
+    assert!(!metrics.contains("zzq"));
+    stop(gateway, Signal::TERM);
+}
+
+/// How many fields from the vendor something was done to.
+fn count(metrics: &str, action: &str) -> u64 {
+    let name = format!(
+        r#"sluis_fields_total{{action="{action}",direction="from_vendor",vendor="bron"}} "#
+    );
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    line.map_or(0, |value| value.parse().unwrap())
+}
