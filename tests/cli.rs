@@ -295,7 +295,7 @@ fn seen(output: &[u8]) -> String {
         digits if digits == known => found[0].to_owned(),
         _ => format!("{}<random>", &found[1]),
     });
-    let day = regex::Regex::new(r#"(made |"made": ")[0-9]{4}-[0-9]{2}-[0-9]{2}"#).unwrap();
+    let day = regex::Regex::new(r#"(made |"made": "|pupil,)[0-9]{4}-[0-9]{2}-[0-9]{2}"#).unwrap();
     day.replace_all(&replaced, "${1}<today>").into_owned()
 }
 

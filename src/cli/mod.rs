@@ -11,6 +11,7 @@ mod keys;
 mod out;
 mod pick;
 mod pseudonym;
+mod register;
 mod rotate;
 mod selftest;
 mod serve;
@@ -50,6 +51,7 @@ enum Command {
     Health(health::Options),
     Keys(keys::Options),
     Pseudonym(pseudonym::Options),
+    Register(register::Options),
     Selftest(selftest::Options),
     Serve(serve::Options),
     #[command(name = "try")]
@@ -78,6 +80,7 @@ pub fn run() -> ExitCode {
             Command::Health(options) => health::run(&options, &mut out),
             Command::Keys(options) => keys::run(&options, &mut out),
             Command::Pseudonym(options) => pseudonym::run(&options, &mut out),
+            Command::Register(options) => register::run(&options, &mut out),
             Command::Selftest(options) => selftest::run(&options, &mut out),
             Command::Serve(options) => serve::run(&options, &mut out),
             Command::Try(options) => attempt::run(&options, &mut out),

@@ -1,7 +1,11 @@
 //! The way home: what a vendor sends under a pseudonym reaches the school under the pupil's own
 //! identifier, and nobody else's.
 
+use std::time::Duration;
+
 use serde_json::json;
+use sluis::store::{Place, Server, init};
+use sluis_test_postgres::Cluster;
 
 use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
@@ -257,6 +261,49 @@ fn nothing_is_given_out_while_the_register_cannot_be_written() {
         (503, "register_unavailable")
     );
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
+#[test]
+fn what_one_gateway_gives_out_comes_home_through_another() {
+    let cluster = Cluster::start();
+    let server = cluster.settings(&cluster.database());
+    let settings = Server::new(&server, None).unwrap();
+    init(&Place::Postgres(Box::new(settings))).unwrap();
+    let open = || {
+        let server = server.clone();
+        let plans = Plans {
+            server,
+            ..plans(POLICY)
+        };
+        plans.open(school())
+    };
+    let (here, there) = (open(), open());
+    let pseudonyms = pull(&here);
+    let answer = result(&there, &pseudonyms);
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_home(&there);
+
+    cluster.stop();
+    let pushed = r#"{"sourcedId":"pupil-zzq-903","grade":7}"#;
+    let push = || here.ask(request("POST", "/push/members/pupil-zzq-903", pushed));
+    let refused = push();
+    assert_eq!(
+        (refused.status(), refused.code().as_str()),
+        (503, "register_unavailable")
+    );
+    cluster.begin();
+    let begun = std::time::Instant::now();
+    while push().status() == 503 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it stays away");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(result(&there, &pseudonyms).status(), 200);
+    let received = there.upstream.received_text();
+    let landed = received.matches("PUT /results/r-1/of/pupil-zzq-901 ");
+    assert_eq!(landed.count(), 2);
+    for house in [&here, &there] {
+        house.search(&markers(), &[("what the vendor got", &answer.body)]);
+    }
 }
 
 #[test]

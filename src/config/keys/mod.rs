@@ -4,7 +4,7 @@ mod rotate;
 mod source;
 
 pub use super::ring_file::Made;
-pub use rotate::{Rotated, Rotation, rotate};
+pub use rotate::{Rotated, Rotation, rotate, vendors};
 pub use source::KeySource;
 
 use std::path::{Path, PathBuf};
@@ -302,19 +302,6 @@ fn new_entry(
 
 fn no_randomness(error: &NoRandomness) -> Problems {
     Problem::error(code::WRITE, error.to_string()).into()
-}
-
-/// The vendors that there are, with their schools.
-///
-/// # Errors
-/// `sluis.toml` cannot be read.
-pub fn vendors(folder: &Path) -> Result<Vec<(SchoolId, VendorId)>, Problems> {
-    let (_, files) = places(folder)?;
-    let vendors = holders(&files).filter_map(|(school, holder)| match holder {
-        Holder::Register => None,
-        Holder::Vendor(vendor) => Some((school.clone(), vendor)),
-    });
-    Ok(vendors.collect())
 }
 
 /// Every key of the ring, without opening one.

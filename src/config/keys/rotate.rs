@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Keys, Made, new_entry, opened, places};
+use super::{Keys, Made, holders, new_entry, opened, places};
 use crate::config::code;
 use crate::config::draft::Draft;
 use crate::config::guarded;
@@ -32,6 +32,19 @@ pub struct Rotated {
     pub pin: Option<Place>,
     /// The kinds of identifiers with a way back, and how many keys each understands.
     pub ways: Vec<(String, usize)>,
+}
+
+/// The vendors that there are, with their schools.
+///
+/// # Errors
+/// `sluis.toml` cannot be read.
+pub fn vendors(folder: &Path) -> Result<Vec<(SchoolId, VendorId)>, Problems> {
+    let (_, files) = places(folder)?;
+    let vendors = holders(&files).filter_map(|(school, holder)| match holder {
+        Holder::Register => None,
+        Holder::Vendor(vendor) => Some((school.clone(), vendor)),
+    });
+    Ok(vendors.collect())
 }
 
 /// Makes the next version of a vendor's key, and leaves the others where they are.

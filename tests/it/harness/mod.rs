@@ -57,6 +57,8 @@ pub(crate) struct Plans {
     pub(crate) tls_min: &'static str,
     /// Threads, each with a listener of its own.
     pub(crate) threads: usize,
+    /// How a register on a server is reached; empty for one in a file.
+    pub(crate) server: String,
 }
 
 impl Default for Plans {
@@ -71,6 +73,7 @@ impl Default for Plans {
             tls: false,
             tls_min: "",
             threads: 1,
+            server: String::new(),
         }
     }
 }
@@ -149,9 +152,11 @@ master = {{ file = "master.key" }}
 ring = "ring.toml"
 [log]
 level = "debug"
+{}
 [limits]
 {}
 "#,
+            self.register(folder),
             self.limits
         );
         let scheme = if self.tls { "https" } else { "http" };
@@ -174,6 +179,17 @@ language = "nl"
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&secret, private).unwrap();
         std::fs::write(vendors.join("bron.toml"), self.policy(upstream)).unwrap();
+    }
+
+    fn register(&self, folder: &Path) -> &'static str {
+        if self.server.is_empty() {
+            return "";
+        }
+        let url = folder.join("register-url");
+        std::fs::write(&url, &self.server).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&url, private).unwrap();
+        "[register]\nstore = \"postgres\"\nurl = { file = \"register-url\" }"
     }
 
     fn policy(&self, upstream: SocketAddr) -> String {

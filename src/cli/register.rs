@@ -1,0 +1,330 @@
+//! `sluis register`: what is done by hand to the register of identifiers that were let out.
+
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::out::{Exit, Format, Out};
+use super::pick::{check_reason, no_such};
+use super::{Common, problems, seal_memory};
+use crate::app::{Failure, open_register, store_place};
+use crate::clock::{Calendar, Clock};
+use crate::config::{self, Config, RegisterPlace};
+use crate::names::SchoolId;
+use crate::pseudonym::{Back, Canonical, Form, Identifier};
+use crate::store::{self, Fault, Imported, Store};
+
+const DAY_S: u64 = 86_400;
+/// Lines of a roster that are named; the rest is counted.
+const LINES_SHOWN_MAX: usize = 20;
+
+/// Make, fill, verify and export the register: which identifiers have been let out
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write every identifier of a school to a CSV file: personal data
+    Export(Export),
+    /// Add the identifiers of a roster in CSV, so that they come home before they were let out
+    Import(Import),
+    /// Make what the register needs: in PostgreSQL a table, for a file nothing
+    Init(Common),
+    /// Open every row, change nothing
+    Verify(Common),
+}
+
+#[derive(Args, Debug)]
+struct Export {
+    /// The file to make; - is standard output
+    file: PathBuf,
+    /// Why: the event that is written has it
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// The school, if there are several
+    #[arg(long, value_name = "SCHOOL")]
+    school: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args, Debug)]
+struct Import {
+    /// A CSV file whose first line names the columns
+    file: PathBuf,
+    /// The kind of identifier: the name in [ids.NAME]
+    #[arg(long, value_name = "KIND")]
+    kind: String,
+    /// The column with the identifiers, in OneRoster's users.csv sourcedId
+    #[arg(long, value_name = "NAME", default_value = "sourcedId")]
+    column: String,
+    /// The school, if there are several
+    #[arg(long, value_name = "SCHOOL")]
+    school: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
+    seal_memory();
+    let done = match &options.action {
+        Action::Export(options) => export(options, out),
+        Action::Import(options) => import(options, out),
+        Action::Init(common) => init(common, out),
+        Action::Verify(common) => verify(common, out),
+    };
+    done.unwrap_or_else(|exit| exit)
+}
+
+fn init(common: &Common, out: &mut Out) -> Result<Exit, Exit> {
+    let place = config::find(common.config.as_deref())
+        .and_then(|folder| config::register_place(&folder))
+        .map_err(|wrong| problems(&wrong, common.format, out))?;
+    let store = store_place(&place).map_err(|failure| failed(&failure, out))?;
+    store::init(&store).map_err(|fault| failed(&Failure::Register(fault), out))?;
+    let (kind, words) = match place {
+        RegisterPlace::File(_) => (
+            "redb",
+            "a register in a file needs nothing: it is made when it is opened",
+        ),
+        RegisterPlace::Postgres(_) => ("postgres", "the register has its table"),
+    };
+    match common.format {
+        Format::Json => out.json(&json!({ "store": kind, "ready": true })),
+        Format::Text => out.say(words),
+    }
+    Ok(Exit::Fine)
+}
+
+fn verify(common: &Common, out: &mut Out) -> Result<Exit, Exit> {
+    let config = loaded(common, out)?;
+    let place = store_place(&config.register.place).map_err(|it| failed(&it, out))?;
+    let keys = config.register.keys.iter();
+    let keys = keys.map(|(school, key)| (school.clone(), std::sync::Arc::clone(key)));
+    let verified = store::verify(&place, keys, &Clock::system())
+        .map_err(|fault| failed(&Failure::Register(fault), out))?;
+    match common.format {
+        Format::Json => out.json(&json!({
+            "rows": verified.rows,
+            "damaged": verified.damaged,
+            "damaged_first": verified.damaged_first,
+            "unkeyed": verified.unkeyed,
+        })),
+        Format::Text => {
+            out.say(&format!(
+                "{} rows, {} of schools without a key here",
+                verified.rows, verified.unkeyed
+            ));
+            let numbers = verified.damaged_first.iter().map(u64::to_string);
+            match verified.damaged {
+                0 => out.say("every other row opens"),
+                damaged => out.say(&format!(
+                    "{damaged} do not open: they were sealed under another key, or changed; \
+                     the first have the numbers {}",
+                    numbers.collect::<Vec<_>>().join(" ")
+                )),
+            }
+        }
+    }
+    Ok(match verified.damaged {
+        0 => Exit::Fine,
+        _ => Exit::Failed,
+    })
+}
+
+fn import(options: &Import, out: &mut Out) -> Result<Exit, Exit> {
+    let config = loaded(&options.common, out)?;
+    let school = school(&config, options.school.as_deref()).map_err(|why| usage(&why, out))?;
+    let canonical = kind(&config, school, &options.kind).map_err(|why| usage(&why, out))?;
+    let file = File::open(&options.file).map_err(|error| {
+        out.tell(&format!("the roster cannot be read: {error}"));
+        Exit::Input
+    })?;
+    let mut reader = csv::ReaderBuilder::new().from_reader(file);
+    let column = reader.headers().ok().and_then(|headers| {
+        let name = |header: &str| header.trim_start_matches('\u{feff}') == options.column;
+        headers.iter().position(name)
+    });
+    let Some(column) = column else {
+        out.tell("its first line names no such column: --column NAME");
+        return Err(Exit::Input);
+    };
+    let store = opened(&config, out)?;
+    let bad = RefCell::new(Vec::new());
+    let rows = reader.records().filter_map(|record| {
+        let line = |position: Option<&csv::Position>| position.map_or(0, csv::Position::line);
+        let id = match &record {
+            Ok(record) => record.get(column).unwrap_or_default(),
+            Err(error) => {
+                bad.borrow_mut().push(line(error.position()));
+                return None;
+            }
+        };
+        if canonical.form(Identifier::new(id)).is_err() {
+            let position = record.as_ref().ok().and_then(csv::StringRecord::position);
+            bad.borrow_mut().push(line(position));
+            return None;
+        }
+        Some((Form::Text, id.to_owned()))
+    });
+    let told = RefCell::new(Out::default());
+    let progress = |so_far: Imported| {
+        if rustix::termios::isatty(io::stderr()) {
+            told.borrow_mut().tell(&format!("{} rows", so_far.rows));
+        }
+    };
+    let imported = store
+        .import(school, (&options.kind, canonical.clone()), rows, progress)
+        .map_err(|_fault| {
+            out.tell("the register cannot be written; run the import again: it goes on from there");
+            Exit::Unavailable
+        })?;
+    Ok(say_imported(
+        imported,
+        &bad.into_inner(),
+        options.common.format,
+        out,
+    ))
+}
+
+fn say_imported(imported: Imported, bad: &[u64], format: Format, out: &mut Out) -> Exit {
+    let shown = bad.iter().take(LINES_SHOWN_MAX);
+    match format {
+        Format::Json => out.json(&json!({
+            "rows": imported.rows,
+            "new": imported.added,
+            "refused": bad.len(),
+            "refused_lines": shown.collect::<Vec<_>>(),
+        })),
+        Format::Text => {
+            out.say(&format!(
+                "{} identifiers read, {} of them new",
+                imported.rows, imported.added
+            ));
+            let shown: Vec<String> = shown.map(u64::to_string).collect();
+            if !bad.is_empty() {
+                out.tell(&format!(
+                    "{} rows have no identifier that can be used; the first are on the lines {}",
+                    bad.len(),
+                    shown.join(" ")
+                ));
+            }
+        }
+    }
+    match bad {
+        [] => Exit::Fine,
+        _ => Exit::Input,
+    }
+}
+
+fn export(options: &Export, out: &mut Out) -> Result<Exit, Exit> {
+    check_reason(&options.reason).map_err(|why| usage(&why, out))?;
+    let config = loaded(&options.common, out)?;
+    let school = school(&config, options.school.as_deref()).map_err(|why| usage(&why, out))?;
+    let store = opened(&config, out)?;
+    out.tell("this is personal data: keep it where only those can read it who must");
+    let event = json!({
+        "event": "register_exported",
+        "school": school.as_str(),
+        "reason": options.reason,
+    });
+    out.tell(&event.to_string());
+    let written = if options.file.as_os_str() == "-" {
+        write_csv(&store, school, io::stdout().lock())
+    } else {
+        let mut new = OpenOptions::new();
+        new.write(true).create_new(true).mode(0o600);
+        let file = new.open(&options.file);
+        file.and_then(|file| {
+            write_csv(&store, school, &file)?;
+            file.sync_all()
+        })
+    };
+    written.map_err(|error| {
+        out.tell(&format!("the export cannot be written: {error}"));
+        Exit::Io
+    })?;
+    Ok(Exit::Fine)
+}
+
+fn write_csv(store: &Store, school: &SchoolId, to: impl Write) -> io::Result<()> {
+    let (mut csv, calendar) = (csv::Writer::from_writer(to), Calendar::default());
+    csv.write_record(["kind", "firstSeen", "identifier"])?;
+    store.export(school, |row| {
+        let day = calendar
+            .day(u64::from(row.day).saturating_mul(DAY_S))
+            .to_string();
+        // Shown: this is what the export is for.
+        csv.write_record([row.kind, &day, row.id.text()])
+    })?;
+    csv.flush()
+}
+
+fn loaded(common: &Common, out: &mut Out) -> Result<Config, Exit> {
+    let loaded = config::find(common.config.as_deref()).and_then(|folder| config::load(&folder));
+    let (config, _) = loaded.map_err(|wrong| problems(&wrong, common.format, out))?;
+    Ok(config)
+}
+
+fn opened(config: &Config, out: &mut Out) -> Result<std::sync::Arc<Store>, Exit> {
+    let opened = open_register(config, &Clock::system()).map_err(|it| failed(&it, out))?;
+    opened.ok_or_else(|| usage("no id of this configuration has a way back", out))
+}
+
+/// The school of that name, or the only one whose ids have a way back.
+fn school<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c SchoolId, String> {
+    let all = || config.register.keys.iter().map(|(school, _)| school);
+    let found = match name {
+        Some(name) => all().find(|school| school.as_str() == name),
+        None => all().next().filter(|_| all().count() == 1),
+    };
+    found.ok_or_else(|| match name {
+        Some(name) => no_such("school with a register", name, all().map(SchoolId::as_str)),
+        None => "say which school: --school SCHOOL".to_owned(),
+    })
+}
+
+/// How identifiers of a kind of that school are compared.
+fn kind<'c>(config: &'c Config, school: &SchoolId, name: &str) -> Result<&'c Canonical, String> {
+    let vendors = config
+        .vendors
+        .iter()
+        .filter(|vendor| vendor.school == *school);
+    let kinds = vendors.flat_map(|vendor| vendor.law.kinds().iter().map(|kind| kind.spec()));
+    let kinds: Vec<_> = kinds.filter(|spec| spec.back == Back::SchoolOnly).collect();
+    let found = kinds.iter().find(|spec| spec.name == name);
+    let known = kinds.iter().map(|spec| spec.name.as_str());
+    found
+        .map(|spec| &spec.canonical)
+        .ok_or_else(|| no_such("id kind with a way back", name, known))
+}
+
+fn usage(why: &str, out: &mut Out) -> Exit {
+    out.tell(why);
+    Exit::Usage
+}
+
+fn failed(failure: &Failure, out: &mut Out) -> Exit {
+    out.tell(&failure.to_string());
+    match failure {
+        Failure::Register(Fault::InUse(_)) => {
+            out.tell("stop the gateway first: it has this file to itself while it runs");
+            Exit::Unavailable
+        }
+        Failure::Register(Fault::Settings(_)) | Failure::Tls(_) => Exit::Config,
+        Failure::Config(_)
+        | Failure::Listen { .. }
+        | Failure::Metric(_)
+        | Failure::Process(_)
+        | Failure::Register(_)
+        | Failure::SchoolOfRegister(_) => Exit::Unavailable,
+    }
+}
