@@ -110,7 +110,7 @@ impl Keeper {
             }
         }
         for (school, promise) in group.schools {
-            promise.keep(self.learn(&school));
+            promise.keep(self.learn(school));
         }
         if !group.catch_ups.is_empty() {
             let read = self.read();
@@ -145,13 +145,21 @@ impl Keeper {
         self.shared.tell(read)
     }
 
-    /// Takes in all rows of a school that has come, from the first one on.
-    ///
-    /// Those of the others are there already, and stay as they are.
-    fn learn(&mut self, school: &Arc<School>) -> Result<(), StoreFault> {
-        self.shared.add(Arc::clone(school));
-        self.reader.forget_mark();
-        self.read()
+    /// Reads all rows of a school that has come. It is there for others only if they all open: what
+    /// is wrong with it is its own, and another key can be tried.
+    fn learn(&mut self, school: Arc<School>) -> Result<(), StoreFault> {
+        // Two may have asked for it at the same time.
+        if let Some(there) = self.shared.school_named(school.id.as_str()) {
+            return there.opens_with(&school.key);
+        }
+        match self.reader.learn(&school, self.backend.as_mut()) {
+            Ok(()) => {
+                self.shared.add(school);
+                self.shared.tell(Ok(()))
+            }
+            Err(Fault::Damaged(_)) => Err(StoreFault::Damaged),
+            Err(fault) => self.shared.tell(Err(fault)),
+        }
     }
 }
 

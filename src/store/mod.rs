@@ -190,12 +190,11 @@ impl Store {
     /// Adds a school that a new configuration brought, and reads its rows.
     ///
     /// Resolves to [`StoreFault::Damaged`] if they do not open, or if the school is known under
-    /// another key.
+    /// another key. On any error nothing has changed, and it can be tried again.
     pub fn add_school(&self, id: SchoolId, key: impl Into<Arc<RegisterKey>>) -> Settling {
         let key = key.into();
         if let Some(there) = self.shared.school_named(id.as_str()) {
-            let same = there.key.fingerprint() == key.fingerprint();
-            return Settling::done(same.then_some(()).ok_or(StoreFault::Damaged));
+            return Settling::done(there.opens_with(&key));
         }
         let school = Arc::new(School::new(id, key));
         self.shared.ask(|promise| Job::Learn { school, promise })

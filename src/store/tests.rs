@@ -201,6 +201,10 @@ const LAWS: &[(&str, Law)] = &[
     ("a wrong key is loud", a_wrong_key_is_loud),
     ("a school can come later", a_school_can_come_later),
     (
+        "a school that does not open harms no other",
+        a_school_that_does_not_open_harms_no_other,
+    ),
+    (
         "of two that collide one gets out",
         of_two_that_collide_one_gets_out,
     ),
@@ -451,6 +455,30 @@ fn a_school_can_come_later(bed: &dyn Bed) {
             .wait()
     };
     assert_eq!((again(2), again(3)), (Ok(()), Err(StoreFault::Damaged)));
+}
+
+fn a_school_that_does_not_open_harms_no_other(bed: &dyn Bed) {
+    let store = bed.open();
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    let mut known = schools();
+    let (id, key) = known.pop().unwrap();
+    let store = bed.open_with(known).unwrap();
+    let one = view(&store, "regenboog", 7);
+    let_out(&one, PUPIL, &["S-2"]).unwrap();
+    let wrong = || RegisterKey::from([9; 32]);
+    // One of the two is there when the other one's turn comes.
+    let both = [wrong(), wrong()].map(|key| store.add_school(id.clone(), key));
+    for refused in both {
+        assert_eq!(refused.wait(), Err(StoreFault::Damaged));
+    }
+    assert!(store.state().trouble.is_none());
+    let_out(&one, PUPIL, &["S-3"]).unwrap();
+    one.catch_up().wait().unwrap();
+    store.add_school(id.clone(), key).wait().unwrap();
+    assert!(comes_home(&view(&store, "zonnebloem", 7), 7, "S-1"));
+    assert!(comes_home(&one, 7, "S-2") && comes_home(&one, 7, "S-3"));
+    assert_eq!(store.state().ids, 3);
 }
 
 fn of_two_that_collide_one_gets_out(bed: &dyn Bed) {
