@@ -59,6 +59,9 @@ impl Reader {
     ///
     /// Those of the others are passed by, and how far they were read stays as it is: a row of the
     /// school that came meanwhile is met again by the next reading, and is there already.
+    ///
+    /// # Errors
+    /// [`Fault::Lost`] if the last row that was read of all is not among them.
     pub(super) fn learn(
         &self,
         school: &Arc<School>,
@@ -66,10 +69,17 @@ impl Reader {
     ) -> Result<(), Fault> {
         let named = |name: &str| (name == school.id.as_str()).then(|| Arc::clone(school));
         let (mut reader, mut outside) = (Self::default(), Outside::default());
+        let mut marked = self.mark == Mark::default();
         backend.read(Mark::default(), &mut |row| {
+            marked = marked || row.mark() == self.mark;
             outside.add(row.number, reader.take(&named, row));
         })?;
-        outside.told()
+        match marked {
+            true => outside.told(),
+            false => Err(Fault::Lost {
+                row: self.mark.number,
+            }),
+        }
     }
 
     /// Takes in one row, if its school is one of these.

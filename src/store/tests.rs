@@ -900,6 +900,65 @@ fn a_file_that_is_taken_away_is_missed() {
     assert!(comes_home(&view, 7, "S-1") && comes_home(&view, 7, "S-2"));
 }
 
+/// A backend that can become another one: a file that was replaced, a server that was restored.
+#[derive(Clone)]
+struct Replaceable(Arc<Mutex<Box<dyn Backend>>>);
+
+impl Replaceable {
+    /// Puts another one in its place, and gives the one that was there.
+    fn replace(&self, other: Box<dyn Backend>) -> Box<dyn Backend> {
+        std::mem::replace(&mut self.0.lock().unwrap(), other)
+    }
+}
+
+impl Backend for Replaceable {
+    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault> {
+        self.0.lock().unwrap().append(rows)
+    }
+
+    fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
+        self.0.lock().unwrap().read(after, each)
+    }
+
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
+}
+
+/// A register of one school with two rows, what can be put in its place, and what it was when it
+/// had only the first.
+fn with_an_older_copy(bed: &FileBed) -> (Store, Replaceable, Box<dyn Backend>) {
+    let store = bed.open();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    let copy = bed.path.with_extension("older");
+    fs::copy(&bed.path, &copy).unwrap();
+    let backend = Replaceable(Arc::new(Mutex::new(bed.backend().unwrap())));
+    let mut known = schools();
+    known.truncate(1);
+    let store = on(Box::new(backend.clone()), known).unwrap();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-2"]).unwrap();
+    (store, backend, Box::new(OneFile::open(&copy).unwrap()))
+}
+
+#[test]
+fn an_older_copy_is_noticed_by_a_school_that_comes() {
+    let bed = FileBed::new();
+    let (store, backend, older) = with_an_older_copy(&bed);
+    let (id, key) = schools().remove(1);
+    let key = Arc::new(key);
+    let newer = backend.replace(older);
+    let come = || store.add_school(id.clone(), Arc::clone(&key)).wait();
+    assert_eq!(come(), Err(StoreFault::Damaged));
+    let trouble = store.state().trouble.unwrap();
+    assert!(matches!(*trouble, Fault::Lost { row: 2 }), "{trouble}");
+    let refused = let_out(&view(&store, "regenboog", 7), PUPIL, &["S-3"]);
+    assert_eq!(refused, Err(StoreFault::Damaged));
+    drop(backend.replace(newer));
+    assert_eq!(come(), Ok(()));
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+}
+
 #[test]
 fn a_changed_byte_is_loud() {
     let bed = FileBed::new();
