@@ -141,6 +141,29 @@ impl Fault {
         let path = path.to_owned();
         Self::File { path, cause }
     }
+
+    /// Whether rows that were there may be there no more.
+    ///
+    /// What only cannot be reached is taken to be there still.
+    pub(super) fn is_loss(&self) -> bool {
+        match self {
+            Self::Database(cause) => matches!(**cause, redb::Error::Corrupted(_)),
+            Self::File { cause, .. } => cause.kind() == io::ErrorKind::NotFound,
+            Self::Format(_)
+            | Self::Lost { .. }
+            | Self::Moved(_)
+            | Self::NoTable
+            | Self::NotARegister(_) => true,
+            Self::Damaged(_)
+            | Self::Full
+            | Self::InUse(_)
+            | Self::Resting
+            | Self::Server(_)
+            | Self::Settings(_)
+            | Self::Thread(_)
+            | Self::Timeout => false,
+        }
+    }
 }
 
 impl From<redb::Error> for Fault {

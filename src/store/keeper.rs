@@ -93,12 +93,19 @@ impl Keeper {
                     self.serve(group);
                 }
                 Err(RecvTimeoutError::Disconnected) => stop = true,
-                Err(RecvTimeoutError::Timeout) if self.backend.writers() == Writers::Many => {
-                    // The next one who asks is told what went wrong.
-                    self.read().unwrap_or_default();
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+                // The next one who asks is told what went wrong.
+                Err(RecvTimeoutError::Timeout) => self.look().unwrap_or_default(),
             }
+        }
+    }
+
+    /// Looks for what others have added, and whether what was there still is.
+    ///
+    /// A file that failed is opened again when somebody needs it: all of it is looked at then.
+    fn look(&mut self) -> Result<(), StoreFault> {
+        match self.backend.writers() {
+            Writers::One if !self.shared.is_well() => Ok(()),
+            Writers::Many | Writers::One => self.read(),
         }
     }
 
@@ -123,6 +130,9 @@ impl Keeper {
 
     /// Writes what of these batches is not known, in one commit, and reads it back.
     fn write(&mut self, batches: &[(Arc<View>, Batch, Promise)]) -> Result<(), StoreFault> {
+        if self.shared.is_lost() {
+            self.read()?;
+        }
         let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
         let mut rows = Rows::default();
         for (view, batch, _) in batches {
@@ -142,7 +152,7 @@ impl Keeper {
     /// Takes in the rows that are new.
     fn read(&mut self) -> Result<(), StoreFault> {
         let read = self.reader.read(&self.shared, self.backend.as_mut());
-        self.shared.tell(read)
+        self.shared.tell_read(read)
     }
 
     /// Reads all rows of a school that has come. It is there for others only if they all open: what
@@ -155,7 +165,7 @@ impl Keeper {
         match self.reader.learn(&school, self.backend.as_mut()) {
             Ok(()) => {
                 self.shared.add(school);
-                self.shared.tell(Ok(()))
+                self.shared.tell_read(Ok(()))
             }
             Err(Fault::Damaged(_)) => Err(StoreFault::Damaged),
             Err(fault) => self.shared.tell(Err(fault)),

@@ -191,7 +191,7 @@ impl Register for View {
         let Some(way) = self.way(kind) else {
             return Ok(());
         };
-        if !way.is_clear(id) {
+        if self.shared.is_lost() || !way.is_clear(id) {
             way.canonical.form(id)?;
             batch.add(kind, form, id);
         }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use std::{fs, thread};
 
 use tempfile::TempDir;
@@ -18,7 +17,7 @@ use crate::pseudonym::{Back, Notation};
 use crate::store::backend::Damage;
 use crate::store::tests::{
     Bed, PUPIL, batch, comes_home, home, let_out, pseudonym_with, register_laws, schools, spec,
-    view, view_with,
+    until, view, view_with,
 };
 use crate::store::{Place, Settling, Store, StoreFault, View, init, verify};
 use crate::tls::Connector;
@@ -177,16 +176,6 @@ fn done(command: &mut Command) -> Output {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(output.status.success(), "{command:?}: {said}");
     output
-}
-
-/// Asks again and again, for half a minute at most.
-fn until(holds: impl Fn() -> bool) {
-    let clock = Clock::system();
-    let start = clock.now();
-    while !holds() {
-        assert!(clock.now().duration_since(start) < Duration::from_secs(30));
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 struct PostgresBed {
