@@ -122,6 +122,14 @@ pub enum StoreFault {
     Gone,
 }
 
+impl State {
+    /// The code of its trouble: one of a fixed set, see [`Fault::code`].
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        self.trouble.as_ref().map(|fault| fault.code())
+    }
+}
+
 impl Store {
     /// Opens the register and takes in all of it, which must open with the keys of these schools.
     ///
@@ -227,6 +235,19 @@ impl Store {
         }
     }
 }
+
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too many wait for the register",
+            Self::Collision => "two identifiers would have one pseudonym",
+            Self::Damaged => "its rows do not open with the key it has now, or are gone",
+            Self::Gone => "the register cannot be read or written",
+        })
+    }
+}
+
+impl std::error::Error for StoreFault {}
 
 impl Drop for Store {
     fn drop(&mut self) {

@@ -987,7 +987,9 @@ fn nothing_is_known_to_a_register_that_lost_rows() {
     let known = || batch(&view, PUPIL, &["S-1", "S-2"]).is_empty();
     assert!(known());
     let newer = backend.replace(older);
+    assert_eq!(store.state().code(), None);
     assert_eq!(let_out(&view, PUPIL, &["S-3"]), Err(StoreFault::Damaged));
+    assert_eq!(store.state().code(), Some("rows_lost"));
     for _ in 0..2 {
         assert!(!known());
         let refused = let_out(&view, PUPIL, &["S-1", "S-2"]);
@@ -996,7 +998,8 @@ fn nothing_is_known_to_a_register_that_lost_rows() {
     assert!(comes_home_at_once(&view, 7, "S-1"), "nobody lost that one");
     drop(backend.replace(newer));
     assert_eq!(let_out(&view, PUPIL, &["S-1", "S-2"]), Ok(()));
-    assert!(known() && store.state().trouble.is_none());
+    assert!(known());
+    assert_eq!(store.state().code(), None);
 }
 
 #[test]
