@@ -225,6 +225,10 @@ const LAWS: &[(&str, Law)] = &[
         "of two that collide one gets out",
         of_two_that_collide_one_gets_out,
     ),
+    (
+        "a pseudonym of two keys leads to one or to nobody",
+        a_pseudonym_of_two_keys_leads_to_one_or_to_nobody,
+    ),
     ("what is imported is exported", what_is_imported_is_exported),
     ("a large batch is one batch", a_large_batch_is_one_batch),
 ];
@@ -529,6 +533,49 @@ fn of_two_that_collide_one_gets_out(bed: &dyn Bed) {
     drop(store);
     let store = bed.open();
     check(&view_with(&store, "regenboog", 7, &short()));
+}
+
+fn a_pseudonym_of_two_keys_leads_to_one_or_to_nobody(bed: &dyn Bed) {
+    let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
+    let written = |byte, id: &str| pseudonym_with(byte, short().remove(0), id);
+    let ids: Vec<_> = (0..3_000).map(|number| format!("S-{number}")).collect();
+    let old: BTreeMap<_, _> = ids.iter().map(|id| (written(7, id), id)).collect();
+    let pair = ids
+        .iter()
+        .find_map(|id| Some((*old.get(&written(8, id))?, id)));
+    let (before, after) = pair.expect("3,000 and 3,000 of 900,000 meet");
+    assert_ne!(before, after);
+    let store = bed.open();
+    let rotated = |accepted: &[u8], retired: &[u8]| {
+        let generations = generations(accepted, retired, &short());
+        let (school, name) = (school("regenboog"), vendor("rekenwijs"));
+        store.view(&school, &name, &generations).unwrap()
+    };
+    let view = rotated(&[7], &[]);
+    let_out(&view, PUPIL, &[before, "S-3000"]).unwrap();
+    assert_eq!(
+        home(&view, PUPIL, &written(7, before)),
+        Ok((before.clone(), 0))
+    );
+    let view = rotated(&[8, 7], &[]);
+    let_out(&view, PUPIL, &[after, " S-3000"]).unwrap();
+    let both = written(8, after);
+    assert_eq!(both, written(7, before));
+    assert_eq!(home(&view, PUPIL, &both), Err(Recall::Unknown));
+    // Those that only one of the two has lead home, whatever the key and the spelling.
+    for (byte, id, age) in [(8, before, 0), (7, after, 1)] {
+        assert_eq!(
+            home(&view, PUPIL, &written(byte, id)),
+            Ok((id.clone(), age))
+        );
+    }
+    for (byte, age) in [(8, 0), (7, 1)] {
+        let found = home(&view, PUPIL, &written(byte, "S-3000"));
+        assert_eq!(found, Ok(("S-3000".to_owned(), age)));
+    }
+    // The old key has gone: nobody means the old one any more.
+    let view = rotated(&[8], &[7]);
+    assert_eq!(home(&view, PUPIL, &both), Ok((after.clone(), 0)));
 }
 
 fn what_is_imported_is_exported(bed: &dyn Bed) {

@@ -202,15 +202,20 @@ impl Register for View {
         let Some(way) = self.way(kind) else {
             return Recall::Unknown;
         };
+        let start = into.len();
         for (age, index) in way.accepted.iter().enumerate() {
             if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
                 index.catch_up();
             }
             if let Some(form) = index.find(pseudonym, into) {
+                let found = into.get(start..).unwrap_or_default();
+                if way.may_collide && !way.is_nobody_elses(pseudonym, found, age) {
+                    into.truncate(start);
+                    return Recall::Unknown;
+                }
                 return Recall::Found { form, age };
             }
         }
-        let start = into.len();
         let mut leads = |indexes: &[Arc<Index>]| {
             let found = indexes
                 .iter()
@@ -259,7 +264,7 @@ impl Way {
             kind: spec.name.clone(),
             canonical: spec.canonical.clone(),
             ids: school.ids(&spec.name),
-            may_collide: accepted.first().is_some_and(|index| index.may_collide()),
+            may_collide: accepted.iter().any(|index| index.may_collide()),
             accepted,
             retired: indexes(&generations.retired),
         }
@@ -272,5 +277,37 @@ impl Way {
         };
         let newest = self.accepted.first().filter(|_| self.may_collide);
         newest.is_none_or(|newest| newest.leads_to(place) == Some(true))
+    }
+
+    /// Whether no older key than the one of this age leads a pseudonym to another identifier than
+    /// what was found: after a rotation, one's new pseudonym may be another's old one, and who is
+    /// meant cannot be told.
+    ///
+    /// A key whose pseudonyms are not all derived leads nowhere yet, so it might.
+    fn is_nobody_elses(&self, pseudonym: &str, found: &[u8], age: usize) -> bool {
+        let mut other = Vec::new();
+        self.accepted
+            .iter()
+            .skip(age.saturating_add(1))
+            .all(|index| {
+                if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
+                    index.catch_up();
+                }
+                other.clear();
+                match index.find(pseudonym, &mut other) {
+                    Some(_) => self.is_one(found, &other),
+                    None => index.behind() == 0,
+                }
+            })
+    }
+
+    /// Whether two texts are spellings of one identifier.
+    fn is_one(&self, one: &[u8], other: &[u8]) -> bool {
+        let (Ok(one), Ok(other)) = (str::from_utf8(one), str::from_utf8(other)) else {
+            return false;
+        };
+        let canonical = |text| self.canonical.form(Identifier::new(text));
+        let (one, other) = (canonical(one), canonical(other));
+        one.is_ok() && one == other
     }
 }
