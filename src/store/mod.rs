@@ -24,6 +24,7 @@ mod offline;
 mod postgres;
 mod reader;
 mod school;
+mod unsynced;
 mod view;
 mod wait;
 
