@@ -207,6 +207,10 @@ const LAWS: &[(&str, Law)] = &[
     ("what is let out comes home", what_is_let_out_comes_home),
     ("an id is written once", an_id_is_written_once),
     ("vendors share ids and no pseudonym", vendors_share_ids),
+    (
+        "a vendor that nobody asked for is foreign too",
+        a_vendor_that_nobody_asked_for_is_foreign_too,
+    ),
     ("schools are apart", schools_are_apart),
     ("older keys are understood", older_keys_are_understood),
     ("a restart keeps everything", a_restart_keeps_everything),
@@ -325,6 +329,19 @@ fn vendors_share_ids(bed: &dyn Bed) {
         home(&one, PUPIL, &pseudonym(9, PUPIL, "S-1")),
         Err(Recall::Unknown)
     );
+}
+
+fn a_vendor_that_nobody_asked_for_is_foreign_too(bed: &dyn Bed) {
+    let store = bed.open();
+    let one = view(&store, "regenboog", 7);
+    let_out(&one, PUPIL, &["S-1"]).unwrap();
+    let written = pseudonym(7, PUPIL, "S-1");
+    assert_eq!(home(&one, PUPIL, &written), Ok(("S-1".to_owned(), 0)));
+    // What this one has is derived by nobody else.
+    let _other = view(&store, "regenboog", 8);
+    let foreign = pseudonym(8, PUPIL, "S-1");
+    assert_eq!(home(&one, PUPIL, &foreign), Err(Recall::Foreign));
+    assert_eq!(home(&one, STAFF, &foreign), Err(Recall::Unknown));
 }
 
 pub(super) fn schools_are_apart(bed: &dyn Bed) {

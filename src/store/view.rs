@@ -111,7 +111,8 @@ impl View {
         }
     }
 
-    /// Reads what other nodes have added, and derives all that this view's indexes lack.
+    /// Reads what other nodes have added, and derives all that this view's indexes lack, and those
+    /// of the school's other vendors.
     ///
     /// At once if there is nothing to do. Those who wait for it at the same time wait for one.
     pub fn catch_up(self: &Arc<Self>) -> Settling {
@@ -154,13 +155,24 @@ impl View {
         ways.flat_map(|way| way.accepted.iter().chain(&way.retired))
     }
 
-    fn is_behind(&self) -> bool {
-        self.indexes().any(|index| index.behind() > 0)
+    /// Those of the school's other vendors: what they lead to is foreign here, not unknown.
+    fn indexes_of_others(&self) -> impl Iterator<Item = Arc<Index>> {
+        let ways = self.ways.iter().flatten();
+        ways.flat_map(|way| {
+            self.school
+                .indexes_of_others(self.vendor.as_ref(), &way.kind)
+        })
     }
 
-    /// On the keeper's thread: derives everything.
+    fn is_behind(&self) -> bool {
+        self.indexes().any(|index| index.behind() > 0)
+            || self.indexes_of_others().any(|index| index.behind() > 0)
+    }
+
+    /// On the keeper's thread: derives everything that an answer may depend on.
     pub(super) fn derive(&self) {
         self.indexes().for_each(|index| index.catch_up());
+        self.indexes_of_others().for_each(|index| index.catch_up());
     }
 
     /// On the keeper's thread, once a batch is written: whether all of it may get out.
