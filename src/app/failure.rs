@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use crate::config::{ProblemView, Problems};
 use crate::events::BadMetric;
 use crate::names::SchoolId;
-use crate::store::Fault;
+use crate::store::{Fault, StoreFault};
 use crate::tls::Unusable;
 
 /// Why not. Shown after "cannot start:", on one line.
@@ -30,8 +30,8 @@ pub enum Failure {
     Process(io::Error),
     /// The register cannot be opened.
     Register(Fault),
-    /// What the register holds of a school does not open with the key it has now.
-    SchoolOfRegister(SchoolId),
+    /// What the register holds of a school cannot be taken in.
+    SchoolOfRegister(SchoolId, StoreFault),
     /// The certificate or the key of the listener cannot be used.
     Tls(Unusable),
 }
@@ -46,7 +46,7 @@ impl Failure {
             | Self::Metric(_)
             | Self::Process(_)
             | Self::Register(_)
-            | Self::SchoolOfRegister(_)
+            | Self::SchoolOfRegister(..)
             | Self::Tls(_) => 1,
         }
     }
@@ -66,11 +66,8 @@ impl fmt::Display for Failure {
             Self::Metric(error) => write!(f, "{error}"),
             Self::Process(error) => write!(f, "the operating system refuses: {error}"),
             Self::Register(fault) => write!(f, "the register cannot be opened: {fault}"),
-            Self::SchoolOfRegister(school) => {
-                write!(
-                    f,
-                    "the register of {school} does not open with the key it has now"
-                )
+            Self::SchoolOfRegister(school, fault) => {
+                write!(f, "the register of {school} cannot be used: {fault}")
             }
             Self::Tls(error) => write!(f, "{error}"),
         }
@@ -84,7 +81,8 @@ impl std::error::Error for Failure {
             Self::Metric(error) => Some(error),
             Self::Tls(error) => Some(error),
             Self::Register(fault) => Some(fault),
-            Self::Config(_) | Self::SchoolOfRegister(_) => None,
+            Self::SchoolOfRegister(_, fault) => Some(fault),
+            Self::Config(_) => None,
         }
     }
 }

@@ -128,10 +128,12 @@ impl House {
 
     fn deploy(&self, folder: &Path) -> Result<Problems, Failure> {
         let (next, findings) = self.deployed.read_again(folder).map_err(Failure::Config)?;
+        self.remember(&next)?;
+        // Last of what can fail: a school that the register has learnt of is nobody's yet, and a
+        // certificate is everybody's at once.
         if let (Some(acceptor), Some(tls)) = (self.doorkeeper.tls(), &next.listen.tls) {
             acceptor.replace(tls)?;
         }
-        self.remember(&next)?;
         let config = Arc::new(next);
         self.shared.prepare(&config);
         self.deployed.put(Arc::clone(&config));
@@ -156,7 +158,7 @@ impl House {
                 let keys = config.register.keys.iter();
                 { keys }.try_for_each(|(school, key)| {
                     let learnt = register.add_school(school.clone(), Arc::clone(key)).wait();
-                    learnt.map_err(|_fault| Failure::SchoolOfRegister(school.clone()))
+                    learnt.map_err(|fault| Failure::SchoolOfRegister(school.clone(), fault))
                 })
             }
         }
@@ -309,5 +311,78 @@ pub(super) fn say_findings(events: &Events, findings: &Problems) {
     for problem in findings.sorted() {
         let finding = in_one_line(&problem.view());
         events.emit(FindingMade { finding: &finding });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::config;
+    use crate::events::Sink;
+
+    const VENDOR: &str = "version = 1\n[vendor]\nname = \"Bron\"\nagreement = \"T-1\"\n\
+        purpose = \"Tests\"\ncontact = \"privacy@bron.example\"\n\
+        valid = { from = 2020-01-01, until = 2099-12-31 }\n[ids.pupil]\nBACK\n[flow.pull]\n\
+        caller = \"vendor\"\nat = \"/bron\"\nupstream = \"http://127.0.0.1:9\"\n\
+        callers = \"anyone\"\n[[flow.pull.route]]\nmatch = \"GET /pupils\"\n\
+        to-vendor = { pupils = \"Pupil[]\" }\n[shape.Pupil]\nid = \"pupil\"\n";
+
+    #[test]
+    fn a_register_that_cannot_be_used_leaves_the_certificate_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        let certificate = |year: i32| {
+            let mut of = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            of.not_after = rcgen::date_time_ymd(year, 7, 31);
+            let key = rcgen::KeyPair::generate().unwrap();
+            write("server.pem", &of.self_signed(&key).unwrap().pem());
+            write("server.key", &key.serialize_pem());
+        };
+        let vendor = |back: &str| {
+            let text = VENDOR.replace("BACK", back);
+            write("schools/proef/vendors/bron.toml", &text);
+        };
+        certificate(2051);
+        write(
+            "sluis.toml",
+            "version = 1\n[listen]\naddress = \"127.0.0.1:0\"\n\
+             tls = { cert = \"server.pem\", key = \"server.key\" }\n\
+             [admin]\naddress = \"127.0.0.2:0\"\n[keys]\n\
+             master = { file = \"keys/master.key\" }\nring = \"keys/ring.toml\"\n\
+             [register]\npath = \"no-register\"\n",
+        );
+        write(
+            "schools/proef/school.toml",
+            "version = 1\n[school]\nname = \"De Proef\"\npublic = \"https://proef.example\"\n\
+             contact = \"privacy@proef.example\"\n",
+        );
+        vendor("");
+        config::keys::new(folder.path()).map(drop).unwrap();
+        let (config, _) = config::load(folder.path()).unwrap();
+        let events = Events::new(config.log, Sink::Stderr, Clock::system()).unwrap();
+        let house = House::open(config, 1, events, Clock::system()).unwrap();
+        let expires = || house.doorkeeper.tls().unwrap().expires_unix_s().unwrap();
+        let first = expires();
+
+        certificate(2052);
+        write("no-register", "a file of somebody else's");
+        vendor("back = \"school-only\"");
+        config::keys::new(folder.path()).map(drop).unwrap();
+        let failure = house.deploy(folder.path()).map(drop).unwrap_err();
+        assert!(matches!(failure, Failure::Register(_)), "{failure}");
+        assert_eq!(expires(), first);
+
+        vendor("");
+        house.deploy(folder.path()).map(drop).unwrap();
+        assert!(expires() > first);
+        house.close();
     }
 }

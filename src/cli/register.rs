@@ -325,6 +325,6 @@ fn failed(failure: &Failure, out: &mut Out) -> Exit {
         | Failure::Metric(_)
         | Failure::Process(_)
         | Failure::Register(_)
-        | Failure::SchoolOfRegister(_) => Exit::Unavailable,
+        | Failure::SchoolOfRegister(..) => Exit::Unavailable,
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn cannot_start(failure: &Failure, out: &mut Out) -> Exit {
     }
     out.tell(&format!("sluis cannot start: {failure}"));
     match failure {
-        Failure::Config(_) | Failure::SchoolOfRegister(_) | Failure::Tls(_) => Exit::Config,
+        Failure::Config(_) | Failure::SchoolOfRegister(..) | Failure::Tls(_) => Exit::Config,
         Failure::Listen { .. } | Failure::Register(_) => Exit::Unavailable,
         Failure::Metric(_) => Exit::Bug,
         Failure::Process(_) => Exit::Io,

@@ -141,6 +141,51 @@ impl Fault {
         let path = path.to_owned();
         Self::File { path, cause }
     }
+
+    /// What it is called wherever it is counted or looked for; stays as it is for ever.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Damaged(_) => "damaged",
+            Self::Database(_) => "database_failed",
+            Self::File { .. } => "file_unusable",
+            Self::Format(_) => "format_unknown",
+            Self::Full => "full",
+            Self::InUse(_) => "in_use",
+            Self::Lost { .. } => "rows_lost",
+            Self::Moved(_) => "file_moved",
+            Self::NoTable => "table_missing",
+            Self::NotARegister(_) => "not_a_register",
+            Self::Resting => "server_resting",
+            Self::Server(_) => "server_failed",
+            Self::Settings(_) => "settings_unusable",
+            Self::Thread(_) => "thread_ended",
+            Self::Timeout => "server_timeout",
+        }
+    }
+
+    /// Whether rows that were there may be there no more.
+    ///
+    /// What only cannot be reached is taken to be there still.
+    pub(super) fn is_loss(&self) -> bool {
+        match self {
+            Self::Database(cause) => matches!(**cause, redb::Error::Corrupted(_)),
+            Self::File { cause, .. } => cause.kind() == io::ErrorKind::NotFound,
+            Self::Format(_)
+            | Self::Lost { .. }
+            | Self::Moved(_)
+            | Self::NoTable
+            | Self::NotARegister(_) => true,
+            Self::Damaged(_)
+            | Self::Full
+            | Self::InUse(_)
+            | Self::Resting
+            | Self::Server(_)
+            | Self::Settings(_)
+            | Self::Thread(_)
+            | Self::Timeout => false,
+        }
+    }
 }
 
 impl From<redb::Error> for Fault {

@@ -4,14 +4,16 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageError, Table,
-    TableDefinition, TableHandle as _, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageBackend,
+    StorageError, Table, TableDefinition, TableHandle as _, WriteTransaction,
 };
 
 use super::backend::{Backend, Fault, Mark, NewRow, Row, Writers};
+use super::unsynced::{Unsynced, Written};
 use crate::limits;
 
 type RowValue = (
@@ -59,8 +61,8 @@ type FileId = (u64, u64);
 impl OneFile {
     /// Opens the register in a file; makes it, and its folder, if it is not there.
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let path = path.to_owned();
-        Self::with(Box::new(move |turn| open_file(&path, turn)))
+        let (path, written) = (path.to_owned(), Written::default());
+        Self::with(Box::new(move |turn| open_file(&path, turn, &written)))
     }
 
     pub(super) fn with(opener: Opener) -> Result<Self, Fault> {
@@ -222,6 +224,14 @@ fn prepared(open: Open) -> Result<Open, Fault> {
     }
 }
 
+/// The database in a file, or in what stands for one; `written` is the same each time it is opened.
+pub(super) fn database(
+    file: impl StorageBackend,
+    written: &Written,
+) -> Result<Database, DatabaseError> {
+    builder().create_with_backend(Unsynced::new(file, Arc::clone(written)))
+}
+
 /// A builder whose database looks at every page when it is opened, and says what is wrong.
 pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -230,7 +240,7 @@ pub(super) fn builder() -> Builder {
     builder
 }
 
-fn open_file(path: &Path, turn: Turn) -> Result<Open, Fault> {
+fn open_file(path: &Path, turn: Turn, written: &Written) -> Result<Open, Fault> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     if turn == Turn::First
@@ -245,7 +255,7 @@ fn open_file(path: &Path, turn: Turn) -> Result<Open, Fault> {
         .open(path)
         .map_err(|cause| Fault::file(path, cause))?;
     let id = id_of(&file).map_err(|cause| Fault::file(path, cause))?;
-    let opened = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
+    let opened = FileBackend::new(file).and_then(|file| database(file, written));
     let database = opened.map_err(|fault| opening_fault(path, fault))?;
     sync_folder(path)?;
     let file = Some((path.to_owned(), id));

@@ -93,12 +93,19 @@ impl Keeper {
                     self.serve(group);
                 }
                 Err(RecvTimeoutError::Disconnected) => stop = true,
-                Err(RecvTimeoutError::Timeout) if self.backend.writers() == Writers::Many => {
-                    // The next one who asks is told what went wrong.
-                    self.read().unwrap_or_default();
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+                // The next one who asks is told what went wrong.
+                Err(RecvTimeoutError::Timeout) => self.look().unwrap_or_default(),
             }
+        }
+    }
+
+    /// Looks for what others have added, and whether what was there still is.
+    ///
+    /// A file that failed is opened again when somebody needs it: all of it is looked at then.
+    fn look(&mut self) -> Result<(), StoreFault> {
+        match self.backend.writers() {
+            Writers::One if !self.shared.is_well() => Ok(()),
+            Writers::Many | Writers::One => self.read(),
         }
     }
 
@@ -110,7 +117,7 @@ impl Keeper {
             }
         }
         for (school, promise) in group.schools {
-            promise.keep(self.learn(&school));
+            promise.keep(self.learn(school));
         }
         if !group.catch_ups.is_empty() {
             let read = self.read();
@@ -123,6 +130,9 @@ impl Keeper {
 
     /// Writes what of these batches is not known, in one commit, and reads it back.
     fn write(&mut self, batches: &[(Arc<View>, Batch, Promise)]) -> Result<(), StoreFault> {
+        if self.shared.is_lost() {
+            self.read()?;
+        }
         let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
         let mut rows = Rows::default();
         for (view, batch, _) in batches {
@@ -142,16 +152,24 @@ impl Keeper {
     /// Takes in the rows that are new.
     fn read(&mut self) -> Result<(), StoreFault> {
         let read = self.reader.read(&self.shared, self.backend.as_mut());
-        self.shared.tell(read)
+        self.shared.tell_read(read)
     }
 
-    /// Takes in all rows of a school that has come, from the first one on.
-    ///
-    /// Those of the others are there already, and stay as they are.
-    fn learn(&mut self, school: &Arc<School>) -> Result<(), StoreFault> {
-        self.shared.add(Arc::clone(school));
-        self.reader.forget_mark();
-        self.read()
+    /// Reads all rows of a school that has come. It is there for others only if they all open: what
+    /// is wrong with it is its own, and another key can be tried.
+    fn learn(&mut self, school: Arc<School>) -> Result<(), StoreFault> {
+        // Two may have asked for it at the same time.
+        if let Some(there) = self.shared.school_named(school.id.as_str()) {
+            return there.opens_with(&school.key);
+        }
+        match self.reader.learn(&school, self.backend.as_mut()) {
+            Ok(()) => {
+                self.shared.add(school);
+                self.shared.tell_read(Ok(()))
+            }
+            Err(Fault::Damaged(_)) => Err(StoreFault::Damaged),
+            Err(fault) => self.shared.tell(Err(fault)),
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //! On disk stand sealed identifiers and nothing else: no pseudonym, and no pair. In memory the
 //! identifiers of a school and kind lie one behind the other, and each vendor has an index from its
 //! pseudonyms to their places, which is derived from them. An identifier is known once it is on
-//! disk, never before. Which of two has a pseudonym that both would have is decided by which came
+//! disk, never before, and nothing is once rows are missed that were there. Which of two has a pseudonym that both would have is decided by which came
 //! into the register first, on every node alike.
 
 mod arena;
@@ -24,6 +24,7 @@ mod offline;
 mod postgres;
 mod reader;
 mod school;
+mod unsynced;
 mod view;
 mod wait;
 
@@ -43,6 +44,7 @@ pub use wait::Settling;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -94,6 +96,9 @@ struct Shared {
     writers: Writers,
     /// What the backend's last failure was, if nothing succeeded since.
     trouble: Mutex<Option<Arc<Fault>>>,
+    /// Whether rows are gone that were there: then nothing counts as known, until a reading finds
+    /// the last of them again.
+    lost: AtomicBool,
 }
 
 /// How the register does.
@@ -116,6 +121,14 @@ pub enum StoreFault {
     Damaged,
     /// The backend cannot be read or written.
     Gone,
+}
+
+impl State {
+    /// The code of its trouble: one of a fixed set, see [`Fault::code`].
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        self.trouble.as_ref().map(|fault| fault.code())
+    }
 }
 
 impl Store {
@@ -190,12 +203,11 @@ impl Store {
     /// Adds a school that a new configuration brought, and reads its rows.
     ///
     /// Resolves to [`StoreFault::Damaged`] if they do not open, or if the school is known under
-    /// another key.
+    /// another key. On any error nothing has changed, and it can be tried again.
     pub fn add_school(&self, id: SchoolId, key: impl Into<Arc<RegisterKey>>) -> Settling {
         let key = key.into();
         if let Some(there) = self.shared.school_named(id.as_str()) {
-            let same = there.key.fingerprint() == key.fingerprint();
-            return Settling::done(same.then_some(()).ok_or(StoreFault::Damaged));
+            return Settling::done(there.opens_with(&key));
         }
         let school = Arc::new(School::new(id, key));
         self.shared.ask(|promise| Job::Learn { school, promise })
@@ -225,6 +237,19 @@ impl Store {
     }
 }
 
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too many wait for the register",
+            Self::Collision => "two identifiers would have one pseudonym",
+            Self::Damaged => "its rows do not open with the key it has now, or are gone",
+            Self::Gone => "the register cannot be read or written",
+        })
+    }
+}
+
+impl std::error::Error for StoreFault {}
+
 impl Drop for Store {
     fn drop(&mut self) {
         // Fails if the keeper is gone already.
@@ -252,6 +277,7 @@ impl Shared {
             jobs,
             writers,
             trouble: Mutex::default(),
+            lost: AtomicBool::new(false),
         };
         for (id, key) in schools {
             shared.add(Arc::new(School::new(id, key.into())));
@@ -279,6 +305,24 @@ impl Shared {
         }
     }
 
+    fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether the backend did what it was last asked for.
+    fn is_well(&self) -> bool {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.is_none()
+    }
+
+    /// Notes that rows were read, from the last one that was known on.
+    fn tell_read(&self, read: Result<(), Fault>) -> Result<(), StoreFault> {
+        if read.is_ok() {
+            self.lost.store(false, Ordering::Release);
+        }
+        self.tell(read)
+    }
+
     /// Notes what the backend did, and says what of it callers need to know.
     fn tell(&self, done: Result<(), Fault>) -> Result<(), StoreFault> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,6 +331,9 @@ impl Shared {
             Err(Fault::Damaged(_) | Fault::Lost { .. }) => Err(StoreFault::Damaged),
             Err(_) => Err(StoreFault::Gone),
         };
+        if done.as_ref().is_err_and(Fault::is_loss) {
+            self.lost.store(true, Ordering::Release);
+        }
         match done {
             // What went wrong a moment ago says more.
             Err(Fault::Resting) if trouble.is_some() => {}

@@ -176,10 +176,11 @@ fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, Fault> + Send) -> Resul
 
 pub(super) fn verified(backend: &mut dyn Backend, shared: &Shared) -> Result<Verified, Fault> {
     let (mut reader, mut verified) = (Reader::default(), Verified::default());
+    let named = |name: &str| shared.school_named(name);
     let mut full = false;
     backend.read(Mark::default(), &mut |row| {
         verified.rows = verified.rows.saturating_add(1);
-        match reader.take(shared, row) {
+        match reader.take(&named, row) {
             Taken::Damaged => verified.add_damaged(row.number),
             Taken::Full => full = true,
             Taken::In => {}

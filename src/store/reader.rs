@@ -44,37 +44,56 @@ impl Reader {
     ///
     /// If one does not open, nothing counts as read, so that the next who asks is told again.
     pub(super) fn read(&mut self, shared: &Shared, backend: &mut dyn Backend) -> Result<(), Fault> {
-        let (mut mark, mut damage, mut full) = (self.mark, Damage::default(), false);
+        let named = |name: &str| shared.school_named(name);
+        let (mut mark, mut outside) = (self.mark, Outside::default());
         backend.read(self.mark, &mut |row| {
             mark = row.mark();
-            match self.take(shared, row) {
-                Taken::Damaged => damage.add(row.number),
-                Taken::Full => full = true,
-                Taken::In | Taken::Unkeyed => {}
-            }
+            outside.add(row.number, self.take(&named, row));
         })?;
-        if damage.rows > 0 {
-            return Err(Fault::Damaged(damage));
-        }
-        if full {
-            return Err(Fault::Full);
-        }
+        outside.told()?;
         self.mark = mark;
         Ok(())
     }
 
-    /// Begins anew with the next reading.
-    pub(super) fn forget_mark(&mut self) {
-        self.mark = Mark::default();
+    /// Takes in all rows of a school that has come, from the first one on.
+    ///
+    /// Those of the others are passed by, and how far they were read stays as it is: a row of the
+    /// school that came meanwhile is met again by the next reading, and is there already.
+    ///
+    /// # Errors
+    /// [`Fault::Lost`] if the last row that was read of all is not among them.
+    pub(super) fn learn(
+        &self,
+        school: &Arc<School>,
+        backend: &mut dyn Backend,
+    ) -> Result<(), Fault> {
+        let named = |name: &str| (name == school.id.as_str()).then(|| Arc::clone(school));
+        let (mut reader, mut outside) = (Self::default(), Outside::default());
+        let mut marked = self.mark == Mark::default();
+        backend.read(Mark::default(), &mut |row| {
+            marked = marked || row.mark() == self.mark;
+            outside.add(row.number, reader.take(&named, row));
+        })?;
+        match marked {
+            true => outside.told(),
+            false => Err(Fault::Lost {
+                row: self.mark.number,
+            }),
+        }
     }
 
-    pub(super) fn take(&mut self, shared: &Shared, row: Row<'_>) -> Taken {
+    /// Takes in one row, if its school is one of these.
+    pub(super) fn take(
+        &mut self,
+        named: &impl Fn(&str) -> Option<Arc<School>>,
+        row: Row<'_>,
+    ) -> Taken {
         let known = self
             .kept
             .get(row.school)
             .is_some_and(|kinds| kinds.contains_key(row.kind));
         if !known {
-            let Some(school) = shared.school_named(row.school) else {
+            let Some(school) = named(row.school) else {
                 return Taken::Unkeyed;
             };
             self.kept(&school, row.kind);
@@ -123,6 +142,33 @@ impl Reader {
                 seal: Seal::new(&school.key, &school.id, kind),
                 ids: school.ids(kind),
             }),
+        }
+    }
+}
+
+/// Rows that could not be taken in.
+#[derive(Default)]
+struct Outside {
+    damage: Damage,
+    full: bool,
+}
+
+impl Outside {
+    fn add(&mut self, number: u64, taken: Taken) {
+        match taken {
+            Taken::Damaged => self.damage.add(number),
+            Taken::Full => self.full = true,
+            Taken::In | Taken::Unkeyed => {}
+        }
+    }
+
+    fn told(self) -> Result<(), Fault> {
+        if self.damage.rows > 0 {
+            return Err(Fault::Damaged(self.damage));
+        }
+        match self.full {
+            true => Err(Fault::Full),
+            false => Ok(()),
         }
     }
 }

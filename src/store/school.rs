@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use super::StoreFault;
 use super::ids::Ids;
 use super::index::Index;
 use crate::names::{SchoolId, VendorId};
@@ -24,6 +25,14 @@ impl School {
             key,
             kinds: RwLock::new(BTreeMap::new()),
             indexes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Whether this is the key under which it is known.
+    pub(super) fn opens_with(&self, key: &RegisterKey) -> Result<(), StoreFault> {
+        match self.key.fingerprint() == key.fingerprint() {
+            true => Ok(()),
+            false => Err(StoreFault::Damaged),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use redb::StorageBackend;
@@ -183,6 +184,22 @@ pub(super) fn comes_home(view: &Arc<View>, byte: u8, id: &str) -> bool {
     home(view, PUPIL, &pseudonym(byte, PUPIL, id)) == Ok((id.to_owned(), 0))
 }
 
+fn comes_home_at_once(view: &Arc<View>, byte: u8, id: &str) -> bool {
+    let mut into = Vec::new();
+    let recall = view.recall(PUPIL, &pseudonym(byte, PUPIL, id), &mut into);
+    matches!(recall, Recall::Found { age: 0, .. }) && into == id.as_bytes()
+}
+
+/// Asks again and again, for half a minute at most.
+pub(super) fn until(holds: impl Fn() -> bool) {
+    let clock = Clock::system();
+    let start = clock.now();
+    while !holds() {
+        assert!(clock.now().duration_since(start) < Duration::from_secs(30));
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 type Law = fn(&dyn Bed);
 
 /// What holds for every backend.
@@ -190,6 +207,10 @@ const LAWS: &[(&str, Law)] = &[
     ("what is let out comes home", what_is_let_out_comes_home),
     ("an id is written once", an_id_is_written_once),
     ("vendors share ids and no pseudonym", vendors_share_ids),
+    (
+        "a vendor that nobody asked for is foreign too",
+        a_vendor_that_nobody_asked_for_is_foreign_too,
+    ),
     ("schools are apart", schools_are_apart),
     ("older keys are understood", older_keys_are_understood),
     ("a restart keeps everything", a_restart_keeps_everything),
@@ -201,8 +222,16 @@ const LAWS: &[(&str, Law)] = &[
     ("a wrong key is loud", a_wrong_key_is_loud),
     ("a school can come later", a_school_can_come_later),
     (
+        "a school that does not open harms no other",
+        a_school_that_does_not_open_harms_no_other,
+    ),
+    (
         "of two that collide one gets out",
         of_two_that_collide_one_gets_out,
+    ),
+    (
+        "a pseudonym of two keys leads to one or to nobody",
+        a_pseudonym_of_two_keys_leads_to_one_or_to_nobody,
     ),
     ("what is imported is exported", what_is_imported_is_exported),
     ("a large batch is one batch", a_large_batch_is_one_batch),
@@ -300,6 +329,19 @@ fn vendors_share_ids(bed: &dyn Bed) {
         home(&one, PUPIL, &pseudonym(9, PUPIL, "S-1")),
         Err(Recall::Unknown)
     );
+}
+
+fn a_vendor_that_nobody_asked_for_is_foreign_too(bed: &dyn Bed) {
+    let store = bed.open();
+    let one = view(&store, "regenboog", 7);
+    let_out(&one, PUPIL, &["S-1"]).unwrap();
+    let written = pseudonym(7, PUPIL, "S-1");
+    assert_eq!(home(&one, PUPIL, &written), Ok(("S-1".to_owned(), 0)));
+    // What this one has is derived by nobody else.
+    let _other = view(&store, "regenboog", 8);
+    let foreign = pseudonym(8, PUPIL, "S-1");
+    assert_eq!(home(&one, PUPIL, &foreign), Err(Recall::Foreign));
+    assert_eq!(home(&one, STAFF, &foreign), Err(Recall::Unknown));
 }
 
 pub(super) fn schools_are_apart(bed: &dyn Bed) {
@@ -453,6 +495,30 @@ fn a_school_can_come_later(bed: &dyn Bed) {
     assert_eq!((again(2), again(3)), (Ok(()), Err(StoreFault::Damaged)));
 }
 
+fn a_school_that_does_not_open_harms_no_other(bed: &dyn Bed) {
+    let store = bed.open();
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    let mut known = schools();
+    let (id, key) = known.pop().unwrap();
+    let store = bed.open_with(known).unwrap();
+    let one = view(&store, "regenboog", 7);
+    let_out(&one, PUPIL, &["S-2"]).unwrap();
+    let wrong = || RegisterKey::from([9; 32]);
+    // One of the two is there when the other one's turn comes.
+    let both = [wrong(), wrong()].map(|key| store.add_school(id.clone(), key));
+    for refused in both {
+        assert_eq!(refused.wait(), Err(StoreFault::Damaged));
+    }
+    assert!(store.state().trouble.is_none());
+    let_out(&one, PUPIL, &["S-3"]).unwrap();
+    one.catch_up().wait().unwrap();
+    store.add_school(id, key).wait().unwrap();
+    assert!(comes_home(&view(&store, "zonnebloem", 7), 7, "S-1"));
+    assert!(comes_home(&one, 7, "S-2") && comes_home(&one, 7, "S-3"));
+    assert_eq!(store.state().ids, 3);
+}
+
 fn of_two_that_collide_one_gets_out(bed: &dyn Bed) {
     let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
     let written = |id: &str| pseudonym_with(7, short().remove(0), id);
@@ -484,6 +550,49 @@ fn of_two_that_collide_one_gets_out(bed: &dyn Bed) {
     drop(store);
     let store = bed.open();
     check(&view_with(&store, "regenboog", 7, &short()));
+}
+
+fn a_pseudonym_of_two_keys_leads_to_one_or_to_nobody(bed: &dyn Bed) {
+    let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
+    let written = |byte, id: &str| pseudonym_with(byte, short().remove(0), id);
+    let ids: Vec<_> = (0..3_000).map(|number| format!("S-{number}")).collect();
+    let old: BTreeMap<_, _> = ids.iter().map(|id| (written(7, id), id)).collect();
+    let pair = ids
+        .iter()
+        .find_map(|id| Some((*old.get(&written(8, id))?, id)));
+    let (before, after) = pair.expect("3,000 and 3,000 of 900,000 meet");
+    assert_ne!(before, after);
+    let store = bed.open();
+    let rotated = |accepted: &[u8], retired: &[u8]| {
+        let generations = generations(accepted, retired, &short());
+        let (school, name) = (school("regenboog"), vendor("rekenwijs"));
+        store.view(&school, &name, &generations).unwrap()
+    };
+    let view = rotated(&[7], &[]);
+    let_out(&view, PUPIL, &[before, "S-3000"]).unwrap();
+    assert_eq!(
+        home(&view, PUPIL, &written(7, before)),
+        Ok((before.clone(), 0))
+    );
+    let view = rotated(&[8, 7], &[]);
+    let_out(&view, PUPIL, &[after, " S-3000"]).unwrap();
+    let both = written(8, after);
+    assert_eq!(both, written(7, before));
+    assert_eq!(home(&view, PUPIL, &both), Err(Recall::Unknown));
+    // Those that only one of the two has lead home, whatever the key and the spelling.
+    for (byte, id, age) in [(8, before, 0), (7, after, 1)] {
+        assert_eq!(
+            home(&view, PUPIL, &written(byte, id)),
+            Ok((id.clone(), age))
+        );
+    }
+    for (byte, age) in [(8, 0), (7, 1)] {
+        let found = home(&view, PUPIL, &written(byte, "S-3000"));
+        assert_eq!(found, Ok(("S-3000".to_owned(), age)));
+    }
+    // The old key has gone: nobody means the old one any more.
+    let view = rotated(&[8], &[7]);
+    assert_eq!(home(&view, PUPIL, &both), Ok((after.clone(), 0)));
 }
 
 fn what_is_imported_is_exported(bed: &dyn Bed) {
@@ -787,6 +896,110 @@ fn a_full_disk_loses_nothing_and_is_used_again_when_there_is_room() {
     }
 }
 
+/// A disk behind a cache that does as Linux does: what a failed sync did not write is clean.
+#[derive(Clone, Debug)]
+struct Cached {
+    cache: Disk,
+    disk: Arc<Mutex<Vec<u8>>>,
+    dirty: Arc<Mutex<Vec<std::ops::Range<usize>>>>,
+}
+
+impl Cached {
+    fn new() -> Self {
+        Self {
+            cache: Disk::new(),
+            disk: Arc::default(),
+            dirty: Arc::default(),
+        }
+    }
+
+    /// What is there when the power is back.
+    fn after_a_power_cut(&self) -> Disk {
+        let disk = Disk::new();
+        disk.bytes
+            .lock()
+            .unwrap()
+            .clone_from(&self.disk.lock().unwrap());
+        disk
+    }
+}
+
+impl StorageBackend for Cached {
+    fn len(&self) -> io::Result<u64> {
+        self.cache.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.cache.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk
+            .lock()
+            .unwrap()
+            .resize(usize::try_from(len).unwrap(), 0);
+        self.cache.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap());
+        self.cache.sync_data()?;
+        let (cache, mut disk) = (self.cache.bytes.lock().unwrap(), self.disk.lock().unwrap());
+        let end = disk.len();
+        for range in dirty.into_iter().filter(|range| range.end <= end) {
+            disk[range.clone()].copy_from_slice(&cache[range]);
+        }
+        Ok(())
+    }
+
+    /// Writing is to the cache, which has room; only a sync can fail.
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let range = range(offset, data.len());
+        self.cache.bytes.lock().unwrap()[range.clone()].copy_from_slice(data);
+        self.dirty.lock().unwrap().push(range);
+        Ok(())
+    }
+
+    fn try_lock_range(
+        &self,
+        _: std::ops::Bound<u64>,
+        _: std::ops::Bound<u64>,
+    ) -> Result<bool, redb::BackendError> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn what_a_failed_sync_left_in_the_cache_is_on_disk_before_it_counts() {
+    let disk = Cached::new();
+    let (opened, written) = (disk.clone(), unsynced::Written::default());
+    let backend = OneFile::with(Box::new(move |_| {
+        let database = file::database(opened.clone(), &written)?;
+        let file = None;
+        Ok(Open { database, file })
+    }));
+    let store = on(Box::new(backend.unwrap()), schools()).unwrap();
+    let view = view(&store, "regenboog", 7);
+    let mut told = Vec::new();
+    for round in 0..5 {
+        let ids = [0, 1, 2].map(|id| format!("S-{round}-{id}"));
+        let ids = ids.each_ref().map(String::as_str);
+        disk.cache.room.store(0, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!(let_out(&view, PUPIL, &ids), Err(StoreFault::Gone));
+        }
+        disk.cache.room.store(u64::MAX, Ordering::Relaxed);
+        let_out(&view, PUPIL, &ids).unwrap();
+        told.extend(ids.map(str::to_owned));
+        let bed = DiskBed(disk.after_a_power_cut());
+        let store = bed.open();
+        let view = self::view(&store, "regenboog", 7);
+        for id in &told {
+            assert!(comes_home(&view, 7, id), "{id}, round {round}");
+        }
+    }
+}
+
 struct DiskBed(Disk);
 
 impl Bed for DiskBed {
@@ -852,8 +1065,10 @@ fn a_file_that_is_taken_away_is_missed() {
     let away = bed.path.with_extension("away");
     fs::rename(&bed.path, &away).unwrap();
     let trouble = || store.state().trouble.unwrap();
-    assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
+    // Nobody writes: it is missed all the same, and what was in it is known no more.
+    until(|| !batch(&view, PUPIL, &["S-1"]).is_empty());
     assert!(matches!(*trouble(), Fault::Moved(_)));
+    assert_eq!(let_out(&view, PUPIL, &["S-1"]), Err(StoreFault::Gone));
     assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
     assert!(
         matches!(*trouble(), Fault::File { .. }),
@@ -868,8 +1083,91 @@ fn a_file_that_is_taken_away_is_missed() {
     assert!(matches!(*trouble(), Fault::Lost { row: 1 }));
     fs::rename(&away, &bed.path).unwrap();
     assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
-    let_out(&view, PUPIL, &["S-2"]).unwrap();
+    let_out(&view, PUPIL, &["S-1", "S-2"]).unwrap();
+    assert!(batch(&view, PUPIL, &["S-1", "S-2"]).is_empty());
     assert!(comes_home(&view, 7, "S-1") && comes_home(&view, 7, "S-2"));
+}
+
+/// A backend that can become another one: a file that was replaced, a server that was restored.
+#[derive(Clone)]
+struct Replaceable(Arc<Mutex<Box<dyn Backend>>>);
+
+impl Replaceable {
+    /// Puts another one in its place, and gives the one that was there.
+    fn replace(&self, other: Box<dyn Backend>) -> Box<dyn Backend> {
+        std::mem::replace(&mut self.0.lock().unwrap(), other)
+    }
+}
+
+impl Backend for Replaceable {
+    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault> {
+        self.0.lock().unwrap().append(rows)
+    }
+
+    fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
+        self.0.lock().unwrap().read(after, each)
+    }
+
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
+}
+
+/// A register of one school with two rows, what can be put in its place, and what it was when it
+/// had only the first.
+fn with_an_older_copy(bed: &FileBed) -> (Store, Replaceable, Box<dyn Backend>) {
+    let store = bed.open();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    let copy = bed.path.with_extension("older");
+    fs::copy(&bed.path, &copy).unwrap();
+    let backend = Replaceable(Arc::new(Mutex::new(bed.backend().unwrap())));
+    let mut known = schools();
+    known.truncate(1);
+    let store = on(Box::new(backend.clone()), known).unwrap();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-2"]).unwrap();
+    (store, backend, Box::new(OneFile::open(&copy).unwrap()))
+}
+
+#[test]
+fn an_older_copy_is_noticed_by_a_school_that_comes() {
+    let bed = FileBed::new();
+    let (store, backend, older) = with_an_older_copy(&bed);
+    let (id, key) = schools().remove(1);
+    let key = Arc::new(key);
+    let newer = backend.replace(older);
+    let come = || store.add_school(id.clone(), Arc::clone(&key)).wait();
+    assert_eq!(come(), Err(StoreFault::Damaged));
+    let trouble = store.state().trouble.unwrap();
+    assert!(matches!(*trouble, Fault::Lost { row: 2 }), "{trouble}");
+    let refused = let_out(&view(&store, "regenboog", 7), PUPIL, &["S-3"]);
+    assert_eq!(refused, Err(StoreFault::Damaged));
+    drop(backend.replace(newer));
+    assert_eq!(come(), Ok(()));
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+}
+
+#[test]
+fn nothing_is_known_to_a_register_that_lost_rows() {
+    let bed = FileBed::new();
+    let (store, backend, older) = with_an_older_copy(&bed);
+    let view = view(&store, "regenboog", 7);
+    let known = || batch(&view, PUPIL, &["S-1", "S-2"]).is_empty();
+    assert!(known());
+    let newer = backend.replace(older);
+    assert_eq!(store.state().code(), None);
+    assert_eq!(let_out(&view, PUPIL, &["S-3"]), Err(StoreFault::Damaged));
+    assert_eq!(store.state().code(), Some("rows_lost"));
+    for _ in 0..2 {
+        assert!(!known());
+        let refused = let_out(&view, PUPIL, &["S-1", "S-2"]);
+        assert_eq!(refused, Err(StoreFault::Damaged));
+    }
+    assert!(comes_home_at_once(&view, 7, "S-1"), "nobody lost that one");
+    drop(backend.replace(newer));
+    assert_eq!(let_out(&view, PUPIL, &["S-1", "S-2"]), Ok(()));
+    assert!(known());
+    assert_eq!(store.state().code(), None);
 }
 
 #[test]

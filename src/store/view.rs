@@ -111,7 +111,8 @@ impl View {
         }
     }
 
-    /// Reads what other nodes have added, and derives all that this view's indexes lack.
+    /// Reads what other nodes have added, and derives all that this view's indexes lack, and those
+    /// of the school's other vendors.
     ///
     /// At once if there is nothing to do. Those who wait for it at the same time wait for one.
     pub fn catch_up(self: &Arc<Self>) -> Settling {
@@ -154,13 +155,24 @@ impl View {
         ways.flat_map(|way| way.accepted.iter().chain(&way.retired))
     }
 
-    fn is_behind(&self) -> bool {
-        self.indexes().any(|index| index.behind() > 0)
+    /// Those of the school's other vendors: what they lead to is foreign here, not unknown.
+    fn indexes_of_others(&self) -> impl Iterator<Item = Arc<Index>> {
+        let ways = self.ways.iter().flatten();
+        ways.flat_map(|way| {
+            self.school
+                .indexes_of_others(self.vendor.as_ref(), &way.kind)
+        })
     }
 
-    /// On the keeper's thread: derives everything.
+    fn is_behind(&self) -> bool {
+        self.indexes().any(|index| index.behind() > 0)
+            || self.indexes_of_others().any(|index| index.behind() > 0)
+    }
+
+    /// On the keeper's thread: derives everything that an answer may depend on.
     pub(super) fn derive(&self) {
         self.indexes().for_each(|index| index.catch_up());
+        self.indexes_of_others().for_each(|index| index.catch_up());
     }
 
     /// On the keeper's thread, once a batch is written: whether all of it may get out.
@@ -191,7 +203,7 @@ impl Register for View {
         let Some(way) = self.way(kind) else {
             return Ok(());
         };
-        if !way.is_clear(id) {
+        if self.shared.is_lost() || !way.is_clear(id) {
             way.canonical.form(id)?;
             batch.add(kind, form, id);
         }
@@ -202,15 +214,21 @@ impl Register for View {
         let Some(way) = self.way(kind) else {
             return Recall::Unknown;
         };
+        let start = into.len();
         for (age, index) in way.accepted.iter().enumerate() {
             if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
                 index.catch_up();
             }
-            if let Some(form) = index.find(pseudonym, into) {
-                return Recall::Found { form, age };
+            let Some(form) = index.find(pseudonym, into) else {
+                continue;
+            };
+            let found = into.get(start..).unwrap_or_default();
+            if way.may_collide && !way.is_nobody_elses(pseudonym, found, age) {
+                into.truncate(start);
+                return Recall::Unknown;
             }
+            return Recall::Found { form, age };
         }
-        let start = into.len();
         let mut leads = |indexes: &[Arc<Index>]| {
             let found = indexes
                 .iter()
@@ -259,7 +277,7 @@ impl Way {
             kind: spec.name.clone(),
             canonical: spec.canonical.clone(),
             ids: school.ids(&spec.name),
-            may_collide: accepted.first().is_some_and(|index| index.may_collide()),
+            may_collide: accepted.iter().any(|index| index.may_collide()),
             accepted,
             retired: indexes(&generations.retired),
         }
@@ -272,5 +290,37 @@ impl Way {
         };
         let newest = self.accepted.first().filter(|_| self.may_collide);
         newest.is_none_or(|newest| newest.leads_to(place) == Some(true))
+    }
+
+    /// Whether no older key than the one of this age leads a pseudonym to another identifier than
+    /// what was found: after a rotation, one's new pseudonym may be another's old one, and who is
+    /// meant cannot be told.
+    ///
+    /// A key whose pseudonyms are not all derived leads nowhere yet, so it might.
+    fn is_nobody_elses(&self, pseudonym: &str, found: &[u8], age: usize) -> bool {
+        let mut other = Vec::new();
+        self.accepted
+            .iter()
+            .skip(age.saturating_add(1))
+            .all(|index| {
+                if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
+                    index.catch_up();
+                }
+                other.clear();
+                match index.find(pseudonym, &mut other) {
+                    Some(_) => self.is_one(found, &other),
+                    None => index.behind() == 0,
+                }
+            })
+    }
+
+    /// Whether two texts are spellings of one identifier.
+    fn is_one(&self, one: &[u8], other: &[u8]) -> bool {
+        let (Ok(one), Ok(other)) = (str::from_utf8(one), str::from_utf8(other)) else {
+            return false;
+        };
+        let canonical = |text| self.canonical.form(Identifier::new(text));
+        let (one, other) = (canonical(one), canonical(other));
+        one.is_ok() && one == other
     }
 }

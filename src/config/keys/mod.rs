@@ -16,7 +16,7 @@ use super::guarded::{self, Guard, Present};
 use super::load::credentials_folder;
 use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::RingFile;
-use crate::names::{SchoolId, VendorId};
+use crate::names::SchoolId;
 use crate::pseudonym::{
     Entry, Fingerprint, Holder, MasterKey, RegisterKey, UnwrapFault, VendorKey,
 };

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use std::{fs, thread};
 
 use sluis_test_postgres::Cluster;
@@ -14,7 +13,7 @@ use crate::pseudonym::{Back, Notation};
 use crate::store::backend::Damage;
 use crate::store::tests::{
     Bed, PUPIL, batch, comes_home, home, let_out, pseudonym_with, register_laws, schools, spec,
-    view, view_with,
+    until, view, view_with,
 };
 use crate::store::{Place, Settling, Store, StoreFault, View, init, verify};
 use crate::tls::Connector;
@@ -30,16 +29,6 @@ fn database(cluster: &Arc<Cluster>) -> PostgresBed {
     PostgresBed {
         cluster: Arc::clone(cluster),
         name: cluster.database(),
-    }
-}
-
-/// Asks again and again, for half a minute at most.
-fn until(holds: impl Fn() -> bool) {
-    let clock = Clock::system();
-    let start = clock.now();
-    while !holds() {
-        assert!(clock.now().duration_since(start) < Duration::from_secs(30));
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
