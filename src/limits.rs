@@ -25,6 +25,14 @@ pub const URL_CHARS_MAX: usize = 2_048;
 pub const SLUG_CHARS_MAX: usize = 128;
 /// A compiled `like` expression, in bytes of program: bounds the memory of one value rule.
 pub const LIKE_BYTES_MAX: usize = 1 << 20;
+/// The name of a client that fetches tokens, in bytes. It stands in every token.
+pub const OAUTH_CLIENT_BYTES_MAX: usize = 128;
+/// A request for a token, in bytes: a client, a secret and scopes as a form.
+pub const OAUTH_FORM_BYTES_MAX: usize = 8 << 10;
+/// One scope, in bytes: those of 1EdTech are web addresses. They stand in every token.
+pub const OAUTH_SCOPE_BYTES_MAX: usize = 128;
+/// Scopes of one client.
+pub const OAUTH_SCOPES_MAX: usize = 16;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Problems shown of one configuration; the rest is counted.
@@ -112,6 +120,7 @@ pub enum Bound {
     RequestsPerVendor,
     Target,
     TlsHandshake,
+    TokenLife,
     UpstreamBodyIdle,
     UpstreamConnect,
     UpstreamHead,
@@ -185,6 +194,8 @@ const ROWS: &[Row] = &[
      "path and query of one request; beyond it 414"),
     (Bound::TlsHandshake, "tls-handshake", Unit::Time, 10_000, 100, 600_000,
      "from accept to the end of the handshake"),
+    (Bound::TokenLife, "token-life", Unit::Time, 3_600_000, 1_000, 86_400_000,
+     "an access token of ours; beyond it 401, and the caller fetches another"),
     (Bound::UpstreamBodyIdle, "upstream-body-idle", Unit::Time, 15_000, 100, 600_000,
      "the longest pause within an upstream's answer"),
     (Bound::UpstreamConnect, "upstream-connect", Unit::Time, 3_000, 10, 600_000,

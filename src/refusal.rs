@@ -116,6 +116,8 @@ pub enum Refusal {
     FlowUnknown,
     /// The body's framing is against RFC 9112: a bad chunk, two lengths.
     FramingInvalid,
+    /// A token is asked for in another way than with client credentials.
+    GrantTypeUnsupported,
     /// A head with more or longer lines than `headers`, `header` and `head` allow.
     HeadTooLarge,
     /// No `Host`, two, or one that is no host.
@@ -148,10 +150,14 @@ pub enum Refusal {
     RegisterUnavailable,
     /// No route matches the path.
     RouteUnknown,
+    /// A token is asked for with a scope that is not this client's.
+    ScopeUnknown,
     /// The target is longer than `target`.
     TargetTooLong,
     /// A pseudonym in a path or query that stands for nobody.
     TargetUnknown,
+    /// A request for a token that is not as RFC 6749 has it.
+    TokenRequestInvalid,
     /// A `Transfer-Encoding` other than exactly `chunked`.
     TransferEncodingUnsupported,
     /// An attempt to change protocols.
@@ -182,7 +188,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -204,6 +210,7 @@ impl Refusal {
         Self::FieldUnexpected { at: 0 },
         Self::FlowUnknown,
         Self::FramingInvalid,
+        Self::GrantTypeUnsupported,
         Self::HeadTooLarge,
         Self::HostInvalid,
         Self::HostUnknown,
@@ -217,8 +224,10 @@ impl Refusal {
         Self::QueryInvalid,
         Self::RegisterUnavailable,
         Self::RouteUnknown,
+        Self::ScopeUnknown,
         Self::TargetTooLong,
         Self::TargetUnknown,
+        Self::TokenRequestInvalid,
         Self::TransferEncodingUnsupported,
         Self::UpgradeRequested,
         Self::UpstreamAuthentication,
@@ -253,6 +262,7 @@ impl Refusal {
             Self::FieldUnexpected { .. } => "field_unexpected",
             Self::FlowUnknown => "flow_unknown",
             Self::FramingInvalid => "framing_invalid",
+            Self::GrantTypeUnsupported => "grant_type_unsupported",
             Self::HeadTooLarge => "head_too_large",
             Self::HostInvalid => "host_invalid",
             Self::HostUnknown => "host_unknown",
@@ -266,8 +276,10 @@ impl Refusal {
             Self::QueryInvalid => "query_invalid",
             Self::RegisterUnavailable => "register_unavailable",
             Self::RouteUnknown => "route_unknown",
+            Self::ScopeUnknown => "scope_unknown",
             Self::TargetTooLong => "target_too_long",
             Self::TargetUnknown => "target_unknown",
+            Self::TokenRequestInvalid => "token_request_invalid",
             Self::TransferEncodingUnsupported => "transfer_encoding_unsupported",
             Self::UpgradeRequested => "upgrade_requested",
             Self::UpstreamAuthentication => "upstream_authentication",
@@ -305,6 +317,7 @@ impl Refusal {
             Self::FieldUnexpected { .. } => "a field that the policy does not name, where it must",
             Self::FlowUnknown => "nothing answers on this path",
             Self::FramingInvalid => "the length or the chunks of the body are not well-formed",
+            Self::GrantTypeUnsupported => "tokens are given for client credentials only",
             Self::HeadTooLarge => "the head of the request is larger than the limit",
             Self::HostInvalid => "no host is named, or two, or none that can be",
             Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
@@ -322,8 +335,10 @@ impl Refusal {
             }
             Self::RegisterUnavailable => "the register of pseudonyms cannot be reached or written",
             Self::RouteUnknown => "no route of this flow matches the path",
+            Self::ScopeUnknown => "a scope is asked for that this client may not have",
             Self::TargetTooLong => "path and query are longer than the limit",
             Self::TargetUnknown => "a pseudonym in the path or query stands for nobody",
+            Self::TokenRequestInvalid => "the request for a token is not as RFC 6749 has it",
             Self::TransferEncodingUnsupported => "only Transfer-Encoding: chunked is understood",
             Self::UpgradeRequested => "protocols are not changed here",
             Self::UpstreamAuthentication => "the upstream refused the gateway's own credentials",

@@ -11,7 +11,7 @@ use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::{self, RingFile};
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{
-    Entry, Fingerprint, Holder, MasterKey, RegisterKey, Ring, UnwrapFault, VendorKey,
+    Entry, Fingerprint, Holder, MasterKey, RegisterKey, Ring, TokenKey, UnwrapFault, VendorKey,
 };
 use crate::secret::{NoRandomness, SecretBytes};
 
@@ -99,6 +99,9 @@ pub trait KeySource {
 
     /// The key of a school's register.
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey>;
+
+    /// What access tokens of ours are made and known by.
+    fn token_key(&mut self, problems: &mut Problems) -> Option<TokenKey>;
 }
 
 impl KeySource for Keys {
@@ -127,6 +130,11 @@ impl KeySource for Keys {
         };
         self.opened(entry, entry.register_key(&self.master), problems)
     }
+
+    /// Of the master key, so that every gateway with the same keys knows the same tokens.
+    fn token_key(&mut self, _: &mut Problems) -> Option<TokenKey> {
+        Some(TokenKey::of(&self.master))
+    }
 }
 
 /// No keys: whoever has none may still look at everything else.
@@ -142,6 +150,10 @@ impl<K: KeySource> KeySource for Option<K> {
 
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
         self.as_mut()?.of_register(school, problems)
+    }
+
+    fn token_key(&mut self, problems: &mut Problems) -> Option<TokenKey> {
+        self.as_mut()?.token_key(problems)
     }
 }
 

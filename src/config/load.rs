@@ -13,13 +13,13 @@ use super::gateway::Gateway;
 use super::guarded::{self, Guard};
 use super::hash;
 use super::keys::{KeySource, Keys};
-use super::language::{CallersDraft, FlowDraft, UpstreamAuthDraft, VendorDraft};
+use super::language::{CallersDraft, ClientDraft, FlowDraft, UpstreamAuthDraft, VendorDraft};
 use super::problem::{Problem, Problems, shown};
 use super::raw::At;
 use super::school::School;
 use super::{
-    Callers, Config, Door, Flow, ListenTls, PolicyHash, Register, Scheme, Upstream, UpstreamAuth,
-    Vendor,
+    Callers, Client, Config, Door, Flow, Listed, ListenTls, PolicyHash, Register, Scheme, Upstream,
+    UpstreamAuth, Vendor,
 };
 use crate::limits::{Bound, Limits};
 use crate::minimise::Law;
@@ -94,17 +94,7 @@ impl Draft {
             .for_each(|tls| check_tls(tls, problems));
         let (mut vendors, mut doors) = (Vec::new(), Vec::new());
         let schools = self.schools.into_iter();
-        let files = schools.flat_map(
-            |SchoolDraft {
-                 id,
-                 school,
-                 vendors,
-             }| {
-                let of_school = move |file| (id.clone(), school.clone(), file);
-                vendors.into_iter().map(of_school)
-            },
-        );
-        for (id, school, file) in files {
+        for (id, school, file) in schools.flat_map(SchoolDraft::into_files) {
             let of_vendor = keys.of_vendor(&id, &file.id, problems);
             let finished = file.finish(&id, of_vendor, &gateway.limits, problems);
             let Some(((vendor, at), school)) = finished.zip(school) else {
@@ -121,6 +111,7 @@ impl Draft {
         });
         let hash = hash::of_all(&vendors, &doors);
         let register_keys = register_keys(&vendors, keys, problems);
+        let token_key = keys.token_key(problems);
         let Gateway {
             listen,
             admin,
@@ -143,6 +134,7 @@ impl Draft {
             register,
             vendors,
             doors,
+            token_key: token_key?,
             hash,
         };
         (!problems.has_errors()).then_some(config)
@@ -161,6 +153,19 @@ fn doors_of<'a>(
         vendor: Arc::clone(vendor),
         flow,
     })
+}
+
+impl SchoolDraft {
+    /// Each vendor's file, with the name of the school and what the school's own file says.
+    fn into_files(self) -> impl Iterator<Item = (SchoolId, Option<School>, VendorFile)> {
+        let Self {
+            id,
+            school,
+            vendors,
+        } = self;
+        let of_school = move |file| (id.clone(), school.clone(), file);
+        vendors.into_iter().map(of_school)
+    }
 }
 
 impl VendorFile {
@@ -289,14 +294,23 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
         callers: match flow.callers.value {
             CallersDraft::Anyone => Callers::Anyone,
             CallersDraft::Forwarded => Callers::Forwarded,
-            CallersDraft::Tokens(digests) => {
-                Callers::Tokens(digests.into_iter().map(SecretBytes::from).collect())
-            }
+            CallersDraft::Listed { tokens, clients } => Callers::Listed(Listed {
+                tokens: tokens.into_iter().map(SecretBytes::from).collect(),
+                clients: clients.into_iter().map(finish_client).collect(),
+            }),
         },
         ip_ranges: flow.ip_ranges,
         upstream,
         upstream_auth: upstream_auth?,
     })
+}
+
+fn finish_client(draft: ClientDraft) -> Client {
+    Client {
+        id: draft.id,
+        secret: SecretBytes::from(draft.secret),
+        scopes: draft.scopes,
+    }
 }
 
 /// The secret in a file: one line, which goes into a head as it stands.

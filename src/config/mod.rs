@@ -14,6 +14,7 @@ mod hash;
 pub mod keys;
 mod language;
 mod load;
+mod oauth;
 mod problem;
 mod raw;
 mod reload;
@@ -26,10 +27,11 @@ mod units;
 pub use draft::{Draft, SchoolDraft, VendorFile};
 pub use folder::find;
 pub use language::{
-    CallersDraft, Catalogue, Class, Context, FlowDraft, Presets, ShapeCount, UpstreamAuthDraft,
-    VendorDraft, read_vendor,
+    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, Presets, ShapeCount,
+    UpstreamAuthDraft, VendorDraft, read_vendor,
 };
 pub use load::{admin_address, load, notify_socket};
+pub use oauth::{Client, Listed, TOKEN_PATH};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use reload::Deployed;
@@ -48,8 +50,8 @@ use jiff::civil::Date;
 use crate::limits::Limits;
 use crate::minimise::Law;
 use crate::names::{FlowId, SchoolId, VendorId};
-use crate::pseudonym::{Back, Fingerprint, Generation, RegisterKey};
-use crate::secret::{SecretBytes, SecretText};
+use crate::pseudonym::{Back, Fingerprint, Generation, RegisterKey, TokenKey};
+use crate::secret::SecretText;
 
 /// One whole configuration. A request takes the current one and keeps it to its end.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ pub struct Config {
     pub vendors: Vec<Arc<Vendor>>,
     /// Which flow answers where; longest prefix first within a host.
     pub doors: Vec<Door>,
+    /// What access tokens of ours are made and known by.
+    pub token_key: TokenKey,
     /// Names everything that decides what leaves: the same on every node with the same files.
     pub hash: PolicyHash,
 }
@@ -309,8 +313,8 @@ pub enum Callers {
     Anyone,
     /// Whoever the upstream takes: the caller's own `Authorization` is forwarded to it.
     Forwarded,
-    /// Whoever shows a bearer token (RFC 6750) with one of these SHA-256 digests.
-    Tokens(Vec<SecretBytes<32>>),
+    /// Whoever is listed.
+    Listed(Listed),
 }
 
 /// An upstream: scheme, authority and the path that routes are appended to.

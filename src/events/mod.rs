@@ -118,8 +118,9 @@ pub(crate) mod tests {
     use crate::policy::{
         Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side, Unlisted,
     };
-    use crate::pseudonym::Fingerprint;
+    use crate::pseudonym::{Fingerprint, TokenKey};
     use crate::refusal::{Bug, JsonFault, Refusal};
+    use crate::secret::SecretBytes;
 
     pub(crate) fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
         let (sink, clock) = (Sink::memory(), Clock::test(1_790_000_000));
@@ -215,6 +216,7 @@ pub(crate) mod tests {
             },
             vendors: vec![Arc::new(vendor("rekenwijs"))],
             doors: Vec::new(),
+            token_key: TokenKey::new(SecretBytes::from([7; 32])),
             hash: PolicyHash("3f9c3f9c3f9c3f9c".to_owned()),
         }
     }

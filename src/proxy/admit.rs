@@ -9,6 +9,7 @@ use super::connection::Entry;
 use super::load::Count;
 use super::plan::{Found, Plan};
 use super::record::Record;
+use super::refuse::Refused;
 use super::{Shared, caller, grammar};
 use crate::body::refusal;
 use crate::clock::Clock;
@@ -39,6 +40,24 @@ pub(super) struct Route {
     pub(super) answer: Content,
 }
 
+/// Finds out who is called, before anybody asks who is calling.
+///
+/// # Errors
+/// The first reason not to serve it.
+pub(super) fn arrive<'p>(
+    plan: &'p Plan,
+    entry: &Entry,
+    head: &Parts,
+    record: &mut Record,
+) -> Result<Found<'p>, Refusal> {
+    let config = plan.config();
+    grammar::check(head, &config.limits)?;
+    let host = grammar::host(head, &entry.entrance)?;
+    let found = plan.find(&host, head.uri.path())?;
+    record.meter = found.meters.unknown().clone();
+    Ok(found)
+}
+
 /// Checks a request up to the agreement, in the order of `docs/decisions`.
 ///
 /// # Errors
@@ -47,29 +66,37 @@ pub(super) fn admit<'p>(
     shared: &Shared,
     plan: &'p Plan,
     entry: &Entry,
+    found: Found<'p>,
     head: &Parts,
-    record: &mut Record,
-) -> Result<Exchange<'p>, Refusal> {
-    let config = plan.config();
-    grammar::check(head, &config.limits)?;
-    let host = grammar::host(head, &entry.entrance)?;
-    let found = plan.find(&host, head.uri.path())?;
-    record.meter = found.meters.unknown().clone();
-    let credentials = caller::check(found.flow, config, &head.headers, entry.address.ip())?;
-    let vendor = &found.door.vendor;
-    let today = shared.calendar.day(shared.clock.unix_s());
-    if !(vendor.valid.from..=vendor.valid.until).contains(&today) {
-        return Err(Refusal::AgreementNotInForce);
-    }
-    match vendor.mode {
-        Mode::Enforce => Ok(Exchange {
-            vendor,
-            load: found.load,
-            credentials,
-            home: found.register.map(|_| Arc::default()),
-            found,
-        }),
-        Mode::Observe => Err(Refusal::VendorObserved),
+) -> Result<Exchange<'p>, Refused> {
+    let (address, now) = (entry.address.ip(), shared.clock.unix_s());
+    caller::check(&found, plan.config(), &head.headers, address, now)?;
+    let credentials = caller::forwarded(found.flow, &head.headers)?;
+    found.check_agreement(shared)?;
+    Ok(Exchange {
+        vendor: &found.door.vendor,
+        load: found.load,
+        credentials,
+        home: found.register.map(|_| Arc::default()),
+        found,
+    })
+}
+
+impl Found<'_> {
+    /// Whether the agreement is in force today, and the vendor served.
+    ///
+    /// # Errors
+    /// [`Refusal::AgreementNotInForce`], [`Refusal::VendorObserved`].
+    pub(super) fn check_agreement(&self, shared: &Shared) -> Result<(), Refusal> {
+        let vendor = &self.door.vendor;
+        let today = shared.calendar.day(shared.clock.unix_s());
+        if !(vendor.valid.from..=vendor.valid.until).contains(&today) {
+            return Err(Refusal::AgreementNotInForce);
+        }
+        match vendor.mode {
+            Mode::Enforce => Ok(()),
+            Mode::Observe => Err(Refusal::VendorObserved),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! connection ─▶ handle ─▶ admit ─▶ minimise::request ─▶ upstream::send ─▶ answer ─▶ (end) record
+//!                    └─▶ issue: a token for a caller
 //! ```
 //!
 //! Start reading at `Gateway::handle`.
@@ -10,8 +11,11 @@ mod admit;
 mod answer;
 mod caller;
 mod connection;
+mod document;
+mod form;
 mod grammar;
 mod inward;
+mod issue;
 mod load;
 mod media;
 mod pace;
@@ -26,8 +30,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::body::{Body, Budget, Caller};
@@ -35,10 +40,11 @@ use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Deployed};
 use crate::events::{Events, Outcome, UpstreamCall};
 use crate::limits::Limits;
+use crate::minimise::Cleared;
 use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::upstream::{self, Outbound, Untrusted};
-use admit::{Exchange, admit};
+use admit::{Exchange, admit, arrive};
 use answer::Answer;
 use connection::Entry;
 use load::Load;
@@ -98,10 +104,7 @@ impl Shared {
     }
 
     fn served(&self, config: Arc<Config>) -> Arc<Served> {
-        let register = self.register().map(Arc::as_ref);
-        self.newest.of(config, |config| {
-            Served::new(config, &self.events, &self.load, register)
-        })
+        self.newest.of(config, self)
     }
 }
 
@@ -157,8 +160,8 @@ impl Gateway {
             return Err(Aborted(fault));
         }
         let refused = match handled {
-            Ok((status, body)) => {
-                let answer = answer::build(status, body, head.headers);
+            Ok(handled) => {
+                let answer = handled.answer(head.headers);
                 return Ok(Answer::new(answer, record, progress));
             }
             Err(refused) => refused,
@@ -178,11 +181,17 @@ impl Gateway {
         entry: &Entry,
         (head, body): (&Parts, Caller),
         record: &mut Record,
-    ) -> Result<(StatusCode, Body<upstream::Answer>), Refused> {
+    ) -> Result<Handled, Refused> {
         let shared = &*self.shared;
         let limits = &plan.config().limits;
 
-        let exchange = admit(shared, plan, entry, head, record)?;
+        let found = arrive(plan, entry, head, record)?;
+        if found.issues_tokens(head.uri.path()) {
+            let desk = issue::Desk::new(shared, plan.config(), &found);
+            let issued = desk.serve(entry, (head, body), record).await;
+            return issued.map(Handled::Issued);
+        }
+        let exchange = admit(shared, plan, entry, found, head)?;
         let request = exchange.request(head, record).await?;
         let route = exchange.route(&request, record)?;
 
@@ -211,7 +220,8 @@ impl Gateway {
         let bytes_max = exchange.vendor.body_bytes_max;
         let checked = answer::check(untrusted, route.answer, credentials, bytes_max)?;
         let status = checked.status;
-        Ok((status, answer::take(&work, checked.rest, record).await?))
+        let body = answer::take(&work, checked.rest, record).await?;
+        Ok(Handled::Passed(status, body))
     }
 
     /// The plan of the configuration that is deployed now. It does not change under a request.
@@ -235,6 +245,24 @@ impl fmt::Debug for Shared {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Gateway")
+    }
+}
+
+/// What came of a request that was not refused.
+enum Handled {
+    /// A token of ours.
+    Issued(Cleared<Bytes>),
+    /// What the upstream answered, as far as it may go on.
+    Passed(StatusCode, Body<upstream::Answer>),
+}
+
+impl Handled {
+    /// The whole answer, its head written into a map that is not needed any more.
+    fn answer(self, spare: HeaderMap) -> Response<Body<upstream::Answer>> {
+        match self {
+            Self::Issued(token) => issue::answer(token, spare),
+            Self::Passed(status, body) => answer::build(status, body, spare),
+        }
     }
 }
 

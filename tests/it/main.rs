@@ -18,6 +18,7 @@ mod h2;
 mod harness;
 mod home;
 mod inward;
+mod oauth;
 mod outward;
 mod pull;
 mod push;
@@ -35,6 +36,7 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("outward.rs"),
         include_str!("crowd.rs"),
         include_str!("home.rs"),
+        include_str!("oauth.rs"),
     ];
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");

@@ -4,12 +4,12 @@
 use data_encoding::HEXLOWER;
 
 use super::Compiler;
-use super::draft::{CallersDraft, UpstreamAuthDraft};
+use super::draft::{CallersDraft, ClientDraft, UpstreamAuthDraft};
 use crate::config::{At, Problem, Table, TextOrTable, Value, code};
+use crate::limits;
 
 /// Kinds of caller that come later, each with what stands beside it.
-const CALLERS_NOT_YET: [(&str, &str); 2] =
-    [("client-cert-sha256", ""), ("oauth2", "secret-sha256")];
+const CALLERS_NOT_YET: [(&str, &str); 1] = [("client-cert-sha256", "")];
 /// Kinds of credentials that come later, each with what stands beside it.
 const AUTH_NOT_YET: [(&str, &str); 2] = [("client-cert", "client-key"), ("oauth2", "")];
 
@@ -62,25 +62,98 @@ impl<'d> Compiler<'d, '_> {
             let help = "for example callers = [{ token-sha256 = \"…64 hex…\" }]";
             self.problems.push(problem.help(help));
         }
-        let tokens = list.iter().filter_map(|caller| self.one_caller(caller));
-        let value = CallersDraft::Tokens(tokens.collect());
+        let (mut tokens, mut clients) = (Vec::new(), Vec::new());
+        for caller in &list {
+            match self.one_caller(caller) {
+                Some(OneCaller::Client(client)) => clients.push(client),
+                Some(OneCaller::Token(digest)) => tokens.push(digest),
+                None => {}
+            }
+        }
+        let value = CallersDraft::Listed { tokens, clients };
         Some(At { value, place })
     }
 
-    fn one_caller(&mut self, value: &Value<'d>) -> Option<[u8; 32]> {
+    fn one_caller(&mut self, value: &Value<'d>) -> Option<OneCaller> {
         let table = value.table(self.problems)?;
         if self.comes_later(&table, &CALLERS_NOT_YET) {
             return None;
         }
-        let token = table.need("token-sha256", self.problems);
+        // Also where the first is mistyped.
+        if ["oauth2", "secret-sha256", "scopes"]
+            .iter()
+            .any(|key| table.has(key))
+        {
+            return self.client(&table).map(OneCaller::Client);
+        }
+        let token = self.digest(&table, "token-sha256", "token");
         table.finish(self.problems);
-        let token = token?.text(self.problems)?;
-        let digest = HEXLOWER.decode(token.value.as_bytes()).ok();
+        token.map(OneCaller::Token)
+    }
+
+    /// `{ oauth2 = "…", secret-sha256 = "…", scopes = […] }`.
+    fn client(&mut self, table: &Table<'d>) -> Option<ClientDraft> {
+        let id = table.need("oauth2", self.problems);
+        let id = id.and_then(|id| id.text(self.problems));
+        let id = id.and_then(|id| self.client_id(&id));
+        let secret = self.digest(table, "secret-sha256", "secret");
+        let list = table.array("scopes", self.problems).unwrap_or_default();
+        if let Some(beyond) = list.get(limits::OAUTH_SCOPES_MAX) {
+            let most = limits::OAUTH_SCOPES_MAX;
+            let message = format!("a client may have at most {most} scopes");
+            let problem = Problem::error(code::TOO_MANY, message);
+            self.problems.push(problem.at(&beyond.place()));
+        }
+        let scopes = list.iter().filter_map(|scope| self.scope(scope));
+        let scopes = scopes.collect();
+        table.finish(self.problems);
+        Some(ClientDraft {
+            id: id?,
+            secret: secret?,
+            scopes,
+        })
+    }
+
+    /// The name of a client: it stands in heads, forms and tokens, and is told to nobody else.
+    fn client_id(&mut self, id: &At<&str>) -> Option<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
+        let most = limits::OAUTH_CLIENT_BYTES_MAX;
+        if (1..=most).contains(&id.value.len()) && id.value.bytes().all(plain) {
+            return Some(id.value.to_owned());
+        }
+        let problem = Problem::error(code::VALUE, "this cannot name a client").at(&id.place);
+        let help = format!("a client is named with A-Z a-z 0-9 - . _ ~ @, at most {most} of them");
+        self.problems.push(problem.help(help));
+        None
+    }
+
+    /// One scope (RFC 6749 section 3.3).
+    fn scope(&mut self, value: &Value<'d>) -> Option<String> {
+        let text = value.text(self.problems)?;
+        let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        let most = limits::OAUTH_SCOPE_BYTES_MAX;
+        if (1..=most).contains(&text.value.len()) && text.value.bytes().all(fits) {
+            return Some(text.value.to_owned());
+        }
+        let problem = Problem::error(code::VALUE, "this is not a scope").at(&text.place);
+        let help = format!("visible characters without spaces and quotes, at most {most}");
+        self.problems.push(problem.help(help));
+        None
+    }
+
+    /// The SHA-256 digest that stands for a secret of that name.
+    fn digest(&mut self, table: &Table<'d>, key: &str, secret: &str) -> Option<[u8; 32]> {
+        let text = table.need(key, self.problems)?.text(self.problems)?;
+        let digest = HEXLOWER.decode(text.value.as_bytes()).ok();
         let digest = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         if digest.is_none() {
             let problem = Problem::error(code::VALUE, "this is not a SHA-256 digest");
-            let problem = problem.at(&token.place).label("never the token itself");
-            let help = "64 digits of 0-9a-f: printf %s \"$TOKEN\" | sha256sum";
+            let problem = problem.at(&text.place);
+            let problem = problem.label(format!("never the {secret} itself"));
+            let help = format!(
+                "64 digits of 0-9a-f: printf %s \"${}\" | sha256sum",
+                secret.to_ascii_uppercase()
+            );
             self.problems.push(problem.help(help));
         }
         digest
@@ -162,4 +235,10 @@ impl<'d> Compiler<'d, '_> {
         let place = file.place;
         Some(At { value, place })
     }
+}
+
+/// One entry of `callers = [...]`.
+enum OneCaller {
+    Client(ClientDraft),
+    Token([u8; 32]),
 }

@@ -73,8 +73,35 @@ pub enum CallersDraft {
     Anyone,
     /// None written, and `upstream-auth = "forward"`: whoever the upstream takes.
     Forwarded,
-    /// SHA-256 digests of bearer tokens; one at least.
-    Tokens(Vec<[u8; 32]>),
+    /// Listed one by one; one at least.
+    Listed {
+        /// SHA-256 digests of bearer tokens.
+        tokens: Vec<[u8; 32]>,
+        /// Clients that fetch tokens from us.
+        clients: Vec<ClientDraft>,
+    },
+}
+
+impl CallersDraft {
+    /// The clients that fetch tokens from us.
+    #[must_use]
+    pub fn clients(&self) -> &[ClientDraft] {
+        match self {
+            Self::Anyone | Self::Forwarded => &[],
+            Self::Listed { clients, .. } => clients,
+        }
+    }
+}
+
+/// `{ oauth2 = "…", secret-sha256 = "…", scopes = […] }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientDraft {
+    /// The `client_id`.
+    pub id: String,
+    /// The SHA-256 digest of the `client_secret`.
+    pub secret: [u8; 32],
+    /// What may be asked for in `scope`.
+    pub scopes: Vec<String>,
 }
 
 /// The credentials shown to an upstream; paths are relative to the vendor's file.

@@ -6,13 +6,15 @@ use ipnet::IpNet;
 
 use super::Compiler;
 use super::draft::FlowDraft;
+use super::overlap::can_match;
 use super::preset::PresetInUse;
 use super::routes::PlacedRoute;
 use crate::config::address::{WebAddress, WebScheme, plain_path};
 use crate::config::gateway::tls_min;
 use crate::config::school::one_of;
 use crate::config::{
-    At, Problem, Problems, Reach, Scheme, Table, TlsVersion, Upstream, UpstreamTls, code, shown,
+    At, Place, Problem, Problems, Reach, Scheme, TOKEN_PATH, Table, TlsVersion, Upstream,
+    UpstreamTls, code, shown,
 };
 use crate::limits;
 use crate::names::FlowId;
@@ -47,6 +49,8 @@ impl<'d> Compiler<'d, '_> {
             self.refuse_routes_beside(table);
         }
         routes.extend(self.routes(table, caller));
+        let on_token_path = { routes.iter() }.filter(|it| can_match(&it.route, TOKEN_PATH));
+        let on_token_path = on_token_path.map(|it| it.place.clone()).collect();
         let routes = self.ordered(routes);
         self.policy.flows.push(Flow {
             name: name.value.to_owned(),
@@ -54,6 +58,7 @@ impl<'d> Compiler<'d, '_> {
             routes,
         });
         let draft = self.settings(id, name, table);
+        self.check_token_path(draft.as_ref(), on_token_path);
         table.finish(self.problems);
         draft
     }
@@ -239,6 +244,20 @@ impl<'d> Compiler<'d, '_> {
                 None
             }
         }
+    }
+
+    /// With `oauth2` callers, `/oauth/token` is where they fetch their tokens.
+    fn check_token_path(&mut self, flow: Option<&FlowDraft>, taken: Vec<Place>) {
+        let callers = flow.map(|flow| &flow.callers);
+        let Some(callers) = callers.filter(|it| !it.value.clients().is_empty()) else {
+            return;
+        };
+        let problems = taken.into_iter().map(|place| {
+            let message = format!("this route matches the gateway's own {}", shown(TOKEN_PATH));
+            let problem = Problem::error(code::CONFLICT, message).at(&place);
+            problem.also(&callers.place, "`oauth2` callers fetch their tokens there")
+        });
+        self.problems.extend(problems);
     }
 
     fn upstream_tls(&mut self, table: &Table<'d>) -> (TlsVersion, Option<At<String>>) {

@@ -29,7 +29,7 @@ mod switch;
 mod values;
 mod words;
 
-pub use draft::{CallersDraft, FlowDraft, ShapeCount, UpstreamAuthDraft, VendorDraft};
+pub use draft::{CallersDraft, ClientDraft, FlowDraft, ShapeCount, UpstreamAuthDraft, VendorDraft};
 pub use preset::{Catalogue, Class, Presets};
 
 use std::sync::Arc;
