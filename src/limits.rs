@@ -29,6 +29,8 @@ pub const LIKE_BYTES_MAX: usize = 1 << 20;
 pub const OAUTH_CLIENT_BYTES_MAX: usize = 128;
 /// A request for a token, in bytes: a client, a secret and scopes as a form.
 pub const OAUTH_FORM_BYTES_MAX: usize = 8 << 10;
+/// A token server's answer, in bytes: a token of that size would not fit into most heads.
+pub const OAUTH_GRANT_BYTES_MAX: usize = 64 << 10;
 /// One scope, in bytes: those of 1EdTech are web addresses. They stand in every token.
 pub const OAUTH_SCOPE_BYTES_MAX: usize = 128;
 /// Scopes of one client.
@@ -126,6 +128,7 @@ pub enum Bound {
     UpstreamHead,
     UpstreamHeadTime,
     UpstreamIdle,
+    UpstreamToken,
 }
 
 /// One row of the table of bounds: name, unit, default, least, most, why.
@@ -206,6 +209,8 @@ const ROWS: &[Row] = &[
      "from the request sent to the head of the answer"),
     (Bound::UpstreamIdle, "upstream-idle", Unit::Time, 30_000, 0, 3_600_000,
      "an upstream connection kept open with nothing on it"),
+    (Bound::UpstreamToken, "upstream-token", Unit::Time, 10_000, 10, 600_000,
+     "fetching an access token for an upstream, and waiting for one that is being fetched"),
 ];
 
 impl Bound {
@@ -335,7 +340,7 @@ mod tests {
             assert_eq!(Bound::named(bound.name()), Some(bound));
             assert_eq!(Limits::default().of(bound), bound.default_value());
         }
-        assert_eq!(Bound::UpstreamIdle.place().saturating_add(1), ROWS.len());
+        assert_eq!(Bound::UpstreamToken.place().saturating_add(1), ROWS.len());
     }
 
     #[test]

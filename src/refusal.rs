@@ -162,7 +162,7 @@ pub enum Refusal {
     TransferEncodingUnsupported,
     /// An attempt to change protocols.
     UpgradeRequested,
-    /// The upstream refused our own credentials.
+    /// The upstream refused our own credentials, or its token server gave us none.
     UpstreamAuthentication,
     /// The upstream broke off, or sent what is not HTTP.
     UpstreamBroken,
@@ -341,7 +341,9 @@ impl Refusal {
             Self::TokenRequestInvalid => "the request for a token is not as RFC 6749 has it",
             Self::TransferEncodingUnsupported => "only Transfer-Encoding: chunked is understood",
             Self::UpgradeRequested => "protocols are not changed here",
-            Self::UpstreamAuthentication => "the upstream refused the gateway's own credentials",
+            Self::UpstreamAuthentication => {
+                "the upstream refused the gateway's own credentials, or there is no token for it"
+            }
             Self::UpstreamBroken => "the upstream broke off or did not speak HTTP",
             Self::UpstreamError { .. } => "the upstream answered with an error",
             Self::UpstreamTimeout => "the upstream did not answer in time",

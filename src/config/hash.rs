@@ -9,8 +9,8 @@ use std::fmt::Display;
 use data_encoding::HEXLOWER;
 
 use super::{
-    Callers, Client, Door, Flow, Listed, Mode, PolicyHash, Reach, Scheme, Upstream, UpstreamTls,
-    Vendor,
+    Callers, Client, Door, Flow, Listed, Mode, PolicyHash, Reach, Scheme, Upstream, UpstreamAuth,
+    UpstreamTls, Vendor,
 };
 use crate::policy::{
     self, Any, Constant, Content, DateForm, Field, Generaliser, IdKind, Item, Keep, Otherwise,
@@ -166,6 +166,10 @@ impl Canon {
         self.list(ip_ranges, |canon, range| canon.shown(range));
         self.upstream(upstream);
         self.text(upstream_auth.name());
+        if let UpstreamAuth::Oauth2(grant) = upstream_auth {
+            self.upstream(&grant.server);
+            self.texts(&grant.told());
+        }
     }
 
     /// Exposed to be hashed: it is a digest itself.

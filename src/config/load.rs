@@ -13,13 +13,15 @@ use super::gateway::Gateway;
 use super::guarded::{self, Guard};
 use super::hash;
 use super::keys::{KeySource, Keys};
-use super::language::{CallersDraft, ClientDraft, FlowDraft, UpstreamAuthDraft, VendorDraft};
+use super::language::{
+    CallersDraft, ClientDraft, FlowDraft, GrantDraft, UpstreamAuthDraft, VendorDraft,
+};
 use super::problem::{Problem, Problems, shown};
 use super::raw::At;
 use super::school::School;
 use super::{
-    Callers, Client, Config, Door, Flow, Listed, ListenTls, PolicyHash, Register, Scheme, Upstream,
-    UpstreamAuth, Vendor,
+    Callers, Client, Config, Door, Flow, Grant, Listed, ListenTls, PolicyHash, Register, Scheme,
+    Upstream, UpstreamAuth, Vendor,
 };
 use crate::limits::{Bound, Limits};
 use crate::minimise::Law;
@@ -277,17 +279,24 @@ fn is_pinned(draft: &VendorDraft, fingerprint: Fingerprint, problems: &mut Probl
 
 fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Option<Flow> {
     let secret = |file: &At<String>, problems: &mut Problems| secret(file, folder, problems);
-    let upstream_auth = match &flow.upstream_auth {
+    let mut upstream_auth = match &flow.upstream_auth {
         UpstreamAuthDraft::BasicFile(file) => secret(file, problems).map(UpstreamAuth::Basic),
         UpstreamAuthDraft::BearerFile(file) => secret(file, problems).map(UpstreamAuth::Bearer),
         UpstreamAuthDraft::Forward => Some(UpstreamAuth::Forward),
         UpstreamAuthDraft::None => Some(UpstreamAuth::None),
+        UpstreamAuthDraft::Oauth2(grant) => {
+            let secret = secret(&grant.secret, problems);
+            secret.map(|secret| UpstreamAuth::Oauth2(Box::new(finish_grant(grant, secret))))
+        }
     };
     let mut upstream: Upstream = flow.upstream.value;
-    if let (Scheme::Https(tls), Some(roots)) = (&mut upstream.scheme, &flow.roots) {
+    if let Some(roots) = &flow.roots {
         let path = folder.join(&roots.value);
         check_present(&path, problems, |problem| problem.at(&roots.place));
-        tls.roots = Some(path);
+        upstream.trust(&path);
+        if let Some(UpstreamAuth::Oauth2(grant)) = &mut upstream_auth {
+            grant.server.trust(&path);
+        }
     }
     Some(Flow {
         id: flow.id,
@@ -310,6 +319,25 @@ fn finish_client(draft: ClientDraft) -> Client {
         id: draft.id,
         secret: SecretBytes::from(draft.secret),
         scopes: draft.scopes,
+    }
+}
+
+fn finish_grant(draft: &GrantDraft, secret: SecretText) -> Grant {
+    Grant {
+        server: draft.server.clone(),
+        client: draft.client.clone(),
+        secret,
+        scope: draft.scope.clone(),
+        auth: draft.auth,
+    }
+}
+
+impl Upstream {
+    /// Trusts the roots in a file and no others.
+    fn trust(&mut self, roots: &Path) {
+        if let Scheme::Https(tls) = &mut self.scheme {
+            tls.roots = Some(roots.to_owned());
+        }
     }
 }
 

@@ -27,11 +27,11 @@ mod units;
 pub use draft::{Draft, SchoolDraft, VendorFile};
 pub use folder::find;
 pub use language::{
-    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, Presets, ShapeCount,
-    UpstreamAuthDraft, VendorDraft, read_vendor,
+    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, Presets,
+    ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
 };
 pub use load::{admin_address, load, notify_socket};
-pub use oauth::{Client, Listed, TOKEN_PATH};
+pub use oauth::{Client, Grant, GrantAuth, Listed, TOKEN_PATH};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use reload::Deployed;
@@ -370,4 +370,6 @@ pub enum UpstreamAuth {
     Forward,
     /// None.
     None,
+    /// `Authorization: Bearer …` with a token that is fetched from a token server.
+    Oauth2(Box<Grant>),
 }

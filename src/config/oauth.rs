@@ -1,8 +1,8 @@
-//! Callers that are listed, and OAuth 2.0 with client credentials (RFC 6749 section 4.4): who may
-//! fetch a token from us.
+//! Callers that are listed, and OAuth 2.0 with client credentials (RFC 6749 section 4.4) on both
+//! sides: who may fetch a token from us, and where we fetch ours.
 
-use super::{Callers, UpstreamAuth};
-use crate::secret::SecretBytes;
+use super::{Callers, Flow, Upstream, UpstreamAuth};
+use crate::secret::{SecretBytes, SecretText};
 
 /// Below a flow's `at`: where its `oauth2` callers fetch their tokens.
 pub const TOKEN_PATH: &str = "/oauth/token";
@@ -38,6 +38,58 @@ impl Callers {
     }
 }
 
+impl Flow {
+    /// All that is called for this flow: its upstream, and the token server if there is one.
+    pub fn called(&self) -> impl Iterator<Item = &Upstream> {
+        let server = match &self.upstream_auth {
+            UpstreamAuth::Basic(_)
+            | UpstreamAuth::Bearer(_)
+            | UpstreamAuth::Forward
+            | UpstreamAuth::None => None,
+            UpstreamAuth::Oauth2(grant) => Some(&grant.server),
+        };
+        std::iter::once(&self.upstream).chain(server)
+    }
+}
+
+/// How we get tokens for an upstream.
+#[derive(Debug)]
+pub struct Grant {
+    /// The token server; its `base` is the whole path.
+    pub server: Upstream,
+    /// Our `client_id`.
+    pub client: String,
+    /// Our `client_secret`.
+    pub secret: SecretText,
+    /// What we ask for.
+    pub scope: Option<String>,
+    /// Where client and secret stand in a request.
+    pub auth: GrantAuth,
+}
+
+/// Where client and secret stand in a request for a token (RFC 6749 section 2.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantAuth {
+    /// In `Authorization: Basic …`, the default.
+    Basic,
+    /// In the form.
+    Form,
+}
+
+impl Grant {
+    /// What of it is told, besides the server: all but the secret.
+    pub(super) fn told(&self) -> [&str; 3] {
+        let Self {
+            server: _,
+            client,
+            secret: _,
+            scope,
+            auth,
+        } = self;
+        [client, scope.as_deref().unwrap_or(""), auth.name()]
+    }
+}
+
 impl UpstreamAuth {
     /// Its name in `upstream-auth = …`.
     #[must_use]
@@ -47,6 +99,18 @@ impl UpstreamAuth {
             Self::Bearer(_) => "bearer",
             Self::Forward => "forward",
             Self::None => "none",
+            Self::Oauth2(_) => "oauth2",
+        }
+    }
+}
+
+impl GrantAuth {
+    /// Its name in `auth = "…"`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Form => "form",
         }
     }
 }

@@ -210,6 +210,13 @@ impl RouteMeter {
             .for_each(IntCounter::inc);
     }
 
+    /// A token that was asked for at an upstream's token server.
+    pub(super) fn count_token_fetch(&self, outcome: &str) {
+        let labels = [self.vendor_label(), outcome];
+        let counter = self.0.metrics.token_fetches.at(labels);
+        counter.iter().for_each(IntCounter::inc);
+    }
+
     /// An exchange that was broken off.
     pub(super) fn count_abort(&self, refusal: Refusal) {
         let labels = [self.vendor_label(), refusal.code()];

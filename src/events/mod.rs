@@ -12,6 +12,7 @@ mod metrics;
 mod process;
 mod requests;
 mod status;
+mod tokens;
 mod traffic;
 
 pub use life::{
@@ -25,6 +26,7 @@ pub use requests::{
     ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection, Outcome,
     RequestEnded, Times, UpstreamCall,
 };
+pub use tokens::{TokenFetch, UpstreamTokenAsked};
 pub use traffic::{Direction, Format, Traffic};
 
 use std::fmt;
@@ -290,6 +292,9 @@ pub(crate) mod tests {
         ] {
             events.emit(ended(meter, outcome));
         }
+        for outcome in [TokenFetch::Granted, TokenFetch::Refused] {
+            events.emit(UpstreamTokenAsked { meter, outcome });
+        }
         events.emit(ConnectionRefused {
             crowd: Crowd::OneClient,
         });
@@ -422,7 +427,7 @@ pub(crate) mod tests {
         seen.insert("sluis.left_out".to_owned());
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
-        assert_eq!(text.lines().count(), 19);
+        assert_eq!(text.lines().count(), 21);
     }
 
     #[test]

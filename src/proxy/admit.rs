@@ -6,6 +6,7 @@ use http::header::HeaderValue;
 use http::request::Parts;
 
 use super::connection::Entry;
+use super::fetch::Fetcher;
 use super::load::Count;
 use super::plan::{Found, Plan};
 use super::record::Record;
@@ -190,13 +191,19 @@ impl Exchange<'_> {
         self.found.target(clock)
     }
 
+    /// What fetches tokens for the flow's upstream, if it wants some.
+    pub(super) const fn fetcher(&self) -> Option<&Fetcher> {
+        self.found.fetcher
+    }
+
     /// Whose credentials the upstream is shown.
     pub(super) const fn whose_credentials(&self) -> Credentials {
         match self.found.flow.upstream_auth {
             UpstreamAuth::Forward => Credentials::Callers,
-            UpstreamAuth::Basic(_) | UpstreamAuth::Bearer(_) | UpstreamAuth::None => {
-                Credentials::Ours
-            }
+            UpstreamAuth::Basic(_)
+            | UpstreamAuth::Bearer(_)
+            | UpstreamAuth::None
+            | UpstreamAuth::Oauth2(_) => Credentials::Ours,
         }
     }
 }

@@ -96,7 +96,10 @@ fn place_of_client(flow: &Flow, id: &str) -> Option<Place> {
 /// [`Refusal::CallerUnauthenticated`] if two came.
 pub(super) fn forwarded(flow: &Flow, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
     match flow.upstream_auth {
-        UpstreamAuth::Basic(_) | UpstreamAuth::Bearer(_) | UpstreamAuth::None => Ok(None),
+        UpstreamAuth::Basic(_)
+        | UpstreamAuth::Bearer(_)
+        | UpstreamAuth::None
+        | UpstreamAuth::Oauth2(_) => Ok(None),
         UpstreamAuth::Forward if headers.contains_key(AUTHORIZATION) => {
             only(headers, AUTHORIZATION).ok_or(Refusal::CallerUnauthenticated)?;
             let mut value = headers.get(AUTHORIZATION).cloned();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! connection ─▶ handle ─▶ admit ─▶ minimise::request ─▶ upstream::send ─▶ answer ─▶ (end) record
-//!                    └─▶ issue: a token for a caller
+//!                    └─▶ issue: a token for a caller          └─ fetch: a token for the upstream
 //! ```
 //!
 //! Start reading at `Gateway::handle`.
@@ -12,7 +12,9 @@ mod answer;
 mod caller;
 mod connection;
 mod document;
+mod fetch;
 mod form;
+mod forward;
 mod grammar;
 mod inward;
 mod issue;
@@ -38,12 +40,12 @@ use hyper::body::Incoming;
 use crate::body::{Body, Budget, Caller};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Deployed};
-use crate::events::{Events, Outcome, UpstreamCall};
+use crate::events::{Events, Outcome};
 use crate::limits::Limits;
 use crate::minimise::Cleared;
 use crate::refusal::Refusal;
 use crate::store::Store;
-use crate::upstream::{self, Outbound, Untrusted};
+use crate::upstream::{self, Outbound};
 use admit::{Exchange, admit, arrive};
 use answer::Answer;
 use connection::Entry;
@@ -214,7 +216,7 @@ impl Gateway {
             facts: record.request.clone(),
             credentials: exchange.credentials.clone(),
         };
-        let untrusted = send(&work, outbound, record).await?;
+        let untrusted = forward::send(&work, outbound, record).await?;
 
         let credentials = exchange.whose_credentials();
         let bytes_max = exchange.vendor.body_bytes_max;
@@ -284,20 +286,3 @@ impl fmt::Display for Aborted {
 }
 
 impl std::error::Error for Aborted {}
-
-/// Calls the upstream, and notes what came of it.
-async fn send(
-    work: &Work<'_>,
-    outbound: Outbound,
-    record: &mut Record,
-) -> Result<Untrusted, Refused> {
-    let clock = &work.shared.clock;
-    let target = work.exchange.target(clock)?;
-    let begun = clock.now();
-    let answered = target.send(outbound, work.limits).await;
-    record.upstream = Some(UpstreamCall {
-        status: answered.as_ref().ok().map(|answer| answer.status.as_u16()),
-        waited: clock.now().saturating_duration_since(begun),
-    });
-    answered.map_err(Refused::outward)
-}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Shared;
+use super::fetch::Fetcher;
 use super::load::Count;
 use crate::clock::Clock;
 use crate::config::{Client, Config, Door, Flow, NoDoor, TOKEN_PATH, Vendor};
@@ -26,6 +27,7 @@ struct OfDoor {
     load: Count,
     /// The register as the vendor sees it, if any of its ids has a way back.
     register: Option<Arc<View>>,
+    fetcher: Option<Fetcher>,
 }
 
 impl Served {
@@ -34,10 +36,12 @@ impl Served {
         let register = shared.register().map(Arc::as_ref);
         let of_door = |door: &Door| {
             let vendor = &door.vendor;
+            let flow = vendor.flows.get(door.flow)?;
             Some(OfDoor {
                 meters: meters.flow(vendor, door.flow)?,
                 load: shared.load.of(&vendor.school, &vendor.id),
                 register: register.and_then(|store| view(store, vendor)),
+                fetcher: Fetcher::new(flow),
             })
         };
         let doors = config.doors.iter().map(of_door).collect();
@@ -131,6 +135,7 @@ impl Plan {
             meters: &shared.meters,
             load: &shared.load,
             register: shared.register.as_ref(),
+            fetcher: shared.fetcher.as_ref(),
             target,
         })
     }
@@ -156,6 +161,7 @@ pub(super) struct Found<'p> {
     pub(super) meters: &'p FlowMeters,
     pub(super) load: &'p Count,
     pub(super) register: Option<&'p Arc<View>>,
+    pub(super) fetcher: Option<&'p Fetcher>,
     target: &'p OnceLock<Option<Arc<Target>>>,
 }
 

@@ -25,6 +25,7 @@ mod push;
 mod samples;
 mod streaming;
 mod tls;
+mod tokens;
 
 /// The refusals that no test here meets: a defect, and a caller that is gone.
 const NOT_MET: [&str; 2] = ["gateway_bug", "caller_gone"];

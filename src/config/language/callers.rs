@@ -5,13 +5,14 @@ use data_encoding::HEXLOWER;
 
 use super::Compiler;
 use super::draft::{CallersDraft, ClientDraft, UpstreamAuthDraft};
+use super::flows::Trust;
 use crate::config::{At, Problem, Table, TextOrTable, Value, code};
 use crate::limits;
 
 /// Kinds of caller that come later, each with what stands beside it.
 const CALLERS_NOT_YET: [(&str, &str); 1] = [("client-cert-sha256", "")];
 /// Kinds of credentials that come later, each with what stands beside it.
-const AUTH_NOT_YET: [(&str, &str); 2] = [("client-cert", "client-key"), ("oauth2", "")];
+const AUTH_NOT_YET: [(&str, &str); 1] = [("client-cert", "client-key")];
 
 impl<'d> Compiler<'d, '_> {
     /// Reads `callers`; with `upstream-auth = "forward"` there are none of our own.
@@ -115,7 +116,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// The name of a client: it stands in heads, forms and tokens, and is told to nobody else.
-    fn client_id(&mut self, id: &At<&str>) -> Option<String> {
+    pub(super) fn client_id(&mut self, id: &At<&str>) -> Option<String> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
         let most = limits::OAUTH_CLIENT_BYTES_MAX;
         if (1..=most).contains(&id.value.len()) && id.value.bytes().all(plain) {
@@ -128,7 +129,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// One scope (RFC 6749 section 3.3).
-    fn scope(&mut self, value: &Value<'d>) -> Option<String> {
+    pub(super) fn scope(&mut self, value: &Value<'d>) -> Option<String> {
         let text = value.text(self.problems)?;
         let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         let most = limits::OAUTH_SCOPE_BYTES_MAX;
@@ -172,7 +173,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// Reads `upstream-auth`.
-    pub(super) fn upstream_auth(&mut self, table: &Table<'d>) -> UpstreamAuthDraft {
+    pub(super) fn upstream_auth(&mut self, table: &Table<'d>, trust: Trust) -> UpstreamAuthDraft {
         let value = table.value("upstream-auth");
         match value.and_then(|value| value.text_or_table(self.problems)) {
             None => UpstreamAuthDraft::None,
@@ -186,40 +187,44 @@ impl<'d> Compiler<'d, '_> {
                 let problem = Problem::error(code::VALUE, "these are no credentials");
                 let help =
                     "{ bearer = { file = \"…\" } }, { basic = { file = \"…\" } } or \"forward\"";
-                let problem = problem.at(&text.place).help(help);
+                let oauth2 = "or { oauth2 = { token-url = \"…\", client-id = \"…\", \
+                              secret = { file = \"…\" } } }";
+                let problem = problem.at(&text.place).help(help).help(oauth2);
                 self.problems
                     .push(problem.did_you_mean(text.value, ["forward"]));
                 UpstreamAuthDraft::None
             }
-            Some(TextOrTable::Table(table)) => self.credentials(&table),
+            Some(TextOrTable::Table(table)) => self.credentials(&table, trust),
         }
     }
 
-    fn credentials(&mut self, table: &Table<'d>) -> UpstreamAuthDraft {
+    fn credentials(&mut self, table: &Table<'d>, trust: Trust) -> UpstreamAuthDraft {
         if self.comes_later(table, &AUTH_NOT_YET) {
             return UpstreamAuthDraft::None;
         }
-        let bearer = table.value("bearer");
-        let basic = table.value("basic");
+        let all = ["bearer", "basic", "oauth2"].map(|key| table.value(key));
         table.finish(self.problems);
-        match (bearer, basic) {
-            (Some(bearer), None) => self
-                .named_file(&bearer)
-                .map_or(UpstreamAuthDraft::None, UpstreamAuthDraft::BearerFile),
-            (None, Some(basic)) => self
-                .named_file(&basic)
-                .map_or(UpstreamAuthDraft::None, UpstreamAuthDraft::BasicFile),
-            (Some(_), Some(_)) | (None, None) => {
-                let message = "one of `bearer` and `basic` must stand here";
+        let auth = match all {
+            [Some(bearer), None, None] => {
+                self.named_file(&bearer).map(UpstreamAuthDraft::BearerFile)
+            }
+            [None, Some(basic), None] => self.named_file(&basic).map(UpstreamAuthDraft::BasicFile),
+            [None, None, Some(oauth2)] => {
+                let grant = self.grant(&oauth2, trust);
+                grant.map(|grant| UpstreamAuthDraft::Oauth2(Box::new(grant)))
+            }
+            [_, _, _] => {
+                let message = "one of `bearer`, `basic` and `oauth2` must stand here";
                 let problem = Problem::error(code::VALUE, message);
                 self.problems.push(problem.at(&table.place()));
-                UpstreamAuthDraft::None
+                None
             }
-        }
+        };
+        auth.unwrap_or(UpstreamAuthDraft::None)
     }
 
     /// `{ file = "secrets/token" }`.
-    fn named_file(&mut self, value: &Value<'d>) -> Option<At<String>> {
+    pub(super) fn named_file(&mut self, value: &Value<'d>) -> Option<At<String>> {
         if value.is_text() {
             let message = "a secret stands in a file of its own";
             let problem = Problem::error(code::TYPE, message).at(&value.place());

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::config::{At, Mode, Place, Upstream, Validity};
+use crate::config::{At, GrantAuth, Mode, Place, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
 use crate::policy::Policy;
 use crate::pseudonym::{Fingerprint, KindSpec};
@@ -115,6 +115,23 @@ pub enum UpstreamAuthDraft {
     Forward,
     /// None.
     None,
+    /// A token that is fetched.
+    Oauth2(Box<GrantDraft>),
+}
+
+/// `upstream-auth = { oauth2 = { … } }`; the path is relative to the vendor's file.
+#[derive(Clone, Debug)]
+pub struct GrantDraft {
+    /// `token-url`, with its whole path in `base`. Roots are not filled in yet.
+    pub server: Upstream,
+    /// `client-id`.
+    pub client: String,
+    /// A file with the secret.
+    pub secret: At<String>,
+    /// `scope`.
+    pub scope: Option<String>,
+    /// `auth`.
+    pub auth: GrantAuth,
 }
 
 /// How much leaves of one shape.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Compiler;
-use super::draft::FlowDraft;
+use super::draft::{FlowDraft, UpstreamAuthDraft};
 use super::overlap::can_match;
 use super::preset::PresetInUse;
 use super::routes::PlacedRoute;
@@ -122,9 +122,11 @@ impl<'d> Compiler<'d, '_> {
     ) -> Option<FlowDraft> {
         let at = self.at(name, table);
         let ip_ranges = self.ip_ranges(table);
-        let upstream_auth = self.upstream_auth(table);
+        let (trust, roots) = self.trust(table);
+        let upstream_auth = self.upstream_auth(table, trust);
         let callers = self.callers(table, &upstream_auth);
-        let (upstream, roots) = self.upstream(table);
+        let upstream = self.upstream(table, trust);
+        self.check_tls_is_used(table, upstream.as_ref(), &upstream_auth);
         Some(FlowDraft {
             id: id?,
             place: name.place.clone(),
@@ -191,22 +193,51 @@ impl<'d> Compiler<'d, '_> {
         Some(range)
     }
 
-    /// The upstream without its roots, and the file that they are in.
-    fn upstream(&mut self, table: &Table<'d>) -> (Option<At<Upstream>>, Option<At<String>>) {
+    /// What is trusted on the way to the upstream, and the file of roots if there is one.
+    fn trust(&mut self, table: &Table<'d>) -> (Trust, Option<At<String>>) {
         let private = table.flag("allow-private", self.problems);
         let private = private.is_some_and(|private| private.value);
         let (min, roots) = self.upstream_tls(table);
-        let Some((address, url)) = self.upstream_address(table) else {
-            return (None, roots);
+        (Trust { min, private }, roots)
+    }
+
+    /// The upstream without its roots.
+    fn upstream(&mut self, table: &Table<'d>, trust: Trust) -> Option<At<Upstream>> {
+        let url = table.need("upstream", self.problems)?;
+        let url = url.text(self.problems)?;
+        let help = "for example \"https://sis.school.example/api\"";
+        let value = self.endpoint(
+            &url,
+            trust,
+            ("this is not the address of an upstream", help),
+        )?;
+        let place = url.place;
+        Some(At { value, place })
+    }
+
+    /// An address that we call, without its roots; or what it is not, and an example.
+    pub(super) fn endpoint(
+        &mut self,
+        url: &At<&str>,
+        trust: Trust,
+        (not, example): (&str, &str),
+    ) -> Option<Upstream> {
+        let address = match WebAddress::parse(url.value) {
+            Ok(address) => address,
+            Err(why) => {
+                let problem = Problem::error(code::VALUE, not);
+                let problem = problem.at(&url.place).label(why);
+                self.problems.push(problem.help(example));
+                return None;
+            }
         };
         let scheme = match address.scheme {
-            WebScheme::Https => Scheme::Https(UpstreamTls { roots: None, min }),
+            WebScheme::Https => {
+                let (roots, min) = (None, trust.min);
+                Scheme::Https(UpstreamTls { roots, min })
+            }
             WebScheme::Http => Scheme::Http,
         };
-        if let (Scheme::Http, Some(tls)) = (&scheme, table.value("upstream-tls")) {
-            let problem = Problem::error(code::CONFLICT, "`upstream-tls` goes with https only");
-            self.problems.push(problem.at(tls.key_place()));
-        }
         let literal = address.host.parse::<IpAddr>().ok();
         let here = literal.map_or(address.host == "localhost", |it| {
             it.to_canonical().is_loopback()
@@ -217,32 +248,39 @@ impl<'d> Compiler<'d, '_> {
             let help = "https, unless the network between is your own";
             self.problems.push(problem.help(help));
         }
-        let value = Upstream {
+        Some(Upstream {
             scheme,
             host: address.host,
             port: address.port,
             base: address.path,
-            reach: match private || literal.is_some() {
+            reach: match trust.private || literal.is_some() {
                 true => Reach::Any,
                 false => Reach::Public,
             },
-        };
-        let place = url.place;
-        (Some(At { value, place }), roots)
+        })
     }
 
-    fn upstream_address(&mut self, table: &Table<'d>) -> Option<(WebAddress, At<&'d str>)> {
-        let url = table.need("upstream", self.problems)?;
-        let url = url.text(self.problems)?;
-        match WebAddress::parse(url.value) {
-            Ok(address) => Some((address, url)),
-            Err(why) => {
-                let problem = Problem::error(code::VALUE, "this is not the address of an upstream");
-                let problem = problem.at(&url.place).label(why);
-                let help = "for example \"https://sis.school.example/api\"";
-                self.problems.push(problem.help(help));
-                None
-            }
+    fn check_tls_is_used(
+        &mut self,
+        table: &Table<'d>,
+        upstream: Option<&At<Upstream>>,
+        auth: &UpstreamAuthDraft,
+    ) {
+        let plain = |it: &Upstream| it.scheme == Scheme::Http;
+        let unused = match auth {
+            UpstreamAuthDraft::Oauth2(grant) => plain(&grant.server),
+            UpstreamAuthDraft::BasicFile(_)
+            | UpstreamAuthDraft::BearerFile(_)
+            | UpstreamAuthDraft::Forward
+            | UpstreamAuthDraft::None => true,
+        };
+        if let (true, Some(_), Some(tls)) = (
+            unused,
+            upstream.filter(|it| plain(&it.value)),
+            table.value("upstream-tls"),
+        ) {
+            let problem = Problem::error(code::CONFLICT, "`upstream-tls` goes with https only");
+            self.problems.push(problem.at(tls.key_place()));
         }
     }
 
@@ -272,4 +310,13 @@ impl<'d> Compiler<'d, '_> {
         tls.finish(self.problems);
         (min, roots)
     }
+}
+
+/// What is trusted on the way to an upstream and to its token server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trust {
+    /// The oldest version of TLS spoken.
+    min: TlsVersion,
+    /// `allow-private`.
+    private: bool,
 }

@@ -5,7 +5,7 @@
 //! [vendor] [limits]    who, why, until when                   here
 //! [ids.X]              kinds of identifier                    ids
 //! [shape.X]            fields, words, choices                 shapes, switch, words, values
-//! [flow.X]             who calls whom, with what credentials  flows, callers
+//! [flow.X]             who calls whom, with what credentials  flows, callers, grant
 //! [[flow.X.route]]     which requests, and what they carry    routes, overlap
 //! preset = "…"         what a standard's vendor gets; a file
 //!                      may say less, and nothing else         preset, overlay
@@ -17,6 +17,7 @@
 mod callers;
 mod draft;
 mod flows;
+mod grant;
 mod ids;
 mod lints;
 mod named;
@@ -29,7 +30,9 @@ mod switch;
 mod values;
 mod words;
 
-pub use draft::{CallersDraft, ClientDraft, FlowDraft, ShapeCount, UpstreamAuthDraft, VendorDraft};
+pub use draft::{
+    CallersDraft, ClientDraft, FlowDraft, GrantDraft, ShapeCount, UpstreamAuthDraft, VendorDraft,
+};
 pub use preset::{Catalogue, Class, Presets};
 
 use std::sync::Arc;
