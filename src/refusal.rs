@@ -146,6 +146,8 @@ pub enum Refusal {
     },
     /// A query parameter that is not listed, comes twice, or is not of its type.
     QueryInvalid,
+    /// The caller asks more often than its `rate` allows.
+    RateLimited,
     /// The register cannot be written, so that a pseudonym that left could not come home.
     RegisterUnavailable,
     /// No route matches the path.
@@ -188,7 +190,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -222,6 +224,7 @@ impl Refusal {
         Self::PseudonymCollision,
         Self::PseudonymUnknown { at: 0 },
         Self::QueryInvalid,
+        Self::RateLimited,
         Self::RegisterUnavailable,
         Self::RouteUnknown,
         Self::ScopeUnknown,
@@ -274,6 +277,7 @@ impl Refusal {
             Self::PseudonymCollision => "pseudonym_collision",
             Self::PseudonymUnknown { .. } => "pseudonym_unknown",
             Self::QueryInvalid => "query_invalid",
+            Self::RateLimited => "rate_limited",
             Self::RegisterUnavailable => "register_unavailable",
             Self::RouteUnknown => "route_unknown",
             Self::ScopeUnknown => "scope_unknown",
@@ -333,6 +337,7 @@ impl Refusal {
             Self::QueryInvalid => {
                 "a query parameter is not listed, is repeated or is not of its type"
             }
+            Self::RateLimited => "this caller asks more often than it may",
             Self::RegisterUnavailable => "the register of pseudonyms cannot be reached or written",
             Self::RouteUnknown => "no route of this flow matches the path",
             Self::ScopeUnknown => "a scope is asked for that this client may not have",

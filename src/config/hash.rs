@@ -100,8 +100,7 @@ impl Canon {
             hash: _,
         } = vendor;
         self.texts(&[school.as_str(), id.as_str(), name, agreement]);
-        self.shown(valid.from);
-        self.shown(valid.until);
+        self.texts(&[&valid.from.to_string(), &valid.until.to_string()]);
         self.text(match mode {
             Mode::Enforce => "enforce",
             Mode::Observe => "observe",
@@ -146,6 +145,7 @@ impl Canon {
             id,
             callers,
             ip_ranges,
+            rate,
             upstream,
             upstream_auth,
         } = flow;
@@ -164,6 +164,7 @@ impl Canon {
             }
         }
         self.list(ip_ranges, |canon, range| canon.shown(range));
+        self.list(rate.as_slice(), |canon, rate| canon.shown(rate));
         self.upstream(upstream);
         self.text(upstream_auth.name());
         if let UpstreamAuth::Oauth2(grant) = upstream_auth {

@@ -309,6 +309,7 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
             }),
         },
         ip_ranges: flow.ip_ranges,
+        rate: flow.rate,
         upstream,
         upstream_auth: upstream_auth?,
     })

@@ -16,6 +16,7 @@ mod language;
 mod load;
 mod oauth;
 mod problem;
+mod rate;
 mod raw;
 mod reload;
 mod render;
@@ -33,6 +34,7 @@ pub use language::{
 pub use load::{admin_address, load, notify_socket};
 pub use oauth::{Client, Grant, GrantAuth, Listed, TOKEN_PATH};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
+pub use rate::{Period, Rate};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use reload::Deployed;
 pub use render::{Colour, ProblemView};
@@ -300,6 +302,8 @@ pub struct Flow {
     pub callers: Callers,
     /// From which addresses, on top; none given means all.
     pub ip_ranges: Vec<IpNet>,
+    /// How often each of them may call; none means as often as they like.
+    pub rate: Option<Rate>,
     /// Who is called.
     pub upstream: Upstream,
     /// With which credentials.

@@ -189,6 +189,7 @@ pub(crate) mod tests {
                 id: FlowId::parse("pull").unwrap(),
                 callers: Callers::Anyone,
                 ip_ranges: Vec::new(),
+                rate: None,
                 upstream,
                 upstream_auth: UpstreamAuth::None,
             }],

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use http::header::HeaderValue;
 use http::request::Parts;
 
+use super::caller::Place;
 use super::connection::Entry;
 use super::fetch::Fetcher;
 use super::load::Count;
 use super::plan::{Found, Plan};
+use super::rate::Wanted;
 use super::record::Record;
 use super::refuse::Refused;
 use super::{Shared, caller, grammar};
@@ -59,7 +61,7 @@ pub(super) fn arrive<'p>(
     Ok(found)
 }
 
-/// Checks a request up to the agreement, in the order of `docs/decisions`.
+/// Checks a request up to the agreement and the caller's rate, in the order of `docs/decisions`.
 ///
 /// # Errors
 /// The first reason not to serve it.
@@ -71,9 +73,10 @@ pub(super) fn admit<'p>(
     head: &Parts,
 ) -> Result<Exchange<'p>, Refused> {
     let (address, now) = (entry.address.ip(), shared.clock.unix_s());
-    caller::check(&found, plan.config(), &head.headers, address, now)?;
+    let caller = caller::check(&found, plan.config(), &head.headers, address, now)?;
     let credentials = caller::forwarded(found.flow, &head.headers)?;
     found.check_agreement(shared)?;
+    found.take(Wanted::Request, caller, &shared.clock)?;
     Ok(Exchange {
         vendor: &found.door.vendor,
         load: found.load,
@@ -98,6 +101,19 @@ impl Found<'_> {
             Mode::Enforce => Ok(()),
             Mode::Observe => Err(Refusal::VendorObserved),
         }
+    }
+
+    /// Counts what a caller asks for against its rate.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`], with how long to wait.
+    pub(super) fn take(&self, wanted: Wanted, caller: Place, clock: &Clock) -> Result<(), Refused> {
+        let rates = self.rates.iter();
+        let taken = { rates }.try_for_each(|rates| rates.take(wanted, caller, clock.now()));
+        taken.map_err(|seconds| Refused {
+            retry_after_s: Some(seconds),
+            ..Refusal::RateLimited.into()
+        })
     }
 }
 

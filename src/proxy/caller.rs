@@ -82,7 +82,7 @@ fn client(found: &Found<'_>, config: &Config, token: &[u8], unix_s: u64) -> Opti
 }
 
 /// The place of a client, the same with each of its secrets.
-fn place_of_client(flow: &Flow, id: &str) -> Option<Place> {
+pub(super) fn place_of_client(flow: &Flow, id: &str) -> Option<Place> {
     let Callers::Listed(Listed { tokens, clients }) = &flow.callers else {
         return None;
     };

@@ -12,11 +12,12 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::answer::{self, NO_CACHE};
-use super::caller::check_address;
+use super::caller::{check_address, place_of_client};
 use super::connection::Entry;
 use super::document::token_issued;
 use super::form::{Credentials, TokenRequest};
 use super::plan::Found;
+use super::rate::Wanted;
 use super::record::Record;
 use super::refuse::{Refused, Told};
 use super::{Shared, media};
@@ -24,7 +25,7 @@ use crate::body::{Body, Caller, Source as _};
 use crate::config::{Client, Config};
 use crate::limits::{Bound, OAUTH_FORM_BYTES_MAX};
 use crate::minimise::Cleared;
-use crate::refusal::Refusal;
+use crate::refusal::{Bug, Refusal};
 use crate::secret::SecretText;
 use crate::upstream;
 
@@ -56,6 +57,9 @@ impl<'d> Desk<'d> {
         let client = self.authenticate(&request.client).map_err(as_oauth)?;
         check_address(self.found.flow, entry.address.ip())?;
         self.found.check_agreement(self.shared)?;
+        let place = place_of_client(self.found.flow, &client.id);
+        let place = place.ok_or(Refusal::Bug(Bug::Policy))?;
+        self.found.take(Wanted::Token, place, &self.shared.clock)?;
         if request.grant_type != "client_credentials" {
             return Err(as_oauth(Refusal::GrantTypeUnsupported));
         }

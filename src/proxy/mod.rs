@@ -22,6 +22,7 @@ mod load;
 mod media;
 mod pace;
 mod plan;
+mod rate;
 mod record;
 mod refuse;
 mod streams;

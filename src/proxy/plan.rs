@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::Shared;
 use super::fetch::Fetcher;
 use super::load::Count;
+use super::rate::Rates;
 use crate::clock::Clock;
 use crate::config::{Client, Config, Door, Flow, NoDoor, TOKEN_PATH, Vendor};
 use crate::events::{FlowMeters, Meters};
@@ -27,6 +28,7 @@ struct OfDoor {
     load: Count,
     /// The register as the vendor sees it, if any of its ids has a way back.
     register: Option<Arc<View>>,
+    rates: Option<Rates>,
     fetcher: Option<Fetcher>,
 }
 
@@ -34,6 +36,7 @@ impl Served {
     fn new(config: Arc<Config>, shared: &Shared) -> Self {
         let meters = shared.events.meters();
         let register = shared.register().map(Arc::as_ref);
+        let now = shared.clock.now();
         let of_door = |door: &Door| {
             let vendor = &door.vendor;
             let flow = vendor.flows.get(door.flow)?;
@@ -41,6 +44,7 @@ impl Served {
                 meters: meters.flow(vendor, door.flow)?,
                 load: shared.load.of(&vendor.school, &vendor.id),
                 register: register.and_then(|store| view(store, vendor)),
+                rates: Rates::new(flow, now),
                 fetcher: Fetcher::new(flow),
             })
         };
@@ -135,6 +139,7 @@ impl Plan {
             meters: &shared.meters,
             load: &shared.load,
             register: shared.register.as_ref(),
+            rates: shared.rates.as_ref(),
             fetcher: shared.fetcher.as_ref(),
             target,
         })
@@ -161,6 +166,7 @@ pub(super) struct Found<'p> {
     pub(super) meters: &'p FlowMeters,
     pub(super) load: &'p Count,
     pub(super) register: Option<&'p Arc<View>>,
+    pub(super) rates: Option<&'p Rates>,
     pub(super) fetcher: Option<&'p Fetcher>,
     target: &'p OnceLock<Option<Arc<Target>>>,
 }

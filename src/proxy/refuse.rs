@@ -44,7 +44,7 @@ pub enum Side {
 pub(super) struct Refused {
     pub(super) refusal: Refusal,
     pub(super) side: Side,
-    /// Seconds that the upstream asks to wait.
+    /// Seconds to wait, where the upstream or a rate asks for that.
     pub(super) retry_after_s: Option<u64>,
     pub(super) told: Told,
 }
@@ -175,6 +175,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         Refusal::ExpectationUnknown => (417, 502),
         Refusal::HostUnknown => (421, 502),
         Refusal::PseudonymUnknown { .. } => (422, 502),
+        Refusal::RateLimited => (429, 502),
         Refusal::HeadTooLarge => (431, 502),
         Refusal::Bug(_) => (500, 500),
         Refusal::TransferEncodingUnsupported => (501, 502),
@@ -220,6 +221,7 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
             | Refusal::AgreementNotInForce
             | Refusal::CallerForbidden
             | Refusal::CallerUnauthenticated
+            | Refusal::RateLimited
             | Refusal::VendorObserved,
             Side::Inward,
         ) => "http_request_denied",
@@ -289,6 +291,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::MethodNotListed
         | Refusal::PathInvalid
         | Refusal::QueryInvalid
+        | Refusal::RateLimited
         | Refusal::RouteUnknown
         | Refusal::ScopeUnknown
         | Refusal::TargetTooLong

@@ -42,6 +42,9 @@ pub(crate) fn of(draft: &VendorDraft) -> String {
             settings.callers.value, settings.ip_ranges
         )
         .unwrap();
+        if let Some(rate) = settings.rate {
+            writeln!(text, "  rate {rate}").unwrap();
+        }
         writeln!(text, "  {:?}", settings.upstream.value).unwrap();
         if let UpstreamAuthDraft::Oauth2(grant) = &settings.upstream_auth {
             let secret = &grant.secret.value;

@@ -22,6 +22,7 @@ mod oauth;
 mod outward;
 mod pull;
 mod push;
+mod rate;
 mod samples;
 mod streaming;
 mod tls;
@@ -38,6 +39,7 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("crowd.rs"),
         include_str!("home.rs"),
         include_str!("oauth.rs"),
+        include_str!("rate.rs"),
     ];
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");

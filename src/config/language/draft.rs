@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::config::{At, GrantAuth, Mode, Place, Upstream, Validity};
+use crate::config::{At, GrantAuth, Mode, Place, Rate, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
 use crate::policy::Policy;
 use crate::pseudonym::{Fingerprint, KindSpec};
@@ -58,6 +58,8 @@ pub struct FlowDraft {
     pub callers: At<CallersDraft>,
     /// `ip-ranges`; none means all.
     pub ip_ranges: Vec<IpNet>,
+    /// `rate`, or that of `[limits]`.
+    pub rate: Option<Rate>,
     /// `upstream`, `allow-private` and `upstream-tls.min`. Roots are not filled in yet.
     pub upstream: At<Upstream>,
     /// `upstream-tls.roots`: a path to read, relative to the vendor's file.

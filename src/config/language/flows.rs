@@ -13,7 +13,7 @@ use crate::config::address::{WebAddress, WebScheme, plain_path};
 use crate::config::gateway::tls_min;
 use crate::config::school::one_of;
 use crate::config::{
-    At, Place, Problem, Problems, Reach, Scheme, TOKEN_PATH, Table, TlsVersion, Upstream,
+    At, Place, Problem, Problems, Rate, Reach, Scheme, TOKEN_PATH, Table, TlsVersion, Upstream,
     UpstreamTls, code, shown,
 };
 use crate::limits;
@@ -122,6 +122,8 @@ impl<'d> Compiler<'d, '_> {
     ) -> Option<FlowDraft> {
         let at = self.at(name, table);
         let ip_ranges = self.ip_ranges(table);
+        let rate = table.value("rate");
+        let rate = rate.and_then(|it| Rate::read(&it, self.problems));
         let (trust, roots) = self.trust(table);
         let upstream_auth = self.upstream_auth(table, trust);
         let callers = self.callers(table, &upstream_auth);
@@ -133,6 +135,7 @@ impl<'d> Compiler<'d, '_> {
             at: at?,
             callers: callers?,
             ip_ranges,
+            rate: rate.or(self.rate),
             upstream: upstream?,
             roots,
             upstream_auth,
