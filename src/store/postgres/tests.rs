@@ -66,7 +66,8 @@ impl Cluster {
         let socket = cluster.folder.path().display();
         let own = format!(
             "listen_addresses = ''\nport = {port}\nunix_socket_directories = '{socket}'\n\
-             fsync = off\nlog_min_duration_statement = 0\nlog_parameter_max_length = -1\n{settings}\n"
+             fsync = off\nlog_min_duration_statement = 0\nlog_parameter_max_length = -1\n\
+             {settings}\n"
         );
         let configured = data.join("postgresql.conf");
         let text = fs::read_to_string(&configured).unwrap();
