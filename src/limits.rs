@@ -28,6 +28,16 @@ pub const LIKE_BYTES_MAX: usize = 1 << 20;
 /// Identifiers brought home in one exchange, each in every spelling: beyond it nothing that is kept
 /// leaves in its answer.
 pub const HOME_TEXTS_MAX: usize = 10_000;
+/// The name of a client that fetches tokens, in bytes. It stands in every token.
+pub const OAUTH_CLIENT_BYTES_MAX: usize = 128;
+/// A request for a token, in bytes: a client, a secret and scopes as a form.
+pub const OAUTH_FORM_BYTES_MAX: usize = 8 << 10;
+/// A token server's answer, in bytes: a token of that size would not fit into most heads.
+pub const OAUTH_GRANT_BYTES_MAX: usize = 64 << 10;
+/// One scope, in bytes: those of 1EdTech are web addresses. They stand in every token.
+pub const OAUTH_SCOPE_BYTES_MAX: usize = 128;
+/// Scopes of one client.
+pub const OAUTH_SCOPES_MAX: usize = 16;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// The reason for something that is done by hand, in characters: a few sentences.
@@ -117,11 +127,13 @@ pub enum Bound {
     RequestsPerVendor,
     Target,
     TlsHandshake,
+    TokenLife,
     UpstreamBodyIdle,
     UpstreamConnect,
     UpstreamHead,
     UpstreamHeadTime,
     UpstreamIdle,
+    UpstreamToken,
 }
 
 /// One row of the table of bounds: name, unit, default, least, most, why.
@@ -190,6 +202,8 @@ const ROWS: &[Row] = &[
      "path and query of one request; beyond it 414"),
     (Bound::TlsHandshake, "tls-handshake", Unit::Time, 10_000, 100, 600_000,
      "from accept to the end of the handshake"),
+    (Bound::TokenLife, "token-life", Unit::Time, 3_600_000, 1_000, 86_400_000,
+     "an access token of ours; beyond it 401, and the caller fetches another"),
     (Bound::UpstreamBodyIdle, "upstream-body-idle", Unit::Time, 15_000, 100, 600_000,
      "the longest pause within an upstream's answer"),
     (Bound::UpstreamConnect, "upstream-connect", Unit::Time, 3_000, 10, 600_000,
@@ -200,6 +214,8 @@ const ROWS: &[Row] = &[
      "from the request sent to the head of the answer"),
     (Bound::UpstreamIdle, "upstream-idle", Unit::Time, 30_000, 0, 3_600_000,
      "an upstream connection kept open with nothing on it"),
+    (Bound::UpstreamToken, "upstream-token", Unit::Time, 10_000, 10, 600_000,
+     "fetching an access token for an upstream, and waiting for one that is being fetched"),
 ];
 
 impl Bound {
@@ -329,7 +345,7 @@ mod tests {
             assert_eq!(Bound::named(bound.name()), Some(bound));
             assert_eq!(Limits::default().of(bound), bound.default_value());
         }
-        assert_eq!(Bound::UpstreamIdle.place().saturating_add(1), ROWS.len());
+        assert_eq!(Bound::UpstreamToken.place().saturating_add(1), ROWS.len());
     }
 
     #[test]

@@ -116,6 +116,8 @@ pub enum Refusal {
     FlowUnknown,
     /// The body's framing is against RFC 9112: a bad chunk, two lengths.
     FramingInvalid,
+    /// A token is asked for in another way than with client credentials.
+    GrantTypeUnsupported,
     /// A head with more or longer lines than `headers`, `header` and `head` allow.
     HeadTooLarge,
     /// No `Host`, two, or one that is no host.
@@ -144,19 +146,25 @@ pub enum Refusal {
     },
     /// A query parameter that is not listed, comes twice, or is not of its type.
     QueryInvalid,
+    /// The caller asks more often than its `rate` allows.
+    RateLimited,
     /// The register cannot be written, so that a pseudonym that left could not come home.
     RegisterUnavailable,
     /// No route matches the path.
     RouteUnknown,
+    /// A token is asked for with a scope that is not this client's.
+    ScopeUnknown,
     /// The target is longer than `target`.
     TargetTooLong,
     /// A pseudonym in a path or query that stands for nobody.
     TargetUnknown,
+    /// A request for a token that is not as RFC 6749 has it.
+    TokenRequestInvalid,
     /// A `Transfer-Encoding` other than exactly `chunked`.
     TransferEncodingUnsupported,
     /// An attempt to change protocols.
     UpgradeRequested,
-    /// The upstream refused our own credentials.
+    /// The upstream refused our own credentials, or its token server gave us none.
     UpstreamAuthentication,
     /// The upstream broke off, or sent what is not HTTP.
     UpstreamBroken,
@@ -182,7 +190,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 47] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -204,6 +212,7 @@ impl Refusal {
         Self::FieldUnexpected { at: 0 },
         Self::FlowUnknown,
         Self::FramingInvalid,
+        Self::GrantTypeUnsupported,
         Self::HeadTooLarge,
         Self::HostInvalid,
         Self::HostUnknown,
@@ -215,10 +224,13 @@ impl Refusal {
         Self::PseudonymCollision,
         Self::PseudonymUnknown { at: 0 },
         Self::QueryInvalid,
+        Self::RateLimited,
         Self::RegisterUnavailable,
         Self::RouteUnknown,
+        Self::ScopeUnknown,
         Self::TargetTooLong,
         Self::TargetUnknown,
+        Self::TokenRequestInvalid,
         Self::TransferEncodingUnsupported,
         Self::UpgradeRequested,
         Self::UpstreamAuthentication,
@@ -253,6 +265,7 @@ impl Refusal {
             Self::FieldUnexpected { .. } => "field_unexpected",
             Self::FlowUnknown => "flow_unknown",
             Self::FramingInvalid => "framing_invalid",
+            Self::GrantTypeUnsupported => "grant_type_unsupported",
             Self::HeadTooLarge => "head_too_large",
             Self::HostInvalid => "host_invalid",
             Self::HostUnknown => "host_unknown",
@@ -264,10 +277,13 @@ impl Refusal {
             Self::PseudonymCollision => "pseudonym_collision",
             Self::PseudonymUnknown { .. } => "pseudonym_unknown",
             Self::QueryInvalid => "query_invalid",
+            Self::RateLimited => "rate_limited",
             Self::RegisterUnavailable => "register_unavailable",
             Self::RouteUnknown => "route_unknown",
+            Self::ScopeUnknown => "scope_unknown",
             Self::TargetTooLong => "target_too_long",
             Self::TargetUnknown => "target_unknown",
+            Self::TokenRequestInvalid => "token_request_invalid",
             Self::TransferEncodingUnsupported => "transfer_encoding_unsupported",
             Self::UpgradeRequested => "upgrade_requested",
             Self::UpstreamAuthentication => "upstream_authentication",
@@ -305,6 +321,7 @@ impl Refusal {
             Self::FieldUnexpected { .. } => "a field that the policy does not name, where it must",
             Self::FlowUnknown => "nothing answers on this path",
             Self::FramingInvalid => "the length or the chunks of the body are not well-formed",
+            Self::GrantTypeUnsupported => "tokens are given for client credentials only",
             Self::HeadTooLarge => "the head of the request is larger than the limit",
             Self::HostInvalid => "no host is named, or two, or none that can be",
             Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
@@ -320,13 +337,18 @@ impl Refusal {
             Self::QueryInvalid => {
                 "a query parameter is not listed, is repeated or is not of its type"
             }
+            Self::RateLimited => "this caller asks more often than it may",
             Self::RegisterUnavailable => "the register of pseudonyms cannot be reached or written",
             Self::RouteUnknown => "no route of this flow matches the path",
+            Self::ScopeUnknown => "a scope is asked for that this client may not have",
             Self::TargetTooLong => "path and query are longer than the limit",
             Self::TargetUnknown => "a pseudonym in the path or query stands for nobody",
+            Self::TokenRequestInvalid => "the request for a token is not as RFC 6749 has it",
             Self::TransferEncodingUnsupported => "only Transfer-Encoding: chunked is understood",
             Self::UpgradeRequested => "protocols are not changed here",
-            Self::UpstreamAuthentication => "the upstream refused the gateway's own credentials",
+            Self::UpstreamAuthentication => {
+                "the upstream refused the gateway's own credentials, or there is no token for it"
+            }
             Self::UpstreamBroken => "the upstream broke off or did not speak HTTP",
             Self::UpstreamError { .. } => "the upstream answered with an error",
             Self::UpstreamTimeout => "the upstream did not answer in time",

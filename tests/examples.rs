@@ -16,6 +16,7 @@ use serde_json::Value;
 use sluis::config::{Config, keys, load};
 use sluis::minimise::{Cleared, Crossing, Rewriter};
 use sluis::policy::Content;
+use sluis::pseudonym::{AccessToken, TokenPlace};
 
 /// Vendor, route, sample, and every text of the sample that the vendor may see.
 const SAMPLES: &[(&str, &str, &str, &[&str])] = &[
@@ -100,6 +101,29 @@ fn the_examples_load_without_a_finding() {
 }
 
 #[test]
+fn whoever_has_the_same_master_key_knows_the_same_access_tokens() {
+    let (home, stranger) = (Home::new(), Home::new());
+    let (twin, _) = load(home.folder.path()).unwrap();
+    let vendors = home.config.vendors.iter();
+    let vendor = { vendors }
+        .find(|it| it.id.as_str() == "rekenwijs")
+        .unwrap();
+    let flow = vendor.flows.first().unwrap();
+    let client = flow.callers.clients().first().unwrap();
+    let place = TokenPlace {
+        school: &vendor.school,
+        vendor: &vendor.id,
+        flow: &flow.id,
+        client: &client.id,
+        secret: &client.secret,
+    };
+    let token = home.config.token_key.issue(&place, &[], 1_790_000_000);
+    let token = AccessToken::parse(token.expose().as_bytes()).unwrap();
+    assert!(twin.token_key.knows(&token, &place));
+    assert!(!stranger.config.token_key.knows(&token, &place));
+}
+
+#[test]
 fn of_a_sample_only_what_is_named_leaves_as_it_was() {
     let home = Home::new();
     for (vendor, route, sample, may_leave) in SAMPLES {
@@ -128,7 +152,7 @@ fn every_sample_is_looked_at() {
 struct Home {
     config: Config,
     samples: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Home {
@@ -149,7 +173,7 @@ impl Home {
         Self {
             config,
             samples: folder.path().join("schools/regenboog/cases"),
-            _folder: folder,
+            folder,
         }
     }
 

@@ -9,8 +9,8 @@ use super::out::{Exit, Out};
 use super::{listed, seal_memory};
 use crate::clock::{Calendar, Clock};
 use crate::config::{
-    self, Colour, Config, Draft, ListenTls, Problem, Problems, Scheme, UpstreamTls, VendorDraft,
-    VendorFile, code,
+    self, Colour, Config, Draft, Flow, ListenTls, Problem, Problems, Scheme, UpstreamTls,
+    VendorDraft, VendorFile, code,
 };
 use crate::tls::{Acceptor, Connector, Unusable};
 
@@ -114,8 +114,9 @@ fn check_tls(config: &Config, now: u64, problems: &mut Problems) {
         }
     }
     let mut seen: Vec<&UpstreamTls> = Vec::new();
-    for flow in config.vendors.iter().flat_map(|vendor| &vendor.flows) {
-        if let Scheme::Https(tls) = &flow.upstream.scheme
+    let flows = config.vendors.iter().flat_map(|vendor| &vendor.flows);
+    for upstream in flows.flat_map(Flow::called) {
+        if let Scheme::Https(tls) = &upstream.scheme
             && !seen.contains(&tls)
         {
             seen.push(tls);

@@ -14,7 +14,7 @@ use super::language::{CallersDraft, Context, FlowDraft, Presets, VendorDraft, re
 use super::problem::{Place, Problem, Problems, shown};
 use super::school::School;
 use super::source::SourceFile;
-use super::{Upstream, Validity};
+use super::{TOKEN_PATH, Upstream, Validity};
 use crate::names::{SchoolId, VendorId};
 
 /// How long before its end an agreement is spoken of.
@@ -129,6 +129,13 @@ impl Draft {
                 taken.insert(place, flow.at.place.clone());
             }
         }
+        let issuing = { self.flows() }.filter(|(_, flow)| !flow.callers.value.clients().is_empty());
+        for (school, flow) in issuing {
+            for hidden in hiding_places(school, flow) {
+                let over = taken.get(&hidden).map(|over| token_path_taken(flow, over));
+                problems.extend(over);
+            }
+        }
     }
 
     /// Every flow that could be read, with its school.
@@ -235,6 +242,27 @@ fn shared((host, prefix): &(String, String), flow: &FlowDraft, other: &Place) ->
     Problem::error(code::CONFLICT, message)
         .at(&flow.at.place)
         .also(other, "the other one")
+        .help("give one of them a path of its own: at = \"/…\"")
+}
+
+/// The places at which another flow would be reached where this one's tokens are fetched.
+fn hiding_places(school: &School, flow: &FlowDraft) -> [(String, String); 2] {
+    let whole = format!("{}{TOKEN_PATH}", school.prefix(flow));
+    let half = whole
+        .rsplit_once('/')
+        .map_or("", |(half, _)| half)
+        .to_owned();
+    [half, whole].map(|prefix| (school.host(), prefix))
+}
+
+fn token_path_taken(flow: &FlowDraft, over: &Place) -> Problem {
+    let message = format!(
+        "another flow fetches its tokens under {}",
+        shown(&format!("{}{TOKEN_PATH}", flow.at.value))
+    );
+    Problem::error(code::CONFLICT, message)
+        .at(over)
+        .also(&flow.callers.place, "`oauth2` callers")
         .help("give one of them a path of its own: at = \"/…\"")
 }
 

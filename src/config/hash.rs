@@ -9,8 +9,8 @@ use std::fmt::Display;
 use data_encoding::HEXLOWER;
 
 use super::{
-    Callers, Door, Flow, Mode, PolicyHash, Reach, Scheme, Upstream, UpstreamAuth, UpstreamTls,
-    Vendor,
+    Callers, Client, Door, Flow, Listed, Mode, PolicyHash, Reach, Scheme, Upstream, UpstreamAuth,
+    UpstreamTls, Vendor,
 };
 use crate::policy::{
     self, Any, Constant, Content, DateForm, Field, Generaliser, IdKind, Item, Keep, Otherwise,
@@ -18,7 +18,7 @@ use crate::policy::{
     Switch, Unlisted, ValueRules, ValueType,
 };
 use crate::pseudonym::{Back, Kind, KindSpec, Notation};
-use crate::secret::sha256;
+use crate::secret::{SecretBytes, sha256};
 
 /// Names one vendor's policy, agreement and key.
 pub(super) fn of_vendor(vendor: &Vendor, agreement: &str) -> PolicyHash {
@@ -100,8 +100,7 @@ impl Canon {
             hash: _,
         } = vendor;
         self.texts(&[school.as_str(), id.as_str(), name, agreement]);
-        self.shown(valid.from);
-        self.shown(valid.until);
+        self.texts(&[&valid.from.to_string(), &valid.until.to_string()]);
         self.text(match mode {
             Mode::Enforce => "enforce",
             Mode::Observe => "observe",
@@ -146,6 +145,7 @@ impl Canon {
             id,
             callers,
             ip_ranges,
+            rate,
             upstream,
             upstream_auth,
         } = flow;
@@ -153,15 +153,32 @@ impl Canon {
         match callers {
             Callers::Anyone => self.text("anyone"),
             Callers::Forwarded => self.text("forwarded"),
-            Callers::Tokens(tokens) => {
-                self.text("tokens");
-                // Exposed to be hashed: these are digests themselves.
-                self.list(tokens, |canon, token| {
-                    canon.text(&HEXLOWER.encode(token.expose()));
+            Callers::Listed(Listed { tokens, clients }) => {
+                self.text("listed");
+                self.list(tokens, Self::digest);
+                self.list(clients, |canon, Client { id, secret, scopes }| {
+                    canon.text(id);
+                    canon.digest(secret);
+                    canon.list(scopes, |canon, scope| canon.text(scope));
                 });
             }
         }
         self.list(ip_ranges, |canon, range| canon.shown(range));
+        self.list(rate.as_slice(), |canon, rate| canon.shown(rate));
+        self.upstream(upstream);
+        self.text(upstream_auth.name());
+        if let UpstreamAuth::Oauth2(grant) = upstream_auth {
+            self.upstream(&grant.server);
+            self.texts(&grant.told());
+        }
+    }
+
+    /// Exposed to be hashed: it is a digest itself.
+    fn digest(&mut self, digest: &SecretBytes<32>) {
+        self.text(&HEXLOWER.encode(digest.expose()));
+    }
+
+    fn upstream(&mut self, upstream: &Upstream) {
         let Upstream {
             scheme,
             host,
@@ -182,12 +199,6 @@ impl Canon {
         self.text(match reach {
             Reach::Any => "any",
             Reach::Public => "public",
-        });
-        self.text(match upstream_auth {
-            UpstreamAuth::Basic(_) => "basic",
-            UpstreamAuth::Bearer(_) => "bearer",
-            UpstreamAuth::Forward => "forward",
-            UpstreamAuth::None => "none",
         });
     }
 

@@ -13,13 +13,15 @@ use super::gateway::Gateway;
 use super::guarded::{self, Guard};
 use super::hash;
 use super::keys::{KeySource, Keys};
-use super::language::{CallersDraft, FlowDraft, UpstreamAuthDraft, VendorDraft};
+use super::language::{
+    CallersDraft, ClientDraft, FlowDraft, GrantDraft, UpstreamAuthDraft, VendorDraft,
+};
 use super::problem::{Problem, Problems, shown};
 use super::raw::At;
 use super::school::School;
 use super::{
-    Callers, Config, Door, Flow, ListenTls, PolicyHash, Register, RegisterPlace, Scheme, Upstream,
-    UpstreamAuth, Vendor,
+    Callers, Client, Config, Door, Flow, Grant, Listed, ListenTls, PolicyHash, Register,
+    RegisterPlace, Scheme, Upstream, UpstreamAuth, Vendor,
 };
 use crate::limits::{Bound, Limits};
 use crate::minimise::Law;
@@ -109,17 +111,7 @@ impl Draft {
             .for_each(|tls| check_tls(tls, problems));
         let (mut vendors, mut doors) = (Vec::new(), Vec::new());
         let schools = self.schools.into_iter();
-        let files = schools.flat_map(
-            |SchoolDraft {
-                 id,
-                 school,
-                 vendors,
-             }| {
-                let of_school = move |file| (id.clone(), school.clone(), file);
-                vendors.into_iter().map(of_school)
-            },
-        );
-        for (id, school, file) in files {
+        for (id, school, file) in schools.flat_map(SchoolDraft::into_files) {
             let of_vendor = keys.of_vendor(&id, &file.id, problems);
             let finished = file.finish(&id, of_vendor, &gateway.limits, problems);
             let Some(((vendor, at), school)) = finished.zip(school) else {
@@ -136,6 +128,7 @@ impl Draft {
         });
         let hash = hash::of_all(&vendors, &doors);
         let register_keys = register_keys(&vendors, keys, problems);
+        let token_key = keys.token_key(problems);
         let Gateway {
             listen,
             admin,
@@ -159,6 +152,7 @@ impl Draft {
             register,
             vendors,
             doors,
+            token_key: token_key?,
             hash,
         };
         (!problems.has_errors()).then_some(config)
@@ -177,6 +171,19 @@ fn doors_of<'a>(
         vendor: Arc::clone(vendor),
         flow,
     })
+}
+
+impl SchoolDraft {
+    /// Each vendor's file, with the name of the school and what the school's own file says.
+    fn into_files(self) -> impl Iterator<Item = (SchoolId, Option<School>, VendorFile)> {
+        let Self {
+            id,
+            school,
+            vendors,
+        } = self;
+        let of_school = move |file| (id.clone(), school.clone(), file);
+        vendors.into_iter().map(of_school)
+    }
 }
 
 impl VendorFile {
@@ -288,31 +295,67 @@ fn is_pinned(draft: &VendorDraft, fingerprint: Fingerprint, problems: &mut Probl
 
 fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Option<Flow> {
     let secret = |file: &At<String>, problems: &mut Problems| secret(file, folder, problems);
-    let upstream_auth = match &flow.upstream_auth {
+    let mut upstream_auth = match &flow.upstream_auth {
         UpstreamAuthDraft::BasicFile(file) => secret(file, problems).map(UpstreamAuth::Basic),
         UpstreamAuthDraft::BearerFile(file) => secret(file, problems).map(UpstreamAuth::Bearer),
         UpstreamAuthDraft::Forward => Some(UpstreamAuth::Forward),
         UpstreamAuthDraft::None => Some(UpstreamAuth::None),
+        UpstreamAuthDraft::Oauth2(grant) => {
+            let secret = secret(&grant.secret, problems);
+            secret.map(|secret| UpstreamAuth::Oauth2(Box::new(finish_grant(grant, secret))))
+        }
     };
     let mut upstream: Upstream = flow.upstream.value;
-    if let (Scheme::Https(tls), Some(roots)) = (&mut upstream.scheme, &flow.roots) {
+    if let Some(roots) = &flow.roots {
         let path = folder.join(&roots.value);
         check_present(&path, problems, |problem| problem.at(&roots.place));
-        tls.roots = Some(path);
+        upstream.trust(&path);
+        if let Some(UpstreamAuth::Oauth2(grant)) = &mut upstream_auth {
+            grant.server.trust(&path);
+        }
     }
     Some(Flow {
         id: flow.id,
         callers: match flow.callers.value {
             CallersDraft::Anyone => Callers::Anyone,
             CallersDraft::Forwarded => Callers::Forwarded,
-            CallersDraft::Tokens(digests) => {
-                Callers::Tokens(digests.into_iter().map(SecretBytes::from).collect())
-            }
+            CallersDraft::Listed { tokens, clients } => Callers::Listed(Listed {
+                tokens: tokens.into_iter().map(SecretBytes::from).collect(),
+                clients: clients.into_iter().map(finish_client).collect(),
+            }),
         },
         ip_ranges: flow.ip_ranges,
+        rate: flow.rate,
         upstream,
         upstream_auth: upstream_auth?,
     })
+}
+
+fn finish_client(draft: ClientDraft) -> Client {
+    Client {
+        id: draft.id,
+        secret: SecretBytes::from(draft.secret),
+        scopes: draft.scopes,
+    }
+}
+
+fn finish_grant(draft: &GrantDraft, secret: SecretText) -> Grant {
+    Grant {
+        server: draft.server.clone(),
+        client: draft.client.clone(),
+        secret,
+        scope: draft.scope.clone(),
+        auth: draft.auth,
+    }
+}
+
+impl Upstream {
+    /// Trusts the roots in a file and no others.
+    fn trust(&mut self, roots: &Path) {
+        if let Scheme::Https(tls) = &mut self.scheme {
+            tls.roots = Some(roots.to_owned());
+        }
+    }
 }
 
 /// The secret in a file: one line, which goes into a head as it stands.

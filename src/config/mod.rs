@@ -14,7 +14,9 @@ mod hash;
 pub mod keys;
 mod language;
 mod load;
+mod oauth;
 mod problem;
+mod rate;
 mod raw;
 mod register;
 mod reload;
@@ -27,11 +29,13 @@ mod units;
 pub use draft::{Draft, SchoolDraft, VendorFile};
 pub use folder::find;
 pub use language::{
-    CallersDraft, Catalogue, Class, Context, FlowDraft, Presets, ShapeCount, UpstreamAuthDraft,
-    VendorDraft, read_vendor,
+    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, Presets,
+    ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
 };
 pub use load::{admin_address, load, notify_socket, register_place};
+pub use oauth::{Client, Grant, GrantAuth, Listed, TOKEN_PATH};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
+pub use rate::{Period, Rate};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use reload::Deployed;
 pub use render::{Colour, ProblemView};
@@ -49,8 +53,8 @@ use jiff::civil::Date;
 use crate::limits::Limits;
 use crate::minimise::Law;
 use crate::names::{FlowId, SchoolId, VendorId};
-use crate::pseudonym::{Back, Fingerprint, Generation, RegisterKey};
-use crate::secret::{SecretBytes, SecretText, sha256};
+use crate::pseudonym::{Back, Fingerprint, Generation, RegisterKey, TokenKey};
+use crate::secret::{SecretText, sha256};
 
 /// One whole configuration. A request takes the current one and keeps it to its end.
 #[derive(Debug)]
@@ -71,6 +75,8 @@ pub struct Config {
     pub vendors: Vec<Arc<Vendor>>,
     /// Which flow answers where; longest prefix first within a host.
     pub doors: Vec<Door>,
+    /// What access tokens of ours are made and known by.
+    pub token_key: TokenKey,
     /// Names everything that decides what leaves: the same on every node with the same files.
     pub hash: PolicyHash,
 }
@@ -318,6 +324,8 @@ pub struct Flow {
     pub callers: Callers,
     /// From which addresses, on top; none given means all.
     pub ip_ranges: Vec<IpNet>,
+    /// How often each of them may call; none means as often as they like.
+    pub rate: Option<Rate>,
     /// Who is called.
     pub upstream: Upstream,
     /// With which credentials.
@@ -331,8 +339,8 @@ pub enum Callers {
     Anyone,
     /// Whoever the upstream takes: the caller's own `Authorization` is forwarded to it.
     Forwarded,
-    /// Whoever shows a bearer token (RFC 6750) with one of these SHA-256 digests.
-    Tokens(Vec<SecretBytes<32>>),
+    /// Whoever is listed.
+    Listed(Listed),
 }
 
 /// An upstream: scheme, authority and the path that routes are appended to.
@@ -388,4 +396,6 @@ pub enum UpstreamAuth {
     Forward,
     /// None.
     None,
+    /// `Authorization: Bearer …` with a token that is fetched from a token server.
+    Oauth2(Box<Grant>),
 }

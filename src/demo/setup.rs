@@ -7,7 +7,7 @@ use super::Fault;
 use crate::config::keys::KeySource;
 use crate::config::{Config, Draft, Problem, Problems, code};
 use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::{RegisterKey, VendorKey};
+use crate::pseudonym::{RegisterKey, TokenKey, VendorKey};
 use crate::secret::SecretBytes;
 
 /// The files of `config/`, under their paths there.
@@ -76,6 +76,10 @@ impl KeySource for Unkept {
 
     fn of_register(&mut self, _: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
         random(problems).map(RegisterKey::new)
+    }
+
+    fn token_key(&mut self, problems: &mut Problems) -> Option<TokenKey> {
+        random(problems).map(TokenKey::new)
     }
 }
 

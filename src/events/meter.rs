@@ -9,10 +9,10 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 use super::metrics::{Metrics, OTHER};
 use super::status::{CODES, code};
 use super::traffic::{Direction, Format};
-use crate::config::Vendor;
+use crate::config::{TOKEN_PATH, Vendor};
 use crate::minimise::{Action, UnlistedIn};
 use crate::names::{FlowId, SchoolId, VendorId};
-use crate::policy::{Route, Side};
+use crate::policy::{Method, Route, Side};
 use crate::refusal::Refusal;
 
 /// Makes meters; `config` keeps none of them, whoever serves a configuration does.
@@ -65,6 +65,15 @@ impl Meters {
         };
         Some(FlowMeters {
             routes: flow.routes.iter().map(meter).collect(),
+            tokens: RouteMeter::new(
+                &self.metrics,
+                Labels {
+                    route: TOKEN_PATH.into(),
+                    method: Method::Post.as_str(),
+                    ..labels.clone()
+                },
+                Arc::clone(&of_vendor),
+            ),
             unknown: RouteMeter::new(&self.metrics, labels.clone(), Arc::clone(&of_vendor)),
         })
     }
@@ -74,6 +83,7 @@ impl Meters {
 #[derive(Clone, Debug)]
 pub struct FlowMeters {
     routes: Vec<RouteMeter>,
+    tokens: RouteMeter,
     unknown: RouteMeter,
 }
 
@@ -82,6 +92,12 @@ impl FlowMeters {
     #[must_use]
     pub fn route(&self, place: usize) -> &RouteMeter {
         self.routes.get(place).unwrap_or(&self.unknown)
+    }
+
+    /// The meter of requests for tokens of ours.
+    #[must_use]
+    pub const fn tokens(&self) -> &RouteMeter {
+        &self.tokens
     }
 
     /// The meter of requests that match no route.
@@ -191,6 +207,13 @@ impl RouteMeter {
             .at(labels)
             .iter()
             .for_each(IntCounter::inc);
+    }
+
+    /// A token that was asked for at an upstream's token server.
+    pub(super) fn count_token_fetch(&self, outcome: &str) {
+        let labels = [self.vendor_label(), outcome];
+        let counter = self.0.metrics.token_fetches.at(labels);
+        counter.iter().for_each(IntCounter::inc);
     }
 
     /// An exchange that was broken off.

@@ -57,6 +57,7 @@ pub(super) struct Metrics {
     pub(super) unlisted: Family<IntCounterVec, 1>,
     pub(super) refusals: Family<IntCounterVec, 2>,
     pub(super) aborts: Family<IntCounterVec, 2>,
+    pub(super) token_fetches: Family<IntCounterVec, 2>,
     pub(super) connections_refused: Family<IntCounterVec, 1>,
     pub(super) connections_failed: Family<IntCounterVec, 1>,
     pub(super) policies: Family<IntGaugeVec, 3>,
@@ -96,6 +97,7 @@ impl Metrics {
             unlisted: r.counters("unlisted_field_seen_total", ["vendor"])?,
             refusals: r.counters("refusals_total", ["vendor", "reason"])?,
             aborts: r.counters("aborts_total", ["vendor", "reason"])?,
+            token_fetches: r.counters("upstream_token_fetches_total", ["vendor", "outcome"])?,
             connections_refused: r.counters("connections_refused_total", ["reason"])?,
             connections_failed: r.counters("connections_failed_total", ["fault"])?,
             policies: r.gauges("policy_info", ["school", "vendor", "hash"])?,
@@ -308,7 +310,7 @@ fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 23] = [
+const HELP: [(&str, &str); 24] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -370,6 +372,10 @@ const HELP: [(&str, &str); 23] = [
     (
         "unlisted_field_seen_total",
         "Fields outside the policy, each counted when first seen under the configuration in force.",
+    ),
+    (
+        "upstream_token_fetches_total",
+        "Tokens asked for at the token servers of upstreams.",
     ),
 ];
 

@@ -12,6 +12,7 @@ mod metrics;
 mod process;
 mod requests;
 mod status;
+mod tokens;
 mod traffic;
 
 pub use life::{
@@ -25,6 +26,7 @@ pub use requests::{
     ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection, Outcome,
     RequestEnded, Times, UpstreamCall,
 };
+pub use tokens::{TokenFetch, UpstreamTokenAsked};
 pub use traffic::{Direction, Format, Traffic};
 
 use std::fmt;
@@ -118,8 +120,9 @@ pub(crate) mod tests {
     use crate::policy::{
         Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side, Unlisted,
     };
-    use crate::pseudonym::Fingerprint;
+    use crate::pseudonym::{Fingerprint, TokenKey};
     use crate::refusal::{Bug, JsonFault, Refusal};
+    use crate::secret::SecretBytes;
 
     pub(crate) fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
         let (sink, clock) = (Sink::memory(), Clock::test(1_790_000_000));
@@ -186,6 +189,7 @@ pub(crate) mod tests {
                 id: FlowId::parse("pull").unwrap(),
                 callers: Callers::Anyone,
                 ip_ranges: Vec::new(),
+                rate: None,
                 upstream,
                 upstream_auth: UpstreamAuth::None,
             }],
@@ -215,6 +219,7 @@ pub(crate) mod tests {
             },
             vendors: vec![Arc::new(vendor("rekenwijs"))],
             doors: Vec::new(),
+            token_key: TokenKey::new(SecretBytes::from([7; 32])),
             hash: PolicyHash("3f9c3f9c3f9c3f9c".to_owned()),
         }
     }
@@ -287,6 +292,9 @@ pub(crate) mod tests {
             Outcome::Panicked,
         ] {
             events.emit(ended(meter, outcome));
+        }
+        for outcome in [TokenFetch::Granted, TokenFetch::Refused] {
+            events.emit(UpstreamTokenAsked { meter, outcome });
         }
         events.emit(ConnectionRefused {
             crowd: Crowd::OneClient,
@@ -420,7 +428,7 @@ pub(crate) mod tests {
         seen.insert("sluis.left_out".to_owned());
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
-        assert_eq!(text.lines().count(), 19);
+        assert_eq!(text.lines().count(), 21);
     }
 
     #[test]

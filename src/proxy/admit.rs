@@ -5,10 +5,14 @@ use std::sync::Arc;
 use http::header::HeaderValue;
 use http::request::Parts;
 
+use super::caller::Place;
 use super::connection::Entry;
+use super::fetch::Fetcher;
 use super::load::Count;
 use super::plan::{Found, Plan};
+use super::rate::Wanted;
 use super::record::Record;
+use super::refuse::Refused;
 use super::{Shared, caller, grammar};
 use crate::body::refusal;
 use crate::clock::Clock;
@@ -39,7 +43,25 @@ pub(super) struct Route {
     pub(super) answer: Content,
 }
 
-/// Checks a request up to the agreement, in the order of `docs/decisions`.
+/// Finds out who is called, before anybody asks who is calling.
+///
+/// # Errors
+/// The first reason not to serve it.
+pub(super) fn arrive<'p>(
+    plan: &'p Plan,
+    entry: &Entry,
+    head: &Parts,
+    record: &mut Record,
+) -> Result<Found<'p>, Refusal> {
+    let config = plan.config();
+    grammar::check(head, &config.limits)?;
+    let host = grammar::host(head, &entry.entrance)?;
+    let found = plan.find(&host, head.uri.path())?;
+    record.meter = found.meters.unknown().clone();
+    Ok(found)
+}
+
+/// Checks a request up to the agreement and the caller's rate, in the order of `docs/decisions`.
 ///
 /// # Errors
 /// The first reason not to serve it.
@@ -47,32 +69,54 @@ pub(super) fn admit<'p>(
     shared: &Shared,
     plan: &'p Plan,
     entry: &Entry,
+    found: Found<'p>,
     head: &Parts,
-    record: &mut Record,
-) -> Result<Exchange<'p>, Refusal> {
-    let config = plan.config();
-    grammar::check(head, &config.limits)?;
-    let host = grammar::host(head, &entry.entrance)?;
-    let found = plan.find(&host, head.uri.path())?;
-    record.meter = found.meters.unknown().clone();
-    let credentials = caller::check(found.flow, config, &head.headers, entry.address.ip())?;
-    let vendor = &found.door.vendor;
-    let today = shared.calendar.day(shared.clock.unix_s());
-    if !(vendor.valid.from..=vendor.valid.until).contains(&today) {
-        return Err(Refusal::AgreementNotInForce);
+) -> Result<Exchange<'p>, Refused> {
+    let (address, now) = (entry.address.ip(), shared.clock.unix_s());
+    let caller = caller::check(&found, plan.config(), &head.headers, address, now)?;
+    let credentials = caller::forwarded(found.flow, &head.headers)?;
+    found.check_agreement(shared)?;
+    found.take(Wanted::Request, caller, &shared.clock)?;
+    Ok(Exchange {
+        vendor: &found.door.vendor,
+        load: found.load,
+        credentials,
+        home: found.register.map(|_| Arc::default()),
+        found,
+    })
+}
+
+impl Found<'_> {
+    /// Whether the agreement is in force today, and the vendor served.
+    ///
+    /// # Errors
+    /// [`Refusal::AgreementNotInForce`], [`Refusal::VendorObserved`].
+    pub(super) fn check_agreement(&self, shared: &Shared) -> Result<(), Refusal> {
+        let vendor = &self.door.vendor;
+        let today = shared.calendar.day(shared.clock.unix_s());
+        if !(vendor.valid.from..=vendor.valid.until).contains(&today) {
+            return Err(Refusal::AgreementNotInForce);
+        }
+        if self.register.is_none() && vendor.has_way_back() {
+            return Err(Refusal::RegisterUnavailable);
+        }
+        match vendor.mode {
+            Mode::Enforce => Ok(()),
+            Mode::Observe => Err(Refusal::VendorObserved),
+        }
     }
-    if found.register.is_none() && vendor.has_way_back() {
-        return Err(Refusal::RegisterUnavailable);
-    }
-    match vendor.mode {
-        Mode::Enforce => Ok(Exchange {
-            vendor,
-            load: found.load,
-            credentials,
-            home: found.register.map(|_| Arc::default()),
-            found,
-        }),
-        Mode::Observe => Err(Refusal::VendorObserved),
+
+    /// Counts what a caller asks for against its rate.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`], with how long to wait.
+    pub(super) fn take(&self, wanted: Wanted, caller: Place, clock: &Clock) -> Result<(), Refused> {
+        let rates = self.rates.iter();
+        let taken = { rates }.try_for_each(|rates| rates.take(wanted, caller, clock.now()));
+        taken.map_err(|seconds| Refused {
+            retry_after_s: Some(seconds),
+            ..Refusal::RateLimited.into()
+        })
     }
 }
 
@@ -177,13 +221,19 @@ impl Exchange<'_> {
         self.found.target(clock)
     }
 
+    /// What fetches tokens for the flow's upstream, if it wants some.
+    pub(super) const fn fetcher(&self) -> Option<&Fetcher> {
+        self.found.fetcher
+    }
+
     /// Whose credentials the upstream is shown.
     pub(super) const fn whose_credentials(&self) -> Credentials {
         match self.found.flow.upstream_auth {
             UpstreamAuth::Forward => Credentials::Callers,
-            UpstreamAuth::Basic(_) | UpstreamAuth::Bearer(_) | UpstreamAuth::None => {
-                Credentials::Ours
-            }
+            UpstreamAuth::Basic(_)
+            | UpstreamAuth::Bearer(_)
+            | UpstreamAuth::None
+            | UpstreamAuth::Oauth2(_) => Credentials::Ours,
         }
     }
 }

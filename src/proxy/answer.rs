@@ -24,6 +24,8 @@ use crate::upstream::{self, Untrusted};
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// RFC 9111 section 5.2.2.5: what is about pupils is kept nowhere on the way.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// RFC 6749 section 5.1 asks for it beside `no-store`, for caches of HTTP/1.0.
+pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 /// RFC 9110 section 7.6.3, with a name that tells nothing of the machine.
 pub(super) const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 sluis");
 

@@ -6,48 +6,100 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 
 use super::media::only;
-use crate::config::{Callers, Config, Flow, UpstreamAuth};
+use super::plan::Found;
+use super::refuse::{Refused, Told};
+use crate::config::{Callers, Config, Flow, Listed, UpstreamAuth};
+use crate::pseudonym::AccessToken;
 use crate::refusal::Refusal;
 use crate::secret::{SecretBytes, sha256};
 
-/// Checks credentials and address.
-///
-/// Gives what is forwarded to the upstream of the caller's own credentials, where the flow does.
+/// Who calls, by its place among the callers of the flow: tokens first, then clients. Who is not
+/// listed has the first place with all others.
+pub(super) type Place = usize;
+
+/// Checks credentials and address, at a moment in seconds since 1970.
 ///
 /// # Errors
-/// [`Refusal::CallerUnauthenticated`] for missing, doubled, ill-formed or unknown credentials,
-/// [`Refusal::CallerForbidden`] for those of another flow, [`Refusal::AddressForbidden`].
+/// [`Refusal::CallerUnauthenticated`] for missing, doubled, ill-formed, expired or unknown
+/// credentials, [`Refusal::CallerForbidden`] for those of another flow,
+/// [`Refusal::AddressForbidden`].
 pub(super) fn check(
-    flow: &Flow,
+    found: &Found<'_>,
     config: &Config,
     headers: &HeaderMap,
     address: IpAddr,
-) -> Result<Option<HeaderValue>, Refusal> {
-    match &flow.callers {
-        Callers::Anyone => {}
+    unix_s: u64,
+) -> Result<Place, Refused> {
+    let place = match &found.flow.callers {
+        Callers::Anyone => 0,
         Callers::Forwarded => {
             only(headers, AUTHORIZATION).ok_or(Refusal::CallerUnauthenticated)?;
+            0
         }
-        Callers::Tokens(known) => {
+        Callers::Listed(listed) => {
             let token = only(headers, AUTHORIZATION).and_then(bearer);
-            let token = sha256(token.ok_or(Refusal::CallerUnauthenticated)?);
-            if !is_among(&token, known) {
-                return Err(elsewhere(&token, config));
+            let token = token.ok_or(Refusal::CallerUnauthenticated)?;
+            let client = || client(found, config, token, unix_s);
+            match place_of(&sha256(token), &listed.tokens).or_else(client) {
+                Some(place) => place,
+                None => return Err(refuse(token, listed, config)),
             }
         }
-    }
+    };
+    check_address(found.flow, address)?;
+    Ok(place)
+}
+
+/// Whether a flow takes calls from an address.
+///
+/// # Errors
+/// [`Refusal::AddressForbidden`].
+pub(super) fn check_address(flow: &Flow, address: IpAddr) -> Result<(), Refusal> {
     let address = address.to_canonical();
     let inside = flow.ip_ranges.iter().any(|range| range.contains(&address));
     match flow.ip_ranges.is_empty() || inside {
-        true => forwarded(flow, headers),
+        true => Ok(()),
         false => Err(Refusal::AddressForbidden),
     }
 }
 
+/// The client that an access token of ours was issued to, if it is good here and now.
+fn client(found: &Found<'_>, config: &Config, token: &[u8], unix_s: u64) -> Option<Place> {
+    let token = AccessToken::parse(token)?;
+    let key = &config.token_key;
+    let mut clients = found.flow.callers.clients().iter();
+    let is_theirs = clients.any(|client| {
+        let of_client =
+            client.id == token.client() && key.knows(&token, &found.token_place(client));
+        // What was granted and is not given any more makes the token another one.
+        let granted = token.scopes().iter();
+        of_client && { granted }.all(|scope| client.scopes.contains(scope))
+    });
+    match is_theirs && !token.has_expired(unix_s) {
+        true => place_of_client(found.flow, token.client()),
+        false => None,
+    }
+}
+
+/// The place of a client, the same with each of its secrets.
+pub(super) fn place_of_client(flow: &Flow, id: &str) -> Option<Place> {
+    let Callers::Listed(Listed { tokens, clients }) = &flow.callers else {
+        return None;
+    };
+    let place = clients.iter().position(|client| client.id == id)?;
+    Some(tokens.len().saturating_add(place))
+}
+
 /// The caller's `Authorization`, where the flow forwards it and one came.
-fn forwarded(flow: &Flow, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+///
+/// # Errors
+/// [`Refusal::CallerUnauthenticated`] if two came.
+pub(super) fn forwarded(flow: &Flow, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
     match flow.upstream_auth {
-        UpstreamAuth::Basic(_) | UpstreamAuth::Bearer(_) | UpstreamAuth::None => Ok(None),
+        UpstreamAuth::Basic(_)
+        | UpstreamAuth::Bearer(_)
+        | UpstreamAuth::None
+        | UpstreamAuth::Oauth2(_) => Ok(None),
         UpstreamAuth::Forward if headers.contains_key(AUTHORIZATION) => {
             only(headers, AUTHORIZATION).ok_or(Refusal::CallerUnauthenticated)?;
             let mut value = headers.get(AUTHORIZATION).cloned();
@@ -67,30 +119,48 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     (well_formed && !token.is_empty()).then_some(token)
 }
 
-/// Compares with every digest, so that the time tells nothing of which one it was.
-fn is_among(token: &SecretBytes<32>, known: &[SecretBytes<32>]) -> bool {
-    let equal = |digest: &SecretBytes<32>| digest.matches(token.expose());
-    known
-        .iter()
-        .fold(false, |found, digest| equal(digest) | found)
+/// Where a digest stands. Compares with every one, so that the time tells nothing of which it was.
+fn place_of(token: &SecretBytes<32>, known: &[SecretBytes<32>]) -> Option<Place> {
+    let place = { known.iter() }
+        .zip(1..)
+        .fold(0, |found: usize, (digest, place)| {
+            found.max(usize::from(digest.matches(token.expose())).saturating_mul(place))
+        });
+    place.checked_sub(1)
 }
 
 /// A token that another flow knows is known; it only may not come in here.
-fn elsewhere(token: &SecretBytes<32>, config: &Config) -> Refusal {
+fn refuse(token: &[u8], listed: &Listed, config: &Config) -> Refused {
+    let token = sha256(token);
     let flows = config.vendors.iter().flat_map(|vendor| &vendor.flows);
     let known = flows.fold(false, |found, flow| match &flow.callers {
         Callers::Anyone | Callers::Forwarded => found,
-        Callers::Tokens(known) => is_among(token, known) | found,
+        Callers::Listed(listed) => place_of(&token, &listed.tokens).is_some() | found,
     });
-    match known {
-        true => Refusal::CallerForbidden,
-        false => Refusal::CallerUnauthenticated,
+    match (known, listed.clients.is_empty()) {
+        (true, _) => Refusal::CallerForbidden.into(),
+        (false, true) => Refusal::CallerUnauthenticated.into(),
+        // Those who fetch tokens know by this that it is time for another one.
+        (false, false) => Refused {
+            told: Told::TokenInvalid,
+            ..Refusal::CallerUnauthenticated.into()
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_has_the_place_at_which_it_stands() {
+        let [a, b, c] = [b"a", b"b", b"c"].map(|text| sha256(text));
+        let known = [a, b];
+        assert_eq!(place_of(&known[0], &known), Some(0));
+        assert_eq!(place_of(&known[1], &known), Some(1));
+        assert_eq!(place_of(&c, &known), None);
+        assert_eq!(place_of(&c, &[]), None);
+    }
 
     #[test]
     fn a_bearer_token_is_read_as_rfc_6750_writes_it() {

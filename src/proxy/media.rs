@@ -10,8 +10,20 @@ use crate::refusal::Refusal;
 /// # Errors
 /// [`Refusal::ContentTypeUnsupported`], [`Refusal::ContentCodingUnsupported`].
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_is(headers, "application/json")
+}
+
+/// Whether a body is declared as a form, uncoded.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_form(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_is(headers, "application/x-www-form-urlencoded")
+}
+
+fn check_is(headers: &HeaderMap, wanted: &str) -> Result<(), Refusal> {
     let media = only(headers, CONTENT_TYPE).and_then(|value| std::str::from_utf8(value).ok());
-    if !media.is_some_and(is_json) {
+    if !media.is_some_and(|media| is(media, wanted)) {
         return Err(Refusal::ContentTypeUnsupported);
     }
     let plain = |value: &[u8]| value.eq_ignore_ascii_case(b"identity");
@@ -48,8 +60,8 @@ pub(super) fn only(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
     }
 }
 
-/// `application/json`, with `charset=utf-8` at most (RFC 9110 section 8.3.1, RFC 8259 section 11).
-fn is_json(media: &str) -> bool {
+/// That type, with `charset=utf-8` at most (RFC 9110 section 8.3.1, RFC 8259 section 11).
+fn is(media: &str, wanted: &str) -> bool {
     let (essence, parameter) = match media.split_once(';') {
         Some((essence, parameter)) => (essence, Some(parameter.trim_matches([' ', '\t']))),
         None => (media, None),
@@ -58,7 +70,7 @@ fn is_json(media: &str) -> bool {
         text.eq_ignore_ascii_case("charset=utf-8") || text.eq_ignore_ascii_case("charset=\"utf-8\"")
     };
     let essence = essence.trim_matches([' ', '\t']);
-    essence.eq_ignore_ascii_case("application/json") && parameter.is_none_or(charset)
+    essence.eq_ignore_ascii_case(wanted) && parameter.is_none_or(charset)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! connection ─▶ handle ─▶ admit ─▶ minimise::request ─▶ upstream::send ─▶ answer ─▶ (end) record
+//!                    └─▶ issue: a token for a caller          └─ fetch: a token for the upstream
 //! ```
 //!
 //! Start reading at `Gateway::handle`.
@@ -10,12 +11,18 @@ mod admit;
 mod answer;
 mod caller;
 mod connection;
+mod document;
+mod fetch;
+mod form;
+mod forward;
 mod grammar;
 mod inward;
+mod issue;
 mod load;
 mod media;
 mod pace;
 mod plan;
+mod rate;
 mod record;
 mod refuse;
 mod streams;
@@ -26,19 +33,21 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::body::{Body, Budget, Caller};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Deployed};
-use crate::events::{Events, Outcome, UpstreamCall};
+use crate::events::{Events, Outcome};
 use crate::limits::Limits;
+use crate::minimise::Cleared;
 use crate::refusal::Refusal;
 use crate::store::Store;
-use crate::upstream::{self, Outbound, Untrusted};
-use admit::{Exchange, admit};
+use crate::upstream::{self, Outbound};
+use admit::{Exchange, admit, arrive};
 use answer::Answer;
 use connection::Entry;
 use load::Load;
@@ -98,10 +107,7 @@ impl Shared {
     }
 
     fn served(&self, config: Arc<Config>) -> Arc<Served> {
-        let register = self.register().map(Arc::as_ref);
-        self.newest.of(config, |config| {
-            Served::new(config, &self.events, &self.load, register)
-        })
+        self.newest.of(config, self)
     }
 }
 
@@ -157,8 +163,8 @@ impl Gateway {
             return Err(Aborted(fault));
         }
         let refused = match handled {
-            Ok((status, body)) => {
-                let answer = answer::build(status, body, head.headers);
+            Ok(handled) => {
+                let answer = handled.answer(head.headers);
                 return Ok(Answer::new(answer, record, progress));
             }
             Err(refused) => refused,
@@ -178,11 +184,17 @@ impl Gateway {
         entry: &Entry,
         (head, body): (&Parts, Caller),
         record: &mut Record,
-    ) -> Result<(StatusCode, Body<upstream::Answer>), Refused> {
+    ) -> Result<Handled, Refused> {
         let shared = &*self.shared;
         let limits = &plan.config().limits;
 
-        let exchange = admit(shared, plan, entry, head, record)?;
+        let found = arrive(plan, entry, head, record)?;
+        if found.issues_tokens(head.uri.path()) {
+            let desk = issue::Desk::new(shared, plan.config(), &found);
+            let issued = desk.serve(entry, (head, body), record).await;
+            return issued.map(Handled::Issued);
+        }
+        let exchange = admit(shared, plan, entry, found, head)?;
         let place = shared
             .load
             .enter(exchange.load, limits)
@@ -206,13 +218,14 @@ impl Gateway {
             facts: record.request.clone(),
             credentials: exchange.credentials.clone(),
         };
-        let untrusted = send(&work, outbound, record).await?;
+        let untrusted = forward::send(&work, outbound, record).await?;
 
         let credentials = exchange.whose_credentials();
         let bytes_max = exchange.vendor.body_bytes_max;
         let checked = answer::check(untrusted, route.answer, credentials, bytes_max)?;
         let status = checked.status;
-        Ok((status, answer::take(&work, checked.rest, record).await?))
+        let body = answer::take(&work, checked.rest, record).await?;
+        Ok(Handled::Passed(status, body))
     }
 
     /// The plan of the configuration that is deployed now. It does not change under a request.
@@ -239,6 +252,24 @@ impl fmt::Debug for Gateway {
     }
 }
 
+/// What came of a request that was not refused.
+enum Handled {
+    /// A token of ours.
+    Issued(Cleared<Bytes>),
+    /// What the upstream answered, as far as it may go on.
+    Passed(StatusCode, Body<upstream::Answer>),
+}
+
+impl Handled {
+    /// The whole answer, its head written into a map that is not needed any more.
+    fn answer(self, spare: HeaderMap) -> Response<Body<upstream::Answer>> {
+        match self {
+            Self::Issued(token) => issue::answer(token, spare),
+            Self::Passed(status, body) => answer::build(status, body, spare),
+        }
+    }
+}
+
 /// What both directions of one exchange work with.
 struct Work<'w> {
     shared: &'w Shared,
@@ -257,20 +288,3 @@ impl fmt::Display for Aborted {
 }
 
 impl std::error::Error for Aborted {}
-
-/// Calls the upstream, and notes what came of it.
-async fn send(
-    work: &Work<'_>,
-    outbound: Outbound,
-    record: &mut Record,
-) -> Result<Untrusted, Refused> {
-    let clock = &work.shared.clock;
-    let target = work.exchange.target(clock)?;
-    let begun = clock.now();
-    let answered = target.send(outbound, work.limits).await;
-    record.upstream = Some(UpstreamCall {
-        status: answered.as_ref().ok().map(|answer| answer.status.as_u16()),
-        waited: clock.now().saturating_duration_since(begun),
-    });
-    answered.map_err(Refused::outward)
-}

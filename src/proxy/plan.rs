@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::load::{Count, Load};
+use super::Shared;
+use super::fetch::Fetcher;
+use super::load::Count;
+use super::rate::Rates;
 use crate::clock::Clock;
-use crate::config::{Config, Door, Flow, NoDoor, Vendor};
-use crate::events::{Events, FlowMeters, Meters};
+use crate::config::{Client, Config, Door, Flow, NoDoor, TOKEN_PATH, Vendor};
+use crate::events::{FlowMeters, Meters};
+use crate::pseudonym::TokenPlace;
 use crate::refusal::{Bug, Refusal};
 use crate::store::{Generations, Store, View};
 use crate::upstream::Target;
@@ -24,25 +28,27 @@ struct OfDoor {
     load: Count,
     /// The register as the vendor sees it, if any of its ids has a way back.
     register: Option<Arc<View>>,
+    rates: Option<Rates>,
+    fetcher: Option<Fetcher>,
 }
 
 impl Served {
-    pub(super) fn new(
-        config: Arc<Config>,
-        events: &Events,
-        load: &Load,
-        store: Option<&Store>,
-    ) -> Self {
-        let meters = events.meters();
-        let shared = |door: &Door| {
+    fn new(config: Arc<Config>, shared: &Shared) -> Self {
+        let meters = shared.events.meters();
+        let register = shared.register().map(Arc::as_ref);
+        let now = shared.clock.now();
+        let of_door = |door: &Door| {
             let vendor = &door.vendor;
+            let flow = vendor.flows.get(door.flow)?;
             Some(OfDoor {
                 meters: meters.flow(vendor, door.flow)?,
-                load: load.of(&vendor.school, &vendor.id),
-                register: store.and_then(|store| view(store, vendor)),
+                load: shared.load.of(&vendor.school, &vendor.id),
+                register: register.and_then(|store| view(store, vendor)),
+                rates: Rates::new(flow, now),
+                fetcher: Fetcher::new(flow),
             })
         };
-        let doors = config.doors.iter().map(shared).collect();
+        let doors = config.doors.iter().map(of_door).collect();
         Self {
             config,
             meters,
@@ -71,16 +77,12 @@ pub(super) struct Newest(Mutex<Option<Arc<Served>>>);
 
 impl Newest {
     /// What is shared of `config`; made by the first thread that asks.
-    pub(super) fn of(
-        &self,
-        config: Arc<Config>,
-        make: impl FnOnce(Arc<Config>) -> Served,
-    ) -> Arc<Served> {
+    pub(super) fn of(&self, config: Arc<Config>, shared: &Shared) -> Arc<Served> {
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*newest {
             Some(served) if Arc::ptr_eq(&served.config, &config) => Arc::clone(served),
             Some(_) | None => {
-                let served = Arc::new(make(config));
+                let served = Arc::new(Served::new(config, shared));
                 *newest = Some(Arc::clone(&served));
                 served
             }
@@ -137,6 +139,8 @@ impl Plan {
             meters: &shared.meters,
             load: &shared.load,
             register: shared.register.as_ref(),
+            rates: shared.rates.as_ref(),
+            fetcher: shared.fetcher.as_ref(),
             target,
         })
     }
@@ -162,10 +166,28 @@ pub(super) struct Found<'p> {
     pub(super) meters: &'p FlowMeters,
     pub(super) load: &'p Count,
     pub(super) register: Option<&'p Arc<View>>,
+    pub(super) rates: Option<&'p Rates>,
+    pub(super) fetcher: Option<&'p Fetcher>,
     target: &'p OnceLock<Option<Arc<Target>>>,
 }
 
 impl Found<'_> {
+    /// Where a client of the flow may use its tokens.
+    pub(super) fn token_place<'c>(&'c self, client: &'c Client) -> TokenPlace<'c> {
+        TokenPlace {
+            school: &self.door.vendor.school,
+            vendor: &self.door.vendor.id,
+            flow: &self.flow.id,
+            client: &client.id,
+            secret: &client.secret,
+        }
+    }
+
+    /// Whether it is here that clients of the flow fetch their tokens.
+    pub(super) fn issues_tokens(&self, path: &str) -> bool {
+        self.door.rest(path) == Some(TOKEN_PATH) && !self.flow.callers.clients().is_empty()
+    }
+
     /// The flow's upstream; made at its first request.
     pub(super) fn target(&self, clock: &Clock) -> Result<Arc<Target>, Refusal> {
         let make = || Target::new(self.flow, clock.clone()).ok().map(Arc::new);

@@ -23,6 +23,8 @@ pub(super) struct Record {
     outcome: Option<Outcome>,
     /// The body of the request, if one was read.
     pub(super) request: Option<Arc<Facts>>,
+    /// Whether it asked for a token, and all of that was read.
+    pub(super) asked_whole: bool,
     /// The body of the answer, if one was read.
     pub(super) answer: Option<Arc<Facts>>,
     /// What was done to identifiers in the target.
@@ -51,6 +53,7 @@ impl Record {
             status: None,
             outcome: None,
             request: None,
+            asked_whole: false,
             answer: None,
             target: Counts::default(),
             upstream: None,
@@ -65,7 +68,7 @@ impl Record {
     /// Whether the body of the request was read to its end.
     pub(super) fn has_read_request(&self) -> bool {
         let facts = self.request.as_ref();
-        facts.is_some_and(|facts| facts.look().state == State::Ended)
+        self.asked_whole || facts.is_some_and(|facts| facts.look().state == State::Ended)
     }
 
     /// The fault that was found in the body of the request when some of it had gone on already.

@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VIA,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER, VIA,
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Response, StatusCode};
 
-use super::answer::{NO_STORE, OUR_VIA};
+use super::answer::{JSON, NO_CACHE, NO_STORE, OUR_VIA};
+use super::document::token_refused;
 use crate::minimise::{Cleared, problem};
 use crate::refusal::Refusal;
 
@@ -20,6 +21,9 @@ use crate::refusal::Refusal;
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// RFC 6750 section 3.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+/// RFC 7617 section 2.
+const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"sluis\"");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// RFC 9209.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -40,8 +44,20 @@ pub enum Side {
 pub(super) struct Refused {
     pub(super) refusal: Refusal,
     pub(super) side: Side,
-    /// Seconds that the upstream asks to wait.
+    /// Seconds to wait, where the upstream or a rate asks for that.
     pub(super) retry_after_s: Option<u64>,
+    pub(super) told: Told,
+}
+
+/// In which form a caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// A problem document; a challenge for any token.
+    Problem,
+    /// A problem document; the challenge says that the token that came is not good.
+    TokenInvalid,
+    /// As OAuth has it: to those who ask for a token.
+    TokenRefused,
 }
 
 /// What becomes of a connection after an answer.
@@ -59,27 +75,36 @@ impl Refused {
             refusal,
             side: Side::Outward,
             retry_after_s: None,
+            told: Told::Problem,
         }
     }
 
     /// The whole answer, and what becomes of the connection after it.
     pub(super) fn answer(self, then: Then) -> Response<Cleared<Bytes>> {
         let number = status(self.refusal, self.side);
-        let mut answer = Response::new(problem(self.refusal, number));
+        let (body, kind, challenge) = match self.told {
+            Told::Problem => (problem(self.refusal, number), PROBLEM, BEARER),
+            Told::TokenInvalid => (problem(self.refusal, number), PROBLEM, INVALID_TOKEN),
+            Told::TokenRefused => (token_refused(self.refusal), JSON, BASIC),
+        };
+        let mut answer = Response::new(body);
         // Every status of the table is one: a test goes through it.
         *answer.status_mut() =
             StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, PROBLEM);
+        headers.insert(CONTENT_TYPE, kind);
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(VIA, OUR_VIA);
         self.explain(headers);
         if number == 401 {
-            headers.insert(WWW_AUTHENTICATE, BEARER);
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         let overloaded = (self.refusal == Refusal::Overloaded).then_some(OVERLOAD_OVER_S);
         if let Some(seconds) = self.retry_after_s.or(overloaded) {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.told == Told::TokenRefused {
+            headers.insert(PRAGMA, NO_CACHE);
         }
         match then {
             Then::Close => {
@@ -105,6 +130,7 @@ impl From<Refusal> for Refused {
             refusal,
             side: Side::Inward,
             retry_after_s: None,
+            told: Told::Problem,
         }
     }
 }
@@ -128,10 +154,13 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::BodyUnexpected
         | Refusal::FieldUnexpected { .. }
         | Refusal::FramingInvalid
+        | Refusal::GrantTypeUnsupported
         | Refusal::HostInvalid
         | Refusal::IdentifierInvalid { .. }
         | Refusal::PathInvalid
         | Refusal::QueryInvalid
+        | Refusal::ScopeUnknown
+        | Refusal::TokenRequestInvalid
         | Refusal::UpgradeRequested => (400, 502),
         Refusal::CallerUnauthenticated => (401, 502),
         Refusal::AddressForbidden | Refusal::AgreementNotInForce | Refusal::CallerForbidden => {
@@ -146,6 +175,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         Refusal::ExpectationUnknown => (417, 502),
         Refusal::HostUnknown => (421, 502),
         Refusal::PseudonymUnknown { .. } => (422, 502),
+        Refusal::RateLimited => (429, 502),
         Refusal::HeadTooLarge => (431, 502),
         Refusal::Bug(_) => (500, 500),
         Refusal::TransferEncodingUnsupported => (501, 502),
@@ -191,6 +221,7 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
             | Refusal::AgreementNotInForce
             | Refusal::CallerForbidden
             | Refusal::CallerUnauthenticated
+            | Refusal::RateLimited
             | Refusal::VendorObserved,
             Side::Inward,
         ) => "http_request_denied",
@@ -253,15 +284,19 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::ExpectationUnknown
         | Refusal::FlowUnknown
         | Refusal::FramingInvalid
+        | Refusal::GrantTypeUnsupported
         | Refusal::HeadTooLarge
         | Refusal::HostInvalid
         | Refusal::HostUnknown
         | Refusal::MethodNotListed
         | Refusal::PathInvalid
         | Refusal::QueryInvalid
+        | Refusal::RateLimited
         | Refusal::RouteUnknown
+        | Refusal::ScopeUnknown
         | Refusal::TargetTooLong
         | Refusal::TargetUnknown
+        | Refusal::TokenRequestInvalid
         | Refusal::TransferEncodingUnsupported
         | Refusal::UpgradeRequested
         | Refusal::VendorObserved

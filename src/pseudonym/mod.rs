@@ -23,6 +23,7 @@ mod read;
 mod register;
 mod ring;
 mod seal;
+mod token;
 
 pub use canonical::{Canonical, CanonicalRule, IdentifierFault};
 pub use derive::{Back, Generation, Kind, KindSpec, Unknown};
@@ -33,6 +34,7 @@ pub use read::IndexKey;
 pub use register::{Batch, Form, Recall, Register};
 pub use ring::{Entry, Holder, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
 pub use seal::{Lookup, RegisterKey, Seal};
+pub use token::{AccessToken, TokenKey, TokenPlace};
 
 use std::fmt;
 

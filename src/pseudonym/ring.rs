@@ -34,7 +34,7 @@ const BODY_CHARS: usize = 43;
 ///
 /// Its text form is `sluis-master-1-<base64url>-<check>`, where the check is the first 4 bytes of
 /// `SHA-256("sluis master 1" ‖ key)` in hex, so that a typing error shows.
-pub struct MasterKey(SecretBytes<32>);
+pub struct MasterKey(pub(super) SecretBytes<32>);
 
 impl MasterKey {
     /// A new one.

@@ -185,7 +185,7 @@ impl fmt::Debug for Seal {
 
 /// `lp(text)`: its length as two bytes, big endian, and then the text.
 pub(super) fn push_with_length(text: &str, out: &mut Vec<u8>) {
-    // A name has at most `limits::NAME_BYTES_MAX` bytes.
+    // Names, and the clients and scopes of tokens, are far shorter than 2^16: see `limits`.
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(text.as_bytes());

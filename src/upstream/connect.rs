@@ -14,7 +14,7 @@ use super::link::Link;
 use crate::config::Reach;
 use crate::limits::{Bound, Limits};
 use crate::refusal::Refusal;
-use crate::tls::Stream;
+use crate::tls::{Connector, Stream};
 
 /// Where an upstream is.
 #[derive(Debug)]
@@ -77,15 +77,24 @@ impl fmt::Display for Address {
 pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, Refusal> {
     let patience = limits.time(Bound::UpstreamConnect);
     let opened = timeout(patience, async {
-        let stream = first_of(&target.address.resolve().await?, patience).await?;
-        let stream = match &target.tls {
-            None => Ok(Stream::Plain(stream)),
-            Some(tls) => tls.connect(&target.address.host, stream).await,
-        };
-        let stream = stream.map_err(|_broken| Refusal::UpstreamUnreachable)?;
+        let stream = reach(&target.address, target.tls.as_ref(), patience).await?;
         Link::new(stream, limits.size(Bound::UpstreamHead), target.clock.now()).await
     });
     opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
+}
+
+/// Name, connection and TLS handshake. It has no deadline as a whole.
+pub(super) async fn reach(
+    address: &Address,
+    tls: Option<&Connector>,
+    patience: Duration,
+) -> Result<Stream, Refusal> {
+    let stream = first_of(&address.resolve().await?, patience).await?;
+    let stream = match tls {
+        None => Ok(Stream::Plain(stream)),
+        Some(tls) => tls.connect(&address.host, stream).await,
+    };
+    stream.map_err(|_broken| Refusal::UpstreamUnreachable)
 }
 
 /// The first address that takes a connection. Each gets its share of the time, so that one that

@@ -9,8 +9,10 @@ mod answer;
 mod connect;
 mod link;
 mod pool;
+mod token;
 
 pub use answer::{Answer, Untrusted};
+pub use token::{Granted, TokenServer};
 
 use std::fmt;
 use std::sync::Arc;
@@ -64,10 +66,7 @@ impl Target {
     /// [`Unfit`] if its configuration cannot be used after all.
     pub fn new(flow: &Flow, clock: Clock) -> Result<Self, Unfit> {
         let upstream = &flow.upstream;
-        let (tls, default_port) = match &upstream.scheme {
-            Scheme::Http => (None, 80),
-            Scheme::Https(tls) => (Some(Connector::new(tls).map_err(Unfit::Tls)?), 443),
-        };
+        let (tls, default_port) = connector(&upstream.scheme)?;
         let address = Address::new(&upstream.host, upstream.port, upstream.reach);
         Ok(Self {
             host: header(&address.authority(default_port))?,
@@ -207,8 +206,8 @@ pub struct Outbound {
     pub body: Body<Caller>,
     /// What becomes of the body while it is on its way; `None` if there is none.
     pub facts: Option<Arc<Facts>>,
-    /// The caller's own `Authorization`, where the flow forwards it. The only value of a caller's
-    /// head that an upstream ever sees.
+    /// The caller's own `Authorization`, where the flow forwards it: the only value of a caller's
+    /// head that an upstream ever sees. Or the token that was fetched for the flow.
     pub credentials: Option<HeaderValue>,
 }
 
@@ -271,11 +270,26 @@ fn authorization(auth: &UpstreamAuth) -> Result<Option<HeaderValue>, Unfit> {
         }
         // Shown to the upstream it was given for.
         UpstreamAuth::Bearer(secret) => format!("Bearer {}", secret.expose()),
+        // Fetched, and handed in with each request.
+        UpstreamAuth::Oauth2(_) => return Ok(None),
         UpstreamAuth::Forward | UpstreamAuth::None => return Ok(None),
     };
-    let mut value = header(&text)?;
+    sensitive(&text).map(Some)
+}
+
+/// What connects with TLS, if that is spoken, and the port that need not be named.
+fn connector(scheme: &Scheme) -> Result<(Option<Connector>, u16), Unfit> {
+    match scheme {
+        Scheme::Http => Ok((None, 80)),
+        Scheme::Https(tls) => Ok((Some(Connector::new(tls).map_err(Unfit::Tls)?), 443)),
+    }
+}
+
+/// A header that no debug output shows.
+fn sensitive(text: &str) -> Result<HeaderValue, Unfit> {
+    let mut value = header(text)?;
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(value)
 }
 
 fn header(text: &str) -> Result<HeaderValue, Unfit> {

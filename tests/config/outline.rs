@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sluis::config::VendorDraft;
+use sluis::config::{UpstreamAuthDraft, VendorDraft};
 use sluis::policy::{
     Content, Item, Keep, Otherwise, Policy, QueryRule, Rule, Segment, ShapeBody, Unlisted,
 };
@@ -42,7 +42,15 @@ pub(crate) fn of(draft: &VendorDraft) -> String {
             settings.callers.value, settings.ip_ranges
         )
         .unwrap();
+        if let Some(rate) = settings.rate {
+            writeln!(text, "  rate {rate}").unwrap();
+        }
         writeln!(text, "  {:?}", settings.upstream.value).unwrap();
+        if let UpstreamAuthDraft::Oauth2(grant) = &settings.upstream_auth {
+            let secret = &grant.secret.value;
+            writeln!(text, "  oauth2 {:?} {:?}", grant.client, grant.server).unwrap();
+            writeln!(text, "  {secret:?} {:?} {:?}", grant.scope, grant.auth).unwrap();
+        }
         let roots = settings.roots.as_ref().map(|roots| &roots.value);
         writeln!(text, "  roots {roots:?}").unwrap();
         for route in &flow.routes {

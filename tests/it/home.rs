@@ -1,6 +1,7 @@
 //! The way home: what a vendor sends under a pseudonym reaches the school under the pupil's own
 //! identifier, and nobody else's.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -395,5 +396,80 @@ fn nothing_that_streams_leaves_before_its_identifiers_are_on_disk() {
     let text = String::from_utf8_lossy(&answer.body);
     assert!(!text.contains("77777"), "the new pupil's record went out");
     house.await_log("register_unavailable");
+    house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
+/// A vendor that asks for one pupil, and an upstream that wants a token of ours.
+const FETCHED: &str = r#"version = 1
+[vendor]
+name = "Bron"
+agreement = "VO-1"
+purpose = "Testen"
+contact = "privacy@bron.example"
+valid = { from = 2020-01-01, until = 2099-12-31 }
+
+[ids.pupil]
+back = "school-only"
+
+[flow.pull]
+caller = "vendor"
+at = "/pull"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[flow.pull.upstream-auth.oauth2]
+token-url = "http://UPSTREAM/token"
+client-id = "sluis"
+secret = { file = "upstream-token" }
+
+[[flow.pull.route]]
+match = "GET /users"
+to-vendor = { users = "User[]" }
+
+[[flow.pull.route]]
+match = "GET /users/{pupil}"
+to-vendor = { title = "keep", about = "pupil" }
+
+[shape.User]
+sourcedId = "pupil"
+"#;
+
+#[test]
+fn what_is_sent_once_more_with_another_token_came_home_once() {
+    let fetched = AtomicUsize::new(0);
+    let upstream = Upstream::scripted(move |peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let shown = request.lines("authorization").concat();
+            let answer = match request.head.split(' ').nth(1).unwrap() {
+                "/token" => {
+                    let number = fetched.fetch_add(1, Ordering::SeqCst);
+                    ok(&format!(
+                        r#"{{"access_token":"fake-{number}","token_type":"Bearer"}}"#
+                    ))
+                }
+                "/users" => ok(USERS),
+                _ if shown == "Bearer fake-0" => {
+                    "HTTP/1.1 401 x\r\ncontent-length: 0\r\n\r\n".to_owned()
+                }
+                _ => ok(r#"{"title":"of pupil-zzq-901","about":"pupil-zzq-901"}"#),
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let house = plans(FETCHED).open(upstream);
+    let users = house.ask(request("GET", "/pull/users", "")).json();
+    let first = users["users"][0]["sourcedId"].as_str().unwrap().to_owned();
+    let answer = house.ask(request("GET", &format!("/pull/users/{first}"), ""));
+    assert_eq!(
+        (answer.status(), answer.json()),
+        (200, json!({"about": first}))
+    );
+    let sent = house.upstream.received_text();
+    let lines = sent.matches("GET /users/pupil-zzq-901 HTTP/1.1");
+    assert_eq!(lines.count(), 2, "{sent}");
+    let metrics = house.events.metrics_page();
+    let came_home =
+        r#"sluis_fields_total{action="brought_home",direction="from_vendor",vendor="bron"} 1"#;
+    assert!(metrics.contains(came_home), "{metrics}");
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
 }

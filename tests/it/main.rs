@@ -18,12 +18,15 @@ mod h2;
 mod harness;
 mod home;
 mod inward;
+mod oauth;
 mod outward;
 mod pull;
 mod push;
+mod rate;
 mod samples;
 mod streaming;
 mod tls;
+mod tokens;
 
 /// The refusals that no test here meets: a defect, and a caller that is gone.
 const NOT_MET: [&str; 2] = ["gateway_bug", "caller_gone"];
@@ -35,6 +38,8 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("outward.rs"),
         include_str!("crowd.rs"),
         include_str!("home.rs"),
+        include_str!("oauth.rs"),
+        include_str!("rate.rs"),
     ];
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");

@@ -104,7 +104,7 @@ fn what_is_no_handshake_or_too_slow_a_one_is_let_go() {
 
 #[test]
 fn an_upstream_over_tls_is_held_to_its_certificate() {
-    let upstream = secure_upstream();
+    let upstream = secure_upstream(ok(r#"{"grade":7,"name":"zzq"}"#));
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
     std::fs::write(&roots, &upstream.1).unwrap();
@@ -177,8 +177,8 @@ to-vendor = "User"
     );
 }
 
-/// An upstream over TLS, and its certificate: for `localhost` only.
-fn secure_upstream() -> (Upstream, String) {
+/// An upstream over TLS that always gives that answer, and its certificate: for `localhost` only.
+pub(crate) fn secure_upstream(answer: String) -> (Upstream, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let pem = made.cert.pem();
     let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
@@ -199,7 +199,7 @@ fn secure_upstream() -> (Upstream, String) {
         let stream = StreamOwned::new(server, socket.try_clone().unwrap());
         let mut peer = Peer::through(socket, stream);
         while peer.request().is_some() {
-            peer.send(ok(r#"{"grade":7,"name":"zzq"}"#));
+            peer.send(&answer);
         }
     });
     (upstream, pem)

@@ -3,7 +3,7 @@
 use super::Keys;
 use crate::config::Problems;
 use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::{Entry, Holder, RegisterKey, VendorKey};
+use crate::pseudonym::{Entry, Holder, RegisterKey, TokenKey, VendorKey};
 
 /// Where the keys of a configuration come from. What is missing or does not open is reported.
 pub trait KeySource {
@@ -17,6 +17,9 @@ pub trait KeySource {
 
     /// The key of a school's register.
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey>;
+
+    /// What access tokens of ours are made and known by.
+    fn token_key(&mut self, problems: &mut Problems) -> Option<TokenKey>;
 }
 
 impl KeySource for Keys {
@@ -45,6 +48,11 @@ impl KeySource for Keys {
         };
         self.opened(entry, entry.register_key(&self.master), problems)
     }
+
+    /// Of the master key, so that every gateway with the same keys knows the same tokens.
+    fn token_key(&mut self, _: &mut Problems) -> Option<TokenKey> {
+        Some(TokenKey::of(&self.master))
+    }
 }
 
 /// No keys: whoever has none may still look at everything else.
@@ -60,5 +68,9 @@ impl<K: KeySource> KeySource for Option<K> {
 
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
         self.as_mut()?.of_register(school, problems)
+    }
+
+    fn token_key(&mut self, problems: &mut Problems) -> Option<TokenKey> {
+        self.as_mut()?.token_key(problems)
     }
 }

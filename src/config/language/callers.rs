@@ -4,14 +4,15 @@
 use data_encoding::HEXLOWER;
 
 use super::Compiler;
-use super::draft::{CallersDraft, UpstreamAuthDraft};
+use super::draft::{CallersDraft, ClientDraft, UpstreamAuthDraft};
+use super::flows::Trust;
 use crate::config::{At, Problem, Table, TextOrTable, Value, code};
+use crate::limits;
 
 /// Kinds of caller that come later, each with what stands beside it.
-const CALLERS_NOT_YET: [(&str, &str); 2] =
-    [("client-cert-sha256", ""), ("oauth2", "secret-sha256")];
+const CALLERS_NOT_YET: [(&str, &str); 1] = [("client-cert-sha256", "")];
 /// Kinds of credentials that come later, each with what stands beside it.
-const AUTH_NOT_YET: [(&str, &str); 2] = [("client-cert", "client-key"), ("oauth2", "")];
+const AUTH_NOT_YET: [(&str, &str); 1] = [("client-cert", "client-key")];
 
 impl<'d> Compiler<'d, '_> {
     /// Reads `callers`; with `upstream-auth = "forward"` there are none of our own.
@@ -62,25 +63,98 @@ impl<'d> Compiler<'d, '_> {
             let help = "for example callers = [{ token-sha256 = \"…64 hex…\" }]";
             self.problems.push(problem.help(help));
         }
-        let tokens = list.iter().filter_map(|caller| self.one_caller(caller));
-        let value = CallersDraft::Tokens(tokens.collect());
+        let (mut tokens, mut clients) = (Vec::new(), Vec::new());
+        for caller in &list {
+            match self.one_caller(caller) {
+                Some(OneCaller::Client(client)) => clients.push(client),
+                Some(OneCaller::Token(digest)) => tokens.push(digest),
+                None => {}
+            }
+        }
+        let value = CallersDraft::Listed { tokens, clients };
         Some(At { value, place })
     }
 
-    fn one_caller(&mut self, value: &Value<'d>) -> Option<[u8; 32]> {
+    fn one_caller(&mut self, value: &Value<'d>) -> Option<OneCaller> {
         let table = value.table(self.problems)?;
         if self.comes_later(&table, &CALLERS_NOT_YET) {
             return None;
         }
-        let token = table.need("token-sha256", self.problems);
+        // Also where the first is mistyped.
+        if ["oauth2", "secret-sha256", "scopes"]
+            .iter()
+            .any(|key| table.has(key))
+        {
+            return self.client(&table).map(OneCaller::Client);
+        }
+        let token = self.digest(&table, "token-sha256", "token");
         table.finish(self.problems);
-        let token = token?.text(self.problems)?;
-        let digest = HEXLOWER.decode(token.value.as_bytes()).ok();
+        token.map(OneCaller::Token)
+    }
+
+    /// `{ oauth2 = "…", secret-sha256 = "…", scopes = […] }`.
+    fn client(&mut self, table: &Table<'d>) -> Option<ClientDraft> {
+        let id = table.need("oauth2", self.problems);
+        let id = id.and_then(|id| id.text(self.problems));
+        let id = id.and_then(|id| self.client_id(&id));
+        let secret = self.digest(table, "secret-sha256", "secret");
+        let list = table.array("scopes", self.problems).unwrap_or_default();
+        if let Some(beyond) = list.get(limits::OAUTH_SCOPES_MAX) {
+            let most = limits::OAUTH_SCOPES_MAX;
+            let message = format!("a client may have at most {most} scopes");
+            let problem = Problem::error(code::TOO_MANY, message);
+            self.problems.push(problem.at(&beyond.place()));
+        }
+        let scopes = list.iter().filter_map(|scope| self.scope(scope));
+        let scopes = scopes.collect();
+        table.finish(self.problems);
+        Some(ClientDraft {
+            id: id?,
+            secret: secret?,
+            scopes,
+        })
+    }
+
+    /// The name of a client: it stands in heads, forms and tokens, and is told to nobody else.
+    pub(super) fn client_id(&mut self, id: &At<&str>) -> Option<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte);
+        let most = limits::OAUTH_CLIENT_BYTES_MAX;
+        if (1..=most).contains(&id.value.len()) && id.value.bytes().all(plain) {
+            return Some(id.value.to_owned());
+        }
+        let problem = Problem::error(code::VALUE, "this cannot name a client").at(&id.place);
+        let help = format!("a client is named with A-Z a-z 0-9 - . _ ~ @, at most {most} of them");
+        self.problems.push(problem.help(help));
+        None
+    }
+
+    /// One scope (RFC 6749 section 3.3).
+    pub(super) fn scope(&mut self, value: &Value<'d>) -> Option<String> {
+        let text = value.text(self.problems)?;
+        let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        let most = limits::OAUTH_SCOPE_BYTES_MAX;
+        if (1..=most).contains(&text.value.len()) && text.value.bytes().all(fits) {
+            return Some(text.value.to_owned());
+        }
+        let problem = Problem::error(code::VALUE, "this is not a scope").at(&text.place);
+        let help = format!("visible characters without spaces and quotes, at most {most}");
+        self.problems.push(problem.help(help));
+        None
+    }
+
+    /// The SHA-256 digest that stands for a secret of that name.
+    fn digest(&mut self, table: &Table<'d>, key: &str, secret: &str) -> Option<[u8; 32]> {
+        let text = table.need(key, self.problems)?.text(self.problems)?;
+        let digest = HEXLOWER.decode(text.value.as_bytes()).ok();
         let digest = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         if digest.is_none() {
             let problem = Problem::error(code::VALUE, "this is not a SHA-256 digest");
-            let problem = problem.at(&token.place).label("never the token itself");
-            let help = "64 digits of 0-9a-f: printf %s \"$TOKEN\" | sha256sum";
+            let problem = problem.at(&text.place);
+            let problem = problem.label(format!("never the {secret} itself"));
+            let help = format!(
+                "64 digits of 0-9a-f: printf %s \"${}\" | sha256sum",
+                secret.to_ascii_uppercase()
+            );
             self.problems.push(problem.help(help));
         }
         digest
@@ -99,7 +173,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// Reads `upstream-auth`.
-    pub(super) fn upstream_auth(&mut self, table: &Table<'d>) -> UpstreamAuthDraft {
+    pub(super) fn upstream_auth(&mut self, table: &Table<'d>, trust: Trust) -> UpstreamAuthDraft {
         let value = table.value("upstream-auth");
         match value.and_then(|value| value.text_or_table(self.problems)) {
             None => UpstreamAuthDraft::None,
@@ -113,40 +187,44 @@ impl<'d> Compiler<'d, '_> {
                 let problem = Problem::error(code::VALUE, "these are no credentials");
                 let help =
                     "{ bearer = { file = \"…\" } }, { basic = { file = \"…\" } } or \"forward\"";
-                let problem = problem.at(&text.place).help(help);
+                let oauth2 = "or { oauth2 = { token-url = \"…\", client-id = \"…\", \
+                              secret = { file = \"…\" } } }";
+                let problem = problem.at(&text.place).help(help).help(oauth2);
                 self.problems
                     .push(problem.did_you_mean(text.value, ["forward"]));
                 UpstreamAuthDraft::None
             }
-            Some(TextOrTable::Table(table)) => self.credentials(&table),
+            Some(TextOrTable::Table(table)) => self.credentials(&table, trust),
         }
     }
 
-    fn credentials(&mut self, table: &Table<'d>) -> UpstreamAuthDraft {
+    fn credentials(&mut self, table: &Table<'d>, trust: Trust) -> UpstreamAuthDraft {
         if self.comes_later(table, &AUTH_NOT_YET) {
             return UpstreamAuthDraft::None;
         }
-        let bearer = table.value("bearer");
-        let basic = table.value("basic");
+        let all = ["bearer", "basic", "oauth2"].map(|key| table.value(key));
         table.finish(self.problems);
-        match (bearer, basic) {
-            (Some(bearer), None) => self
-                .named_file(&bearer)
-                .map_or(UpstreamAuthDraft::None, UpstreamAuthDraft::BearerFile),
-            (None, Some(basic)) => self
-                .named_file(&basic)
-                .map_or(UpstreamAuthDraft::None, UpstreamAuthDraft::BasicFile),
-            (Some(_), Some(_)) | (None, None) => {
-                let message = "one of `bearer` and `basic` must stand here";
+        let auth = match all {
+            [Some(bearer), None, None] => {
+                self.named_file(&bearer).map(UpstreamAuthDraft::BearerFile)
+            }
+            [None, Some(basic), None] => self.named_file(&basic).map(UpstreamAuthDraft::BasicFile),
+            [None, None, Some(oauth2)] => {
+                let grant = self.grant(&oauth2, trust);
+                grant.map(|grant| UpstreamAuthDraft::Oauth2(Box::new(grant)))
+            }
+            [_, _, _] => {
+                let message = "one of `bearer`, `basic` and `oauth2` must stand here";
                 let problem = Problem::error(code::VALUE, message);
                 self.problems.push(problem.at(&table.place()));
-                UpstreamAuthDraft::None
+                None
             }
-        }
+        };
+        auth.unwrap_or(UpstreamAuthDraft::None)
     }
 
     /// `{ file = "secrets/token" }`.
-    fn named_file(&mut self, value: &Value<'d>) -> Option<At<String>> {
+    pub(super) fn named_file(&mut self, value: &Value<'d>) -> Option<At<String>> {
         if value.is_text() {
             let message = "a secret stands in a file of its own";
             let problem = Problem::error(code::TYPE, message).at(&value.place());
@@ -162,4 +240,10 @@ impl<'d> Compiler<'d, '_> {
         let place = file.place;
         Some(At { value, place })
     }
+}
+
+/// One entry of `callers = [...]`.
+enum OneCaller {
+    Client(ClientDraft),
+    Token([u8; 32]),
 }

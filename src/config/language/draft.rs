@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::config::{At, Mode, Place, Upstream, Validity};
+use crate::config::{At, GrantAuth, Mode, Place, Rate, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
 use crate::policy::Policy;
 use crate::pseudonym::{Fingerprint, KindSpec};
@@ -58,6 +58,8 @@ pub struct FlowDraft {
     pub callers: At<CallersDraft>,
     /// `ip-ranges`; none means all.
     pub ip_ranges: Vec<IpNet>,
+    /// `rate`, or that of `[limits]`.
+    pub rate: Option<Rate>,
     /// `upstream`, `allow-private` and `upstream-tls.min`. Roots are not filled in yet.
     pub upstream: At<Upstream>,
     /// `upstream-tls.roots`: a path to read, relative to the vendor's file.
@@ -73,8 +75,35 @@ pub enum CallersDraft {
     Anyone,
     /// None written, and `upstream-auth = "forward"`: whoever the upstream takes.
     Forwarded,
-    /// SHA-256 digests of bearer tokens; one at least.
-    Tokens(Vec<[u8; 32]>),
+    /// Listed one by one; one at least.
+    Listed {
+        /// SHA-256 digests of bearer tokens.
+        tokens: Vec<[u8; 32]>,
+        /// Clients that fetch tokens from us.
+        clients: Vec<ClientDraft>,
+    },
+}
+
+impl CallersDraft {
+    /// The clients that fetch tokens from us.
+    #[must_use]
+    pub fn clients(&self) -> &[ClientDraft] {
+        match self {
+            Self::Anyone | Self::Forwarded => &[],
+            Self::Listed { clients, .. } => clients,
+        }
+    }
+}
+
+/// `{ oauth2 = "…", secret-sha256 = "…", scopes = […] }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientDraft {
+    /// The `client_id`.
+    pub id: String,
+    /// The SHA-256 digest of the `client_secret`.
+    pub secret: [u8; 32],
+    /// What may be asked for in `scope`.
+    pub scopes: Vec<String>,
 }
 
 /// The credentials shown to an upstream; paths are relative to the vendor's file.
@@ -88,6 +117,23 @@ pub enum UpstreamAuthDraft {
     Forward,
     /// None.
     None,
+    /// A token that is fetched.
+    Oauth2(Box<GrantDraft>),
+}
+
+/// `upstream-auth = { oauth2 = { … } }`; the path is relative to the vendor's file.
+#[derive(Clone, Debug)]
+pub struct GrantDraft {
+    /// `token-url`, with its whole path in `base`. Roots are not filled in yet.
+    pub server: Upstream,
+    /// `client-id`.
+    pub client: String,
+    /// A file with the secret.
+    pub secret: At<String>,
+    /// `scope`.
+    pub scope: Option<String>,
+    /// `auth`.
+    pub auth: GrantAuth,
 }
 
 /// How much leaves of one shape.

@@ -5,14 +5,16 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Compiler;
-use super::draft::FlowDraft;
+use super::draft::{FlowDraft, UpstreamAuthDraft};
+use super::overlap::can_match;
 use super::preset::PresetInUse;
 use super::routes::PlacedRoute;
 use crate::config::address::{WebAddress, WebScheme, plain_path};
 use crate::config::gateway::tls_min;
 use crate::config::school::one_of;
 use crate::config::{
-    At, Problem, Problems, Reach, Scheme, Table, TlsVersion, Upstream, UpstreamTls, code, shown,
+    At, Place, Problem, Problems, Rate, Reach, Scheme, TOKEN_PATH, Table, TlsVersion, Upstream,
+    UpstreamTls, code, shown,
 };
 use crate::limits;
 use crate::names::FlowId;
@@ -47,6 +49,8 @@ impl<'d> Compiler<'d, '_> {
             self.refuse_routes_beside(table);
         }
         routes.extend(self.routes(table, caller));
+        let on_token_path = { routes.iter() }.filter(|it| can_match(&it.route, TOKEN_PATH));
+        let on_token_path = on_token_path.map(|it| it.place.clone()).collect();
         let routes = self.ordered(routes);
         self.policy.flows.push(Flow {
             name: name.value.to_owned(),
@@ -54,6 +58,7 @@ impl<'d> Compiler<'d, '_> {
             routes,
         });
         let draft = self.settings(id, name, table);
+        self.check_token_path(draft.as_ref(), on_token_path);
         table.finish(self.problems);
         draft
     }
@@ -117,15 +122,20 @@ impl<'d> Compiler<'d, '_> {
     ) -> Option<FlowDraft> {
         let at = self.at(name, table);
         let ip_ranges = self.ip_ranges(table);
-        let upstream_auth = self.upstream_auth(table);
+        let rate = table.value("rate");
+        let rate = rate.and_then(|it| Rate::read(&it, self.problems));
+        let (trust, roots) = self.trust(table);
+        let upstream_auth = self.upstream_auth(table, trust);
         let callers = self.callers(table, &upstream_auth);
-        let (upstream, roots) = self.upstream(table);
+        let upstream = self.upstream(table, trust);
+        self.check_tls_is_used(table, upstream.as_ref(), &upstream_auth);
         Some(FlowDraft {
             id: id?,
             place: name.place.clone(),
             at: at?,
             callers: callers?,
             ip_ranges,
+            rate: rate.or(self.rate),
             upstream: upstream?,
             roots,
             upstream_auth,
@@ -186,22 +196,51 @@ impl<'d> Compiler<'d, '_> {
         Some(range)
     }
 
-    /// The upstream without its roots, and the file that they are in.
-    fn upstream(&mut self, table: &Table<'d>) -> (Option<At<Upstream>>, Option<At<String>>) {
+    /// What is trusted on the way to the upstream, and the file of roots if there is one.
+    fn trust(&mut self, table: &Table<'d>) -> (Trust, Option<At<String>>) {
         let private = table.flag("allow-private", self.problems);
         let private = private.is_some_and(|private| private.value);
         let (min, roots) = self.upstream_tls(table);
-        let Some((address, url)) = self.upstream_address(table) else {
-            return (None, roots);
+        (Trust { min, private }, roots)
+    }
+
+    /// The upstream without its roots.
+    fn upstream(&mut self, table: &Table<'d>, trust: Trust) -> Option<At<Upstream>> {
+        let url = table.need("upstream", self.problems)?;
+        let url = url.text(self.problems)?;
+        let help = "for example \"https://sis.school.example/api\"";
+        let value = self.endpoint(
+            &url,
+            trust,
+            ("this is not the address of an upstream", help),
+        )?;
+        let place = url.place;
+        Some(At { value, place })
+    }
+
+    /// An address that we call, without its roots; or what it is not, and an example.
+    pub(super) fn endpoint(
+        &mut self,
+        url: &At<&str>,
+        trust: Trust,
+        (not, example): (&str, &str),
+    ) -> Option<Upstream> {
+        let address = match WebAddress::parse(url.value) {
+            Ok(address) => address,
+            Err(why) => {
+                let problem = Problem::error(code::VALUE, not);
+                let problem = problem.at(&url.place).label(why);
+                self.problems.push(problem.help(example));
+                return None;
+            }
         };
         let scheme = match address.scheme {
-            WebScheme::Https => Scheme::Https(UpstreamTls { roots: None, min }),
+            WebScheme::Https => {
+                let (roots, min) = (None, trust.min);
+                Scheme::Https(UpstreamTls { roots, min })
+            }
             WebScheme::Http => Scheme::Http,
         };
-        if let (Scheme::Http, Some(tls)) = (&scheme, table.value("upstream-tls")) {
-            let problem = Problem::error(code::CONFLICT, "`upstream-tls` goes with https only");
-            self.problems.push(problem.at(tls.key_place()));
-        }
         let literal = address.host.parse::<IpAddr>().ok();
         let here = literal.map_or(address.host == "localhost", |it| {
             it.to_canonical().is_loopback()
@@ -212,33 +251,54 @@ impl<'d> Compiler<'d, '_> {
             let help = "https, unless the network between is your own";
             self.problems.push(problem.help(help));
         }
-        let value = Upstream {
+        Some(Upstream {
             scheme,
             host: address.host,
             port: address.port,
             base: address.path,
-            reach: match private || literal.is_some() {
+            reach: match trust.private || literal.is_some() {
                 true => Reach::Any,
                 false => Reach::Public,
             },
-        };
-        let place = url.place;
-        (Some(At { value, place }), roots)
+        })
     }
 
-    fn upstream_address(&mut self, table: &Table<'d>) -> Option<(WebAddress, At<&'d str>)> {
-        let url = table.need("upstream", self.problems)?;
-        let url = url.text(self.problems)?;
-        match WebAddress::parse(url.value) {
-            Ok(address) => Some((address, url)),
-            Err(why) => {
-                let problem = Problem::error(code::VALUE, "this is not the address of an upstream");
-                let problem = problem.at(&url.place).label(why);
-                let help = "for example \"https://sis.school.example/api\"";
-                self.problems.push(problem.help(help));
-                None
-            }
+    fn check_tls_is_used(
+        &mut self,
+        table: &Table<'d>,
+        upstream: Option<&At<Upstream>>,
+        auth: &UpstreamAuthDraft,
+    ) {
+        let plain = |it: &Upstream| it.scheme == Scheme::Http;
+        let unused = match auth {
+            UpstreamAuthDraft::Oauth2(grant) => plain(&grant.server),
+            UpstreamAuthDraft::BasicFile(_)
+            | UpstreamAuthDraft::BearerFile(_)
+            | UpstreamAuthDraft::Forward
+            | UpstreamAuthDraft::None => true,
+        };
+        if let (true, Some(_), Some(tls)) = (
+            unused,
+            upstream.filter(|it| plain(&it.value)),
+            table.value("upstream-tls"),
+        ) {
+            let problem = Problem::error(code::CONFLICT, "`upstream-tls` goes with https only");
+            self.problems.push(problem.at(tls.key_place()));
         }
+    }
+
+    /// With `oauth2` callers, `/oauth/token` is where they fetch their tokens.
+    fn check_token_path(&mut self, flow: Option<&FlowDraft>, taken: Vec<Place>) {
+        let callers = flow.map(|flow| &flow.callers);
+        let Some(callers) = callers.filter(|it| !it.value.clients().is_empty()) else {
+            return;
+        };
+        let problems = taken.into_iter().map(|place| {
+            let message = format!("this route matches the gateway's own {}", shown(TOKEN_PATH));
+            let problem = Problem::error(code::CONFLICT, message).at(&place);
+            problem.also(&callers.place, "`oauth2` callers fetch their tokens there")
+        });
+        self.problems.extend(problems);
     }
 
     fn upstream_tls(&mut self, table: &Table<'d>) -> (TlsVersion, Option<At<String>>) {
@@ -253,4 +313,13 @@ impl<'d> Compiler<'d, '_> {
         tls.finish(self.problems);
         (min, roots)
     }
+}
+
+/// What is trusted on the way to an upstream and to its token server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trust {
+    /// The oldest version of TLS spoken.
+    min: TlsVersion,
+    /// `allow-private`.
+    private: bool,
 }

@@ -5,7 +5,7 @@
 //! [vendor] [limits]    who, why, until when                   here
 //! [ids.X]              kinds of identifier                    ids
 //! [shape.X]            fields, words, choices                 shapes, switch, words, values
-//! [flow.X]             who calls whom, with what credentials  flows, callers
+//! [flow.X]             who calls whom, with what credentials  flows, callers, grant
 //! [[flow.X.route]]     which requests, and what they carry    routes, overlap
 //! preset = "…"         what a standard's vendor gets; a file
 //!                      may say less, and nothing else         preset, overlay
@@ -17,6 +17,7 @@
 mod callers;
 mod draft;
 mod flows;
+mod grant;
 mod ids;
 mod lints;
 mod named;
@@ -29,7 +30,9 @@ mod switch;
 mod values;
 mod words;
 
-pub use draft::{CallersDraft, FlowDraft, ShapeCount, UpstreamAuthDraft, VendorDraft};
+pub use draft::{
+    CallersDraft, ClientDraft, FlowDraft, GrantDraft, ShapeCount, UpstreamAuthDraft, VendorDraft,
+};
 pub use preset::{Catalogue, Class, Presets};
 
 use std::sync::Arc;
@@ -40,7 +43,7 @@ use preset::PresetInUse;
 use super::school::{one_of, version, words};
 use super::units;
 use super::{
-    At, Document, Mode, Place, Problem, Problems, SourceFile, Table, Validity, code, shown,
+    At, Document, Mode, Place, Problem, Problems, Rate, SourceFile, Table, Validity, code, shown,
 };
 use crate::limits::Bound;
 use crate::names::VendorId;
@@ -97,6 +100,7 @@ pub fn read_vendor(
         vocabulary: Vocabulary::default(),
         cases: Vec::new(),
         homeward: Vec::new(),
+        rate: None,
     };
     compiler.vocabulary.kinds.open = named.unknown;
     compiler.vocabulary.shapes.open = named.unknown;
@@ -162,6 +166,8 @@ struct Compiler<'d, 'p> {
     cases: Vec<(String, Place)>,
     /// What comes from the vendor, with where that is said, and who calls.
     homeward: Vec<(Rule, Place, Side)>,
+    /// `[limits] rate`, for the flows that have none of their own.
+    rate: Option<Rate>,
 }
 
 impl<'d> Compiler<'d, '_> {
@@ -275,11 +281,11 @@ impl<'d> Compiler<'d, '_> {
 
     fn limits(&mut self, root: &Table<'d>) -> Option<At<u64>> {
         let table = root.table("limits", self.problems)?;
-        for key in ["items", "rate"] {
-            if let Some(value) = table.value(key) {
-                self.not_yet(key, value.key_place());
-            }
+        if let Some(value) = table.value("items") {
+            self.not_yet("items", value.key_place());
         }
+        let rate = table.value("rate");
+        self.rate = rate.and_then(|it| Rate::read(&it, self.problems));
         let body = table
             .value("body")
             .and_then(|it| units::bound(Bound::Body, &it, self.problems));

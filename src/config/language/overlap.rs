@@ -65,6 +65,17 @@ fn conflict(left: &Route, right: &Route) -> Option<String> {
     (left_first == right_first).then_some(example)
 }
 
+/// Whether a route can match a path of plain segments, whatever the method.
+pub(super) fn can_match(route: &Route, path: &str) -> bool {
+    let fits = |(segment, text): (&Segment, &str)| match segment {
+        Segment::Identifier(_) => true,
+        Segment::Literal(literal) => **literal == *text,
+        Segment::Parameter(of) => may_be(text, of),
+    };
+    let texts = || path.trim_start_matches('/').split('/');
+    route.path.len() == texts().count() && route.path.iter().zip(texts()).all(fits)
+}
+
 /// A text that both segments match.
 fn common<'t>(left: &'t Segment, right: &'t Segment) -> Option<&'t str> {
     match (left, right) {

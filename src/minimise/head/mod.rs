@@ -35,6 +35,13 @@ pub struct OutboundHead {
     pub target: String,
 }
 
+/// For a request that is sent twice: what has passed a policy once has passed it.
+impl Clone for Cleared<OutboundHead> {
+    fn clone(&self) -> Self {
+        Self::new(self.look().clone())
+    }
+}
+
 /// Matches a request to a route and builds the head that goes on.
 ///
 /// What is done to identifiers in it is counted, also if it is refused.

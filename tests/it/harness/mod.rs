@@ -19,8 +19,8 @@ use sluis::events::{Events, Sink};
 use sluis::listen::{self, Doorkeeper};
 use sluis::names::{SchoolId, VendorId};
 use sluis::proxy::{Gateway, Shared};
-use sluis::pseudonym::{RegisterKey, VendorKey};
-use sluis::secret::sha256;
+use sluis::pseudonym::{RegisterKey, TokenKey, VendorKey};
+use sluis::secret::{SecretBytes, sha256};
 use sluis::tls::Acceptor;
 use tokio::sync::watch;
 
@@ -59,6 +59,10 @@ pub(crate) struct Plans {
     pub(crate) threads: usize,
     /// How a register on a server is reached; empty for one in a file.
     pub(crate) server: String,
+    /// What time it is: the machine's own, or a test's.
+    pub(crate) clock: Clock,
+    /// What access tokens are made and known by, 32 times.
+    pub(crate) token_key: u8,
 }
 
 impl Default for Plans {
@@ -74,6 +78,8 @@ impl Default for Plans {
             tls_min: "",
             threads: 1,
             server: String::new(),
+            clock: Clock::system(),
+            token_key: 9,
         }
     }
 }
@@ -97,8 +103,8 @@ impl Plans {
         let listeners = listen::bind(([127, 0, 0, 1], 0).into(), self.threads).unwrap();
         let address = listeners[0].local_addr().unwrap();
         self.write(folder.path(), address, upstream.address);
-        let config = read(folder.path());
-        let (clock, log) = (Clock::system(), Sink::memory());
+        let config = read(folder.path(), self.token_key);
+        let (clock, log) = (self.clock.clone(), Sink::memory());
         let events = Events::new(config.log, log.clone(), clock.clone()).unwrap();
         let tls = config
             .listen
@@ -127,6 +133,8 @@ impl Plans {
             folder,
             deployed,
             shared,
+            clock,
+            token_key: self.token_key,
         }
     }
 
@@ -196,14 +204,6 @@ language = "nl"
         if let Some(file) = self.instead {
             return file.replace("UPSTREAM", &upstream.to_string());
         }
-        let digest = |token: &str| {
-            let digest = sha256(token.as_bytes());
-            digest
-                .expose()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        };
         format!(
             r#"version = 1
 [vendor]
@@ -288,6 +288,9 @@ pub(crate) struct House {
     pub(crate) deployed: Arc<Deployed>,
     /// Its files.
     pub(crate) folder: tempfile::TempDir,
+    /// Its clock.
+    pub(crate) clock: Clock,
+    token_key: u8,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
@@ -313,7 +316,7 @@ impl House {
 
     /// Reads its files again.
     pub(crate) fn redeploy(&self) {
-        let config = Arc::new(read(self.folder.path()));
+        let config = Arc::new(read(self.folder.path(), self.token_key));
         self.shared.prepare(&config);
         self.deployed.put(config);
     }
@@ -376,16 +379,23 @@ impl House {
     }
 }
 
-/// Reads a configuration, with a key that is made up.
-fn read(folder: &Path) -> Config {
+/// Reads a configuration, with keys that are made up.
+fn read(folder: &Path, token_key: u8) -> Config {
     let mut problems = Problems::new();
     let draft = Draft::read(folder, &mut problems);
-    let config = draft.with_keys(&mut problems, &mut MadeUp);
+    let config = draft.with_keys(&mut problems, &mut MadeUp { token_key });
     config.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
+/// The SHA-256 digest of a secret, as a vendor's file has it.
+pub(crate) fn digest(secret: &str) -> String {
+    data_encoding::HEXLOWER.encode(sha256(secret.as_bytes()).expose())
+}
+
 /// Keys that are the same for everyone, and visibly nobody's.
-struct MadeUp;
+struct MadeUp {
+    token_key: u8,
+}
 
 impl KeySource for MadeUp {
     fn of_vendor(
@@ -399,6 +409,10 @@ impl KeySource for MadeUp {
 
     fn of_register(&mut self, _: &SchoolId, _: &mut Problems) -> Option<RegisterKey> {
         Some(RegisterKey::from([8; 32]))
+    }
+
+    fn token_key(&mut self, _: &mut Problems) -> Option<TokenKey> {
+        Some(TokenKey::new(SecretBytes::from([self.token_key; 32])))
     }
 }
 
