@@ -25,6 +25,10 @@ pub const URL_CHARS_MAX: usize = 2_048;
 pub const SLUG_CHARS_MAX: usize = 128;
 /// A compiled `like` expression, in bytes of program: bounds the memory of one value rule.
 pub const LIKE_BYTES_MAX: usize = 1 << 20;
+/// Clauses of one filter: each may ask the register for an identifier.
+pub const FILTER_CLAUSES_MAX: usize = 8;
+/// Keys on the way to a field that a filter or an order names: `user.sourcedId` has two.
+pub const FILTER_STEPS_MAX: usize = 4;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Problems shown of one configuration; the rest is counted.

@@ -8,12 +8,14 @@
 mod keys;
 mod route;
 mod value;
+mod visible;
 
 pub use keys::{KeyTable, key_hash};
 pub use route::{
     Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
 };
 pub use value::{DateForm, Generaliser, ValueRules, ValueType};
+pub use visible::Visible;
 
 /// A part of a policy by its place: `Index<Shape>`, `Index<IdKind>`, …
 ///

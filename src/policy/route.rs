@@ -1,6 +1,6 @@
 //! Which requests a flow answers, and what each direction may carry.
 
-use super::{IdKind, Index, Rule};
+use super::{IdKind, Index, Rule, Shape};
 
 /// Who stands on a side of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,12 +95,18 @@ pub struct QueryParameter {
 /// What the value of a query parameter may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryRule {
-    /// An identifier; with `many`, the parameter may be repeated (`kind[]`).
+    /// The keys that are wanted of items of that shape: `fields = "known"`.
+    Fields(Index<Shape>),
+    /// A filter of OneRoster over items of that shape: `"ids"`.
+    Filter(Index<Shape>),
+    /// An identifier.
     Identifier(Index<IdKind>),
     /// Identifiers, the parameter repeated: `kind[]`.
     Identifiers(Index<IdKind>),
     /// One value of that type.
     One(ParameterType),
+    /// The field by which items of that shape are put in order: `sort = "known"`.
+    Sort(Index<Shape>),
 }
 
 /// What one direction of a route carries.

@@ -19,6 +19,7 @@ mod harness;
 mod home;
 mod inward;
 mod outward;
+mod places;
 mod pull;
 mod push;
 mod samples;
