@@ -22,24 +22,43 @@ impl Side {
     }
 }
 
-/// The methods a route can have (RFC 9110 section 9, RFC 5789).
+/// The methods that are served (RFC 9110 section 9, RFC 5789).
+///
+/// A route has any but `HEAD`: that asks for the head of what the same path answers to `GET`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the standard's own names")]
 pub enum Method {
     Delete,
     Get,
+    Head,
     Patch,
     Post,
     Put,
 }
 
 impl Method {
+    const ALL: [Self; 6] = [
+        Self::Delete,
+        Self::Get,
+        Self::Head,
+        Self::Patch,
+        Self::Post,
+        Self::Put,
+    ];
+
     /// The method of that name, case-sensitive.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Delete, Self::Get, Self::Patch, Self::Post, Self::Put]
-            .into_iter()
-            .find(|method| method.as_str() == name)
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// The method of the route that answers.
+    #[must_use]
+    pub const fn of_route(self) -> Self {
+        match self {
+            Self::Get | Self::Head => Self::Get,
+            Self::Delete | Self::Patch | Self::Post | Self::Put => self,
+        }
     }
 
     /// Its name.
@@ -48,6 +67,7 @@ impl Method {
         match self {
             Self::Delete => "DELETE",
             Self::Get => "GET",
+            Self::Head => "HEAD",
             Self::Patch => "PATCH",
             Self::Post => "POST",
             Self::Put => "PUT",

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VIA};
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
 use super::Work;
@@ -120,6 +120,8 @@ impl Drop for Answer {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) status: StatusCode,
+    /// Whether it is the head of an answer with a body, and no body comes: of an answer to HEAD.
+    pub(super) bare: bool,
     pub(super) rest: Rest,
 }
 
@@ -135,10 +137,10 @@ pub(super) enum Rest {
 /// Checks the head of an upstream's answer against what the route lets back.
 ///
 /// An upstream may answer with no body at all where JSON is declared (204, or a length of 0): then
-/// only its status goes on.
+/// only its status goes on. The answer to HEAD has none, whatever it says of it.
 pub(super) fn check(
     answer: Untrusted,
-    content: Content,
+    (method, content): (&Method, Content),
     credentials: Credentials,
     bytes_max: u64,
 ) -> Result<Checked, Refused> {
@@ -162,6 +164,11 @@ pub(super) fn check(
             });
         }
     };
+    let json = matches!(content, Content::Json(_));
+    let bare = json && method == Method::HEAD && headers.contains_key(CONTENT_TYPE);
+    if bare {
+        media::check(&headers).map_err(Refused::outward)?;
+    }
     let rewritten = match content {
         Content::Nothing => None,
         Content::Json(_) if body.has_ended() => None,
@@ -180,6 +187,7 @@ pub(super) fn check(
     };
     Ok(Checked {
         status: passed,
+        bare,
         rest,
     })
 }
@@ -232,12 +240,12 @@ pub(super) async fn take(
 
 /// The whole answer, its head written into a map that is not needed any more.
 pub(super) fn build(
-    status: StatusCode,
+    (status, bare): (StatusCode, bool),
     body: Body<upstream::Answer>,
     mut headers: HeaderMap,
 ) -> Response<Body<upstream::Answer>> {
     headers.clear();
-    if body.length() != Some(0) {
+    if bare || body.length() != Some(0) {
         headers.insert(CONTENT_TYPE, JSON);
     }
     headers.insert(CACHE_CONTROL, NO_STORE);

@@ -157,8 +157,8 @@ impl Gateway {
             return Err(Aborted(fault));
         }
         let refused = match handled {
-            Ok((status, body)) => {
-                let answer = answer::build(status, body, head.headers);
+            Ok((passed, body)) => {
+                let answer = answer::build(passed, body, head.headers);
                 return Ok(Answer::new(answer, record, progress));
             }
             Err(refused) => refused,
@@ -178,7 +178,7 @@ impl Gateway {
         entry: &Entry,
         (head, body): (&Parts, Caller),
         record: &mut Record,
-    ) -> Result<(StatusCode, Body<upstream::Answer>), Refused> {
+    ) -> Result<((StatusCode, bool), Body<upstream::Answer>), Refused> {
         let shared = &*self.shared;
         let limits = &plan.config().limits;
 
@@ -209,9 +209,10 @@ impl Gateway {
 
         let credentials = exchange.whose_credentials();
         let bytes_max = exchange.vendor.body_bytes_max;
-        let checked = answer::check(untrusted, route.answer, credentials, bytes_max)?;
-        let status = checked.status;
-        Ok((status, answer::take(&work, checked.rest, record).await?))
+        let expected = (&head.method, route.answer);
+        let checked = answer::check(untrusted, expected, credentials, bytes_max)?;
+        let passed = (checked.status, checked.bare);
+        Ok((passed, answer::take(&work, checked.rest, record).await?))
     }
 
     /// The plan of the configuration that is deployed now. It does not change under a request.

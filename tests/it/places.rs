@@ -1,6 +1,7 @@
 //! Identifiers in the places of a head: filters, orders and links.
 
-use crate::harness::{HOST, House, Markers, Message, Plans, Upstream};
+use crate::harness::upstream::ok;
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
 
 /// A vendor that fetches pupils page by page and asks about them.
 const POLICY: &str = r#"version = 1
@@ -32,12 +33,62 @@ match = "GET /users"
 query = { filter = "ids", sort = "known", fields = "known", limit = "int", offset = "int" }
 to-vendor = { users = "User[]" }
 
+[[flow.pull.route]]
+match = "GET /users/{pupil}"
+to-vendor = "User"
+
+[[flow.pull.route]]
+match = "PUT /users/{pupil}"
+from-vendor = "Result"
+
+[[flow.pull.route]]
+match = "PATCH /users/{pupil}"
+from-vendor = "Result"
+
+[[flow.pull.route]]
+match = "POST /results"
+from-vendor = "Result"
+to-vendor = "Result"
+
+[[flow.pull.route]]
+match = "DELETE /users/{pupil}"
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://UPSTREAM/scim"
+callers = "anyone"
+
+[[flow.push.route]]
+match = "GET /members/{pupil}"
+from-vendor = "Result"
+
+[[flow.push.route]]
+match = "PUT /members/{pupil}"
+to-vendor = "Result"
+
+[[flow.push.route]]
+match = "PATCH /members/{pupil}"
+to-vendor = "Result"
+
+[[flow.push.route]]
+match = "POST /members"
+to-vendor = "Result"
+from-vendor = "Result"
+
+[[flow.push.route]]
+match = "DELETE /members/{pupil}"
+
 [shape.User]
 sourcedId = "pupil"
 email = { as = "mail", of = "sourcedId" }
 group = "group"
 grade = "keep:int"
 name = "drop"
+
+[shape.Result]
+sourcedId = "pupil"
+grade = "keep:int"
 "#;
 
 const USERS: &str = r#"{"users":[{"sourcedId":"pupil-zzq-901","email":"fenna-zzq@school.example",
@@ -171,4 +222,127 @@ fn an_order_and_a_choice_of_fields_are_of_what_the_vendor_sees() {
     }
     assert_eq!(targets(&house), asked, "nothing was forwarded");
     house.search(&markers(), &[("what the vendor got", &got)]);
+}
+
+/// A request with a body of JSON.
+fn sending(method: &str, target: &str, body: &str) -> String {
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n");
+    format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+/// The pseudonym of the pupil.
+fn pseudonym(house: &House) -> String {
+    let answer = house.ask(request("GET", "/pull/users"));
+    user(&answer)["sourcedId"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_head_is_that_of_what_get_answers() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let whole = ok(USERS);
+            let answer = match request.head.starts_with("HEAD ") {
+                true => whole.split_inclusive("\r\n\r\n").next().unwrap(),
+                false => &*whole,
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let house = open(upstream);
+    let id = pseudonym(&house);
+    let mut caller = house.caller();
+    for target in [
+        "/pull/users?limit=1".to_owned(),
+        format!("/pull/users/{id}"),
+    ] {
+        caller.send(request("HEAD", &target));
+        let answer = caller.answer_to_head();
+        assert_eq!(answer.status(), 200, "{}", answer.head);
+        let names = ["cache-control", "content-type", "date", "via"];
+        assert_eq!(answer.names(), names, "{}", answer.head);
+    }
+    caller.send(request("HEAD", "/pull/results"));
+    assert_eq!(caller.answer_to_head().status(), 405);
+    caller.send(request("GET", "/pull/users"));
+    assert_eq!(caller.answer().status(), 200, "the connection goes on");
+    let asked = targets(&house);
+    assert_eq!(asked[1], "HEAD /api/users?limit=1");
+    assert_eq!(asked[2], "HEAD /api/users/pupil-zzq-901");
+    let seen = caller.seen.lock().unwrap();
+    house.search(&markers(), &[("what the vendor got", &seen)]);
+}
+
+#[test]
+fn an_answer_to_head_that_get_would_not_pass_does_not_pass() {
+    let html = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\n";
+    let house = open(Upstream::answering(html));
+    let mut caller = house.caller();
+    caller.send(request("HEAD", "/pull/users"));
+    assert_eq!(caller.answer_to_head().status(), 502);
+}
+
+#[test]
+fn every_method_goes_either_way() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let answer = match request.head.split(' ').next().unwrap() {
+                "GET" => ok(USERS),
+                "POST" => {
+                    ok(r#"{"grade":7,"x":"Fenna-zzq-name"}"#).replace("200 OK", "201 Created")
+                }
+                "PATCH" => ok("").replace("200 OK", "202 Accepted"),
+                _ => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let house = open(upstream);
+    let id = pseudonym(&house);
+    let theirs = format!(r#"{{"sourcedId":"{id}","grade":7}}"#);
+    let ours = r#"{"sourcedId":"pupil-zzq-901","name":"Fenna-zzq-name","grade":7}"#;
+    let mut got = Vec::new();
+    for (way, body, path) in [
+        ("pull/users", &*theirs, &*id),
+        ("push/members", ours, "pupil-zzq-901"),
+    ] {
+        let create = if way == "pull/users" {
+            "/pull/results"
+        } else {
+            "/push/members"
+        };
+        for (request, status, text) in [
+            (sending("PUT", &format!("/{way}/{path}"), body), 204, ""),
+            (sending("PATCH", &format!("/{way}/{path}"), body), 202, ""),
+            (sending("POST", create, body), 201, r#"{"grade":7}"#),
+            (request("DELETE", &format!("/{way}/{path}")), 204, ""),
+        ] {
+            let answer = house.ask(request);
+            assert_eq!((answer.status(), answer.text()), (status, text), "{way}");
+            got.extend(answer.body);
+        }
+    }
+    let asked = house.upstream.received_text();
+    for method in ["PUT", "PATCH", "DELETE"] {
+        for path in ["/api/users/pupil-zzq-901", &format!("/scim/members/{id}")] {
+            let line = format!("{method} {path} HTTP/1.1");
+            assert!(asked.contains(&line), "{line} in {asked}");
+        }
+    }
+    house.search(&markers(), &[("what the vendor got", &got)]);
+}
+
+#[test]
+fn a_vendor_is_told_to_go_on_with_its_body() {
+    let house = open(Upstream::answering(ok(USERS)));
+    let id = pseudonym(&house);
+    let whole = sending("PUT", &format!("/pull/users/{id}"), r#"{"grade":7}"#);
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    let mut caller = house.caller();
+    caller.send(format!("{head}\r\nexpect: 100-continue\r\n\r\n"));
+    assert_eq!(caller.head().unwrap().status(), 100);
+    caller.send(body);
+    assert_eq!(caller.answer().status(), 200);
+    let seen = caller.seen.lock().unwrap();
+    house.search(&markers(), &[("what the vendor got", &seen)]);
 }

@@ -147,6 +147,13 @@ impl<'d> Compiler<'d, '_> {
                 .push(problem.help("for example \"GET /users/{pupil}\""));
             return None;
         };
+        if method == Method::Head.as_str() {
+            let message = "a route for HEAD is not needed";
+            let problem = Problem::error(code::VALUE, message).at(&text.place);
+            self.problems
+                .push(problem.help("a GET route answers HEAD too"));
+            return None;
+        }
         let Some(known) = Method::parse(method) else {
             self.no_such(
                 "method",

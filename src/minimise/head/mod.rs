@@ -66,6 +66,7 @@ pub fn request(
         .get(flow)
         .ok_or(Refusal::Bug(Bug::Policy))?;
     let segments = segments(path)?;
+    let method = Method::parse(method);
     let (place, route) = find(flow, method, &segments)?;
     let mut ids = Ids::new(crossing, flow.caller, asked, counts);
     let mut target = String::with_capacity(path.len().saturating_add(64));
@@ -78,7 +79,8 @@ pub fn request(
     }
     write_query(&mut ids, route, query.unwrap_or_default(), &mut target)?;
     let outbound = OutboundHead {
-        method: route.method,
+        // Its own, but for HEAD, which has no route.
+        method: method.unwrap_or(route.method),
         target,
     };
     Ok(RequestHead {
@@ -230,10 +232,10 @@ enum Fit {
 
 fn find<'f>(
     flow: &'f Flow,
-    method: &str,
+    method: Option<Method>,
     segments: &[Cow<'_, str>],
 ) -> Result<(usize, &'f Route), Refusal> {
-    let method = Method::parse(method);
+    let method = method.map(Method::of_route);
     let mut best = Fit::Not;
     for (place, route) in flow.routes.iter().enumerate() {
         let mut fit = fit(route, segments);
