@@ -199,6 +199,8 @@ impl Canon {
             generalisers,
             value_rules,
             flows,
+            // Made of each flow's upstream and of its door, which are both told.
+            bases: _,
         } = policy;
         self.list(shapes, Self::shape);
         self.list(kinds, |canon, IdKind { name }| canon.text(name));

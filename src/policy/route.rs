@@ -155,6 +155,15 @@ pub struct Route {
     pub from_vendor: Content,
 }
 
+/// Where the two sides of a flow find each other's things, as addresses without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bases {
+    /// Where callers reach the flow: the school's `public` and the flow's `at`.
+    pub public: String,
+    /// What the routes are appended to at the upstream.
+    pub upstream: String,
+}
+
 /// One caller and one upstream.
 #[derive(Clone, Debug)]
 pub struct Flow {

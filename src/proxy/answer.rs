@@ -9,14 +9,14 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSF
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
-use super::Work;
 use super::media::{self, is_chunked_at_most, is_framed_once, only};
 use super::record::Record;
 use super::refuse::Refused;
 use super::streams::Progress;
+use super::{Work, lines};
 use crate::body::{Body, Facts, Passage, Terms, Wait, discard};
 use crate::limits::Bound;
-use crate::minimise::{Cleared, Credentials, Rewriter, answer_status};
+use crate::minimise::{AnswerHead, Cleared, Credentials, Rewriter, answer_status};
 use crate::policy::{Content, Rule};
 use crate::refusal::Refusal;
 use crate::upstream::{self, Untrusted};
@@ -123,6 +123,15 @@ pub(super) struct Checked {
     /// Whether it is the head of an answer with a body, and no body comes: of an answer to HEAD.
     pub(super) bare: bool,
     pub(super) rest: Rest,
+}
+
+/// The head of an answer that goes on.
+#[derive(Debug)]
+pub(super) struct Passed {
+    pub(super) status: StatusCode,
+    /// As in [`Checked`].
+    pub(super) bare: bool,
+    pub(super) head: Cleared<AnswerHead>,
 }
 
 /// The body of an upstream's answer.
@@ -240,16 +249,18 @@ pub(super) async fn take(
 
 /// The whole answer, its head written into a map that is not needed any more.
 pub(super) fn build(
-    (status, bare): (StatusCode, bool),
+    passed: Passed,
     body: Body<upstream::Answer>,
     mut headers: HeaderMap,
 ) -> Response<Body<upstream::Answer>> {
+    let Passed { status, bare, head } = passed;
     headers.clear();
     if bare || body.length() != Some(0) {
         headers.insert(CONTENT_TYPE, JSON);
     }
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(VIA, OUR_VIA);
+    lines::write(head, &mut headers);
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;

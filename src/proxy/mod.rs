@@ -12,6 +12,7 @@ mod caller;
 mod connection;
 mod grammar;
 mod inward;
+mod lines;
 mod load;
 mod media;
 mod pace;
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::body::{Body, Budget, Caller};
@@ -39,8 +40,9 @@ use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::upstream::{self, Outbound, Untrusted};
 use admit::{Exchange, admit};
-use answer::Answer;
+use answer::{Answer, Passed};
 use connection::Entry;
+use lines::Lines;
 use load::Load;
 use plan::{Newest, Plan, Served};
 use record::Record;
@@ -178,7 +180,7 @@ impl Gateway {
         entry: &Entry,
         (head, body): (&Parts, Caller),
         record: &mut Record,
-    ) -> Result<((StatusCode, bool), Body<upstream::Answer>), Refused> {
+    ) -> Result<(Passed, Body<upstream::Answer>), Refused> {
         let shared = &*self.shared;
         let limits = &plan.config().limits;
 
@@ -210,8 +212,14 @@ impl Gateway {
         let credentials = exchange.whose_credentials();
         let bytes_max = exchange.vendor.body_bytes_max;
         let expected = (&head.method, route.answer);
+        let lines = Lines::of(&untrusted.headers);
         let checked = answer::check(untrusted, expected, credentials, bytes_max)?;
-        let passed = (checked.status, checked.bare);
+        let cleared = lines.cleared(&exchange, record).await;
+        let passed = Passed {
+            status: checked.status,
+            bare: checked.bare,
+            head: cleared.map_err(Refused::outward)?,
+        };
         Ok((passed, answer::take(&work, checked.rest, record).await?))
     }
 

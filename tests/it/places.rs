@@ -64,6 +64,11 @@ match = "GET /members/{pupil}"
 from-vendor = "Result"
 
 [[flow.push.route]]
+match = "GET /members"
+query = { page = "int" }
+from-vendor = { members = "Result[]" }
+
+[[flow.push.route]]
 match = "PUT /members/{pupil}"
 to-vendor = "Result"
 
@@ -345,4 +350,109 @@ fn a_vendor_is_told_to_go_on_with_its_body() {
     assert_eq!(caller.answer().status(), 200);
     let seen = caller.seen.lock().unwrap();
     house.search(&markers(), &[("what the vendor got", &seen)]);
+}
+
+/// A whole answer with these lines in its head.
+fn with_lines(status: &str, lines: &str, body: &str) -> String {
+    ok(body).replace("200 OK\r\n", &format!("{status}\r\n{lines}"))
+}
+
+/// What a school says of its pages, and what it should not.
+const LINES: &str = "link: <https://sis-zzq.example/api/users?limit=1&offset=1&filter=sourcedId%3D'pupil-zzq-901'>; \
+                 rel=\"next\", </api/users?name=Fenna-zzq-name>; rel=\"last\"\r\n\
+                 link: </api/users/pupil-zzq-902>; rel=first; title=\"Fenna-zzq-name\"\r\n\
+                 link: <mailto:fenna-zzq@school.example>; rel=next\r\n\
+                 link: </api/users>; rel=describedby\r\n\
+                 location: http://10.9.8.7/api/users/pupil-zzq-901\r\n\
+                 content-location: /elsewhere/pupil-zzq-901\r\n\
+                 x-total-count: 17\r\nx-pupil: pupil-zzq-901\r\netag: \"pupil-zzq-901\"\r\n";
+
+#[test]
+fn links_lead_a_vendor_back_through_the_gateway() {
+    let house = open(Upstream::answering(with_lines("201 Created", LINES, USERS)));
+    let answer = house.ask(request("GET", "/pull/users?limit=1"));
+    assert_eq!(answer.status(), 201, "{}", answer.head);
+    let id = answer.json()["users"][0]["sourcedId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let link = answer.lines("link");
+    let (next, first) = link[0].split_once(", ").unwrap();
+    let pages = format!("http://{HOST}/pull/users?limit=1&offset=1");
+    assert_eq!(
+        next,
+        format!("<{pages}&filter=sourcedId%3D%27{id}%27>; rel=\"next\"")
+    );
+    assert!(
+        first.starts_with(&format!("<http://{HOST}/pull/users/")),
+        "{first}"
+    );
+    assert!(
+        first.ends_with(">; rel=\"first\"") && !first.contains(&id),
+        "{first}"
+    );
+    assert_eq!(link.len(), 1);
+    assert_eq!(
+        answer.lines("location"),
+        [format!("http://{HOST}/pull/users/{id}")]
+    );
+    assert_eq!(answer.lines("x-total-count"), ["17"]);
+    let names = [
+        "cache-control",
+        "content-length",
+        "content-type",
+        "date",
+        "link",
+        "location",
+        "via",
+        "x-total-count",
+    ];
+    assert_eq!(answer.names(), names, "{}", answer.head);
+    // Whoever stands in a link only has been remembered too.
+    let path = first.split_once(HOST).unwrap().1.split_once('>').unwrap().0;
+    let second = house.ask(request("GET", path));
+    assert_eq!(second.status(), 201, "{}", second.text());
+    assert_eq!(
+        targets(&house).last().unwrap(),
+        "GET /api/users/pupil-zzq-902"
+    );
+    let secrets = Markers::of(&[
+        "pupil-zzq-901",
+        "pupil-zzq-902",
+        "Fenna-zzq-name",
+        "fenna-zzq",
+        "sis-zzq.example",
+    ]);
+    let heads = [answer.head.as_bytes(), second.head.as_bytes()].concat();
+    house.search(
+        &secrets,
+        &[("the heads", &heads), ("what the vendor got", &answer.body)],
+    );
+}
+
+#[test]
+fn the_school_finds_what_it_has_made_at_a_vendor() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let id = request.json()["sourcedId"].as_str().unwrap().to_owned();
+            let lines = format!(
+                "location: https://vendor.example/scim/members/{id}\r\nlink: </scim/members?page=2>; rel=next\r\nx-total-count: many\r\n"
+            );
+            peer.try_send(with_lines("201 Created", &lines, ""))
+                .unwrap();
+        }
+    });
+    let house = open(upstream);
+    let body = r#"{"sourcedId":"pupil-zzq-901","grade":7}"#;
+    let answer = house.ask(sending("POST", "/push/members", body));
+    assert_eq!(answer.status(), 201, "{}", answer.head);
+    let place = format!("http://{HOST}/push/members/pupil-zzq-901");
+    assert_eq!(answer.lines("location"), [place]);
+    let next = format!("<http://{HOST}/push/members?page=2>; rel=\"next\"");
+    assert_eq!(answer.lines("link"), [next]);
+    assert_eq!(answer.lines("x-total-count"), [""; 0]);
+    house.search(
+        &markers(),
+        &[("what the vendor got", &house.upstream.received())],
+    );
 }

@@ -406,7 +406,7 @@ owner = "drop"
 email = { as = "mail", of = "owner" }
 "#;
 
-    fn law(caller: &str) -> Arc<Law> {
+    pub(in crate::minimise::head) fn law(caller: &str) -> Arc<Law> {
         let file = SourceFile::new("v.toml", POLICY.replace("CALLER", caller));
         let policy = match caller {
             "school" => {
@@ -433,13 +433,7 @@ email = { as = "mail", of = "owner" }
         })
     }
 
-    /// What becomes of a request on its way to a side.
-    pub(in crate::minimise::head) fn target(
-        caller: &str,
-        to: Side,
-        path: &str,
-        query: &str,
-    ) -> Result<String, Refusal> {
+    pub(in crate::minimise::head) fn book() -> Arc<Book> {
         let found = Recall::Found {
             form: Form::Text,
             age: 0,
@@ -448,7 +442,17 @@ email = { as = "mail", of = "owner" }
         book.knows(0, "p-1", "S-1", found);
         book.knows(0, "p-2", "it's", found);
         book.knows(1, "m-1", "S-1", found);
-        let crossing = Crossing::towards(to, law(caller), Some(Arc::new(book)));
+        Arc::new(book)
+    }
+
+    /// What becomes of a request on its way to a side.
+    pub(in crate::minimise::head) fn target(
+        caller: &str,
+        to: Side,
+        path: &str,
+        query: &str,
+    ) -> Result<String, Refusal> {
+        let crossing = Crossing::towards(to, law(caller), Some(book()));
         let line = RequestLine {
             method: "GET",
             path,

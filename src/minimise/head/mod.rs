@@ -3,9 +3,13 @@
 //! Nothing of a caller's head is copied. A target is matched on decoded segments and built anew
 //! from the route's own template (`wire.md` sections 1 and 6).
 
+mod answer;
 mod choice;
 mod filter;
+mod place;
 mod query;
+
+pub use answer::{AnswerHead, AnswerLines, Answered, answer};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -70,14 +74,8 @@ pub fn request(
     let (place, route) = find(flow, method, &segments)?;
     let mut ids = Ids::new(crossing, flow.caller, asked, counts);
     let mut target = String::with_capacity(path.len().saturating_add(64));
-    for (segment, text) in route.path.iter().zip(&segments) {
-        target.push('/');
-        match segment {
-            Segment::Identifier(kind) => ids.write(*kind, text, &mut target)?,
-            Segment::Literal(_) | Segment::Parameter(_) => encode(text, &mut target),
-        }
-    }
-    write_query(&mut ids, route, query.unwrap_or_default(), &mut target)?;
+    let rest = (&*segments, query.unwrap_or_default());
+    write_target(&mut ids, route, rest, &mut target)?;
     let outbound = OutboundHead {
         // Its own, but for HEAD, which has no route.
         method: method.unwrap_or(route.method),
@@ -88,6 +86,23 @@ pub fn request(
         outbound: Cleared::new(outbound),
         trail: ids.trail,
     })
+}
+
+/// Writes path and query of a route anew.
+fn write_target(
+    ids: &mut Ids<'_>,
+    route: &Route,
+    (segments, query): (&[Cow<'_, str>], &str),
+    target: &mut String,
+) -> Result<(), Refusal> {
+    for (segment, text) in route.path.iter().zip(segments) {
+        target.push('/');
+        match segment {
+            Segment::Identifier(kind) => ids.write(*kind, text, target)?,
+            Segment::Literal(_) | Segment::Parameter(_) => encode(text, target),
+        }
+    }
+    write_query(ids, route, query, target)
 }
 
 /// The first line of a request, as it came.
