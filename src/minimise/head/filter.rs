@@ -612,4 +612,71 @@ email = { as = "mail", of = "owner" }
             assert_eq!(seen, Err(Refusal::QueryInvalid), "{filter}");
         }
     }
+
+    #[test]
+    fn the_preset_answers_what_a_roster_client_asks() {
+        let text = r#"version = 1
+vendor.name      = "V"
+vendor.agreement = "A"
+vendor.purpose   = "P"
+vendor.contact   = "C"
+vendor.valid     = { from = 2026-08-01, until = 2027-07-31 }
+[flow.pull]
+preset   = "oneroster-1.2/pull@1"
+callers  = "anyone"
+upstream = "https://sis.example"
+"#;
+        let file = SourceFile::new("v.toml", text.to_owned());
+        let (id, context) = (VendorId::parse("v").unwrap(), Context::default());
+        let mut problems = Problems::new();
+        let draft = read_vendor(&file, &id, &Presets::shipped(), &context, &mut problems);
+        let policy = draft.unwrap().policy;
+        let shape = |name| {
+            let place = policy.shapes.iter().position(|shape| shape.name == name);
+            Index::new(place.unwrap()).unwrap()
+        };
+        let (user, enrollment) = (shape("User"), shape("Enrollment"));
+        for (items, path) in [
+            (user, "sourcedId"),
+            (user, "status"),
+            (user, "dateLastModified"),
+            (user, "roles.role"),
+            (user, "primaryOrg.sourcedId"),
+            (enrollment, "role"),
+            (enrollment, "class.sourcedId"),
+            (enrollment, "user.sourcedId"),
+        ] {
+            assert!(policy.visible(items, path).is_some(), "{path}");
+        }
+        for path in [
+            "givenName",
+            "email",
+            "identifier",
+            "username",
+            "grades",
+            "metadata.x",
+        ] {
+            assert_eq!(policy.visible(user, path), None, "{path}");
+            assert!(!policy.is_orderly(user, path), "{path}");
+        }
+        assert!(policy.is_orderly(user, "dateLastModified"));
+        assert!(!policy.is_orderly(user, "status") && !policy.is_orderly(enrollment, "role"));
+    }
+
+    proptest::proptest! {
+        /// Whatever is asked, what goes on is understood again and says the same.
+        #[test]
+        fn what_goes_on_of_a_filter_is_a_filter(
+            fields in "(note|since|status|sourcedId|roles.role|name){1}",
+            rest in "(=|!=|~|>=|%3C)'[ -~]{0,8}'((\\+AND\\+|%20OR%20)note='[a-z]')?|[!-~]{0,16}",
+        ) {
+            let raw = format!("{fields}{rest}").replace(['#', '&'], "");
+            // What may stand in a query as it is.
+            let plain = |it: char| it.is_ascii_alphanumeric() || "-._~!$'()*,:@/?=<> ".contains(it);
+            if let Ok(seen) = by_vendor(&raw) && seen.chars().all(plain) {
+                let again = by_vendor(&seen.replace(' ', "%20"));
+                proptest::prop_assert_eq!(again, Ok(seen));
+            }
+        }
+    }
 }

@@ -189,4 +189,21 @@ mod tests {
             Some("https://sis.example/api/users?limit=1")
         );
     }
+
+    proptest::proptest! {
+        /// Whatever a link says, what is made of it begins at the gateway and is plain.
+        #[test]
+        fn a_link_leads_to_the_gateway_or_nowhere(
+            host in "(https?://[!-~]{0,12})?",
+            path in "/api(/users|/seats|/rows|/[!-~]{0,8}){0,2}",
+            query in "(\\?((limit|filter|fields|x)=[ -~]{0,12}&?){0,2})?"
+        ) {
+            let link = format!("{host}{path}{query}");
+            if let Some(seen) = linked("vendor", Side::Vendor, &link) {
+                let rest = seen.strip_prefix("https://gw.example/v/").unwrap_or(",");
+                let plain = |it: u8| it.is_ascii_alphanumeric() || b"-._~%/?&=".contains(&it);
+                proptest::prop_assert!(rest.bytes().all(plain), "{} of {}", seen, link);
+            }
+        }
+    }
 }
