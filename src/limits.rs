@@ -38,6 +38,10 @@ pub const OAUTH_GRANT_BYTES_MAX: usize = 64 << 10;
 pub const OAUTH_SCOPE_BYTES_MAX: usize = 128;
 /// Scopes of one client.
 pub const OAUTH_SCOPES_MAX: usize = 16;
+/// Clauses of one filter: each may ask the register for an identifier.
+pub const FILTER_CLAUSES_MAX: usize = 8;
+/// Keys on the way to a field that a filter or an order names: `user.sourcedId` has two.
+pub const FILTER_STEPS_MAX: usize = 4;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// The reason for something that is done by hand, in characters: a few sentences.

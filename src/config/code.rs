@@ -58,6 +58,8 @@ pub const COLLISIONS: &str = "F05";
 pub const KEEP_ALL: &str = "F07";
 /// An agreement that is not in force, or will soon not be.
 pub const AGREEMENT: &str = "F08";
+/// A parameter that could ask about fields which the vendor does not see.
+pub const ASKS_FREELY: &str = "F10";
 /// A shape or id kind that nothing uses.
 pub const UNUSED: &str = "F12";
 /// The admin listener can be reached from other machines.

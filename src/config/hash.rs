@@ -210,6 +210,8 @@ impl Canon {
             generalisers,
             value_rules,
             flows,
+            // Made of each flow's upstream and of its door, which are both told.
+            bases: _,
         } = policy;
         self.list(shapes, Self::shape);
         self.list(kinds, |canon, IdKind { name }| canon.text(name));
@@ -381,9 +383,12 @@ impl Canon {
         self.list(query, |canon, QueryParameter { name, rule }| {
             canon.text(name);
             match rule {
+                QueryRule::Fields(items) => canon.named("fields", items.place()),
+                QueryRule::Filter(items) => canon.named("filter", items.place()),
                 QueryRule::Identifier(kind) => canon.named("identifier", kind.place()),
                 QueryRule::Identifiers(kind) => canon.named("identifiers", kind.place()),
                 QueryRule::One(of) => canon.parameter(of),
+                QueryRule::Sort(items) => canon.named("sort", items.place()),
             }
         });
         for content in [to_vendor, from_vendor] {

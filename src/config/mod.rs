@@ -4,6 +4,7 @@
 //! `Config` has no text left to parse and nothing optional that must be there after all.
 
 mod address;
+mod bases;
 pub mod code;
 mod dialect;
 mod draft;

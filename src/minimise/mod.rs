@@ -19,7 +19,8 @@ pub use counts::{Action, Counts, Fate, UnlistedIn};
 pub use crossing::{Crossing, Trail};
 pub use echo::Home;
 pub use head::{
-    Asked, Credentials, OutboundHead, RequestHead, RequestLine, answer_status, problem, request,
+    AnswerHead, AnswerLines, Answered, Asked, Credentials, OutboundHead, RequestHead, RequestLine,
+    answer, answer_status, problem, request,
 };
 pub use json::Rewriter;
 pub use law::Law;

@@ -23,7 +23,7 @@ pub(super) fn is_parameter(text: &str, of: &ParameterType) -> bool {
 }
 
 /// A whole number of at most 18 digits, in its one canonical writing.
-fn is_int(text: &str) -> bool {
+pub(super) fn is_int(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let canonical = digits == "0" && digits.len() == text.len() || !digits.starts_with('0');
     canonical && (1..=18).contains(&digits.len()) && all(digits, |byte| byte.is_ascii_digit())

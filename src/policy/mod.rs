@@ -8,12 +8,14 @@
 mod keys;
 mod route;
 mod value;
+mod visible;
 
 pub use keys::{KeyTable, key_hash};
 pub use route::{
-    Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
+    Bases, Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
 };
 pub use value::{DateForm, Generaliser, ValueRules, ValueType};
+pub use visible::Visible;
 
 /// A part of a policy by its place: `Index<Shape>`, `Index<IdKind>`, …
 ///
@@ -341,6 +343,9 @@ pub struct Policy {
     pub value_rules: Vec<ValueRules>,
     /// The flows with their routes.
     pub flows: Vec<Flow>,
+    /// Where each flow is reached, at the places of the flows. None while the policy of a vendor is
+    /// looked at alone: then no link leads anywhere.
+    pub bases: Vec<Bases>,
 }
 
 impl Policy {

@@ -1,6 +1,6 @@
 //! Which requests a flow answers, and what each direction may carry.
 
-use super::{IdKind, Index, Rule};
+use super::{IdKind, Index, Rule, Shape};
 
 /// Who stands on a side of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,24 +22,43 @@ impl Side {
     }
 }
 
-/// The methods a route can have (RFC 9110 section 9, RFC 5789).
+/// The methods that are served (RFC 9110 section 9, RFC 5789).
+///
+/// A route has any but `HEAD`: that asks for the head of what the same path answers to `GET`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the standard's own names")]
 pub enum Method {
     Delete,
     Get,
+    Head,
     Patch,
     Post,
     Put,
 }
 
 impl Method {
+    const ALL: [Self; 6] = [
+        Self::Delete,
+        Self::Get,
+        Self::Head,
+        Self::Patch,
+        Self::Post,
+        Self::Put,
+    ];
+
     /// The method of that name, case-sensitive.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Delete, Self::Get, Self::Patch, Self::Post, Self::Put]
-            .into_iter()
-            .find(|method| method.as_str() == name)
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// The method of the route that answers.
+    #[must_use]
+    pub const fn of_route(self) -> Self {
+        match self {
+            Self::Get | Self::Head => Self::Get,
+            Self::Delete | Self::Patch | Self::Post | Self::Put => self,
+        }
     }
 
     /// Its name.
@@ -48,6 +67,7 @@ impl Method {
         match self {
             Self::Delete => "DELETE",
             Self::Get => "GET",
+            Self::Head => "HEAD",
             Self::Patch => "PATCH",
             Self::Post => "POST",
             Self::Put => "PUT",
@@ -95,12 +115,18 @@ pub struct QueryParameter {
 /// What the value of a query parameter may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryRule {
-    /// An identifier; with `many`, the parameter may be repeated (`kind[]`).
+    /// The keys that are wanted of items of that shape: `fields = "known"`.
+    Fields(Index<Shape>),
+    /// A filter of OneRoster over items of that shape: `"ids"`.
+    Filter(Index<Shape>),
+    /// An identifier.
     Identifier(Index<IdKind>),
     /// Identifiers, the parameter repeated: `kind[]`.
     Identifiers(Index<IdKind>),
     /// One value of that type.
     One(ParameterType),
+    /// The field by which items of that shape are put in order: `sort = "known"`.
+    Sort(Index<Shape>),
 }
 
 /// What one direction of a route carries.
@@ -127,6 +153,15 @@ pub struct Route {
     pub to_vendor: Content,
     /// What comes from the vendor.
     pub from_vendor: Content,
+}
+
+/// Where the two sides of a flow find each other's things, as addresses without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bases {
+    /// Where callers reach the flow: the school's `public` and the flow's `at`.
+    pub public: String,
+    /// What the routes are appended to at the upstream.
+    pub upstream: String,
 }
 
 /// One caller and one upstream.

@@ -189,6 +189,11 @@ impl Exchange<'_> {
         crossing.with_home(self.home.clone())
     }
 
+    /// The place of its flow.
+    pub(super) const fn flow(&self) -> usize {
+        self.found.door.flow
+    }
+
     fn caller(&self) -> Side {
         let flow = self.vendor.law.policy.flows.get(self.found.door.flow);
         flow.map_or(Side::Vendor, |flow| flow.caller)

@@ -6,17 +6,17 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VIA};
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
-use super::Work;
 use super::media::{self, is_chunked_at_most, is_framed_once, only};
 use super::record::Record;
 use super::refuse::Refused;
 use super::streams::Progress;
+use super::{Work, lines};
 use crate::body::{Body, Facts, Passage, Terms, Wait, discard};
 use crate::limits::Bound;
-use crate::minimise::{Cleared, Credentials, Rewriter, answer_status};
+use crate::minimise::{AnswerHead, Cleared, Credentials, Rewriter, answer_status};
 use crate::policy::{Content, Rule};
 use crate::refusal::Refusal;
 use crate::upstream::{self, Untrusted};
@@ -122,7 +122,18 @@ impl Drop for Answer {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) status: StatusCode,
+    /// Whether it is the head of an answer with a body, and no body comes: of an answer to HEAD.
+    pub(super) bare: bool,
     pub(super) rest: Rest,
+}
+
+/// The head of an answer that goes on.
+#[derive(Debug)]
+pub(super) struct Passed {
+    pub(super) status: StatusCode,
+    /// As in [`Checked`].
+    pub(super) bare: bool,
+    pub(super) head: Cleared<AnswerHead>,
 }
 
 /// The body of an upstream's answer.
@@ -137,10 +148,10 @@ pub(super) enum Rest {
 /// Checks the head of an upstream's answer against what the route lets back.
 ///
 /// An upstream may answer with no body at all where JSON is declared (204, or a length of 0): then
-/// only its status goes on.
+/// only its status goes on. The answer to HEAD has none, whatever it says of it.
 pub(super) fn check(
     answer: Untrusted,
-    content: Content,
+    (method, content): (&Method, Content),
     credentials: Credentials,
     bytes_max: u64,
 ) -> Result<Checked, Refused> {
@@ -164,6 +175,11 @@ pub(super) fn check(
             });
         }
     };
+    let json = matches!(content, Content::Json(_));
+    let bare = json && method == Method::HEAD && headers.contains_key(CONTENT_TYPE);
+    if bare {
+        media::check(&headers).map_err(Refused::outward)?;
+    }
     let rewritten = match content {
         Content::Nothing => None,
         Content::Json(_) if body.has_ended() => None,
@@ -182,6 +198,7 @@ pub(super) fn check(
     };
     Ok(Checked {
         status: passed,
+        bare,
         rest,
     })
 }
@@ -234,16 +251,18 @@ pub(super) async fn take(
 
 /// The whole answer, its head written into a map that is not needed any more.
 pub(super) fn build(
-    status: StatusCode,
+    passed: Passed,
     body: Body<upstream::Answer>,
     mut headers: HeaderMap,
 ) -> Response<Body<upstream::Answer>> {
+    let Passed { status, bare, head } = passed;
     headers.clear();
-    if body.length() != Some(0) {
+    if bare || body.length() != Some(0) {
         headers.insert(CONTENT_TYPE, JSON);
     }
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(VIA, OUR_VIA);
+    lines::write(head, &mut headers);
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;

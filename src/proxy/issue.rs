@@ -11,7 +11,7 @@ use http::header::PRAGMA;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::answer::{self, NO_CACHE};
+use super::answer::{self, NO_CACHE, Passed};
 use super::caller::{check_address, place_of_client};
 use super::connection::Entry;
 use super::document::token_issued;
@@ -133,7 +133,12 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// The answer with a token, its head written into a map that is not needed any more.
 pub(super) fn answer(token: Cleared<Bytes>, spare: HeaderMap) -> Response<Body<upstream::Answer>> {
-    let mut answer = answer::build(StatusCode::OK, Body::Whole(token), spare);
+    let passed = Passed {
+        status: StatusCode::OK,
+        bare: false,
+        head: Cleared::default(),
+    };
+    let mut answer = answer::build(passed, Body::Whole(token), spare);
     answer.headers_mut().insert(PRAGMA, NO_CACHE);
     answer
 }

@@ -18,6 +18,7 @@ mod forward;
 mod grammar;
 mod inward;
 mod issue;
+mod lines;
 mod load;
 mod media;
 mod pace;
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 
 use crate::body::{Body, Budget, Caller};
@@ -48,8 +49,9 @@ use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::upstream::{self, Outbound};
 use admit::{Exchange, admit, arrive};
-use answer::Answer;
+use answer::{Answer, Passed};
 use connection::Entry;
+use lines::Lines;
 use load::Load;
 use plan::{Newest, Plan, Served};
 use record::Record;
@@ -222,10 +224,17 @@ impl Gateway {
 
         let credentials = exchange.whose_credentials();
         let bytes_max = exchange.vendor.body_bytes_max;
-        let checked = answer::check(untrusted, route.answer, credentials, bytes_max)?;
-        let status = checked.status;
+        let expected = (&head.method, route.answer);
+        let lines = Lines::of(&untrusted.headers);
+        let checked = answer::check(untrusted, expected, credentials, bytes_max)?;
+        let cleared = lines.cleared(&exchange, record).await;
+        let passed = Passed {
+            status: checked.status,
+            bare: checked.bare,
+            head: cleared.map_err(Refused::outward)?,
+        };
         let body = answer::take(&work, checked.rest, record).await?;
-        Ok(Handled::Passed(status, body))
+        Ok(Handled::Passed(passed, body))
     }
 
     /// The plan of the configuration that is deployed now. It does not change under a request.
@@ -257,7 +266,7 @@ enum Handled {
     /// A token of ours.
     Issued(Cleared<Bytes>),
     /// What the upstream answered, as far as it may go on.
-    Passed(StatusCode, Body<upstream::Answer>),
+    Passed(Passed, Body<upstream::Answer>),
 }
 
 impl Handled {
@@ -265,7 +274,7 @@ impl Handled {
     fn answer(self, spare: HeaderMap) -> Response<Body<upstream::Answer>> {
         match self {
             Self::Issued(token) => issue::answer(token, spare),
-            Self::Passed(status, body) => answer::build(status, body, spare),
+            Self::Passed(passed, body) => answer::build(passed, body, spare),
         }
     }
 }

@@ -107,9 +107,12 @@ fn route_into(text: &mut String, policy: &Policy, route: &sluis::policy::Route) 
     writeln!(text).unwrap();
     for parameter in &route.query {
         let rule = match &parameter.rule {
+            QueryRule::Fields(items) => format!("fields {}", policy.shape(*items).unwrap().name),
+            QueryRule::Filter(items) => format!("filter {}", policy.shape(*items).unwrap().name),
             QueryRule::Identifier(kind) => format!("<{}>", policy.kind_name(*kind)),
             QueryRule::Identifiers(kind) => format!("<{}>[]", policy.kind_name(*kind)),
             QueryRule::One(of) => format!("{of:?}"),
+            QueryRule::Sort(items) => format!("sort {}", policy.shape(*items).unwrap().name),
         };
         writeln!(text, "    ?{}={rule}", parameter.name).unwrap();
     }

@@ -20,6 +20,7 @@ mod home;
 mod inward;
 mod oauth;
 mod outward;
+mod places;
 mod pull;
 mod push;
 mod rate;

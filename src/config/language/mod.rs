@@ -6,7 +6,7 @@
 //! [ids.X]              kinds of identifier                    ids
 //! [shape.X]            fields, words, choices                 shapes, switch, words, values
 //! [flow.X]             who calls whom, with what credentials  flows, callers, grant
-//! [[flow.X.route]]     which requests, and what they carry    routes, overlap
+//! [[flow.X.route]]     which requests, and what they carry    routes, queries, overlap
 //! preset = "…"         what a standard's vendor gets; a file
 //!                      may say less, and nothing else         preset, overlay
 //! ```
@@ -24,6 +24,7 @@ mod named;
 mod overlap;
 mod overlay;
 mod preset;
+mod queries;
 mod routes;
 mod shapes;
 mod switch;

@@ -1,14 +1,12 @@
 //! `[[flow.X.route]]`: which requests are answered, and what each direction carries.
 
 use super::Compiler;
-use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, shown};
-use crate::policy::{
-    Content, IdKind, Index, Method, ParameterType, QueryParameter, QueryRule, Route, Rule, Segment,
-    Side,
-};
+use super::queries::Answer;
+use crate::config::{At, Place, Problem, Table, TextOrTable, code, shown};
+use crate::policy::{Content, IdKind, Index, Method, ParameterType, Route, Rule, Segment, Side};
 
 /// The types of parameters in paths and queries.
-const TYPES: &[(&str, ParameterType)] = &[
+pub(super) const TYPES: &[(&str, ParameterType)] = &[
     ("date", ParameterType::Date),
     ("datetime", ParameterType::DateTime),
     ("int", ParameterType::Int),
@@ -17,7 +15,6 @@ const TYPES: &[(&str, ParameterType)] = &[
 ];
 
 const FORMATS_NOT_YET: &[&str] = &["csv", "form", "multipart", "ndjson", "xml"];
-const QUERY_NOT_YET: &[&str] = &["filter", "ids", "known"];
 
 /// A route with the place of its `match`, before the routes of a flow are put in order.
 #[derive(Debug)]
@@ -33,11 +30,17 @@ impl<'d> Compiler<'d, '_> {
             self.not_yet("status", value.key_place());
         }
         let json = self.format(table);
-        let query = self.query(table, caller);
         let matched = table.need("match", self.problems);
         let matched = matched.and_then(|it| it.text(self.problems));
+        let errors = self.errors();
         let to_vendor = self.content(table, "to-vendor", matched.as_ref());
         let from_vendor = self.content(table, "from-vendor", matched.as_ref());
+        let answer = match caller {
+            _ if self.errors() > errors => Answer::Unknown,
+            Side::School => Answer::Of(from_vendor),
+            Side::Vendor => Answer::Of(to_vendor),
+        };
+        let query = self.query(table, caller, &answer);
         table.finish(self.problems);
         let matched = matched?;
         let (method, path) = self.matched(&matched, caller)?;
@@ -144,6 +147,13 @@ impl<'d> Compiler<'d, '_> {
                 .push(problem.help("for example \"GET /users/{pupil}\""));
             return None;
         };
+        if method == Method::Head.as_str() {
+            let message = "a route for HEAD is not needed";
+            let problem = Problem::error(code::VALUE, message).at(&text.place);
+            self.problems
+                .push(problem.help("a GET route answers HEAD too"));
+            return None;
+        }
         let Some(known) = Method::parse(method) else {
             self.no_such(
                 "method",
@@ -210,7 +220,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// Ids in a request of the vendor must have a way back.
-    fn check_way_back(&mut self, kind: Index<IdKind>, place: &Place, caller: Side) {
+    pub(super) fn check_way_back(&mut self, kind: Index<IdKind>, place: &Place, caller: Side) {
         if caller == Side::School {
             return;
         }
@@ -232,64 +242,5 @@ impl<'d> Compiler<'d, '_> {
             self.no_such("type", name, place, &names);
         }
         found
-    }
-
-    fn query(&mut self, table: &Table<'d>, caller: Side) -> Box<[QueryParameter]> {
-        let Some(table) = table.table("query", self.problems) else {
-            return Box::default();
-        };
-        let mut parameters = Vec::new();
-        for (name, value) in table.entries() {
-            if let Some(rule) = self.query_rule(&value, caller) {
-                parameters.push(QueryParameter {
-                    name: name.value.into(),
-                    rule,
-                });
-            }
-        }
-        parameters.into()
-    }
-
-    fn query_rule(&mut self, value: &Value<'d>, caller: Side) -> Option<QueryRule> {
-        let word = match value.text_or_table(self.problems)? {
-            TextOrTable::Text(word) => word,
-            TextOrTable::Table(table) => return self.query_one_of(&table),
-        };
-        if QUERY_NOT_YET.contains(&word.value) {
-            self.not_yet(word.value, &word.place);
-            return None;
-        }
-        if let Some((_, of)) = TYPES.iter().find(|(name, _)| *name == word.value) {
-            return Some(QueryRule::One(of.clone()));
-        }
-        let name = word.value.strip_suffix("[]");
-        let Some(kind) = self.vocabulary.kind(name.unwrap_or(word.value)) else {
-            let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-            let problem = self.vocabulary.unknown(word.value, &word.place, &names);
-            self.problems.extend(problem);
-            return None;
-        };
-        self.check_way_back(kind, &word.place, caller);
-        Some(match name {
-            Some(_) => QueryRule::Identifiers(kind),
-            None => QueryRule::Identifier(kind),
-        })
-    }
-
-    /// `{ one-of = ["active", "inactive"] }`.
-    fn query_one_of(&mut self, table: &Table<'d>) -> Option<QueryRule> {
-        let mut words: Vec<Box<str>> = Vec::new();
-        let list = table.need("one-of", self.problems);
-        table.finish(self.problems);
-        let list = list?;
-        for item in list.array(self.problems)? {
-            words.push(item.text(self.problems)?.value.into());
-        }
-        if words.is_empty() {
-            let message = "`one-of` needs one value at least";
-            self.problems
-                .push(Problem::error(code::VALUE, message).at(&list.place()));
-        }
-        Some(QueryRule::One(ParameterType::OneOf(words.into())))
     }
 }

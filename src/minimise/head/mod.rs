@@ -3,17 +3,24 @@
 //! Nothing of a caller's head is copied. A target is matched on decoded segments and built anew
 //! from the route's own template (`wire.md` sections 1 and 6).
 
+mod answer;
+mod choice;
+mod filter;
+mod place;
+mod query;
+
+pub use answer::{AnswerHead, AnswerLines, Answered, answer};
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::crossing::Turned;
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
-use crate::policy::{Flow, IdKind, Index, Method, QueryParameter, QueryRule, Route, Segment};
-use crate::pseudonym::Form;
+use crate::policy::{Flow, Method, Route, Segment};
 use crate::refusal::{Bug, Refusal};
+use query::{Ids, write_query};
 
 /// A request that may go on, as far as its head tells.
 #[derive(Debug)]
@@ -70,27 +77,15 @@ pub fn request(
         .get(flow)
         .ok_or(Refusal::Bug(Bug::Policy))?;
     let segments = segments(path)?;
+    let method = Method::parse(method);
     let (place, route) = find(flow, method, &segments)?;
-    let mut ids = Ids {
-        crossing,
-        trail: Trail {
-            caught_up: asked == Asked::Again,
-            ..Trail::default()
-        },
-        counts,
-        room: Vec::new(),
-    };
+    let mut ids = Ids::new(crossing, flow.caller, asked, counts);
     let mut target = String::with_capacity(path.len().saturating_add(64));
-    for (segment, text) in route.path.iter().zip(&segments) {
-        target.push('/');
-        match segment {
-            Segment::Identifier(kind) => ids.write(*kind, text, &mut target)?,
-            Segment::Literal(_) | Segment::Parameter(_) => encode(text, &mut target),
-        }
-    }
-    write_query(&mut ids, route, query.unwrap_or_default(), &mut target)?;
+    let rest = (&*segments, query.unwrap_or_default());
+    write_target(&mut ids, route, rest, &mut target)?;
     let outbound = OutboundHead {
-        method: route.method,
+        // Its own, but for HEAD, which has no route.
+        method: method.unwrap_or(route.method),
         target,
     };
     Ok(RequestHead {
@@ -98,6 +93,23 @@ pub fn request(
         outbound: Cleared::new(outbound),
         trail: ids.trail,
     })
+}
+
+/// Writes path and query of a route anew.
+fn write_target(
+    ids: &mut Ids<'_>,
+    route: &Route,
+    (segments, query): (&[Cow<'_, str>], &str),
+    target: &mut String,
+) -> Result<(), Refusal> {
+    for (segment, text) in route.path.iter().zip(segments) {
+        target.push('/');
+        match segment {
+            Segment::Identifier(kind) => ids.write(*kind, text, target)?,
+            Segment::Literal(_) | Segment::Parameter(_) => encode(text, target),
+        }
+    }
+    write_query(ids, route, query, target)
 }
 
 /// The first line of a request, as it came.
@@ -242,10 +254,10 @@ enum Fit {
 
 fn find<'f>(
     flow: &'f Flow,
-    method: &str,
+    method: Option<Method>,
     segments: &[Cow<'_, str>],
 ) -> Result<(usize, &'f Route), Refusal> {
-    let method = Method::parse(method);
+    let method = method.map(Method::of_route);
     let mut best = Fit::Not;
     for (place, route) in flow.routes.iter().enumerate() {
         let mut fit = fit(route, segments);
@@ -282,96 +294,6 @@ fn fit(route: &Route, segments: &[Cow<'_, str>]) -> Fit {
         .map(one)
         .min()
         .unwrap_or(Fit::Whole)
-}
-
-/// Turns the identifiers of a head.
-struct Ids<'c> {
-    crossing: &'c Crossing,
-    trail: Trail,
-    counts: &'c mut Counts,
-    room: Vec<u8>,
-}
-
-impl Ids<'_> {
-    fn write(
-        &mut self,
-        kind: Index<IdKind>,
-        text: &str,
-        target: &mut String,
-    ) -> Result<(), Refusal> {
-        self.room.clear();
-        let (room, trail) = (&mut self.room, &mut self.trail);
-        let turned = self.crossing.turn(kind, (text, Form::Text), room, trail);
-        match turned {
-            // What is home is as the school wrote it, and a path has no such segments.
-            Ok(Turned::Done(_, _)) if matches!(room.as_slice(), b"." | b"..") => {
-                Err(Refusal::TargetUnknown)
-            }
-            Ok(Turned::Done(action, _)) => {
-                self.counts.add(action);
-                encode(std::str::from_utf8(room).unwrap_or_default(), target);
-                Ok(())
-            }
-            Ok(Turned::AsItCame) => {
-                encode(text, target);
-                Ok(())
-            }
-            Ok(Turned::Dropped(why)) => {
-                self.counts.add(why);
-                Err(Refusal::TargetUnknown)
-            }
-            Ok(Turned::Empty) => Err(Refusal::IdentifierInvalid { at: 0 }),
-            Ok(Turned::Missed) => Err(Refusal::TargetUnknown),
-            Err(refused) => {
-                self.counts.extend(refused.why());
-                Err(refused.in_target())
-            }
-        }
-    }
-}
-
-fn write_query(
-    ids: &mut Ids<'_>,
-    route: &Route,
-    query: &str,
-    target: &mut String,
-) -> Result<(), Refusal> {
-    if query.is_empty() {
-        return Ok(());
-    }
-    let mut seen: Vec<&QueryParameter> = Vec::new();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').ok_or(Refusal::QueryInvalid)?;
-        let (name, value) = (query_text(name)?, query_text(value)?);
-        let parameter = route
-            .query
-            .iter()
-            .find(|parameter| *parameter.name == *name);
-        let parameter = parameter.ok_or(Refusal::QueryInvalid)?;
-        let again = seen.iter().any(|before| before.name == parameter.name);
-        if again && !matches!(parameter.rule, QueryRule::Identifiers(_)) {
-            return Err(Refusal::QueryInvalid);
-        }
-        target.push(if seen.is_empty() { '?' } else { '&' });
-        seen.push(parameter);
-        encode(&name, target);
-        target.push('=');
-        match &parameter.rule {
-            QueryRule::Identifier(kind) | QueryRule::Identifiers(kind) => {
-                ids.write(*kind, &value, target)?;
-            }
-            QueryRule::One(of) if is_parameter(&value, of) => encode(&value, target),
-            QueryRule::One(_) => return Err(Refusal::QueryInvalid),
-        }
-    }
-    Ok(())
-}
-
-/// Decodes a name or value of a query. A bare `+` is refused: a space to some, a plus to others.
-fn query_text(raw: &str) -> Result<Cow<'_, str>, Refusal> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%".contains(&byte);
-    let text = raw.bytes().all(plain).then(|| decode(raw)).flatten();
-    text.ok_or(Refusal::QueryInvalid)
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use super::*;
 use crate::limits::Limits;
 use crate::minimise::{Action, Law};
-use crate::policy::{Content, IdKind, Index, ParameterType, Policy, Side};
+use crate::policy::{
+    Content, IdKind, Index, ParameterType, Policy, QueryParameter, QueryRule, Side,
+};
 use crate::pseudonym::{Back, Canonical, Generation, KindSpec, Notation, Unknown, VendorKey};
 
 fn law(caller: Side) -> Law {

@@ -123,6 +123,7 @@ fn law(limits: Limits) -> Arc<Law> {
             ..ValueRules::default()
         }],
         flows: Vec::new(),
+        bases: Vec::new(),
     };
     let notations = [
         Notation::Hex,

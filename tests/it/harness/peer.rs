@@ -93,6 +93,11 @@ impl Peer {
         message
     }
 
+    /// Reads the answer to HEAD, which is a head whatever it says of a body.
+    pub(crate) fn answer_to_head(&mut self) -> Message {
+        self.head().unwrap_or_else(|| panic!("no answer came"))
+    }
+
     /// Reads a head only; `None` if the connection ends before it begins.
     pub(crate) fn head(&mut self) -> Option<Message> {
         let end = loop {

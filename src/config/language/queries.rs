@@ -1,0 +1,217 @@
+//! `query` of a route: which parameters may come, and what their values may be.
+
+use super::Compiler;
+use super::routes::TYPES;
+use crate::config::{At, Problem, Table, TextOrTable, Value, code, shown};
+use crate::policy::{
+    Content, Index, Item, ParameterType, QueryParameter, QueryRule, Rule, Shape, Side,
+};
+
+/// Parameters of OneRoster that can ask about any field.
+const ASKING: &[&str] = &["fields", "filter", "orderBy", "sort"];
+
+impl<'d> Compiler<'d, '_> {
+    /// Reads `query` of a route that is answered with `answer`.
+    pub(super) fn query(
+        &mut self,
+        table: &Table<'d>,
+        caller: Side,
+        answer: &Answer,
+    ) -> Box<[QueryParameter]> {
+        let Some(table) = table.table("query", self.problems) else {
+            return Box::default();
+        };
+        let items = self.items(answer);
+        let mut parameters = Vec::new();
+        for (name, value) in table.entries() {
+            if let Some(rule) = self.query_rule(&name, &value, (caller, items)) {
+                self.find_asking(&name, &rule);
+                parameters.push(QueryParameter {
+                    name: name.value.into(),
+                    rule,
+                });
+            }
+        }
+        parameters.into()
+    }
+
+    fn query_rule(
+        &mut self,
+        name: &At<&str>,
+        value: &Value<'d>,
+        (caller, items): (Side, Items),
+    ) -> Option<QueryRule> {
+        let word = match value.text_or_table(self.problems)? {
+            TextOrTable::Text(word) => word,
+            TextOrTable::Table(table) => return self.query_one_of(&table),
+        };
+        match (word.value, name.value) {
+            ("ids", _) => return self.asks(value, items).map(QueryRule::Filter),
+            ("known", "fields") => return self.asks(value, items).map(QueryRule::Fields),
+            ("known", "sort") => return self.asks(value, items).map(QueryRule::Sort),
+            ("known", _) => {
+                let message = "`known` is for `fields` and `sort`";
+                let problem = Problem::error(code::VALUE, message);
+                self.problems.push(problem.at(&word.place));
+                return None;
+            }
+            _ => {}
+        }
+        if let Some((_, of)) = TYPES.iter().find(|(name, _)| *name == word.value) {
+            return Some(QueryRule::One(of.clone()));
+        }
+        let name = word.value.strip_suffix("[]");
+        let Some(kind) = self.vocabulary.kind(name.unwrap_or(word.value)) else {
+            let types = TYPES.iter().map(|(name, _)| *name);
+            let names: Vec<&str> = types.chain(["ids", "known"]).collect();
+            let problem = self.vocabulary.unknown(word.value, &word.place, &names);
+            self.problems.extend(problem);
+            return None;
+        };
+        self.check_way_back(kind, &word.place, caller);
+        Some(match name {
+            Some(_) => QueryRule::Identifiers(kind),
+            None => QueryRule::Identifier(kind),
+        })
+    }
+
+    /// A parameter of a plain type goes on whatever it says.
+    fn find_asking(&mut self, name: &At<&str>, rule: &QueryRule) {
+        let QueryRule::One(of) = rule else {
+            return;
+        };
+        let way = match of {
+            ParameterType::OneOf(words) => {
+                { words.iter() }.all(|it| matches!(&**it, "asc" | "desc"))
+            }
+            ParameterType::Date
+            | ParameterType::DateTime
+            | ParameterType::Int
+            | ParameterType::Slug
+            | ParameterType::Uuid => false,
+        };
+        if !ASKING.contains(&name.value) || name.value == "orderBy" && way {
+            return;
+        }
+        let message = format!("{} can ask about what is not sent", shown(name.value));
+        let problem = Problem::finding(code::ASKS_FREELY, message).at(&name.place);
+        let label = "an order or a filter tells of the fields that it is made by";
+        self.problems
+            .push(problem.label(label).help(match name.value {
+                "filter" => "write filter = \"ids\"",
+                "orderBy" => "write orderBy = { one-of = [\"asc\", \"desc\"] }",
+                "sort" => "write sort = \"known\"",
+                _ => "write fields = \"known\"",
+            }));
+    }
+
+    /// `{ one-of = ["active", "inactive"] }`.
+    fn query_one_of(&mut self, table: &Table<'d>) -> Option<QueryRule> {
+        let mut words: Vec<Box<str>> = Vec::new();
+        let list = table.need("one-of", self.problems);
+        table.finish(self.problems);
+        let list = list?;
+        for item in list.array(self.problems)? {
+            words.push(item.text(self.problems)?.value.into());
+        }
+        if words.is_empty() {
+            let message = "`one-of` needs one value at least";
+            self.problems
+                .push(Problem::error(code::VALUE, message).at(&list.place()));
+        }
+        Some(QueryRule::One(ParameterType::OneOf(words.into())))
+    }
+
+    /// The items that a parameter asks about, or a problem if the answer has none.
+    fn asks(&mut self, value: &Value<'d>, items: Items) -> Option<Index<Shape>> {
+        match items {
+            Items::Of(shape) => return Some(shape),
+            Items::Unknown => {}
+            Items::None => {
+                let message = format!("{} has nothing to ask about", shown(value.name()));
+                let problem = Problem::error(code::CONFLICT, message).at(&value.place());
+                let label = "the answer of this route has no shape, or more than one list of them";
+                self.problems.push(problem.label(label));
+            }
+        }
+        None
+    }
+
+    /// The items that an answer carries: of its own shape or that of its list, or, where a route
+    /// lists the keys of its body, of the one list or the one object there.
+    fn items(&self, answer: &Answer) -> Items {
+        let rule = match answer {
+            Answer::Of(Content::Json(rule)) => *rule,
+            Answer::Of(Content::Nothing) => return Items::None,
+            Answer::Unknown => return Items::Unknown,
+        };
+        let shape = listed(rule).or_else(|| single(rule));
+        let Some(shape) = shape else {
+            return Items::None;
+        };
+        let named = shape.place() < self.vocabulary.shapes.all().len();
+        let lines = match self.policy.fields(shape) {
+            Some(fields) if !named => fields.lines(),
+            Some(_) | None => return Items::Of(shape),
+        };
+        let found = |leads: fn(Rule) -> Option<Index<Shape>>| -> Vec<Index<Shape>> {
+            lines.iter().filter_map(|line| leads(line.rule)).collect()
+        };
+        match (found(listed).as_slice(), found(single).as_slice()) {
+            ([one], _) | ([], [one]) => Items::Of(*one),
+            ([], [] | [..]) | ([..], _) => Items::None,
+        }
+    }
+}
+
+/// What the answer of a route carries.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    /// This.
+    Of(Content),
+    /// What is written is reported already.
+    Unknown,
+}
+
+/// What a parameter can ask about.
+#[derive(Clone, Copy, Debug)]
+enum Items {
+    None,
+    Of(Index<Shape>),
+    Unknown,
+}
+
+/// The shape of the objects in a list.
+const fn listed(rule: Rule) -> Option<Index<Shape>> {
+    match rule {
+        Rule::List(Item::Object(shape)) | Rule::ListOrOne(Item::Object(shape)) => Some(shape),
+        Rule::Blank
+        | Rule::Constant(_)
+        | Rule::Derived { .. }
+        | Rule::Drop
+        | Rule::Generalise(_)
+        | Rule::Identifier(_)
+        | Rule::Keep(_)
+        | Rule::KeepAll
+        | Rule::List(Item::Identifier(_) | Item::Keep(_))
+        | Rule::ListOrOne(Item::Identifier(_) | Item::Keep(_))
+        | Rule::Object(_) => None,
+    }
+}
+
+/// The shape of an object.
+const fn single(rule: Rule) -> Option<Index<Shape>> {
+    match rule {
+        Rule::Object(shape) => Some(shape),
+        Rule::Blank
+        | Rule::Constant(_)
+        | Rule::Derived { .. }
+        | Rule::Drop
+        | Rule::Generalise(_)
+        | Rule::Identifier(_)
+        | Rule::Keep(_)
+        | Rule::KeepAll
+        | Rule::List(_)
+        | Rule::ListOrOne(_) => None,
+    }
+}

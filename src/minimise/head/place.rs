@@ -1,0 +1,209 @@
+//! Links: an address on one side of the gateway becomes the address of the same thing on the other.
+//!
+//! Whoever is told of a link into an upstream is to come back through the gateway, and must not be
+//! told the identifiers in it. So a link is read as a request would be: matched to a route for GET
+//! and built anew. What no route matches leads nowhere.
+
+use super::query::Ids;
+use super::{find, segments, write_target};
+use crate::policy::{Bases, Method};
+use crate::refusal::{Bug, Refusal};
+
+/// The address on the other side, absolute.
+///
+/// Of what goes back to the caller the host is not looked at: an upstream may know itself by
+/// another. What goes on to the upstream must lead to the gateway.
+///
+/// # Errors
+/// Why there is none; [`Refusal::TargetUnknown`] perhaps only so far.
+pub(super) fn translate(ids: &mut Ids<'_>, flow: usize, link: &str) -> Result<String, Refusal> {
+    let policy = &ids.crossing.law().policy;
+    let Bases { public, upstream } = policy.bases.get(flow).ok_or(Refusal::RouteUnknown)?;
+    let flow = policy.flows.get(flow).ok_or(Refusal::Bug(Bug::Policy))?;
+    let (below, other) = match ids.are_onward() {
+        true => (below(link, public, Host::Same), upstream),
+        false => (below(link, upstream, Host::Any), public),
+    };
+    let below = below.ok_or(Refusal::RouteUnknown)?;
+    let (path, query) = below.split_once('?').unwrap_or((below, ""));
+    let segments = segments(path)?;
+    let (_, route) = find(flow, Some(Method::Get), &segments)?;
+    let mut target = other.clone();
+    write_target(ids, route, (&segments, query), &mut target)?;
+    Ok(target)
+}
+
+/// Whether the host of a link must be the one that is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host {
+    Any,
+    Same,
+}
+
+/// What of a link is left below an address: path and query. A link is an address of http or https,
+/// or a path that begins with a slash (RFC 3986, section 4.2).
+fn below<'l>(link: &'l str, address: &str, host: Host) -> Option<&'l str> {
+    let (there, base) = split(address)?;
+    let path = match split(link) {
+        Some((here, path)) if host == Host::Any || is_same(here, there) => path,
+        Some(_) => return None,
+        None if link.starts_with("//") => return None,
+        None => link,
+    };
+    // A client keeps a fragment to itself; here it could say anything.
+    let rest = path.strip_prefix(base).filter(|_| !path.contains('#'))?;
+    let ends = rest.is_empty() || rest.starts_with(['/', '?']);
+    ends.then_some(rest)
+}
+
+/// Scheme and authority, and the rest.
+fn split(address: &str) -> Option<((&str, &str), &str)> {
+    let (scheme, rest) = address.split_once("://")?;
+    let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    (web && !authority.is_empty()).then_some(((scheme, authority), path))
+}
+
+/// Whether two scheme and authority name one place (RFC 3986, section 6.2).
+fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
+    let plain = |(scheme, authority): (&str, &str)| {
+        let scheme = scheme.to_ascii_lowercase();
+        let authority = authority.to_ascii_lowercase();
+        let port = if scheme == "https" { ":443" } else { ":80" };
+        let authority = authority
+            .strip_suffix(port)
+            .unwrap_or(&authority)
+            .to_owned();
+        (scheme, authority)
+    };
+    plain(one) == plain(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::minimise::head::Asked;
+    use crate::minimise::head::filter::tests::{book, law};
+    use crate::minimise::{Counts, Crossing};
+    use crate::policy::Side;
+
+    fn linked(caller: &str, to: Side, link: &str) -> Option<String> {
+        let mut law = law(caller);
+        let policy = &mut Arc::get_mut(&mut law)?.policy;
+        policy.bases = vec![Bases {
+            public: "https://gw.example/v".to_owned(),
+            upstream: "https://sis.example/api".to_owned(),
+        }];
+        let crossing = Crossing::towards(to, law, Some(book()));
+        let side = crossing.law().policy.flows[0].caller;
+        let mut counts = Counts::default();
+        let mut ids = Ids::new(&crossing, side, Asked::Again, &mut counts);
+        translate(&mut ids, 0, link).ok()
+    }
+
+    #[test]
+    fn a_link_of_the_school_leads_the_vendor_to_the_gateway() {
+        let back = |link| linked("vendor", Side::Vendor, link);
+        for link in [
+            "https://sis.example/api/users?limit=2",
+            "http://10.0.0.1:8080/api/users?limit=2",
+            "HTTPS://u:p@elsewhere.example/api/users?limit=2",
+            "/api/users?limit=2",
+        ] {
+            let seen = back(link);
+            assert_eq!(
+                seen.as_deref(),
+                Some("https://gw.example/v/users?limit=2"),
+                "{link}"
+            );
+        }
+        let seen = back("/api/users?filter=sourcedId='S-1'&sort=since").unwrap();
+        assert!(
+            seen.ends_with("%27&sort=since") && !seen.contains("S-1"),
+            "{seen}"
+        );
+        for link in [
+            "",
+            "/",
+            "users",
+            "?limit=2",
+            "//sis.example/api/users",
+            "ftp://sis.example/api/users",
+            "https://sis.example/users",
+            "/apiusers",
+            "/api/nobody",
+            "/api/../api/users",
+            "/api/users?cursor=S-1",
+            "/api/users?filter=name='Jansen'",
+            "/api/users#S-1",
+            "/api/users?limit=2#S-1",
+            "/api/users?limit=2&limit=3",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(back(link), None, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_link_of_the_vendor_leads_the_school_home() {
+        let home = |link| linked("vendor", Side::School, link);
+        let expected = "https://sis.example/api/users?filter=sourcedId%3D%27S-1%27";
+        for link in [
+            "https://gw.example/v/users?filter=sourcedId='p-1'",
+            "HTTPS://GW.example:443/v/users?filter=email='m-1'",
+            "/v/users?filter=sourcedId='p-1'",
+        ] {
+            assert_eq!(home(link).as_deref(), Some(expected), "{link}");
+        }
+        for link in [
+            "https://vendor.example/v/users",
+            "http://gw.example/v/users",
+            "https://gw.example:8443/v/users",
+            "https://gw.example@vendor.example/v/users",
+            "https://gw.example/w/users",
+            "https://gw.example/v/users?filter=sourcedId='S-1'",
+        ] {
+            assert_eq!(home(link), None, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_link_of_a_vendor_that_is_pushed_to_comes_back_through_the_gateway() {
+        let seen = linked(
+            "school",
+            Side::School,
+            "https://x.example/api/users?filter=sourcedId='p-1'",
+        );
+        let expected = "https://gw.example/v/users?filter=sourcedId%3D%27S-1%27";
+        assert_eq!(seen.as_deref(), Some(expected));
+        assert_eq!(
+            linked("school", Side::Vendor, "https://x.example/v/users"),
+            None
+        );
+        let seen = linked("school", Side::Vendor, "https://gw.example/v/users?limit=1");
+        assert_eq!(
+            seen.as_deref(),
+            Some("https://sis.example/api/users?limit=1")
+        );
+    }
+
+    proptest::proptest! {
+        /// Whatever a link says, what is made of it begins at the gateway and is plain.
+        #[test]
+        fn a_link_leads_to_the_gateway_or_nowhere(
+            host in "(https?://[!-~]{0,12})?",
+            path in "/api(/users|/seats|/rows|/[!-~]{0,8}){0,2}",
+            query in "(\\?((limit|filter|fields|x)=[ -~]{0,12}&?){0,2})?"
+        ) {
+            let link = format!("{host}{path}{query}");
+            if let Some(seen) = linked("vendor", Side::Vendor, &link) {
+                let rest = seen.strip_prefix("https://gw.example/v/").unwrap_or(",");
+                let plain = |it: u8| it.is_ascii_alphanumeric() || b"-._~%/?&=".contains(&it);
+                proptest::prop_assert!(rest.bytes().all(plain), "{} of {}", seen, link);
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The parameters of a query, one by one.
+
+use std::borrow::Cow;
+
+use super::{Asked, choice, decode, encode, filter};
+use crate::minimise::crossing::Turned;
+use crate::minimise::value::is_parameter;
+use crate::minimise::{Counts, Crossing, Trail};
+use crate::policy::{IdKind, Index, QueryParameter, QueryRule, Route, Side};
+use crate::pseudonym::Form;
+use crate::refusal::Refusal;
+
+/// Turns the identifiers of a head.
+pub(super) struct Ids<'c> {
+    pub(super) crossing: &'c Crossing,
+    pub(super) trail: Trail,
+    /// Who asked: the answer goes back there.
+    caller: Side,
+    counts: &'c mut Counts,
+    room: Vec<u8>,
+}
+
+impl<'c> Ids<'c> {
+    pub(super) fn new(
+        crossing: &'c Crossing,
+        caller: Side,
+        asked: Asked,
+        counts: &'c mut Counts,
+    ) -> Self {
+        Self {
+            crossing,
+            caller,
+            trail: Trail {
+                caught_up: asked == Asked::Again,
+                ..Trail::default()
+            },
+            counts,
+            room: Vec::new(),
+        }
+    }
+
+    /// Whether a query goes to who is asked, and not back to the caller.
+    pub(super) fn are_onward(&self) -> bool {
+        self.crossing.to != self.caller
+    }
+
+    /// Writes what takes the place of an identifier, percent-encoded.
+    pub(super) fn write(
+        &mut self,
+        kind: Index<IdKind>,
+        text: &str,
+        target: &mut String,
+    ) -> Result<(), Refusal> {
+        match self.turn(kind, text)? {
+            // What is home is as the school wrote it, and a path has no such segments.
+            "." | ".." => Err(Refusal::TargetUnknown),
+            turned => {
+                encode(turned, target);
+                Ok(())
+            }
+        }
+    }
+
+    /// What takes the place of an identifier.
+    pub(super) fn turn<'t>(
+        &'t mut self,
+        kind: Index<IdKind>,
+        text: &'t str,
+    ) -> Result<&'t str, Refusal> {
+        self.room.clear();
+        let (room, trail) = (&mut self.room, &mut self.trail);
+        let turned = self.crossing.turn(kind, (text, Form::Text), room, trail);
+        match turned {
+            Ok(Turned::Done(action, _)) => {
+                self.counts.add(action);
+                Ok(std::str::from_utf8(room).unwrap_or_default())
+            }
+            Ok(Turned::AsItCame) => Ok(text),
+            Ok(Turned::Dropped(why)) => {
+                self.counts.add(why);
+                Err(Refusal::TargetUnknown)
+            }
+            Ok(Turned::Empty) => Err(Refusal::IdentifierInvalid { at: 0 }),
+            Ok(Turned::Missed) => Err(Refusal::TargetUnknown),
+            Err(refused) => {
+                self.counts.extend(refused.why());
+                Err(refused.in_target())
+            }
+        }
+    }
+}
+
+pub(super) fn write_query(
+    ids: &mut Ids<'_>,
+    route: &Route,
+    query: &str,
+    target: &mut String,
+) -> Result<(), Refusal> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    let mut seen: Vec<&QueryParameter> = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').ok_or(Refusal::QueryInvalid)?;
+        let name = query_text(name)?;
+        let parameter = route
+            .query
+            .iter()
+            .find(|parameter| *parameter.name == *name);
+        let parameter = parameter.ok_or(Refusal::QueryInvalid)?;
+        let again = seen.iter().any(|before| before.name == parameter.name);
+        if again && !matches!(parameter.rule, QueryRule::Identifiers(_)) {
+            return Err(Refusal::QueryInvalid);
+        }
+        seen.push(parameter);
+        let before = target.len();
+        target.push(if target.contains('?') { '&' } else { '?' });
+        encode(&name, target);
+        target.push('=');
+        if write_value(ids, &parameter.rule, value, target)? == Written::Nothing {
+            target.truncate(before);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a parameter goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// The other side need not be asked.
+    Nothing,
+    Value,
+}
+
+fn write_value(
+    ids: &mut Ids<'_>,
+    rule: &QueryRule,
+    raw: &str,
+    target: &mut String,
+) -> Result<Written, Refusal> {
+    match rule {
+        QueryRule::Fields(items) => {
+            let keys = choice::keys(ids, *items, raw)?;
+            encode(&keys.join(","), target);
+            if keys.is_empty() {
+                return Ok(Written::Nothing);
+            }
+        }
+        QueryRule::Filter(items) => filter::write(ids, *items, raw, target)?,
+        QueryRule::Identifier(kind) | QueryRule::Identifiers(kind) => {
+            ids.write(*kind, &query_text(raw)?, target)?;
+        }
+        QueryRule::One(of) => {
+            let value = query_text(raw)?;
+            if !is_parameter(&value, of) {
+                return Err(Refusal::QueryInvalid);
+            }
+            encode(&value, target);
+        }
+        QueryRule::Sort(items) => choice::write_order(ids, *items, raw, target)?,
+    }
+    Ok(Written::Value)
+}
+
+/// Decodes a name or value of a query. A bare `+` is refused: a space to some, a plus to others.
+pub(super) fn query_text(raw: &str) -> Result<Cow<'_, str>, Refusal> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%".contains(&byte);
+    let text = raw.bytes().all(plain).then(|| decode(raw)).flatten();
+    text.ok_or(Refusal::QueryInvalid)
+}

@@ -1,0 +1,99 @@
+//! The lines of an answer's head with which the caller finds its way: to the next page, to what it
+//! has made.
+
+use http::HeaderMap;
+use http::header::{CONTENT_LOCATION, HeaderName, HeaderValue, LINK, LOCATION};
+
+use super::admit::Exchange;
+use super::record::Record;
+use crate::body::refusal;
+use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared};
+use crate::refusal::Refusal;
+
+const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// Those lines as they came.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    content_location: Vec<HeaderValue>,
+    link: Vec<HeaderValue>,
+    location: Vec<HeaderValue>,
+    total_count: Vec<HeaderValue>,
+}
+
+impl Lines {
+    /// Those of an answer.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let all = |name: HeaderName| headers.get_all(name).iter().cloned().collect();
+        Self {
+            content_location: all(CONTENT_LOCATION),
+            link: all(LINK),
+            location: all(LOCATION),
+            total_count: all(X_TOTAL_COUNT),
+        }
+    }
+
+    /// What goes on of them. The identifiers in it are on disk then.
+    ///
+    /// # Errors
+    /// If the register does not do its part.
+    pub(super) async fn cleared(
+        self,
+        exchange: &Exchange<'_>,
+        record: &mut Record,
+    ) -> Result<Cleared<AnswerHead>, Refusal> {
+        let lines = AnswerLines {
+            content_location: bytes(&self.content_location),
+            link: bytes(&self.link),
+            location: bytes(&self.location),
+            total_count: bytes(&self.total_count),
+        };
+        if lines.is_empty() {
+            return Ok(Cleared::default());
+        }
+        let back = exchange.back();
+        let before = record.target;
+        let mut ask = |asked| {
+            // What is asked again is counted once.
+            record.target = before;
+            minimise::answer(&back, exchange.flow(), &lines, asked, &mut record.target)
+        };
+        let Some(register) = exchange.register() else {
+            return Ok(ask(Asked::Again).head);
+        };
+        let mut answered = ask(Asked::First);
+        if answered.missed {
+            register.catch_up().await.map_err(refusal)?;
+            answered = ask(Asked::Again);
+        }
+        let batch = answered.trail.batch;
+        register.settle(batch).await.map_err(refusal)?;
+        Ok(answered.head)
+    }
+}
+
+/// Writes what was cleared.
+pub(super) fn write(head: Cleared<AnswerHead>, headers: &mut HeaderMap) {
+    let AnswerHead {
+        content_location,
+        link,
+        location,
+        total_count,
+    } = head.release();
+    let lines = [
+        (CONTENT_LOCATION, content_location),
+        (LINK, link),
+        (LOCATION, location),
+        (X_TOTAL_COUNT, total_count),
+    ];
+    for (name, text) in lines {
+        let value = text.and_then(|text| HeaderValue::try_from(text).ok());
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn bytes(values: &[HeaderValue]) -> Vec<&[u8]> {
+    values.iter().map(HeaderValue::as_bytes).collect()
+}

@@ -1,0 +1,458 @@
+//! Identifiers in the places of a head: filters, orders and links.
+
+use crate::harness::upstream::ok;
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+
+/// A vendor that fetches pupils page by page and asks about them.
+const POLICY: &str = r#"version = 1
+[vendor]
+name = "Bron"
+agreement = "VO-1"
+purpose = "Testen"
+contact = "privacy@bron.example"
+valid = { from = 2020-01-01, until = 2099-12-31 }
+
+[ids.pupil]
+back = "school-only"
+
+[ids.mail]
+looks = "text:12"
+back = "school-only"
+
+[ids.group]
+looks = "text:20"
+
+[flow.pull]
+caller = "vendor"
+at = "/pull"
+upstream = "http://UPSTREAM/api"
+callers = "anyone"
+
+[[flow.pull.route]]
+match = "GET /users"
+query = { filter = "ids", sort = "known", fields = "known", limit = "int", offset = "int" }
+to-vendor = { users = "User[]" }
+
+[[flow.pull.route]]
+match = "GET /users/{pupil}"
+to-vendor = "User"
+
+[[flow.pull.route]]
+match = "PUT /users/{pupil}"
+from-vendor = "Result"
+
+[[flow.pull.route]]
+match = "PATCH /users/{pupil}"
+from-vendor = "Result"
+
+[[flow.pull.route]]
+match = "POST /results"
+from-vendor = "Result"
+to-vendor = "Result"
+
+[[flow.pull.route]]
+match = "DELETE /users/{pupil}"
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://UPSTREAM/scim"
+callers = "anyone"
+
+[[flow.push.route]]
+match = "GET /members/{pupil}"
+from-vendor = "Result"
+
+[[flow.push.route]]
+match = "GET /members"
+query = { page = "int" }
+from-vendor = { members = "Result[]" }
+
+[[flow.push.route]]
+match = "PUT /members/{pupil}"
+to-vendor = "Result"
+
+[[flow.push.route]]
+match = "PATCH /members/{pupil}"
+to-vendor = "Result"
+
+[[flow.push.route]]
+match = "POST /members"
+to-vendor = "Result"
+from-vendor = "Result"
+
+[[flow.push.route]]
+match = "DELETE /members/{pupil}"
+
+[shape.User]
+sourcedId = "pupil"
+email = { as = "mail", of = "sourcedId" }
+group = "group"
+grade = "keep:int"
+name = "drop"
+
+[shape.Result]
+sourcedId = "pupil"
+grade = "keep:int"
+"#;
+
+const USERS: &str = r#"{"users":[{"sourcedId":"pupil-zzq-901","email":"fenna-zzq@school.example",
+    "name":"Fenna-zzq-name","group":"group-zzq-1A","grade":7}]}"#;
+
+fn markers() -> Markers {
+    Markers::of(&[
+        "pupil-zzq-901",
+        "fenna-zzq@school.example",
+        "Fenna-zzq-name",
+        "group-zzq-1A",
+    ])
+}
+
+fn open(upstream: Upstream) -> House {
+    Plans {
+        instead: Some(POLICY),
+        ..Plans::default()
+    }
+    .open(upstream)
+}
+
+fn request(method: &str, target: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")
+}
+
+/// The targets that the school was asked for, in order.
+fn targets(house: &House) -> Vec<String> {
+    let text = house.upstream.received_text();
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_suffix(" HTTP/1.1"));
+    lines.map(str::to_owned).collect()
+}
+
+/// The first user that the vendor gets.
+fn user(answer: &Message) -> serde_json::Value {
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    answer.json()["users"][0].clone()
+}
+
+#[test]
+fn a_filter_asks_the_school_about_the_pupil_that_is_meant() {
+    let house = open(Upstream::json(USERS));
+    let first = house.ask(request("GET", "/pull/users"));
+    let (id, mail) = (&user(&first)["sourcedId"], &user(&first)["email"]);
+    let (id, mail) = (id.as_str().unwrap(), mail.as_str().unwrap());
+    let mut got = first.body;
+    for (filter, asked) in [
+        (
+            format!("sourcedId='{id}'"),
+            "sourcedId%3D%27pupil-zzq-901%27",
+        ),
+        (format!("email='{mail}'"), "sourcedId%3D%27pupil-zzq-901%27"),
+        (
+            format!("grade%3E%3D'7'+AND+sourcedId!=%27{id}%27"),
+            "grade%3E%3D%277%27%20AND%20sourcedId%21%3D%27pupil-zzq-901%27",
+        ),
+    ] {
+        let target = format!("/pull/users?limit=1&filter={filter}");
+        let answer = house.ask(request("GET", &target));
+        assert_eq!(user(&answer)["sourcedId"], id);
+        let expected = format!("GET /api/users?limit=1&filter={asked}");
+        assert_eq!(targets(&house).last(), Some(&expected));
+        got.extend(answer.body);
+    }
+    house.search(&markers(), &[("what the vendor got", &got)]);
+}
+
+#[test]
+fn a_filter_on_what_the_vendor_does_not_see_reaches_nobody() {
+    let house = open(Upstream::json(USERS));
+    let first = house.ask(request("GET", "/pull/users"));
+    let group = user(&first)["group"].as_str().unwrap().to_owned();
+    let mut got = first.body;
+    for (filter, status, code) in [
+        ("name='Fenna-zzq-name'".to_owned(), 400, "query_invalid"),
+        (
+            "name='Fenna-zzq-name'+OR+grade='7'".to_owned(),
+            400,
+            "query_invalid",
+        ),
+        ("sourcedId%3E'a'".to_owned(), 400, "query_invalid"),
+        (
+            "email='fenna-zzq@school.example'".to_owned(),
+            404,
+            "target_unknown",
+        ),
+        (
+            "sourcedId='pupil-zzq-901'".to_owned(),
+            404,
+            "target_unknown",
+        ),
+        // A kind without a way back.
+        (format!("group='{group}'"), 400, "query_invalid"),
+    ] {
+        let answer = house.ask(request("GET", &format!("/pull/users?filter={filter}")));
+        assert_eq!(
+            (answer.status(), &*answer.code()),
+            (status, code),
+            "{filter}"
+        );
+        got.extend(answer.body);
+    }
+    assert_eq!(targets(&house).len(), 1, "nothing was forwarded");
+    house.search(&markers(), &[("what the vendor got", &got)]);
+}
+
+#[test]
+fn an_order_and_a_choice_of_fields_are_of_what_the_vendor_sees() {
+    let house = open(Upstream::json(USERS));
+    let answer = house.ask(request("GET", "/pull/users?sort=grade&fields=email,grade"));
+    assert_eq!(user(&answer)["grade"], 7);
+    let asked = ["GET /api/users?sort=grade&fields=sourcedId%2Cgrade"];
+    assert_eq!(targets(&house), asked);
+    let mut got = answer.body;
+    for query in [
+        "sort=name",
+        "sort=sourcedId",
+        "sort=email",
+        "fields=grade,name",
+        "fields=*",
+    ] {
+        let answer = house.ask(request("GET", &format!("/pull/users?{query}")));
+        assert_eq!(
+            (answer.status(), &*answer.code()),
+            (400, "query_invalid"),
+            "{query}"
+        );
+        got.extend(answer.body);
+    }
+    assert_eq!(targets(&house), asked, "nothing was forwarded");
+    house.search(&markers(), &[("what the vendor got", &got)]);
+}
+
+/// A request with a body of JSON.
+fn sending(method: &str, target: &str, body: &str) -> String {
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n");
+    format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+/// The pseudonym of the pupil.
+fn pseudonym(house: &House) -> String {
+    let answer = house.ask(request("GET", "/pull/users"));
+    user(&answer)["sourcedId"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_head_is_that_of_what_get_answers() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let whole = ok(USERS);
+            let answer = match request.head.starts_with("HEAD ") {
+                true => whole.split_inclusive("\r\n\r\n").next().unwrap(),
+                false => &*whole,
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let house = open(upstream);
+    let id = pseudonym(&house);
+    let mut caller = house.caller();
+    for target in [
+        "/pull/users?limit=1".to_owned(),
+        format!("/pull/users/{id}"),
+    ] {
+        caller.send(request("HEAD", &target));
+        let answer = caller.answer_to_head();
+        assert_eq!(answer.status(), 200, "{}", answer.head);
+        let names = ["cache-control", "content-type", "date", "via"];
+        assert_eq!(answer.names(), names, "{}", answer.head);
+    }
+    caller.send(request("HEAD", "/pull/results"));
+    assert_eq!(caller.answer_to_head().status(), 405);
+    caller.send(request("GET", "/pull/users"));
+    assert_eq!(caller.answer().status(), 200, "the connection goes on");
+    let asked = targets(&house);
+    assert_eq!(asked[1], "HEAD /api/users?limit=1");
+    assert_eq!(asked[2], "HEAD /api/users/pupil-zzq-901");
+    let seen = caller.seen.lock().unwrap();
+    house.search(&markers(), &[("what the vendor got", &seen)]);
+}
+
+#[test]
+fn an_answer_to_head_that_get_would_not_pass_does_not_pass() {
+    let html = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\n";
+    let house = open(Upstream::answering(html));
+    let mut caller = house.caller();
+    caller.send(request("HEAD", "/pull/users"));
+    assert_eq!(caller.answer_to_head().status(), 502);
+}
+
+#[test]
+fn every_method_goes_either_way() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let answer = match request.head.split(' ').next().unwrap() {
+                "GET" => ok(USERS),
+                "POST" => {
+                    ok(r#"{"grade":7,"x":"Fenna-zzq-name"}"#).replace("200 OK", "201 Created")
+                }
+                "PATCH" => ok("").replace("200 OK", "202 Accepted"),
+                _ => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let house = open(upstream);
+    let id = pseudonym(&house);
+    let theirs = format!(r#"{{"sourcedId":"{id}","grade":7}}"#);
+    let ours = r#"{"sourcedId":"pupil-zzq-901","name":"Fenna-zzq-name","grade":7}"#;
+    let mut got = Vec::new();
+    for (way, body, path) in [
+        ("pull/users", &*theirs, &*id),
+        ("push/members", ours, "pupil-zzq-901"),
+    ] {
+        let create = if way == "pull/users" {
+            "/pull/results"
+        } else {
+            "/push/members"
+        };
+        for (request, status, text) in [
+            (sending("PUT", &format!("/{way}/{path}"), body), 204, ""),
+            (sending("PATCH", &format!("/{way}/{path}"), body), 202, ""),
+            (sending("POST", create, body), 201, r#"{"grade":7}"#),
+            (request("DELETE", &format!("/{way}/{path}")), 204, ""),
+        ] {
+            let answer = house.ask(request);
+            assert_eq!((answer.status(), answer.text()), (status, text), "{way}");
+            got.extend(answer.body);
+        }
+    }
+    let asked = house.upstream.received_text();
+    for method in ["PUT", "PATCH", "DELETE"] {
+        for path in ["/api/users/pupil-zzq-901", &format!("/scim/members/{id}")] {
+            let line = format!("{method} {path} HTTP/1.1");
+            assert!(asked.contains(&line), "{line} in {asked}");
+        }
+    }
+    house.search(&markers(), &[("what the vendor got", &got)]);
+}
+
+#[test]
+fn a_vendor_is_told_to_go_on_with_its_body() {
+    let house = open(Upstream::answering(ok(USERS)));
+    let id = pseudonym(&house);
+    let whole = sending("PUT", &format!("/pull/users/{id}"), r#"{"grade":7}"#);
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    let mut caller = house.caller();
+    caller.send(format!("{head}\r\nexpect: 100-continue\r\n\r\n"));
+    assert_eq!(caller.head().unwrap().status(), 100);
+    caller.send(body);
+    assert_eq!(caller.answer().status(), 200);
+    let seen = caller.seen.lock().unwrap();
+    house.search(&markers(), &[("what the vendor got", &seen)]);
+}
+
+/// A whole answer with these lines in its head.
+fn with_lines(status: &str, lines: &str, body: &str) -> String {
+    ok(body).replace("200 OK\r\n", &format!("{status}\r\n{lines}"))
+}
+
+/// What a school says of its pages, and what it should not.
+const LINES: &str = "link: <https://sis-zzq.example/api/users?limit=1&offset=1&filter=sourcedId%3D'pupil-zzq-901'>; \
+                 rel=\"next\", </api/users?name=Fenna-zzq-name>; rel=\"last\"\r\n\
+                 link: </api/users/pupil-zzq-902>; rel=first; title=\"Fenna-zzq-name\"\r\n\
+                 link: <mailto:fenna-zzq@school.example>; rel=next\r\n\
+                 link: </api/users>; rel=describedby\r\n\
+                 location: http://10.9.8.7/api/users/pupil-zzq-901\r\n\
+                 content-location: /elsewhere/pupil-zzq-901\r\n\
+                 x-total-count: 17\r\nx-pupil: pupil-zzq-901\r\netag: \"pupil-zzq-901\"\r\n";
+
+#[test]
+fn links_lead_a_vendor_back_through_the_gateway() {
+    let house = open(Upstream::answering(with_lines("201 Created", LINES, USERS)));
+    let answer = house.ask(request("GET", "/pull/users?limit=1"));
+    assert_eq!(answer.status(), 201, "{}", answer.head);
+    let id = answer.json()["users"][0]["sourcedId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let link = answer.lines("link");
+    let (next, first) = link[0].split_once(", ").unwrap();
+    let pages = format!("http://{HOST}/pull/users?limit=1&offset=1");
+    assert_eq!(
+        next,
+        format!("<{pages}&filter=sourcedId%3D%27{id}%27>; rel=\"next\"")
+    );
+    assert!(
+        first.starts_with(&format!("<http://{HOST}/pull/users/")),
+        "{first}"
+    );
+    assert!(
+        first.ends_with(">; rel=\"first\"") && !first.contains(&id),
+        "{first}"
+    );
+    assert_eq!(link.len(), 1);
+    assert_eq!(
+        answer.lines("location"),
+        [format!("http://{HOST}/pull/users/{id}")]
+    );
+    assert_eq!(answer.lines("x-total-count"), ["17"]);
+    let names = [
+        "cache-control",
+        "content-length",
+        "content-type",
+        "date",
+        "link",
+        "location",
+        "via",
+        "x-total-count",
+    ];
+    assert_eq!(answer.names(), names, "{}", answer.head);
+    // Whoever stands in a link only has been remembered too.
+    let path = first.split_once(HOST).unwrap().1.split_once('>').unwrap().0;
+    let second = house.ask(request("GET", path));
+    assert_eq!(second.status(), 201, "{}", second.text());
+    assert_eq!(
+        targets(&house).last().unwrap(),
+        "GET /api/users/pupil-zzq-902"
+    );
+    let secrets = Markers::of(&[
+        "pupil-zzq-901",
+        "pupil-zzq-902",
+        "Fenna-zzq-name",
+        "fenna-zzq",
+        "sis-zzq.example",
+    ]);
+    let heads = [answer.head.as_bytes(), second.head.as_bytes()].concat();
+    house.search(
+        &secrets,
+        &[("the heads", &heads), ("what the vendor got", &answer.body)],
+    );
+}
+
+#[test]
+fn the_school_finds_what_it_has_made_at_a_vendor() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let id = request.json()["sourcedId"].as_str().unwrap().to_owned();
+            let lines = format!(
+                "location: https://vendor.example/scim/members/{id}\r\nlink: </scim/members?page=2>; rel=next\r\nx-total-count: many\r\n"
+            );
+            peer.try_send(with_lines("201 Created", &lines, ""))
+                .unwrap();
+        }
+    });
+    let house = open(upstream);
+    let body = r#"{"sourcedId":"pupil-zzq-901","grade":7}"#;
+    let answer = house.ask(sending("POST", "/push/members", body));
+    assert_eq!(answer.status(), 201, "{}", answer.head);
+    let place = format!("http://{HOST}/push/members/pupil-zzq-901");
+    assert_eq!(answer.lines("location"), [place]);
+    let next = format!("<http://{HOST}/push/members?page=2>; rel=\"next\"");
+    assert_eq!(answer.lines("link"), [next]);
+    assert_eq!(answer.lines("x-total-count"), [""; 0]);
+    house.search(
+        &markers(),
+        &[("what the vendor got", &house.upstream.received())],
+    );
+}
