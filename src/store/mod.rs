@@ -11,8 +11,9 @@
 //! On disk stand sealed identifiers and nothing else: no pseudonym, and no pair. In memory the
 //! identifiers of a school and kind lie one behind the other, and each vendor has an index from its
 //! pseudonyms to their places, which is derived from them. An identifier is known once it is on
-//! disk, never before, and nothing is once rows are missed that were there. Which of two has a pseudonym that both would have is decided by which came
-//! into the register first, on every node alike.
+//! disk, never before, and nothing is once rows are missed that were there. Which of two has a
+//! pseudonym that both would have is decided by which came into the register first, on every node
+//! alike.
 
 mod arena;
 mod backend;

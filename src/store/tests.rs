@@ -513,7 +513,7 @@ fn a_school_that_does_not_open_harms_no_other(bed: &dyn Bed) {
     assert!(store.state().trouble.is_none());
     let_out(&one, PUPIL, &["S-3"]).unwrap();
     one.catch_up().wait().unwrap();
-    store.add_school(id.clone(), key).wait().unwrap();
+    store.add_school(id, key).wait().unwrap();
     assert!(comes_home(&view(&store, "zonnebloem", 7), 7, "S-1"));
     assert!(comes_home(&one, 7, "S-2") && comes_home(&one, 7, "S-3"));
     assert_eq!(store.state().ids, 3);
