@@ -224,7 +224,7 @@ fn prepared(open: Open) -> Result<Open, Fault> {
     }
 }
 
-/// The database in a file, or in what stands for one; `written` is the same each time it is opened.
+/// The database in a file, or in what stands for one; `written` is the same each time.
 pub(super) fn database(
     file: impl StorageBackend,
     written: &Written,

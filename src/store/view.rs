@@ -216,18 +216,19 @@ impl Register for View {
         };
         let start = into.len();
         for (age, index) in way.accepted.iter().enumerate() {
-            if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
-                index.catch_up();
+            catch_up_a_little(index);
+            let found = index.find(pseudonym, into);
+            let text = into.get(start..).unwrap_or_default();
+            match found {
+                Some(form) if way.is_nobody_elses(pseudonym, text, age) => {
+                    return Recall::Found { form, age };
+                }
+                Some(_) => {
+                    into.truncate(start);
+                    return Recall::Unknown;
+                }
+                None => {}
             }
-            let Some(form) = index.find(pseudonym, into) else {
-                continue;
-            };
-            let found = into.get(start..).unwrap_or_default();
-            if way.may_collide && !way.is_nobody_elses(pseudonym, found, age) {
-                into.truncate(start);
-                return Recall::Unknown;
-            }
-            return Recall::Found { form, age };
         }
         let mut leads = |indexes: &[Arc<Index>]| {
             let found = indexes
@@ -292,20 +293,21 @@ impl Way {
         newest.is_none_or(|newest| newest.leads_to(place) == Some(true))
     }
 
-    /// Whether no older key than the one of this age leads a pseudonym to another identifier than
+    /// Whether no other key than the one of this age leads a pseudonym to another identifier than
     /// what was found: after a rotation, one's new pseudonym may be another's old one, and who is
     /// meant cannot be told.
     ///
     /// A key whose pseudonyms are not all derived leads nowhere yet, so it might.
     fn is_nobody_elses(&self, pseudonym: &str, found: &[u8], age: usize) -> bool {
+        if !self.may_collide {
+            return true;
+        }
         let mut other = Vec::new();
-        self.accepted
-            .iter()
-            .skip(age.saturating_add(1))
-            .all(|index| {
-                if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
-                    index.catch_up();
-                }
+        let others = self.accepted.iter().enumerate();
+        others
+            .filter(|(other_age, _)| *other_age != age)
+            .all(|(_, index)| {
+                catch_up_a_little(index);
                 other.clear();
                 match index.find(pseudonym, &mut other) {
                     Some(_) => self.is_one(found, &other),
@@ -322,5 +324,12 @@ impl Way {
         let canonical = |text| self.canonical.form(Identifier::new(text));
         let (one, other) = (canonical(one), canonical(other));
         one.is_ok() && one == other
+    }
+}
+
+/// Derives what an index lacks if that is little; else the register's thread is asked to.
+fn catch_up_a_little(index: &Index) {
+    if (1..limits::REGISTER_RECALL_WORDS).contains(&index.behind()) {
+        index.catch_up();
     }
 }
