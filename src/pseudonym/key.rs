@@ -46,18 +46,31 @@ impl VendorKey {
     pub(super) fn kind_key(&self, kind: &str) -> SecretBytes<64> {
         // A kind's name is a configured name and so far shorter than 2^16.
         let length = u16::try_from(kind.len()).unwrap_or(u16::MAX).to_be_bytes();
-        let filled = SecretBytes::filled(|block: &mut [u8; 64]| {
-            let (kind_key, _) = block.split_at_mut(32);
-            expand(
-                &self.0,
-                &[b"sluis v1 kind", &length, kind.as_bytes()],
-                kind_key,
-            );
-            Ok::<(), Infallible>(())
-        });
-        match filled {
-            Ok(key) => key,
-        }
+        let info: [&[u8]; 3] = [b"sluis v1 kind", &length, kind.as_bytes()];
+        block(&subkey(&self.0, &info))
+    }
+}
+
+/// `HKDF-Expand(key, info, N)` of RFC 5869 with SHA-256.
+pub(super) fn subkey<const N: usize>(key: &SecretBytes<32>, info: &[&[u8]]) -> SecretBytes<N> {
+    let filled = SecretBytes::filled(|bytes: &mut [u8; N]| {
+        expand(key, info, bytes);
+        Ok::<(), Infallible>(())
+    });
+    match filled {
+        Ok(key) => key,
+    }
+}
+
+/// The key filled up with zeros to the block of SHA-256, as HMAC itself does with a short key.
+pub(super) fn block(key: &SecretBytes<32>) -> SecretBytes<64> {
+    let filled = SecretBytes::filled(|block: &mut [u8; 64]| {
+        // Exposed to the block that becomes HMAC's key.
+        block.split_at_mut(32).0.copy_from_slice(key.expose());
+        Ok::<(), Infallible>(())
+    });
+    match filled {
+        Ok(block) => block,
     }
 }
 

@@ -12,7 +12,6 @@
 //! underivable for ever, and a new master key re-wraps without changing one pseudonym. School,
 //! vendor and version are authenticated, so an entry that was moved to another place does not open.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use aes_siv::KeyInit as _;
@@ -20,7 +19,7 @@ use aes_siv::siv::Aes256Siv;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest as _, Sha256};
 
-use super::key::expand;
+use super::key::subkey;
 use super::seal::push_with_length;
 use super::{Fingerprint, RegisterKey, VendorKey};
 use crate::names::{SchoolId, VendorId};
@@ -91,14 +90,9 @@ impl MasterKey {
 
     /// AES-256-SIV under the wrapping key.
     fn siv(&self) -> Aes256Siv {
-        let key = SecretBytes::filled(|bytes: &mut [u8; 64]| {
-            expand(&self.0, &[b"sluis v1 wrap"], bytes);
-            Ok::<(), Infallible>(())
-        });
-        match key {
-            // Exposed to AES-SIV, whose key it is.
-            Ok(key) => Aes256Siv::new(key.expose().into()),
-        }
+        let key = subkey(&self.0, &[b"sluis v1 wrap"]);
+        // Exposed to AES-SIV, whose key it is.
+        Aes256Siv::new(key.expose().into())
     }
 }
 

@@ -12,14 +12,13 @@
 //! whose `lookup` another spelling of it has taken; no canonical form begins with a 0 byte. Who
 //! steals the register without the key learns how many identifiers there are, and how long.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use aes_siv::siv::Aes256Siv;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::key::expand;
+use super::key::{block, subkey};
 use super::{Fingerprint, Form, Identifier};
 use crate::limits;
 use crate::names::SchoolId;
@@ -58,13 +57,12 @@ impl RegisterKey {
 
     /// `HKDF-Expand(register key, label, N)`.
     fn subkey<const N: usize>(&self, label: &[u8]) -> SecretBytes<N> {
-        let filled = SecretBytes::filled(|bytes: &mut [u8; N]| {
-            expand(&self.0, &[label], bytes);
-            Ok::<(), Infallible>(())
-        });
-        match filled {
-            Ok(key) => key,
-        }
+        subkey(&self.0, &[label])
+    }
+
+    /// The lookup key, filled up with zeros to the block of SHA-256, as HMAC itself does.
+    fn lookup_block(&self) -> SecretBytes<64> {
+        block(&self.subkey(b"sluis v1 lookup"))
     }
 }
 
@@ -160,20 +158,6 @@ impl Seal {
         let id = str::from_utf8(id).ok()?;
         let fits = (1..=limits::IDENTIFIER_WRITTEN_BYTES_MAX).contains(&id.len());
         Some((Form::of_byte(*form)?, Identifier(id))).filter(|_| fits)
-    }
-}
-
-impl RegisterKey {
-    /// The lookup key, filled up with zeros to the block of SHA-256, as HMAC itself does.
-    fn lookup_block(&self) -> SecretBytes<64> {
-        let filled = SecretBytes::filled(|block: &mut [u8; 64]| {
-            let (key, _) = block.split_at_mut(32);
-            expand(&self.0, &[b"sluis v1 lookup"], key);
-            Ok::<(), Infallible>(())
-        });
-        match filled {
-            Ok(key) => key,
-        }
     }
 }
 

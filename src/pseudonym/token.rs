@@ -13,7 +13,6 @@
 //! from 1970. A token says whose it is and until when, and nothing of any pupil. Its place is not
 //! in it: in another flow it is a forgery, and so it is once the client has another secret.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -21,7 +20,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::MasterKey;
-use super::key::expand;
+use super::key::{block, subkey};
 use super::seal::push_with_length;
 use crate::names::{FlowId, SchoolId, VendorId};
 use crate::secret::{SecretBytes, SecretText};
@@ -42,13 +41,7 @@ impl TokenKey {
     /// The key of all gateways with that master key.
     #[must_use]
     pub fn of(master: &MasterKey) -> Self {
-        let key = SecretBytes::filled(|bytes: &mut [u8; 32]| {
-            expand(&master.0, &[b"sluis v1 token"], bytes);
-            Ok::<(), Infallible>(())
-        });
-        match key {
-            Ok(key) => Self(key),
-        }
+        Self(subkey(&master.0, &[b"sluis v1 token"]))
     }
 
     /// A token for a client in its place.
@@ -178,17 +171,6 @@ impl AccessToken {
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken(redacted)")
-    }
-}
-
-/// The key filled up with zeros to the block of SHA-256, as HMAC itself does with a short key.
-fn block(key: &SecretBytes<32>) -> SecretBytes<64> {
-    let filled = SecretBytes::filled(|block: &mut [u8; 64]| {
-        block.split_at_mut(32).0.copy_from_slice(key.expose());
-        Ok::<(), Infallible>(())
-    });
-    match filled {
-        Ok(block) => block,
     }
 }
 
