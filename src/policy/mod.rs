@@ -113,6 +113,48 @@ pub enum Rule {
     Object(Index<Shape>),
 }
 
+impl Rule {
+    /// The shape that the rule leads into: of its object, or of the objects in its list.
+    pub fn inside(self) -> Option<Index<Shape>> {
+        self.of_items().or_else(|| self.of_object())
+    }
+
+    /// The shape of the objects in its list.
+    pub const fn of_items(self) -> Option<Index<Shape>> {
+        match self {
+            Self::List(Item::Object(shape)) | Self::ListOrOne(Item::Object(shape)) => Some(shape),
+            Self::Blank
+            | Self::Constant(_)
+            | Self::Derived { .. }
+            | Self::Drop
+            | Self::Generalise(_)
+            | Self::Identifier(_)
+            | Self::Keep(_)
+            | Self::KeepAll
+            | Self::List(Item::Identifier(_) | Item::Keep(_))
+            | Self::ListOrOne(Item::Identifier(_) | Item::Keep(_))
+            | Self::Object(_) => None,
+        }
+    }
+
+    /// The shape of its object.
+    pub const fn of_object(self) -> Option<Index<Shape>> {
+        match self {
+            Self::Object(shape) => Some(shape),
+            Self::Blank
+            | Self::Constant(_)
+            | Self::Derived { .. }
+            | Self::Drop
+            | Self::Generalise(_)
+            | Self::Identifier(_)
+            | Self::Keep(_)
+            | Self::KeepAll
+            | Self::List(_)
+            | Self::ListOrOne(_) => None,
+        }
+    }
+}
+
 /// What becomes of one item of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {

@@ -164,7 +164,7 @@ impl Policy {
         let Some((line, rest)) = next(fields, path) else {
             return Seen::Hidden;
         };
-        match (line.rule, inside(line.rule)) {
+        match (line.rule, line.rule.inside()) {
             (_, Some(shape)) if !rest.is_empty() => self.seen(shape, rest),
             _ if !rest.is_empty() => Seen::Hidden,
             (Rule::Constant(_), _) => Seen::Constant,
@@ -196,7 +196,7 @@ impl Policy {
     /// Whether the field at that path has a line with which something of its value leaves.
     fn is_listed(&self, shape: Index<Shape>, path: &[&str]) -> bool {
         let found = self.leaves(shape).filter_map(|fields| next(fields, path));
-        { found }.any(|(line, rest)| match inside(line.rule) {
+        { found }.any(|(line, rest)| match line.rule.inside() {
             Some(shape) if !rest.is_empty() => self.is_listed(shape, rest),
             Some(_) | None => rest.is_empty() && line.rule != Rule::Drop,
         })
@@ -235,9 +235,10 @@ impl Policy {
                 | Rule::ListOrOne(_)
                 | Rule::Object(_) => false,
             },
-            Some((line, rest)) => {
-                inside(line.rule).is_some_and(|shape| self.keeps_order(shape, rest))
-            }
+            Some((line, rest)) => line
+                .rule
+                .inside()
+                .is_some_and(|shape| self.keeps_order(shape, rest)),
         })
     }
 
@@ -269,23 +270,4 @@ fn next<'p, 's>(fields: &'p Fields, path: &'s [&str]) -> Option<(&'p Field, &'s 
 
 fn line<'p>(fields: &'p Fields, key: &str) -> Option<&'p Field> {
     fields.lines().iter().find(|line| *line.key == *key)
-}
-
-/// The shape that a rule leads into.
-const fn inside(rule: Rule) -> Option<Index<Shape>> {
-    match rule {
-        Rule::List(Item::Object(shape))
-        | Rule::ListOrOne(Item::Object(shape))
-        | Rule::Object(shape) => Some(shape),
-        Rule::Blank
-        | Rule::Constant(_)
-        | Rule::Derived { .. }
-        | Rule::Drop
-        | Rule::Generalise(_)
-        | Rule::Identifier(_)
-        | Rule::Keep(_)
-        | Rule::KeepAll
-        | Rule::List(Item::Identifier(_) | Item::Keep(_))
-        | Rule::ListOrOne(Item::Identifier(_) | Item::Keep(_)) => None,
-    }
 }

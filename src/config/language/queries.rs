@@ -3,9 +3,7 @@
 use super::Compiler;
 use super::routes::TYPES;
 use crate::config::{At, Problem, Table, TextOrTable, Value, code, shown};
-use crate::policy::{
-    Content, Index, Item, ParameterType, QueryParameter, QueryRule, Rule, Shape, Side,
-};
+use crate::policy::{Content, Index, ParameterType, QueryParameter, QueryRule, Rule, Shape, Side};
 
 /// Parameters of OneRoster that can ask about any field.
 const ASKING: &[&str] = &["fields", "filter", "orderBy", "sort"];
@@ -145,7 +143,7 @@ impl<'d> Compiler<'d, '_> {
             Answer::Of(Content::Nothing) => return Items::None,
             Answer::Unknown => return Items::Unknown,
         };
-        let shape = listed(rule).or_else(|| single(rule));
+        let shape = rule.inside();
         let Some(shape) = shape else {
             return Items::None;
         };
@@ -157,7 +155,10 @@ impl<'d> Compiler<'d, '_> {
         let found = |leads: fn(Rule) -> Option<Index<Shape>>| -> Vec<Index<Shape>> {
             lines.iter().filter_map(|line| leads(line.rule)).collect()
         };
-        match (found(listed).as_slice(), found(single).as_slice()) {
+        match (
+            found(Rule::of_items).as_slice(),
+            found(Rule::of_object).as_slice(),
+        ) {
             ([one], _) | ([], [one]) => Items::Of(*one),
             ([], [] | [..]) | ([..], _) => Items::None,
         }
@@ -179,39 +180,4 @@ enum Items {
     None,
     Of(Index<Shape>),
     Unknown,
-}
-
-/// The shape of the objects in a list.
-const fn listed(rule: Rule) -> Option<Index<Shape>> {
-    match rule {
-        Rule::List(Item::Object(shape)) | Rule::ListOrOne(Item::Object(shape)) => Some(shape),
-        Rule::Blank
-        | Rule::Constant(_)
-        | Rule::Derived { .. }
-        | Rule::Drop
-        | Rule::Generalise(_)
-        | Rule::Identifier(_)
-        | Rule::Keep(_)
-        | Rule::KeepAll
-        | Rule::List(Item::Identifier(_) | Item::Keep(_))
-        | Rule::ListOrOne(Item::Identifier(_) | Item::Keep(_))
-        | Rule::Object(_) => None,
-    }
-}
-
-/// The shape of an object.
-const fn single(rule: Rule) -> Option<Index<Shape>> {
-    match rule {
-        Rule::Object(shape) => Some(shape),
-        Rule::Blank
-        | Rule::Constant(_)
-        | Rule::Derived { .. }
-        | Rule::Drop
-        | Rule::Generalise(_)
-        | Rule::Identifier(_)
-        | Rule::Keep(_)
-        | Rule::KeepAll
-        | Rule::List(_)
-        | Rule::ListOrOne(_) => None,
-    }
 }
