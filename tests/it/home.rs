@@ -12,14 +12,7 @@ use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
 
 /// A vendor that fetches pupils and sends results back, and one that is pushed to.
-const POLICY: &str = r#"version = 1
-[vendor]
-name = "Bron"
-agreement = "VO-1"
-purpose = "Testen"
-contact = "privacy@bron.example"
-valid = { from = 2020-01-01, until = 2099-12-31 }
-
+const POLICY: &str = r#"
 [ids.pupil]
 back = "school-only"
 
@@ -309,14 +302,7 @@ fn what_one_gateway_gives_out_comes_home_through_another() {
 
 #[test]
 fn two_pupils_never_share_a_pseudonym() {
-    const SHORT: &str = r#"version = 1
-[vendor]
-name = "Bron"
-agreement = "VO-1"
-purpose = "Testen"
-contact = "privacy@bron.example"
-valid = { from = 2020-01-01, until = 2099-12-31 }
-
+    const SHORT: &str = r#"
 [ids.pupil]
 looks = "digits:6"
 back = "school-only"
@@ -400,14 +386,7 @@ fn nothing_that_streams_leaves_before_its_identifiers_are_on_disk() {
 }
 
 /// A vendor that asks for one pupil, and an upstream that wants a token of ours.
-const FETCHED: &str = r#"version = 1
-[vendor]
-name = "Bron"
-agreement = "VO-1"
-purpose = "Testen"
-contact = "privacy@bron.example"
-valid = { from = 2020-01-01, until = 2099-12-31 }
-
+const FETCHED: &str = r#"
 [ids.pupil]
 back = "school-only"
 

@@ -4,14 +4,7 @@ use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
 
 /// A vendor that fetches pupils page by page and asks about them.
-const POLICY: &str = r#"version = 1
-[vendor]
-name = "Bron"
-agreement = "VO-1"
-purpose = "Testen"
-contact = "privacy@bron.example"
-valid = { from = 2020-01-01, until = 2099-12-31 }
-
+const POLICY: &str = r#"
 [ids.pupil]
 back = "school-only"
 

@@ -8,14 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Markers, Plans, Upstream, pull};
 
-const VENDOR: &str = r#"version = 1
-[vendor]
-name = "Bron"
-agreement = "VO-1"
-purpose = "Testen"
-contact = "privacy@bron.example"
-valid = { from = 2020-01-01, until = 2099-12-31 }
-
+const VENDOR: &str = r#"
 [flow.pull]
 preset = "oneroster-1.2/pull@1"
 caller = "vendor"

@@ -37,6 +37,16 @@ pub(crate) const UPSTREAM_TOKEN: &str = "fake-token-for-the-upstream-not-for-use
 /// The host under which the school is reached.
 pub(crate) const HOST: &str = "school.example";
 
+/// The vendor of a policy that a test writes itself.
+const VENDOR: &str = r#"version = 1
+[vendor]
+name = "Bron"
+agreement = "VO-1"
+purpose = "Testen"
+contact = "privacy@bron.example"
+valid = { from = 2020-01-01, until = 2099-12-31 }
+"#;
+
 /// What a house is built from. Change what a test is about, and [`open`](Self::open) it.
 pub(crate) struct Plans {
     /// Lines of `[limits]`.
@@ -47,7 +57,8 @@ pub(crate) struct Plans {
     pub(crate) vendor: String,
     /// What comes after the usual flows and shapes.
     pub(crate) more: String,
-    /// A vendor's whole file instead of the usual one; `UPSTREAM` becomes the upstream's address.
+    /// What follows the vendor's own lines instead of the usual; `UPSTREAM` becomes the address
+    /// of the upstream.
     pub(crate) instead: Option<&'static str>,
     /// When the agreement is in force.
     pub(crate) valid: String,
@@ -202,7 +213,7 @@ language = "nl"
 
     fn policy(&self, upstream: SocketAddr) -> String {
         if let Some(file) = self.instead {
-            return file.replace("UPSTREAM", &upstream.to_string());
+            return VENDOR.to_owned() + &file.replace("UPSTREAM", &upstream.to_string());
         }
         format!(
             r#"version = 1
