@@ -1,23 +1,16 @@
 //! Where the two sides of a flow find each other's things: what links are translated between.
 
-use std::sync::Arc;
-
 use super::address::{WebAddress, WebScheme};
-use super::{Scheme, School, Upstream, Vendor};
+use super::{FlowDraft, Scheme, School, Upstream};
 use crate::policy::Bases;
 
-/// Gives the policy of a vendor its bases; its flows are reached under these paths.
-pub(super) fn give(vendor: &mut Vendor, school: &School, paths: &[String]) {
-    let flows = vendor.flows.iter().zip(paths);
-    let bases = flows.map(|(flow, at)| Bases {
-        public: format!("{}{at}", written(&school.public)),
-        upstream: written(&address(&flow.upstream)),
+/// The bases of a vendor's flows at a school, at their places.
+pub(super) fn of(school: &School, flows: &[FlowDraft]) -> Vec<Bases> {
+    let bases = flows.iter().map(|flow| Bases {
+        public: format!("{}{}", written(&school.public), flow.at.value),
+        upstream: written(&address(&flow.upstream.value)),
     });
-    let bases = bases.collect();
-    // Nobody else has the law of a vendor that is being read.
-    if let Some(law) = Arc::get_mut(&mut vendor.law) {
-        law.policy.bases = bases;
-    }
+    bases.collect()
 }
 
 fn address(upstream: &Upstream) -> WebAddress {

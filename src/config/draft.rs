@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use super::bases;
 use super::code;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::Gateway;
@@ -207,11 +208,17 @@ impl SchoolDraft {
                 pupils: school.pupils,
             });
         let folder = files.path.join("vendors");
-        let vendors = files.vendors.into_iter().map(|(id, file)| VendorFile {
-            draft: read_vendor(&file, &id, presets, &context, problems),
-            folder: folder.clone(),
-            id,
-            file,
+        let vendors = files.vendors.into_iter().map(|(id, file)| {
+            let mut draft = read_vendor(&file, &id, presets, &context, problems);
+            if let (Some(draft), Some(school)) = (&mut draft, &school) {
+                draft.policy.bases = bases::of(school, &draft.flows);
+            }
+            VendorFile {
+                draft,
+                folder: folder.clone(),
+                id,
+                file,
+            }
         });
         Self {
             vendors: vendors.collect(),

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bases;
 use super::code;
 use super::draft::{Draft, SchoolDraft, VendorFile};
 use super::folder::Folder;
@@ -115,10 +114,9 @@ impl Draft {
         for (id, school, file) in schools.flat_map(SchoolDraft::into_files) {
             let of_vendor = keys.of_vendor(&id, &file.id, problems);
             let finished = file.finish(&id, of_vendor, &gateway.limits, problems);
-            let Some(((mut vendor, at), school)) = finished.zip(school) else {
+            let Some(((vendor, at), school)) = finished.zip(school) else {
                 continue;
             };
-            bases::give(&mut vendor, &school, &at);
             let vendor = Arc::new(vendor);
             doors.extend(doors_of(&vendor, &school, at));
             vendors.push(vendor);
