@@ -19,7 +19,9 @@ pub const POLICY_PARTS_MAX: usize = 4_096;
 pub const SHAPE_DERIVED_MAX: usize = 64;
 /// White space around the colon between a key and its value, in bytes: it is held with the key.
 pub const JSON_GAP_BYTES_MAX: usize = 64 << 10;
-/// A URL kept as a URL, in characters: what browsers and servers commonly take.
+/// JSON in a text, in so many texts one within the other: each doubles what must be escaped.
+pub const JSON_NESTING_MAX: usize = 4;
+/// A URL kept as a URL or translated, in characters: what browsers and servers commonly take.
 pub const URL_CHARS_MAX: usize = 2_048;
 /// A word kept as a slug, in characters.
 pub const SLUG_CHARS_MAX: usize = 128;

@@ -39,11 +39,13 @@ pub enum Action {
     PseudonymUnknown,
     /// Became a pseudonym.
     Pseudonymised,
+    /// A link, a text with identifiers, or JSON in a text: became that of the other side.
+    Translated,
 }
 
 impl Action {
     /// All of them, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Blanked,
         Self::BroughtHome,
         Self::BroughtHomeOld,
@@ -61,6 +63,7 @@ impl Action {
         Self::PseudonymRetired,
         Self::PseudonymUnknown,
         Self::Pseudonymised,
+        Self::Translated,
     ];
 
     /// Its name as a metric label.
@@ -84,6 +87,7 @@ impl Action {
             Self::PseudonymRetired => "pseudonym_retired",
             Self::PseudonymUnknown => "pseudonym_unknown",
             Self::Pseudonymised => "pseudonymised",
+            Self::Translated => "translated",
         }
     }
 
@@ -96,7 +100,8 @@ impl Action {
             | Self::BroughtHomeOld
             | Self::Constant
             | Self::Generalised
-            | Self::Pseudonymised => Fate::Changed,
+            | Self::Pseudonymised
+            | Self::Translated => Fate::Changed,
             Self::DroppedEcho
             | Self::DroppedItem
             | Self::DroppedListed
@@ -179,6 +184,14 @@ impl Counts {
     /// Once more for each.
     pub(super) fn extend(&mut self, actions: impl IntoIterator<Item = Action>) {
         actions.into_iter().for_each(|action| self.add(action));
+    }
+
+    /// As often as in a part of the message.
+    pub(super) fn absorb(&mut self, part: &Self) {
+        for (count, more) in self.actions.iter_mut().zip(part.actions) {
+            *count = count.wrapping_add(more);
+        }
+        self.unlisted.0 |= part.unlisted.0;
     }
 
     /// A field came that the shape does not list.

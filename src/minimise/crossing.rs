@@ -15,6 +15,8 @@ pub struct Crossing {
     pub(super) law: Arc<Law>,
     pub(super) to: Side,
     register: Option<Arc<dyn Register>>,
+    /// The flow that the message is in; without it a relative link in it leads nowhere.
+    pub(super) flow: Option<usize>,
     /// What is brought home in the exchange: added to on the way to the school, kept from leaving
     /// again on the way to the vendor.
     pub(super) home: Option<Arc<Home>>,
@@ -29,6 +31,7 @@ impl Crossing {
             law,
             to,
             register,
+            flow: None,
             home: None,
         }
     }
@@ -37,6 +40,13 @@ impl Crossing {
     #[must_use]
     pub const fn one_way(law: Arc<Law>) -> Self {
         Self::towards(Side::Vendor, law, None)
+    }
+
+    /// In the flow at that place of the policy.
+    #[must_use]
+    pub const fn in_flow(mut self, flow: usize) -> Self {
+        self.flow = Some(flow);
+        self
     }
 
     /// Both messages of an exchange are given the same `home`: what the one brings home does not

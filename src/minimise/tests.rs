@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::limits::Limits;
 use crate::policy::{
-    Any, Content, Field, Fields, Flow, IdKind, Index, Item, Keep, Method, ParameterType, Policy,
-    QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody, Side, Unlisted, ValueType,
+    Any, Bases, Content, Field, Fields, Flow, IdKind, Index, Item, Keep, Method, ParameterType,
+    Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody, Side, Template,
+    Unlisted, ValueType,
 };
 use crate::pseudonym::{
     Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, KindSpec, Notation,
@@ -91,6 +92,9 @@ fn shapes() -> Vec<Shape> {
         ("mail", mail),
         ("note", keep),
         ("all", Rule::KeepAll),
+        ("href", Rule::Link(None)),
+        ("urn", Rule::Template(at(0))),
+        ("inner", Rule::Nested(at(0))),
     ];
     let lines = lines.map(|(key, rule)| Field {
         key: key.into(),
@@ -111,11 +115,11 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-/// `PUT /{pupil}/{:int}?of={group}`, called by the vendor.
+/// `PUT /{pupil}/{:int}?of={group}` and the same with `GET`, called by the vendor.
 fn flow() -> Flow {
-    let route = Route {
+    let route = |method| Route {
         name: String::new(),
-        method: Method::Put,
+        method,
         path: [
             Segment::Identifier(at(PUPIL)),
             Segment::Parameter(ParameterType::Int),
@@ -132,7 +136,7 @@ fn flow() -> Flow {
     Flow {
         name: "results".to_owned(),
         caller: Side::Vendor,
-        routes: vec![route],
+        routes: vec![route(Method::Put), route(Method::Get)],
     }
 }
 
@@ -158,7 +162,15 @@ fn law() -> Arc<Law> {
         policy: Policy {
             shapes: shapes(),
             kinds: kinds.into(),
+            templates: vec![Template {
+                parts: [("urn:".into(), at(GROUP)), ("/".into(), at(PUPIL))].into(),
+                end: "".into(),
+            }],
             flows: vec![flow()],
+            bases: vec![Bases {
+                public: "https://gw.example/v".to_owned(),
+                upstream: "https://sis.example/api".to_owned(),
+            }],
             ..Policy::default()
         },
         generations: Arc::new([Generation::new(1, &VendorKey::from([7; 32]), specs)]),
@@ -184,7 +196,7 @@ fn book() -> Arc<Book> {
 
 /// What reaches the school of a body in these pieces, with what was counted.
 fn home(pieces: &[&str]) -> (Result<String, Refusal>, Counts) {
-    let crossing = Crossing::towards(Side::School, law(), Some(book()));
+    let crossing = Crossing::towards(Side::School, law(), Some(book())).in_flow(0);
     let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
     let mut out = Cleared::default();
     let mut write = |rewriter: &mut Rewriter, piece: &str| {
@@ -226,6 +238,61 @@ fn pseudonyms_come_home_as_the_school_wrote_them() {
             1,
             "nothing is made of an id"
         );
+    }
+}
+
+#[test]
+fn what_stands_within_a_text_comes_home() {
+    let body = concat!(
+        r#"{"href":"https://gw.example/v/p1/7?of=g1","urn":"urn:g1\/p2","#,
+        r#""inner":"{\"pupil\":\"p1\",\"name\":1,\"urn\":\"urn:g1/p1\"}"}"#
+    );
+    let expected = concat!(
+        r#"{"href":"https://sis.example/api/S-64003/7?of=H1A","urn":"urn:H1A/95312","#,
+        r#""inner":"{\"pupil\":\"S-64003\",\"urn\":\"urn:H1A/S-64003\"}"}"#
+    );
+    for cut in 0..=body.len() {
+        let (left, right) = body.split_at(cut);
+        let (home, counts) = home(&[left, right]);
+        assert_eq!(home.as_deref(), Ok(expected), "cut at {cut}");
+        assert_eq!(counts.of(Action::BroughtHome), 6);
+        assert_eq!(counts.of(Action::BroughtHomeOld), 1);
+        assert_eq!(counts.of(Action::Translated), 4);
+        assert_eq!(counts.of(Action::DroppedUnlisted), 1);
+    }
+}
+
+#[test]
+fn what_stands_within_a_text_and_is_nobodys_is_refused_or_dropped() {
+    for (body, at) in [
+        (r#"{"href":"https://gw.example/v/p9/7"}"#, 8),
+        (r#"{"href":"/v/f1/7"}"#, 8),
+        (r#"{"urn":"urn:g1/r1"}"#, 7),
+        (r#"{"note":1,"inner":"{\"pupil\":\"p9\"}"}"#, 18),
+        (r#"{"inner":"{\"urn\":\"urn:g1/p9\"}"}"#, 9),
+    ] {
+        for cut in 0..=body.len() {
+            let (left, right) = body.split_at(cut);
+            let refused = home(&[left, right]).0;
+            assert_eq!(refused, Err(Refusal::PseudonymUnknown { at }), "{body}");
+        }
+    }
+    for body in [
+        r#"{"href":"https://gw.example/v/p1/7?of=g9"}"#,
+        r#"{"urn":"urn:g9/p1"}"#,
+        r#"{"href":"https://vendor.example/v/p1/7"}"#,
+        r#"{"href":"https://gw.example/v/p1/x"}"#,
+        r#"{"urn":"urn:p1"}"#,
+        r#"{"inner":"{\"pupil\":\"p1\""}"#,
+        r#"{"inner":"p1"}"#,
+        r#"{"href":7,"urn":{},"inner":[]}"#,
+    ] {
+        for cut in 0..=body.len() {
+            let (left, right) = body.split_at(cut);
+            let (home, counts) = home(&[left, right]);
+            assert_eq!(home.as_deref(), Ok("{}"), "{body} cut at {cut}");
+            assert_eq!(counts.of(Action::Translated), 0);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub use keys::{KeyTable, key_hash};
 pub use route::{
     Bases, Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
 };
-pub use value::{DateForm, Generaliser, ValueRules, ValueType};
+pub use value::{DateForm, Generaliser, Template, ValueRules, ValueType};
 pub use visible::Visible;
 
 /// A part of a policy by its place: `Index<Shape>`, `Index<IdKind>`, …
@@ -105,12 +105,18 @@ pub enum Rule {
     Keep(Keep),
     /// Whatever is there, to any depth. Reported by every `check`.
     KeepAll,
+    /// The address of the same thing on the other side; if there is none, this text in its place.
+    Link(Option<Index<Constant>>),
     /// A list, each item under the same rule.
     List(Item),
     /// A list as [`Rule::List`], or one item without its brackets (`X[]?`).
     ListOrOne(Item),
+    /// A text that is a JSON object of that shape.
+    Nested(Index<Shape>),
     /// An object of that shape.
     Object(Index<Shape>),
+    /// A text with identifiers in it.
+    Template(Index<Template>),
 }
 
 impl Rule {
@@ -131,9 +137,12 @@ impl Rule {
             | Self::Identifier(_)
             | Self::Keep(_)
             | Self::KeepAll
-            | Self::List(Item::Identifier(_) | Item::Keep(_))
-            | Self::ListOrOne(Item::Identifier(_) | Item::Keep(_))
-            | Self::Object(_) => None,
+            | Self::Link(_)
+            | Self::List(_)
+            | Self::ListOrOne(_)
+            | Self::Nested(_)
+            | Self::Object(_)
+            | Self::Template(_) => None,
         }
     }
 
@@ -149,8 +158,11 @@ impl Rule {
             | Self::Identifier(_)
             | Self::Keep(_)
             | Self::KeepAll
+            | Self::Link(_)
             | Self::List(_)
-            | Self::ListOrOne(_) => None,
+            | Self::ListOrOne(_)
+            | Self::Nested(_)
+            | Self::Template(_) => None,
         }
     }
 }
@@ -162,8 +174,12 @@ pub enum Item {
     Identifier(Index<IdKind>),
     /// One scalar of that type.
     Keep(Keep),
+    /// As [`Rule::Link`].
+    Link(Option<Index<Constant>>),
     /// An object of that shape.
     Object(Index<Shape>),
+    /// A text with identifiers in it.
+    Template(Index<Template>),
 }
 
 impl Item {
@@ -173,7 +189,9 @@ impl Item {
         match self {
             Self::Identifier(kind) => Rule::Identifier(kind),
             Self::Keep(keep) => Rule::Keep(keep),
+            Self::Link(otherwise) => Rule::Link(otherwise),
             Self::Object(shape) => Rule::Object(shape),
+            Self::Template(template) => Rule::Template(template),
         }
     }
 }
@@ -275,9 +293,12 @@ impl Fields {
             | Rule::Identifier(_)
             | Rule::Keep(_)
             | Rule::KeepAll
+            | Rule::Link(_)
             | Rule::List(_)
             | Rule::ListOrOne(_)
-            | Rule::Object(_) => None,
+            | Rule::Nested(_)
+            | Rule::Object(_)
+            | Rule::Template(_) => None,
         };
         let keys: Vec<&[u8]> = lines.iter().map(|line| line.key.as_bytes()).collect();
         Self {
@@ -381,6 +402,8 @@ pub struct Policy {
     pub constants: Vec<Constant>,
     /// All generalisers.
     pub generalisers: Vec<Generaliser>,
+    /// All texts with identifiers in them.
+    pub templates: Vec<Template>,
     /// All value rules.
     pub value_rules: Vec<ValueRules>,
     /// The flows with their routes.

@@ -2,6 +2,8 @@
 
 use regex::Regex;
 
+use super::{IdKind, Index};
+
 /// The type of a kept scalar. Types are strict: a text of digits is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
@@ -63,4 +65,108 @@ pub enum Generaliser {
     SchoolYear(DateForm),
     /// The year of a date or date-time.
     Year(DateForm),
+}
+
+/// A text with identifiers in it: `urn:leerling:{pupil}`.
+///
+/// With several identifiers, none of them may have a text in it that stands between two: then it
+/// would not be clear where one ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Each identifier with the text before it; one at least.
+    pub parts: Box<[(Box<str>, Index<IdKind>)]>,
+    /// The text behind the last one.
+    pub end: Box<str>,
+}
+
+impl Template {
+    /// The kinds and identifiers of a text, in order; `None` if the text is not of this form.
+    #[must_use]
+    pub fn read<'t>(&self, text: &'t str) -> Option<Vec<(Index<IdKind>, &'t str)>> {
+        let mut found = Vec::new();
+        let (first, others) = self.parts.split_first()?;
+        let mut rest = text.strip_prefix(&*first.0)?.strip_suffix(&*self.end)?;
+        let mut kind = first.1;
+        for (between, next) in others {
+            let (id, behind) = rest.split_once(&**between)?;
+            found.push((kind, id));
+            (rest, kind) = (behind, *next);
+        }
+        found.push((kind, rest));
+        let clear = |id: &str| {
+            let mut others = others.iter();
+            !id.is_empty() && !others.any(|(between, _)| id.contains(&**between))
+        };
+        found.iter().all(|(_, id)| clear(id)).then_some(found)
+    }
+
+    /// The text with other identifiers in the places of its own.
+    #[must_use]
+    pub fn write(&self, ids: &[String]) -> String {
+        let both = self.parts.iter().zip(ids);
+        let mut text = String::new();
+        for ((before, _), id) in both {
+            text.push_str(before);
+            text.push_str(id);
+        }
+        text.push_str(&self.end);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(parts: &[&str], end: &str) -> Template {
+        let kind = Index::new(0).unwrap();
+        Template {
+            parts: parts
+                .iter()
+                .map(|before| ((*before).into(), kind))
+                .collect(),
+            end: end.into(),
+        }
+    }
+
+    #[test]
+    fn a_template_finds_its_identifiers_or_none() {
+        for (parts, end, text, expected) in [
+            (&["urn:pupil:"][..], "", "urn:pupil:S-1", Some(vec!["S-1"])),
+            (&[""], "", "S-1", Some(vec!["S-1"])),
+            (&[""], "@a.example", "S-1@a.example", Some(vec!["S-1"])),
+            (
+                &[""],
+                "@a.example",
+                "S@a.example@a.example",
+                Some(vec!["S@a.example"]),
+            ),
+            (&["", "/"], "", "K-1/S-1", Some(vec!["K-1", "S-1"])),
+            (
+                &["a:", "/", "/"],
+                ".",
+                "a:1/2/3.",
+                Some(vec!["1", "2", "3"]),
+            ),
+            (&["urn:pupil:"], "", "urn:pupil:", None),
+            (&["urn:pupil:"], "", "URN:pupil:S-1", None),
+            (&["a"], "a", "a", None),
+            (&["", "/"], "", "K-1/S/1", None),
+            (&["", "/"], "", "K-1", None),
+            (&["", "/"], "", "/S-1", None),
+            (&["", "/", "-"], "", "1-2/3-4", None),
+        ] {
+            let found = template(parts, end).read(text);
+            let found = found.map(|all| all.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_template_writes_it_reads() {
+        let ids = ["1".to_owned(), "2".to_owned()];
+        let both = template(&["a:", "/"], ".");
+        assert_eq!(both.write(&ids), "a:1/2.");
+        assert_eq!(both.read("a:1/2.").unwrap().len(), 2);
+    }
 }

@@ -71,9 +71,12 @@ impl Policy {
                 | Rule::Identifier(_)
                 | Rule::Keep(_)
                 | Rule::KeepAll
+                | Rule::Link(_)
                 | Rule::List(_)
                 | Rule::ListOrOne(_)
-                | Rule::Object(_) => Some(key),
+                | Rule::Nested(_)
+                | Rule::Object(_)
+                | Rule::Template(_) => Some(key),
             };
             needs.extend(needed.filter(|it| !needs.contains(it)));
         }
@@ -185,9 +188,12 @@ impl Policy {
                 | Rule::Drop
                 | Rule::Generalise(_)
                 | Rule::KeepAll
-                | Rule::List(Item::Object(_))
-                | Rule::ListOrOne(Item::Object(_))
-                | Rule::Object(_),
+                | Rule::Link(_)
+                | Rule::List(Item::Link(_) | Item::Object(_) | Item::Template(_))
+                | Rule::ListOrOne(Item::Link(_) | Item::Object(_) | Item::Template(_))
+                | Rule::Nested(_)
+                | Rule::Object(_)
+                | Rule::Template(_),
                 _,
             ) => Seen::Hidden,
         }
@@ -231,9 +237,12 @@ impl Policy {
                 | Rule::Generalise(_)
                 | Rule::Identifier(_)
                 | Rule::KeepAll
+                | Rule::Link(_)
                 | Rule::List(_)
                 | Rule::ListOrOne(_)
-                | Rule::Object(_) => false,
+                | Rule::Nested(_)
+                | Rule::Object(_)
+                | Rule::Template(_) => false,
             },
             Some((line, rest)) => line
                 .rule

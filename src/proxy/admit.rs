@@ -186,7 +186,7 @@ impl Exchange<'_> {
     fn crossing(&self, to: Side) -> Crossing {
         let register = self.register().map(|view| -> Arc<dyn Register> { view });
         let crossing = Crossing::towards(to, Arc::clone(&self.vendor.law), register);
-        crossing.with_home(self.home.clone())
+        crossing.in_flow(self.flow()).with_home(self.home.clone())
     }
 
     /// The place of its flow.

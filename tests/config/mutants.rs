@@ -189,6 +189,16 @@ impl Compare<'_> {
                 mine == self.file.policy.generalisers.get(theirs.place())
             }
             (Rule::Keep(mine), Rule::Keep(theirs)) => keeps_no_more(mine, theirs),
+            (Rule::Link(_), Rule::Link(_)) => true,
+            // What stands around the identifiers is the policy's own.
+            (Rule::Template(mine), Rule::Template(theirs)) => {
+                let mine = &self.mutant.policy.templates[mine.place()].parts;
+                let theirs = &self.file.policy.templates[theirs.place()].parts;
+                let mine = mine.iter().map(|(_, kind)| self.kind(kind.place()));
+                let theirs = theirs.iter();
+                mine.eq(theirs.map(|(_, kind)| self.original_kind(kind.place())))
+            }
+            (Rule::Nested(mine), Rule::Nested(theirs)) => return self.shape(mine, theirs, seen),
             (
                 Rule::List(mine) | Rule::ListOrOne(mine),
                 Rule::List(theirs) | Rule::ListOrOne(theirs),
@@ -318,6 +328,9 @@ fn form(rule: Rule) -> &'static str {
         | Rule::Drop
         | Rule::Generalise(_)
         | Rule::Identifier(_)
-        | Rule::Keep(_) => "scalar",
+        | Rule::Keep(_)
+        | Rule::Link(_)
+        | Rule::Nested(_)
+        | Rule::Template(_) => "scalar",
     }
 }

@@ -141,9 +141,12 @@ fn rule(policy: &Policy, rule: Rule) -> String {
         Rule::Identifier(kind) => item(policy, Item::Identifier(kind)),
         Rule::Keep(keep) => item(policy, Item::Keep(keep)),
         Rule::KeepAll => "keep-all".to_owned(),
+        Rule::Link(otherwise) => item(policy, Item::Link(otherwise)),
         Rule::List(each) => format!("{}[]", item(policy, each)),
         Rule::ListOrOne(each) => format!("{}[]?", item(policy, each)),
+        Rule::Nested(shape) => format!("text of {}", item(policy, Item::Object(shape))),
         Rule::Object(shape) => item(policy, Item::Object(shape)),
+        Rule::Template(template) => item(policy, Item::Template(template)),
     }
 }
 
@@ -163,6 +166,18 @@ fn item(policy: &Policy, item: Item) -> String {
                 rules.one_of, rules.chars_max
             )
         }
+        Item::Link(None) => "link".to_owned(),
+        Item::Link(Some(constant)) => {
+            let json = &policy.constants.get(constant.place()).unwrap().json;
+            format!("link or {}", str::from_utf8(json).unwrap())
+        }
         Item::Object(shape) => policy.shape(shape).unwrap().name.clone(),
+        Item::Template(template) => {
+            let template = policy.templates.get(template.place()).unwrap();
+            let name = |kind| format!("<{}>", policy.kind_name(kind));
+            let parts = template.parts.iter();
+            let parts = parts.map(|(before, kind)| format!("{before}{}", name(*kind)));
+            format!("text {:?}", parts.collect::<String>() + &template.end)
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use sluis::limits::Limits;
 use sluis::minimise::Law;
-use sluis::policy::{Fields, Item, Otherwise, Rule, ShapeBody};
+use sluis::policy::{Fields, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Template};
 use sluis::pseudonym::Notation;
 use sluis::refusal::Refusal;
 
@@ -146,30 +146,55 @@ fn fits(law: &Law, rule: Rule, tree: &Tree) -> bool {
             }
         }
         Rule::Generalise(_) | Rule::Keep(_) => matches!(tree, Tree::Plain(_) | Tree::Text(_)),
+        Rule::Link(None) => false,
+        Rule::Link(Some(constant)) => fits(law, Rule::Constant(constant), tree),
+        Rule::Nested(shape) => match tree {
+            Tree::Text(text) => {
+                let inner = Tree::read(text.as_bytes());
+                inner.is_ok_and(|inner| fits(law, Rule::Object(shape), &inner))
+            }
+            Tree::List(_) | Tree::Object(_) | Tree::Plain(_) => false,
+        },
+        Rule::Template(index) => match tree {
+            Tree::Text(text) => template_fits(law, &policy.templates[index.place()], text),
+            Tree::List(_) | Tree::Object(_) | Tree::Plain(_) => false,
+        },
         Rule::List(item) => matches!(tree, Tree::List(items) if all_fit(law, item, items)),
         Rule::ListOrOne(item) => match tree {
             Tree::List(items) => all_fit(law, item, items),
             Tree::Object(_) | Tree::Plain(_) | Tree::Text(_) => fits(law, item.rule(), tree),
         },
-        Rule::Object(shape) => {
-            let Tree::Object(entries) = tree else {
-                return false;
+        Rule::Object(shape) => shape_fits(law, shape, tree),
+    }
+}
+
+fn shape_fits(law: &Law, shape: Index<Shape>, tree: &Tree) -> bool {
+    let Tree::Object(entries) = tree else {
+        return false;
+    };
+    match &law.policy.shape(shape).unwrap().body {
+        ShapeBody::Fields(fields) => object_fits(law, fields, entries),
+        ShapeBody::Switch(switch) => {
+            let otherwise = match switch.otherwise {
+                Otherwise::DropItem => None,
+                Otherwise::Shape(shape) => Some(shape),
             };
-            match &policy.shape(shape).unwrap().body {
-                ShapeBody::Fields(fields) => object_fits(law, fields, entries),
-                ShapeBody::Switch(switch) => {
-                    let otherwise = match switch.otherwise {
-                        Otherwise::DropItem => None,
-                        Otherwise::Shape(shape) => Some(shape),
-                    };
-                    let cases = switch.cases.iter().map(|(_, shape)| *shape);
-                    cases
-                        .chain(otherwise)
-                        .any(|shape| fits(law, Rule::Object(shape), tree))
-                }
-            }
+            let cases = switch.cases.iter().map(|(_, shape)| *shape);
+            cases
+                .chain(otherwise)
+                .any(|shape| shape_fits(law, shape, tree))
         }
     }
+}
+
+/// Whether the identifiers in a text of that form are pseudonyms.
+fn template_fits(law: &Law, template: &Template, text: &str) -> bool {
+    let good = |(kind, id): &(Index<IdKind>, &str)| {
+        let notation = &law.kind(*kind).unwrap().spec().notation;
+        looks(notation, id)
+    };
+    let ids = template.read(text);
+    ids.is_some_and(|ids| ids.iter().all(good))
 }
 
 fn all_fit(law: &Law, item: Item, items: &[Tree]) -> bool {

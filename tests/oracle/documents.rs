@@ -2,7 +2,8 @@
 
 use sluis::minimise::Law;
 use sluis::policy::{
-    Fields, Generaliser, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch, ValueType,
+    Fields, Generaliser, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch, Template,
+    ValueType,
 };
 
 use super::dice::{Dice, scrambled};
@@ -181,6 +182,10 @@ impl Writer<'_, '_> {
             Rule::Identifier(_) => self.identifier(),
             Rule::Keep(keep) => self.kept(keep),
             Rule::KeepAll => self.anything(What::Free),
+            Rule::Link(_) => self.secret(),
+            Rule::Nested(_) if self.dice.once_in(8) || !self.room() => self.secret(),
+            Rule::Nested(shape) => self.nested(shape),
+            Rule::Template(index) => self.template(&self.law.policy.templates[index.place()]),
             Rule::List(item) if self.dice.once_in(12) => self.not_of(item),
             Rule::List(item) => self.list(item),
             Rule::ListOrOne(item) if self.dice.once_in(3) => self.one(item),
@@ -195,6 +200,8 @@ impl Writer<'_, '_> {
         match item {
             Item::Identifier(_) => self.identifier(),
             Item::Keep(keep) => self.kept_scalar(keep),
+            Item::Link(_) => self.secret_but(b"["),
+            Item::Template(index) => self.template(&self.law.policy.templates[index.place()]),
             Item::Object(shape) if self.room() => self.shaped(shape),
             Item::Object(_) => self.put("null"),
         }
@@ -511,12 +518,43 @@ impl Writer<'_, '_> {
     /// What may not stand where a list of these stands.
     fn not_of(&mut self, item: Item) {
         match item {
-            Item::Identifier(_) | Item::Object(_) => self.secret_but(b"["),
+            Item::Identifier(_) | Item::Link(_) | Item::Object(_) | Item::Template(_) => {
+                self.secret_but(b"[");
+            }
             Item::Keep(_) => self.braced("{", "}", 1, |writer, place| {
                 writer.any_key(What::Secret, place);
                 writer.colon();
                 writer.secret();
             }),
+        }
+    }
+
+    /// An object of that shape as a text.
+    fn nested(&mut self, shape: Index<Shape>) {
+        let outer = std::mem::take(&mut self.out);
+        self.blanks();
+        self.value(Rule::Object(shape));
+        let inner = std::mem::replace(&mut self.out, outer);
+        self.string(str::from_utf8(&inner).unwrap());
+    }
+
+    /// A text of that form with marked identifiers, or one that nearly is.
+    fn template(&mut self, template: &Template) {
+        let mut says = String::new();
+        for (before, _) in &template.parts {
+            says += before;
+            says += &match self.dice.below(12) {
+                0 => String::new(),
+                1 => format!("{}{before}", self.mark()),
+                2 => " \t".to_owned(),
+                _ => self.mark(),
+            };
+        }
+        says += &template.end;
+        match self.dice.below(10) {
+            0 => self.marked_string(),
+            1 => self.string(&format!("{says}{}", template.end)),
+            _ => self.string(&says),
         }
     }
 

@@ -6,7 +6,7 @@ use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::policy::{
     Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise,
-    Policy, Rule, Shape, ShapeBody, Switch, Unlisted, ValueRules, ValueType,
+    Policy, Rule, Shape, ShapeBody, Switch, Template, Unlisted, ValueRules, ValueType,
 };
 use sluis::pseudonym::{
     Back, Canonical, CanonicalRule, Generation, KindSpec, Notation, Unknown, VendorKey,
@@ -71,6 +71,7 @@ pub(crate) fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
             })
             .into(),
         generalisers: generalisers(),
+        templates: templates(),
         value_rules: value_rules(),
         ..Policy::default()
     };
@@ -185,6 +186,23 @@ fn generalisers() -> Vec<Generaliser> {
     all
 }
 
+/// Texts around identifiers, ordinary ones and such as could be taken for part of one.
+pub(crate) fn templates() -> Vec<Template> {
+    let template = |parts: &[(&str, usize)], end: &str| Template {
+        parts: parts
+            .iter()
+            .map(|(before, kind)| (Box::from(*before), index(*kind)))
+            .collect(),
+        end: end.into(),
+    };
+    vec![
+        template(&[("urn:pupil:", 0)], ""),
+        template(&[("", 1)], "@school.example"),
+        template(&[("\"", 3), ("/", 0)], ""),
+        template(&[("", 4), (":é:", 0), ("||", 3)], "."),
+    ]
+}
+
 fn value_rules() -> Vec<ValueRules> {
     let one_of = ["\"active\"", "\"é\\n\"", "\"\"", "1", "-5", "true"];
     vec![
@@ -282,15 +300,21 @@ fn keep(dice: &mut Dice<'_>) -> Keep {
 }
 
 fn item(dice: &mut Dice<'_>, shapes: usize) -> Item {
-    match dice.below(5) {
+    match dice.below(7) {
         0 => Item::Keep(keep(dice)),
         1 => Item::Identifier(kind(dice)),
+        2 => Item::Template(index(dice.below(templates().len()))),
+        3 => Item::Link(otherwise(dice)),
         _ => Item::Object(index(dice.below(shapes))),
     }
 }
 
+fn otherwise(dice: &mut Dice<'_>) -> Option<Index<Constant>> {
+    dice.once_in(2).then(|| index(dice.below(CONSTANTS.len())))
+}
+
 fn rule(dice: &mut Dice<'_>, shapes: usize) -> Rule {
-    match dice.below(16) {
+    match dice.below(20) {
         0..=3 => Rule::Keep(keep(dice)),
         4 => Rule::Blank,
         5 => Rule::Constant(index(dice.below(CONSTANTS.len()))),
@@ -300,6 +324,9 @@ fn rule(dice: &mut Dice<'_>, shapes: usize) -> Rule {
         11 => Rule::KeepAll,
         12 => Rule::List(item(dice, shapes)),
         13 => Rule::ListOrOne(item(dice, shapes)),
+        14 => Rule::Template(index(dice.below(templates().len()))),
+        15 => Rule::Link(otherwise(dice)),
+        16 => Rule::Nested(index(dice.below(shapes))),
         _ => Rule::Object(index(dice.below(shapes))),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluis::limits::Bound;
 use sluis::minimise::{Action, Law};
 use sluis::policy::{
-    Any, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch,
-    Unlisted, ValueType,
+    Any, Constant, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise, Rule, Shape,
+    ShapeBody, Switch, Template, Unlisted, ValueType,
 };
 use sluis::pseudonym::{Identifier, IdentifierFault, Notation};
 use sluis::refusal::{JsonFault, Refusal};
@@ -27,6 +27,7 @@ pub(crate) fn rewrite(law: &Law, rule: Rule, message: &[u8]) -> Result<Left, Ref
         law,
         reader: Reader::new(message, &law.limits),
         counts: BTreeMap::new(),
+        nesting: 0,
     };
     oracle.reader.begin()?;
     let bytes = oracle.value(rule)?.ok_or(Refusal::BodyOfAnotherShape)?;
@@ -39,6 +40,8 @@ struct Oracle<'a> {
     law: &'a Law,
     reader: Reader<'a>,
     counts: BTreeMap<Action, u64>,
+    /// In how many texts the message stands.
+    nesting: usize,
 }
 
 /// What leaves of one value: nothing, or this.
@@ -86,6 +89,9 @@ impl<'a> Oracle<'a> {
             Rule::Identifier(kind) => self.identifier(kind, first),
             Rule::Keep(keep) => self.keep(keep, first),
             Rule::KeepAll => self.keep_all(first),
+            Rule::Link(otherwise) => self.link(otherwise, first),
+            Rule::Nested(shape) => self.nested(shape, first),
+            Rule::Template(template) => self.template(template, first),
             Rule::List(item) => match first {
                 b'[' => self.list(item),
                 _ => self.dropped(Action::DroppedType),
@@ -187,6 +193,84 @@ impl<'a> Oracle<'a> {
             (true, false) => self.nothing(Action::DroppedValue),
             (false, _) => self.nothing(Action::DroppedType),
         }
+    }
+
+    /// These policies have no flows: no link leads anywhere.
+    fn link(&mut self, otherwise: Option<Index<Constant>>, first: u8) -> Leaves {
+        let why = match first {
+            b'"' => Action::DroppedValue,
+            _ => Action::DroppedType,
+        };
+        self.reader.skip(Length::Bounded)?;
+        match otherwise {
+            Some(constant) => {
+                let constant = self.constant(constant.place());
+                self.leaves(Action::Constant, &constant)
+            }
+            None => self.nothing(why),
+        }
+    }
+
+    fn nested(&mut self, shape: Index<Shape>, first: u8) -> Leaves {
+        if first != b'"' {
+            return self.dropped(Action::DroppedType);
+        }
+        let says = self.reader.string(Length::Bounded)?.says;
+        let mut inner = Oracle {
+            law: self.law,
+            reader: Reader::new(says.as_bytes(), &self.law.limits),
+            counts: BTreeMap::new(),
+            nesting: self.nesting + 1,
+        };
+        if inner.nesting > 4 {
+            return self.nothing(Action::DroppedValue);
+        }
+        let begun = inner.reader.begin();
+        let read = begun.and_then(|()| inner.value(Rule::Object(shape)));
+        let read = read.and_then(|left| inner.reader.finish().map(|()| left));
+        match read {
+            Ok(Some(json)) => {
+                let counts = inner.counts;
+                for (action, count) in counts {
+                    *self.counts.entry(action).or_insert(0) += count;
+                }
+                let json = serde_json::to_string(text(&json)).unwrap();
+                self.leaves(Action::Translated, json.as_bytes())
+            }
+            Ok(None) | Err(_) => self.nothing(Action::DroppedValue),
+        }
+    }
+
+    fn template(&mut self, template: Index<Template>, first: u8) -> Leaves {
+        if first != b'"' {
+            return self.dropped(Action::DroppedType);
+        }
+        let says = self.reader.string(Length::Bounded)?.says;
+        let template = &self.law.policy.templates[template.place()];
+        let Some(ids) = ids_in(template, &says) else {
+            return self.nothing(Action::DroppedValue);
+        };
+        let mut made = String::new();
+        let mut done = 0;
+        for ((before, kind), id) in template.parts.iter().zip(&ids) {
+            let mut pseudonym = Vec::new();
+            let kind = self.law.kind(*kind).unwrap();
+            if kind.write(Identifier::new(id), &mut pseudonym).is_err() {
+                break;
+            }
+            made += before;
+            made += text(&pseudonym);
+            self.count(Action::Pseudonymised);
+            done += 1;
+        }
+        if done < ids.len() {
+            return self.nothing(Action::DroppedValue);
+        }
+        made += &template.end;
+        self.leaves(
+            Action::Translated,
+            serde_json::to_string(&made).unwrap().as_bytes(),
+        )
     }
 
     fn keep_all(&mut self, first: u8) -> Leaves {
@@ -593,4 +677,33 @@ fn entry(key: &[u8], value: &[u8]) -> Vec<u8> {
 
 fn joined(open: &[u8], parts: &[Vec<u8>], close: &[u8]) -> Vec<u8> {
     [open, parts.join(&b","[..]).as_slice(), close].concat()
+}
+
+/// The identifiers of a text, by trying all places where one could end; `None` if there is not
+/// exactly one way.
+fn ids_in(template: &Template, says: &str) -> Option<Vec<String>> {
+    let between: Vec<&str> = { template.parts.iter().skip(1) }
+        .map(|(before, _)| &**before)
+        .collect();
+    let inner = says.strip_prefix(&*template.parts[0].0)?;
+    let inner = inner.strip_suffix(&*template.end)?;
+    let good = |id: &&str| !id.is_empty() && !between.iter().any(|text| id.contains(text));
+    let mut ways: Vec<Vec<&str>> = vec![vec![inner]];
+    for text in &between {
+        let mut longer = Vec::new();
+        for way in &ways {
+            let (last, before) = way.split_last().unwrap();
+            for (at, _) in last.match_indices(text) {
+                let (id, rest) = last.split_at(at);
+                let (_, rest) = rest.split_at(text.len());
+                longer.push([before, &[id, rest]].concat());
+            }
+        }
+        ways = longer;
+    }
+    ways.retain(|way| way.iter().all(good));
+    match ways.as_slice() {
+        [way] => Some(way.iter().map(|id| (*id).to_owned()).collect()),
+        _ => None,
+    }
 }

@@ -79,6 +79,8 @@ const TEST_KEY: [u8; 32] = {
 
 /// A request that found its route.
 struct Found<'d> {
+    /// The place of its flow.
+    place: usize,
     flow: &'d Flow,
     route: &'d Route,
     target: String,
@@ -127,7 +129,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
             found.flow.caller.other(),
         ),
     };
-    let crossing = crossing(to, &law);
+    let crossing = crossing(to, &law).in_flow(found.place);
     let show = Show {
         vendor,
         found: &found,
@@ -269,6 +271,7 @@ fn find<'d>(
                 let route = flow.routes.get(head.route);
                 let target = head.outbound.release().target;
                 found.extend(route.map(|route| Found {
+                    place,
                     flow,
                     route,
                     target,

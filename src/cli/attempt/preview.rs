@@ -171,7 +171,8 @@ fn reason(policy: &Policy, shape: Option<Index<Shape>>, seen: &Seen<'_>) -> Stri
         | Action::DroppedListed
         | Action::Generalised
         | Action::Kept
-        | Action::Pseudonymised => word,
+        | Action::Pseudonymised
+        | Action::Translated => word,
     }
 }
 
@@ -204,9 +205,12 @@ fn word(policy: &Policy, shape: Option<Index<Shape>>, rule: Rule) -> String {
         Rule::Identifier(kind) => kind_word(policy, kind),
         Rule::Keep(keep) => keep_word(keep.of),
         Rule::KeepAll => "keep-all".to_owned(),
+        Rule::Link(otherwise) => item_word(policy, Item::Link(otherwise), name),
         Rule::List(item) => format!("{}[]", item_word(policy, item, name)),
         Rule::ListOrOne(item) => format!("{}[]?", item_word(policy, item, name)),
+        Rule::Nested(shape) => format!("json of {}", name(shape)),
         Rule::Object(shape) => name(shape),
+        Rule::Template(template) => item_word(policy, Item::Template(template), name),
     }
 }
 
@@ -214,7 +218,9 @@ fn item_word(policy: &Policy, item: Item, name: impl Fn(Index<Shape>) -> String)
     match item {
         Item::Identifier(kind) => kind_word(policy, kind),
         Item::Keep(keep) => keep_word(keep.of),
+        Item::Link(_) => "url".to_owned(),
         Item::Object(shape) => name(shape),
+        Item::Template(_) => "template".to_owned(),
     }
 }
 

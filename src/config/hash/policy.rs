@@ -4,7 +4,7 @@ use super::Canon;
 use crate::policy::{
     self, Any, Constant, Content, DateForm, Field, Generaliser, IdKind, Item, Keep, Otherwise,
     ParameterType, Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody,
-    Switch, Unlisted, ValueRules, ValueType,
+    Switch, Template, Unlisted, ValueRules, ValueType,
 };
 
 impl Canon {
@@ -14,6 +14,7 @@ impl Canon {
             kinds,
             constants,
             generalisers,
+            templates,
             value_rules,
             flows,
             // Made of each flow's upstream and of its door, which are both told.
@@ -25,6 +26,7 @@ impl Canon {
             canon.list(json, |canon, byte| canon.number(usize::from(*byte)));
         });
         self.list(generalisers, Self::generaliser);
+        self.list(templates, Self::template);
         self.list(value_rules, Self::value_rules);
         self.list(
             flows,
@@ -99,9 +101,17 @@ impl Canon {
             Rule::Identifier(kind) => self.named("identifier", kind.place()),
             Rule::Keep(keep) => self.keep(keep),
             Rule::KeepAll => self.text("keep-all"),
+            Rule::Link(otherwise) => {
+                self.text("link");
+                self.list(otherwise.as_slice(), |canon, constant| {
+                    canon.number(constant.place());
+                });
+            }
             Rule::List(item) => self.item("list", item),
             Rule::ListOrOne(item) => self.item("list-or-one", item),
+            Rule::Nested(shape) => self.named("nested", shape.place()),
             Rule::Object(shape) => self.named("object", shape.place()),
+            Rule::Template(template) => self.named("template", template.place()),
         }
     }
 
@@ -142,6 +152,14 @@ impl Canon {
         });
         self.list(chars_max.as_slice(), |canon, chars| canon.number(*chars));
         self.list(like.as_slice(), |canon, like| canon.text(like.as_str()));
+    }
+
+    fn template(&mut self, Template { parts, end }: &Template) {
+        self.list(parts, |canon, (before, kind)| {
+            canon.text(before);
+            canon.number(kind.place());
+        });
+        self.text(end);
     }
 
     fn generaliser(&mut self, generaliser: &Generaliser) {

@@ -8,7 +8,9 @@ use super::draft::ShapeCount;
 use super::named::{Named, Origin};
 use super::words::WORDS;
 use crate::config::{At, Place, Problem, code, shown};
-use crate::policy::{Content, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Side};
+use crate::policy::{
+    Content, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Side, Template,
+};
 use crate::pseudonym::{Back, KindSpec, Unknown};
 
 /// Words that are not for fields, but that a name could be taken for as well.
@@ -186,6 +188,11 @@ impl Compiler<'_, '_> {
                     paths.push(("[]".to_owned(), kind));
                 }
                 Target::Id(kind) => paths.push((joined(&path, &key), kind)),
+                Target::Ids(template) => {
+                    let template = self.policy.templates.get(template.place());
+                    let parts = template.iter().flat_map(|template| &template.parts);
+                    paths.extend(parts.map(|(_, kind)| (joined(&path, &key), *kind)));
+                }
                 Target::Nothing => {}
                 Target::Shape(shape) if !seen.insert(shape.place()) => {}
                 Target::Shape(shape) => {
@@ -279,7 +286,7 @@ impl Compiler<'_, '_> {
                     .into_iter()
                     .filter_map(|(_, target)| match target {
                         Target::Shape(shape) => Some(shape),
-                        Target::Id(_) | Target::Nothing => None,
+                        Target::Id(_) | Target::Ids(_) | Target::Nothing => None,
                     });
                 queue.extend(next);
             }
@@ -313,6 +320,7 @@ const SIMILAR_SHAPES_MAX: usize = 512;
 #[derive(Clone, Copy, Debug)]
 enum Target {
     Id(Index<IdKind>),
+    Ids(Index<Template>),
     Nothing,
     Shape(Index<Shape>),
 }
@@ -322,10 +330,13 @@ fn target(rule: Rule) -> Target {
         Rule::Identifier(kind) => Target::Id(kind),
         Rule::List(item) | Rule::ListOrOne(item) => match item {
             Item::Identifier(kind) => Target::Id(kind),
-            Item::Keep(_) => Target::Nothing,
+            // Only to what a route answers, whose ids are looked at there.
+            Item::Keep(_) | Item::Link(_) => Target::Nothing,
             Item::Object(shape) => Target::Shape(shape),
+            Item::Template(template) => Target::Ids(template),
         },
-        Rule::Object(shape) => Target::Shape(shape),
+        Rule::Nested(shape) | Rule::Object(shape) => Target::Shape(shape),
+        Rule::Template(template) => Target::Ids(template),
         Rule::Blank
         | Rule::Constant(_)
         // What is made of an id has no way back, and is left out on the way home.
@@ -333,7 +344,8 @@ fn target(rule: Rule) -> Target {
         | Rule::Drop
         | Rule::Generalise(_)
         | Rule::Keep(_)
-        | Rule::KeepAll => Target::Nothing,
+        | Rule::KeepAll
+        | Rule::Link(_) => Target::Nothing,
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! [vendor] [limits]    who, why, until when                   here
 //! [ids.X]              kinds of identifier                    ids
-//! [shape.X]            fields, words, choices                 shapes, switch, words, values
+//! [shape.X]            fields, words, choices                 shapes, switch, words, inner, values
 //! [flow.X]             who calls whom, with what credentials  flows, callers, grant
 //! [[flow.X.route]]     which requests, and what they carry    routes, queries, overlap
 //! preset = "…"         what a standard's vendor gets; a file
@@ -19,6 +19,7 @@ mod draft;
 mod flows;
 mod grant;
 mod ids;
+mod inner;
 mod lints;
 mod named;
 mod overlap;

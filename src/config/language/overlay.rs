@@ -203,9 +203,11 @@ fn says_no_more(rule: Rule, preset: Rule) -> bool {
     match (rule, preset) {
         (Rule::Generalise(_), Rule::Keep(theirs)) => theirs == ANYTHING,
         (Rule::Keep(mine), Rule::Keep(theirs)) => keeps_no_more(mine, theirs),
+        (Rule::Link(_), Rule::Link(_)) => true,
         (Rule::List(mine), Rule::List(theirs) | Rule::ListOrOne(theirs))
         | (Rule::ListOrOne(mine), Rule::ListOrOne(theirs)) => match (mine, theirs) {
             (Item::Keep(mine), Item::Keep(theirs)) => keeps_no_more(mine, theirs),
+            (Item::Link(_), Item::Link(_)) => true,
             (mine, theirs) => mine == theirs,
         },
         _ => false,

@@ -213,7 +213,7 @@ impl<'d> Compiler<'d, '_> {
             let whole = rules.get(*of).is_some_and(|sibling| {
                 matches!(
                     sibling,
-                    Rule::List(_) | Rule::ListOrOne(_) | Rule::Object(_)
+                    Rule::List(_) | Rule::ListOrOne(_) | Rule::Nested(_) | Rule::Object(_)
                 )
             });
             if let Some(sibling) = lines.get(*of).filter(|_| whole) {

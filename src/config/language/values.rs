@@ -158,7 +158,7 @@ impl<'d> Compiler<'d, '_> {
 
 /// The number of a part: that of the same one if it is there, else of a new one. No more are kept
 /// than can be numbered.
-fn number_of<T>(parts: &mut Vec<T>, part: T, same: impl Fn(&T, &T) -> bool) -> usize {
+pub(super) fn number_of<T>(parts: &mut Vec<T>, part: T, same: impl Fn(&T, &T) -> bool) -> usize {
     let known = parts.iter().position(|known| same(known, &part));
     let number = known.unwrap_or(parts.len());
     if known.is_none() && number < limits::POLICY_PARTS_MAX {

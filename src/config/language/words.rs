@@ -26,7 +26,19 @@ pub(super) const WORDS: &[&str] = &[
 ];
 
 /// Those that are not built yet.
-pub(super) const NOT_YET: &[&str] = &["json", "nickname", "template", "url"];
+pub(super) const NOT_YET: &[&str] = &["nickname"];
+
+/// Words that say too little alone, and how they are written.
+const LONG: &[(&str, &str)] = &[
+    ("round", "{ as = \"round\", to = 5 }"),
+    ("band", "{ as = \"band\", edges = [4, 6, 9] }"),
+    ("constant", "{ as = \"constant\", value = \"-\" }"),
+    ("json", "{ as = \"json\", shape = \"Answers\" }"),
+    (
+        "template",
+        "{ as = \"template\", like = \"urn:pupil:{pupil}\" }",
+    ),
+];
 
 const TYPES: &[(&str, ValueType)] = &[
     ("bool", ValueType::Bool),
@@ -63,7 +75,7 @@ pub(super) enum Many {
 }
 
 /// A word without its brackets.
-enum Base {
+pub(super) enum Base {
     /// It can stand in a list.
     Item(Item),
     /// It cannot.
@@ -81,12 +93,7 @@ impl<'d> Compiler<'d, '_> {
 
     /// A word written as a text.
     pub(super) fn short(&mut self, word: &At<&'d str>) -> Option<Rule> {
-        if let "round" | "band" | "constant" = word.value {
-            let example = match word.value {
-                "round" => "{ as = \"round\", to = 5 }",
-                "band" => "{ as = \"band\", edges = [4, 6, 9] }",
-                _ => "{ as = \"constant\", value = \"-\" }",
-            };
+        if let Some((_, example)) = LONG.iter().find(|(long, _)| *long == word.value) {
             let message = format!("{} says too little", shown(word.value));
             let problem = Problem::error(code::VALUE, message).at(&word.place);
             self.problems.push(problem.help(format!("write {example}")));
@@ -152,6 +159,7 @@ impl<'d> Compiler<'d, '_> {
             "initial" => Generaliser::Initial,
             "month" => Generaliser::Month(DateForm::Short),
             "school-year" => Generaliser::SchoolYear(DateForm::Short),
+            "url" => return Some(Base::Item(Item::Link(None))),
             "year" => Generaliser::Year(DateForm::Short),
             name => return self.item_name(name, &word.place).map(Base::Item),
         };
@@ -196,6 +204,9 @@ impl<'d> Compiler<'d, '_> {
             "constant" => self.constant(table).map(Base::Whole),
             "round" => self.round(table).map(Base::Whole),
             "band" => self.band(table).map(Base::Whole),
+            "json" => self.nested(table),
+            "template" => self.template(table),
+            "url" => self.link(table),
             "month" | "school-year" | "year" => self.dated(table, &word).map(Base::Whole),
             // What stands beside a word that is none cannot be judged.
             _ => match self.base(base, &word)? {

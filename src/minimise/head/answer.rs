@@ -132,7 +132,7 @@ impl Answering<'_, '_> {
     }
 
     fn translated(&mut self, link: Option<&str>) -> Option<String> {
-        let made = link.map(|link| translate(&mut self.ids, self.flow, link));
+        let made = link.map(|link| translate(&mut self.ids, Some(self.flow), link));
         let plain =
             |made: &String| !made.contains(',') && made.bytes().all(|it| it.is_ascii_graphic());
         match made {

@@ -9,6 +9,9 @@ mod filter;
 mod place;
 mod query;
 
+pub(super) use place::translate;
+pub(super) use query::Ids;
+
 pub use answer::{AnswerHead, AnswerLines, Answered, answer};
 
 use std::borrow::Cow;
@@ -20,7 +23,7 @@ use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::{Flow, Method, Route, Segment};
 use crate::refusal::{Bug, Refusal};
-use query::{Ids, write_query};
+use query::write_query;
 
 /// A request that may go on, as far as its head tells.
 #[derive(Debug)]

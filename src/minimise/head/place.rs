@@ -11,18 +11,50 @@ use crate::refusal::{Bug, Refusal};
 
 /// The address on the other side, absolute.
 ///
-/// Of what goes back to the caller the host is not looked at: an upstream may know itself by
-/// another. What goes on to the upstream must lead to the gateway.
+/// In the message's own flow a link may be relative, and of what goes back to the caller the host
+/// is not looked at: an upstream may know itself by another. A link into another flow of the vendor
+/// must name the host that is known of it.
 ///
 /// # Errors
 /// Why there is none; [`Refusal::TargetUnknown`] perhaps only so far.
-pub(super) fn translate(ids: &mut Ids<'_>, flow: usize, link: &str) -> Result<String, Refusal> {
+pub(in crate::minimise) fn translate(
+    ids: &mut Ids<'_>,
+    flow: Option<usize>,
+    link: &str,
+) -> Result<String, Refusal> {
+    let own = flow.map(|flow| translate_in(ids, (flow, Whose::Own), link));
+    if let Some(own) = own.filter(|own| *own != Err(Refusal::RouteUnknown)) {
+        return own;
+    }
+    let flows = ids.crossing.law().policy.flows.len();
+    for other in (0..flows).filter(|other| Some(*other) != flow) {
+        let made = translate_in(ids, (other, Whose::Other), link);
+        if made != Err(Refusal::RouteUnknown) {
+            return made;
+        }
+    }
+    Err(Refusal::RouteUnknown)
+}
+
+/// As [`translate`], into one flow; [`Refusal::RouteUnknown`] for a link that does not lead there.
+fn translate_in(
+    ids: &mut Ids<'_>,
+    (flow, whose): (usize, Whose),
+    link: &str,
+) -> Result<String, Refusal> {
     let policy = &ids.crossing.law().policy;
     let Bases { public, upstream } = policy.bases.get(flow).ok_or(Refusal::RouteUnknown)?;
     let flow = policy.flows.get(flow).ok_or(Refusal::Bug(Bug::Policy))?;
-    let (below, other) = match ids.are_onward() {
-        true => (below(link, public, Host::Same), upstream),
-        false => (below(link, upstream, Host::Any), public),
+    ids.in_flow_of(flow.caller);
+    let onward = ids.are_onward();
+    let (base, other) = match onward {
+        true => (public, upstream),
+        false => (upstream, public),
+    };
+    let below = match (whose, onward) {
+        (Whose::Other, _) => below(link, base, Host::Said),
+        (Whose::Own, true) => below(link, base, Host::Same),
+        (Whose::Own, false) => below(link, base, Host::Any),
     };
     let below = below.ok_or(Refusal::RouteUnknown)?;
     let (path, query) = below.split_once('?').unwrap_or((below, ""));
@@ -33,11 +65,22 @@ pub(super) fn translate(ids: &mut Ids<'_>, flow: usize, link: &str) -> Result<St
     Ok(target)
 }
 
+/// Which flow a link leads into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Other,
+    Own,
+}
+
 /// Whether the host of a link must be the one that is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
+    /// Any, or none: the link is relative.
     Any,
+    /// That one, or none.
     Same,
+    /// That one.
+    Said,
 }
 
 /// What of a link is left below an address: path and query. A link is an address of http or https,
@@ -47,6 +90,7 @@ fn below<'l>(link: &'l str, address: &str, host: Host) -> Option<&'l str> {
     let path = match split(link) {
         Some((here, path)) if host == Host::Any || is_same(here, there) => path,
         Some(_) => return None,
+        None if host == Host::Said => return None,
         None if link.starts_with("//") => return None,
         None => link,
     };
@@ -85,12 +129,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::minimise::head::Asked;
     use crate::minimise::head::filter::tests::{book, law};
-    use crate::minimise::{Counts, Crossing};
+    use crate::minimise::{Counts, Crossing, Trail};
     use crate::policy::Side;
 
     fn linked(caller: &str, to: Side, link: &str) -> Option<String> {
+        linked_in(Some(0), caller, to, link)
+    }
+
+    fn linked_in(flow: Option<usize>, caller: &str, to: Side, link: &str) -> Option<String> {
         let mut law = law(caller);
         let policy = &mut Arc::get_mut(&mut law)?.policy;
         policy.bases = vec![Bases {
@@ -98,10 +145,9 @@ mod tests {
             upstream: "https://sis.example/api".to_owned(),
         }];
         let crossing = Crossing::towards(to, law, Some(book()));
-        let side = crossing.law().policy.flows[0].caller;
         let mut counts = Counts::default();
-        let mut ids = Ids::new(&crossing, side, Asked::Again, &mut counts);
-        translate(&mut ids, 0, link).ok()
+        let mut ids = Ids::within(&crossing, Trail::default(), &mut counts);
+        translate(&mut ids, flow, link).ok()
     }
 
     #[test]
@@ -188,6 +234,30 @@ mod tests {
             seen.as_deref(),
             Some("https://sis.example/api/users?limit=1")
         );
+    }
+
+    #[test]
+    fn a_link_into_another_flow_names_its_host() {
+        let there = "https://gw.example/v/users?limit=2";
+        let home = "https://sis.example/api/users?limit=2";
+        for (caller, to, link, expected) in [
+            ("vendor", Side::Vendor, home, there),
+            ("vendor", Side::School, there, home),
+            // What the school says of a thing at the vendor, and the vendor of its own.
+            ("school", Side::Vendor, there, home),
+            ("school", Side::School, home, there),
+        ] {
+            let seen = linked_in(None, caller, to, link);
+            assert_eq!(seen.as_deref(), Some(expected), "{link}");
+            for link in [
+                link.replace("https://", "http://"),
+                link.replace(".example", ".other"),
+                link.split_at("https://sis.example".len()).1.to_owned(),
+                link.replace("https://", "//"),
+            ] {
+                assert_eq!(linked_in(None, caller, to, &link), None, "{link}");
+            }
+        }
     }
 
     proptest::proptest! {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Asked, choice, decode, encode, filter};
-use crate::minimise::crossing::Turned;
+use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::value::is_parameter;
 use crate::minimise::{Counts, Crossing, Trail};
 use crate::policy::{IdKind, Index, QueryParameter, QueryRule, Route, Side};
@@ -11,13 +11,15 @@ use crate::pseudonym::Form;
 use crate::refusal::Refusal;
 
 /// Turns the identifiers of a head.
-pub(super) struct Ids<'c> {
+pub(in crate::minimise) struct Ids<'c> {
     pub(super) crossing: &'c Crossing,
-    pub(super) trail: Trail,
+    pub(in crate::minimise) trail: Trail,
     /// Who asked: the answer goes back there.
     caller: Side,
     counts: &'c mut Counts,
     room: Vec<u8>,
+    /// Why an identifier refuses the message that it is in.
+    pub(in crate::minimise) refused: Option<Refused>,
 }
 
 impl<'c> Ids<'c> {
@@ -36,7 +38,25 @@ impl<'c> Ids<'c> {
             },
             counts,
             room: Vec::new(),
+            refused: None,
         }
+    }
+
+    /// For a text within a body, whose identifiers leave their trail with those of the body.
+    pub(in crate::minimise) fn within(
+        crossing: &'c Crossing,
+        trail: Trail,
+        counts: &'c mut Counts,
+    ) -> Self {
+        Self {
+            trail,
+            ..Self::new(crossing, crossing.to, Asked::First, counts)
+        }
+    }
+
+    /// As it is in a flow of the vendor: who asks there may be another.
+    pub(super) const fn in_flow_of(&mut self, caller: Side) {
+        self.caller = caller;
     }
 
     /// Whether a query goes to who is asked, and not back to the caller.
@@ -62,7 +82,7 @@ impl<'c> Ids<'c> {
     }
 
     /// What takes the place of an identifier.
-    pub(super) fn turn<'t>(
+    pub(in crate::minimise) fn turn<'t>(
         &'t mut self,
         kind: Index<IdKind>,
         text: &'t str,
@@ -84,6 +104,7 @@ impl<'c> Ids<'c> {
             Ok(Turned::Missed) => Err(Refusal::TargetUnknown),
             Err(refused) => {
                 self.counts.extend(refused.why());
+                self.refused = Some(refused);
                 Err(refused.in_target())
             }
         }

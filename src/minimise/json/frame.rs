@@ -186,6 +186,8 @@ pub(super) struct State {
     pub(super) echo: Echo,
     /// Whether a pseudonym was met that the register does not know yet.
     pub(super) missed: bool,
+    /// In how many texts, one within the other, the JSON that is read stands.
+    pub(super) nesting: usize,
 }
 
 impl State {
@@ -207,6 +209,7 @@ impl State {
             trail: Trail::default(),
             echo: Echo::default(),
             missed: false,
+            nesting: 0,
         }
     }
 

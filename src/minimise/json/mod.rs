@@ -5,13 +5,15 @@
 //!
 //! ```text
 //! chunk ─▶ utf8 (whole chunks) ─▶ carry (a token that was cut) ─▶ pass ─▶ plan ─▶ write
-//!                                                                  │        └─ switch (look ahead)
+//!                                                                  │        ├─ switch (look ahead)
+//!                                                                  │        └─ inner (in texts)
 //!                                                                  └─ skip (dropped values)
 //! ```
 
 mod emit;
 mod frame;
 mod identifier;
+mod inner;
 mod key;
 mod pass;
 mod plan;

@@ -95,6 +95,9 @@ impl<W: Watch> Pass<'_, W> {
                 None => Plan::Keep,
                 Some(why) => Plan::Drop(why),
             },
+            Rule::Nested(shape) => self.plan_nested(shape, token)?,
+            Rule::Link(otherwise) => self.plan_link(otherwise, token)?,
+            Rule::Template(template) => self.plan_template(template, token)?,
             Rule::List(item) | Rule::ListOrOne(item) if token.kind == List => {
                 Plan::Enter(FrameKind::List(item))
             }
@@ -109,6 +112,8 @@ impl<W: Watch> Pass<'_, W> {
                 None => Plan::Keep,
                 Some(why) => Plan::Drop(why),
             },
+            Rule::ListOrOne(Item::Link(otherwise)) => self.plan_link(otherwise, token)?,
+            Rule::ListOrOne(Item::Template(template)) => self.plan_template(template, token)?,
             Rule::ListOrOne(_) | Rule::Object(_) => Plan::Drop(Action::DroppedType),
         })
     }

@@ -108,6 +108,7 @@ fn shapes() -> Vec<Shape> {
 fn law(limits: Limits) -> Arc<Law> {
     let one_of = ["\"a\"".into(), "7".into()];
     let policy = Policy {
+        templates: Vec::new(),
         shapes: shapes(),
         kinds: ["pupil", "mail", "number"]
             .map(|name| IdKind {

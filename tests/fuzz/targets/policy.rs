@@ -100,9 +100,12 @@ fn exists(policy: &Policy, rule: Rule) {
                     .is_none_or(|index| index.place() < policy.value_rules.len())
             );
         }
-        Rule::List(item) | Rule::ListOrOne(item) => match item {
-            Item::Identifier(_) | Item::Keep(_) | Item::Object(_) => exists(policy, item.rule()),
-        },
-        Rule::Object(index) => assert!(policy.shape(index).is_some()),
+        Rule::Link(otherwise) => {
+            let good = |index: Index<Constant>| index.place() < policy.constants.len();
+            assert!(otherwise.is_none_or(good));
+        }
+        Rule::List(item) | Rule::ListOrOne(item) => exists(policy, item.rule()),
+        Rule::Template(index) => assert!(index.place() < policy.templates.len()),
+        Rule::Nested(index) | Rule::Object(index) => assert!(policy.shape(index).is_some()),
     }
 }

@@ -1,0 +1,154 @@
+//! Values that have something within: links, texts with identifiers, JSON in a text.
+
+use super::frame::State;
+use super::pass::Pass;
+use super::plan::{Plan, Token, TokenKind, text_of};
+use super::scan::{self, Rest};
+use crate::limits;
+use crate::minimise::head::{self, Ids};
+use crate::minimise::watch::{Unwatched, Watch};
+use crate::minimise::{Action, Counts, Crossing};
+use crate::policy::{Constant, Index, Rule, Shape, Side, Template};
+use crate::refusal::{Bug, JsonFault, Refusal};
+
+impl<W: Watch> Pass<'_, W> {
+    /// A link becomes the address of the same thing on the other side, if there is one.
+    pub(super) fn plan_link(
+        &mut self,
+        otherwise: Option<Index<Constant>>,
+        token: Token,
+    ) -> Result<Plan, Refusal> {
+        let flow = self.crossing.flow;
+        let plan = self.plan_text(token, |ids, link| match link.len() {
+            ..=limits::URL_CHARS_MAX => head::translate(ids, flow, link),
+            _ => Err(Refusal::RouteUnknown),
+        })?;
+        Ok(match (plan, otherwise) {
+            // Nothing is added on the way home.
+            (Plan::Drop(_), Some(constant)) if self.crossing.to == Side::Vendor => {
+                Plan::Constant(constant)
+            }
+            (plan, _) => plan,
+        })
+    }
+
+    /// The identifiers of a text are turned, and what stands around them stays.
+    pub(super) fn plan_template(
+        &mut self,
+        template: Index<Template>,
+        token: Token,
+    ) -> Result<Plan, Refusal> {
+        let template = self.law.policy.templates.get(template.place());
+        let template = template.ok_or(Refusal::Bug(Bug::Policy))?;
+        self.plan_text(token, |ids, text| {
+            let found = template.read(text).ok_or(Refusal::RouteUnknown)?;
+            let turn = |(kind, id)| ids.turn(kind, id).map(str::to_owned);
+            let turned: Result<Vec<_>, _> = found.into_iter().map(turn).collect();
+            Ok(template.write(&turned?))
+        })
+    }
+
+    /// A text of which something else is made, if it can be made.
+    fn plan_text(
+        &mut self,
+        token: Token,
+        make: impl FnOnce(&mut Ids<'_>, &str) -> Result<String, Refusal>,
+    ) -> Result<Plan, Refusal> {
+        if !matches!(token.kind, TokenKind::Text { .. }) {
+            return Ok(Plan::Drop(Action::DroppedType));
+        }
+        let (at, state) = (self.place(token.start), &mut *self.state);
+        let text = text_of(self.bytes, token, &mut state.text);
+        let mut counts = Counts::default();
+        let trail = std::mem::take(&mut state.trail);
+        let mut ids = Ids::within(self.crossing, trail, &mut counts);
+        let made = make(&mut ids, text);
+        let refused = ids.refused;
+        state.trail = ids.trail;
+        let home = self.crossing.to == Side::School;
+        if let (Err(Refusal::TargetUnknown), true, false) = (&made, home, state.trail.caught_up) {
+            state.missed = true;
+            return Ok(Plan::Missed);
+        }
+        state.counts.absorb(&counts);
+        match (made, refused) {
+            (_, Some(refused)) if home => Err(refused.at(at)),
+            (Err(Refusal::Bug(bug)), _) => Err(Refusal::Bug(bug)),
+            (Err(_), _) => Ok(Plan::Drop(Action::DroppedValue)),
+            (Ok(made), _) => {
+                state.made.clear();
+                scan::escape_into(&made, &mut state.made);
+                Ok(Plan::Made(Action::Translated))
+            }
+        }
+    }
+
+    /// JSON in a text is read under its own shape; what is no such JSON is dropped.
+    pub(super) fn plan_nested(
+        &mut self,
+        shape: Index<Shape>,
+        token: Token,
+    ) -> Result<Plan, Refusal> {
+        if !matches!(token.kind, TokenKind::Text { .. }) {
+            return Ok(Plan::Drop(Action::DroppedType));
+        }
+        let (at, outer) = (self.place(token.start), &mut *self.state);
+        if outer.nesting >= limits::JSON_NESTING_MAX {
+            return Ok(Plan::Drop(Action::DroppedValue));
+        }
+        let json = text_of(self.bytes, token, &mut outer.text).to_owned();
+        let mut state = State::new(Rule::Object(shape), &self.law.limits);
+        state.nesting = outer.nesting.wrapping_add(1);
+        std::mem::swap(&mut state.trail, &mut outer.trail);
+        std::mem::swap(&mut state.echo, &mut outer.echo);
+        let mut out = Vec::with_capacity(json.len());
+        let read = read_whole(self.crossing, &mut state, json.as_bytes(), &mut out);
+        std::mem::swap(&mut state.trail, &mut outer.trail);
+        std::mem::swap(&mut state.echo, &mut outer.echo);
+        if state.missed && !outer.trail.caught_up {
+            outer.missed = true;
+            return Ok(Plan::Missed);
+        }
+        match read {
+            Ok(()) => {
+                outer.counts.absorb(&state.counts);
+                outer.made.clear();
+                // All that was written is JSON, and so UTF-8.
+                scan::escape_into(
+                    std::str::from_utf8(&out).unwrap_or_default(),
+                    &mut outer.made,
+                );
+                Ok(Plan::Made(Action::Translated))
+            }
+            Err(Refusal::Bug(bug)) => Err(Refusal::Bug(bug)),
+            // Its place within the text would be none in the body.
+            Err(Refusal::PseudonymUnknown { .. }) => {
+                outer.counts.absorb(&state.counts);
+                Err(Refusal::PseudonymUnknown { at })
+            }
+            Err(_) => Ok(Plan::Drop(Action::DroppedValue)),
+        }
+    }
+}
+
+/// Reads a document that is here as a whole.
+fn read_whole(
+    crossing: &Crossing,
+    state: &mut State,
+    json: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let mut watch = Unwatched;
+    let mut pass = Pass::new(crossing, state, &mut watch, json, out);
+    pass.then = Rest::IsNothing;
+    let read = pass.run();
+    let all = pass.finish() == json.len();
+    read?;
+    match all && state.is_done() {
+        true => Ok(()),
+        false => Err(Refusal::BodyMalformed {
+            fault: JsonFault::Cut,
+            at: 0,
+        }),
+    }
+}
