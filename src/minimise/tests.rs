@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::policy::{
     Any, Bases, Content, Field, Fields, Flow, IdKind, Index, Item, Keep, Method, ParameterType,
     Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody, Side, Template,
@@ -293,6 +293,18 @@ fn what_stands_within_a_text_and_is_nobodys_is_refused_or_dropped() {
             assert_eq!(home.as_deref(), Ok("{}"), "{body} cut at {cut}");
             assert_eq!(counts.of(Action::Translated), 0);
         }
+    }
+}
+
+#[test]
+fn a_link_longer_than_any_reader_takes_is_dropped() {
+    let link = |times| format!("/v/p1/7?of=g1{}", "&of=g1".repeat(times));
+    let fits = (limits::URL_CHARS_MAX - link(0).len()) / link(1).len().abs_diff(link(0).len());
+    for (times, translated) in [(fits, 1), (fits + 1, 0)] {
+        let body = format!(r#"{{"href":"{}"}}"#, link(times));
+        let (home, counts) = home(&[&body]);
+        assert!(home.is_ok());
+        assert_eq!(counts.of(Action::Translated), translated);
     }
 }
 

@@ -142,9 +142,9 @@ fn read_whole(
     let mut pass = Pass::new(crossing, state, &mut watch, json, out);
     pass.then = Rest::IsNothing;
     let read = pass.run();
-    let all = pass.finish() == json.len();
+    pass.finish();
     read?;
-    match all && state.is_done() {
+    match state.is_done() {
         true => Ok(()),
         false => Err(Refusal::BodyMalformed {
             fault: JsonFault::Cut,
