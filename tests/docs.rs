@@ -13,7 +13,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use sluis::config::{Colour, Context, Presets, Problems, SourceFile, read_vendor};
 use sluis::limits::{Bound, Unit};
+use sluis::names::VendorId;
 use sluis::proxy::table;
 use sluis::refusal::Refusal;
 
@@ -53,6 +55,19 @@ fn every_refusal_stands_in_refusals_md_once() {
 #[test]
 fn the_readme_shows_every_refusal_with_its_statuses() {
     check("README.md", "refusals", &table());
+}
+
+#[test]
+fn the_example_in_policy_md_is_a_file_without_a_mistake() {
+    let page = read("docs/policy.md");
+    let (_, example) = page.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("\n```").unwrap();
+    let file = SourceFile::new("policy.md", example.to_owned());
+    let (id, mut problems) = (VendorId::parse("toetsbron").unwrap(), Problems::new());
+    let (presets, context) = (Presets::shipped(), Context::default());
+    let draft = read_vendor(&file, &id, &presets, &context, &mut problems);
+    assert!(problems.is_empty(), "{}", problems.text(Colour::Off));
+    assert!(draft.is_some());
 }
 
 #[test]

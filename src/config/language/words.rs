@@ -296,3 +296,22 @@ pub(super) fn split(word: &str) -> (&str, Many) {
         (word, Many::One)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever writes a vendor's file reads them there.
+    #[test]
+    fn every_word_and_type_stands_in_policy_md() {
+        let page = include_str!("../../../docs/policy.md");
+        let built = WORDS.iter().filter(|word| !NOT_YET.contains(word));
+        for word in built {
+            let (short, long) = (format!("`{word}`"), format!("as = \"{word}\""));
+            assert!(page.contains(&short) || page.contains(&long), "{word}");
+        }
+        for (name, _) in TYPES {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
