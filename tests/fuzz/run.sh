@@ -10,14 +10,34 @@ main() {
     local seconds=$1
     shift
     local targets=("$@")
-    ((${#targets[@]})) || targets=(json policy)
+    ((${#targets[@]})) || targets=(json policy filter link target token)
     seed_json
     seed_policy
+    seed_lines filter '\000\001'
+    seed_lines link '\000\001\002\003'
+    seed_lines target '\000\001'
+    mkdir -p corpus/token
     for target in "${targets[@]}"; do
+        local dictionary=()
+        if [[ -f $target.dict ]]; then dictionary=(-dict="$target.dict"); fi
         cargo +nightly fuzz run --fuzz-dir . --target-dir target "$target" "corpus/$target" -- \
             -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
-            -dict="$target.dict" -verbosity=0 -print_final_stats=1
+            "${dictionary[@]}" -verbosity=0 -print_final_stats=1
     done
+}
+
+# seed_lines TARGET BYTES: every line of TARGET.seeds behind each of these bytes; `|` stands for the
+# line ends in it.
+seed_lines() {
+    mkdir -p "corpus/$1"
+    local number=0 line byte
+    while read -r line; do
+        number=$((number + 1))
+        for byte in $(sed 's/\\/ \\/g' <<<"$2"); do
+            { printf '%b' "$byte" && tr '|' '\n' <<<"$line" | head -c -1; } \
+                >"corpus/$1/seed-$number${byte#\\}"
+        done
+    done <"$1.seeds"
 }
 
 # Each golden message as it stands; the header of targets/json.rs says what stands before it. The

@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use sluis::config::{Colour, Context, Place, Presets, Problems, SourceFile, read_vendor};
 use sluis::names::VendorId;
-use sluis::policy::{Content, Item, Otherwise, Policy, Rule, ShapeBody};
+use sluis::policy::{Constant, Content, Index, Otherwise, Policy, Rule, ShapeBody};
 
 fuzz_target!(|text: &str| {
     let file = SourceFile::new("vendors/vendor.toml", text.to_owned());
