@@ -26,6 +26,7 @@ mod push;
 mod rate;
 mod samples;
 mod streaming;
+mod sweep;
 mod texts;
 mod tls;
 mod tokens;
