@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, Home, Law};
+use super::{Action, Home, Law, own};
 use crate::policy::{IdKind, Index, Side};
 use crate::pseudonym::{
     Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Recall, Register, Unknown,
@@ -88,6 +88,10 @@ impl Crossing {
         into: &mut Vec<u8>,
         trail: &mut Trail,
     ) -> Result<Turned, Refused> {
+        if let (Unknown::Own, Some(own)) = (kind.spec().unknown, self.unmarked(kind, text)) {
+            into.extend_from_slice(own.as_bytes());
+            return Ok(Turned::Done(Action::Kept, Form::Text));
+        }
         let id = Identifier::new(text);
         match kind.write(id, into) {
             Ok(()) => {}
@@ -114,6 +118,13 @@ impl Crossing {
     ) -> Result<Turned, Refused> {
         if text.is_empty() {
             return Ok(Turned::Empty);
+        }
+        if kind.spec().unknown == Unknown::Own && kind.spec().notation.read(text).is_none() {
+            // No id of the school's can be named so, and none can be guessed at.
+            return match own::mark(&self.law.policy.vendor, text, into) {
+                true => Ok(Turned::Done(Action::Kept, Form::Text)),
+                false => Err(Refused::Pseudonym(Action::PseudonymUnknown)),
+            };
         }
         let start = into.len();
         let recall = match &self.register {
@@ -146,8 +157,14 @@ impl Crossing {
             Unknown::Drop => Ok(Turned::Dropped(why)),
             // Another vendor's, or a former one: that is somebody's.
             Unknown::Keep if why == Action::PseudonymUnknown => Ok(Turned::AsItCame),
-            Unknown::Keep | Unknown::Reject => Err(Refused::Pseudonym(why)),
+            Unknown::Keep | Unknown::Own | Unknown::Reject => Err(Refused::Pseudonym(why)),
         }
+    }
+
+    /// The id of the vendor's own making that stands at the school as this text.
+    fn unmarked<'t>(&self, kind: &Kind, text: &'t str) -> Option<&'t str> {
+        let own = own::unmarked(&self.law.policy.vendor, text)?;
+        kind.spec().notation.read(own).is_none().then_some(own)
     }
 
     fn note_home(&self, kind: &Kind, id: &[u8]) {

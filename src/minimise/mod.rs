@@ -11,6 +11,7 @@ mod generalise;
 mod head;
 mod json;
 mod law;
+mod own;
 mod value;
 mod watch;
 

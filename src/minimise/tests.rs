@@ -142,10 +142,14 @@ fn flow() -> Flow {
 
 /// With one kind that rejects what is nobody's, one that drops it and one that keeps it.
 fn law() -> Arc<Law> {
+    law_with(Unknown::Keep)
+}
+
+fn law_with(theirs: Unknown) -> Arc<Law> {
     let specs = [
         ("pupil", Unknown::Reject),
         ("group", Unknown::Drop),
-        ("theirs", Unknown::Keep),
+        ("theirs", theirs),
     ];
     let specs = specs.map(|(name, unknown)| KindSpec {
         name: name.to_owned(),
@@ -160,6 +164,7 @@ fn law() -> Arc<Law> {
     });
     Arc::new(Law {
         policy: Policy {
+            vendor: "rekenwijs".to_owned(),
             shapes: shapes(),
             kinds: kinds.into(),
             templates: vec![Template {
@@ -354,6 +359,67 @@ fn what_is_nobodys_is_refused_dropped_or_kept_as_its_kind_says() {
     assert_eq!(counts.of(Action::PseudonymUnknown), 1);
     let kept = home(&[r#"{"own":"v-1","pupil":""}"#]).0;
     assert_eq!(kept.as_deref(), Ok(r#"{"own":"v-1","pupil":""}"#));
+}
+
+/// What goes on towards a side of this body, where the kind `theirs` is `own`, or why nothing does.
+fn with_own(to: Side, body: &str) -> (Result<String, Refusal>, Rewriter) {
+    let crossing = Crossing::towards(to, law_with(Unknown::Own), Some(book()));
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    let mut done = rewriter.write(body.as_bytes(), &mut out);
+    if rewriter.waits_for_register() {
+        done = done.and_then(|()| rewriter.resume(&mut out));
+    }
+    done = done.and_then(|()| rewriter.end(&mut out));
+    let text = String::from_utf8(out.release()).unwrap();
+    (done.map(|()| text), rewriter)
+}
+
+#[test]
+fn an_id_of_the_vendors_making_is_marked_at_the_school_and_comes_back_without() {
+    let (home, _) = with_own(Side::School, r#"{"own":"LI-1.a"}"#);
+    let home = home.unwrap();
+    assert_eq!(home, r#"{"own":"rekenwijs~LI-1.a~"}"#);
+    let (back, mut rewriter) = with_own(Side::Vendor, &home);
+    assert_eq!(back.as_deref(), Ok(r#"{"own":"LI-1.a"}"#));
+    assert_eq!(
+        rewriter.trail().batch.iter().count(),
+        0,
+        "nothing to remember"
+    );
+}
+
+#[test]
+fn an_id_that_the_vendor_did_not_make_gets_a_pseudonym() {
+    let pseudonym = "0123456789abcdef0123456789abcdef";
+    for id in [
+        "LI-1",
+        "toetsbron~LI-1~",
+        "rekenwijs~LI-1~S-64003~",
+        "rekenwijs~LI-1~-S-64003",
+        &format!("rekenwijs~{pseudonym}~"),
+    ] {
+        let (sent, mut rewriter) = with_own(Side::Vendor, &format!(r#"{{"own":"{id}"}}"#));
+        let sent = sent.unwrap();
+        assert_eq!(sent.len(), r#"{"own":""}"#.len() + 32, "{sent}");
+        assert_eq!(rewriter.trail().batch.iter().count(), 1, "{id}");
+    }
+}
+
+#[test]
+fn an_own_id_cannot_be_taken_for_a_pseudonym_or_for_the_schools() {
+    for id in [
+        // As a pseudonym looks, and nobody's.
+        "0123456789abcdef0123456789abcdef",
+        "0123456789ABCDEF0123456789ABCDEF",
+        "rekenwijs~LI-1~",
+        "LI 1",
+        "../LI-1",
+    ] {
+        let (home, rewriter) = with_own(Side::School, &format!(r#"{{"own":"{id}"}}"#));
+        assert_eq!(home, Err(Refusal::PseudonymUnknown { at: 7 }), "{id}");
+        assert_eq!(rewriter.counts().of(Action::PseudonymUnknown), 1, "{id}");
+    }
 }
 
 #[test]

@@ -394,6 +394,8 @@ pub enum Otherwise {
 /// A compiled policy.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    /// The vendor's name in paths, with which ids of its own making are marked at the school.
+    pub vendor: String,
     /// All shapes; the anonymous ones of routes among them.
     pub shapes: Vec<Shape>,
     /// All kinds of identifier.

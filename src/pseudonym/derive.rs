@@ -50,6 +50,9 @@ pub enum Unknown {
     Drop,
     /// `keep`: it goes on as it is; for a vendor's own ids in its answers to a push.
     Keep,
+    /// `own`: what does not look like a pseudonym is an id of the vendor's making. It goes to the
+    /// school with the vendor's mark, and comes back without it; anything else is refused.
+    Own,
     /// `reject` (the default): the message is refused.
     #[default]
     Reject,
@@ -62,6 +65,7 @@ impl Unknown {
         match self {
             Self::Drop => "drop",
             Self::Keep => "keep",
+            Self::Own => "own",
             Self::Reject => "reject",
         }
     }

@@ -10,6 +10,8 @@ use crate::policy::{
 impl Canon {
     pub(super) fn policy(&mut self, policy: &Policy) {
         let Policy {
+            // Told with the vendor.
+            vendor: _,
             shapes,
             kinds,
             constants,

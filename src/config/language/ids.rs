@@ -114,7 +114,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     fn unknown(&mut self, unknown: &Value<'d>) -> Option<Unknown> {
-        let words = [Unknown::Drop, Unknown::Keep, Unknown::Reject];
+        let words = [Unknown::Drop, Unknown::Keep, Unknown::Own, Unknown::Reject];
         let words = words.map(|unknown| (unknown.name(), unknown));
         one_of(
             &unknown.text(self.problems)?,

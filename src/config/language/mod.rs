@@ -97,7 +97,10 @@ pub fn read_vendor(
         context,
         catalogue,
         presets: &used,
-        policy: Policy::default(),
+        policy: Policy {
+            vendor: id.as_str().to_owned(),
+            ..Policy::default()
+        },
         kind_specs: Vec::new(),
         vocabulary: Vocabulary::default(),
         cases: Vec::new(),

@@ -123,8 +123,7 @@ fn law(limits: Limits) -> Arc<Law> {
             one_of: Some(one_of.into()),
             ..ValueRules::default()
         }],
-        flows: Vec::new(),
-        bases: Vec::new(),
+        ..Policy::default()
     };
     let notations = [
         Notation::Hex,
