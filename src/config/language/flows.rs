@@ -90,15 +90,17 @@ impl<'d> Compiler<'d, '_> {
     fn routes(&mut self, table: &Table<'d>, caller: Side) -> Vec<PlacedRoute> {
         let list = table.array("route", self.problems).unwrap_or_default();
         let mut routes = Vec::new();
-        if let Some(beyond) = list.get(limits::POLICY_PARTS_MAX) {
-            let most = limits::POLICY_PARTS_MAX;
-            let message = format!("a flow may have at most {most} routes");
-            let problem = Problem::error(code::TOO_MANY, message);
-            self.problems.push(problem.at(&beyond.place()));
-        }
-        for value in list.iter().take(limits::POLICY_PARTS_MAX) {
+        for value in &list {
             if let Some(route) = value.table(self.problems) {
                 routes.extend(self.route(&route, caller));
+            }
+            if routes.len() > limits::POLICY_PARTS_MAX {
+                let most = limits::POLICY_PARTS_MAX;
+                let message = format!("a flow may have at most {most} routes");
+                let problem = Problem::error(code::TOO_MANY, message);
+                self.problems.push(problem.at(&value.place()));
+                routes.truncate(limits::POLICY_PARTS_MAX);
+                break;
             }
         }
         routes

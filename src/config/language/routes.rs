@@ -24,17 +24,17 @@ pub(super) struct PlacedRoute {
 }
 
 impl<'d> Compiler<'d, '_> {
-    /// Reads one route. `caller` says on which side its request begins.
-    pub(super) fn route(&mut self, table: &Table<'d>, caller: Side) -> Option<PlacedRoute> {
+    /// Reads a route, or several that differ in their paths only. `caller` says on which side its
+    /// request begins.
+    pub(super) fn route(&mut self, table: &Table<'d>, caller: Side) -> Vec<PlacedRoute> {
         if let Some(value) = table.value("status") {
             self.not_yet("status", value.key_place());
         }
         let json = self.format(table);
-        let matched = table.need("match", self.problems);
-        let matched = matched.and_then(|it| it.text(self.problems));
+        let matches = self.matches(table);
         let errors = self.errors();
-        let to_vendor = self.content(table, "to-vendor", matched.as_ref());
-        let from_vendor = self.content(table, "from-vendor", matched.as_ref());
+        let to_vendor = self.content(table, "to-vendor", matches.first());
+        let from_vendor = self.content(table, "from-vendor", matches.first());
         let answer = match caller {
             _ if self.errors() > errors => Answer::Unknown,
             Side::School => Answer::Of(from_vendor),
@@ -42,44 +42,68 @@ impl<'d> Compiler<'d, '_> {
         };
         let query = self.query(table, caller, &answer);
         table.finish(self.problems);
-        let matched = matched?;
-        let (method, path) = self.matched(&matched, caller)?;
         let request = match caller {
             Side::School => ("to-vendor", to_vendor),
             Side::Vendor => ("from-vendor", from_vendor),
         };
+        if let (Content::Json(rule), true) = (from_vendor, json)
+            && let Some(value) = table.value("from-vendor")
+        {
+            self.homeward.push((rule, value.place(), caller));
+        }
+        let mut routes = Vec::new();
+        for matched in matches {
+            let Some((method, path)) = self.matched(&matched, caller) else {
+                continue;
+            };
+            self.check_body(table, request, method);
+            let route = Route {
+                name: matched.value.to_owned(),
+                method,
+                path,
+                query: query.clone(),
+                to_vendor,
+                from_vendor,
+            };
+            routes.push(PlacedRoute {
+                route,
+                place: matched.place,
+            });
+        }
+        routes
+    }
+
+    /// `match`: a method and a path, or a list of them.
+    fn matches(&mut self, table: &Table<'d>) -> Vec<At<&'d str>> {
+        let Some(value) = table.need("match", self.problems) else {
+            return Vec::new();
+        };
+        if !value.is_array() {
+            return value.text(self.problems).into_iter().collect();
+        }
+        let list = value.array(self.problems).unwrap_or_default();
+        if list.is_empty() {
+            let problem = Problem::error(code::VALUE, "`match` needs one path at least");
+            self.problems.push(problem.at(&value.place()));
+        }
+        let texts = list.iter().filter_map(|it| it.text(self.problems));
+        texts.collect()
+    }
+
+    fn check_body(&mut self, table: &Table<'d>, request: (&str, Content), method: Method) {
         if let ((key, Content::Json(_)), Method::Get | Method::Delete) = (request, method) {
             let place = table
                 .value(key)
                 .map_or_else(|| table.place(), |it| it.place());
             let message = format!("a {} request has no body", method.as_str());
             let problem = Problem::error(code::CONFLICT, message).at(&place);
-            let side = if caller == Side::School {
-                "school"
-            } else {
-                "vendor"
+            let side = match key {
+                "to-vendor" => "school",
+                _ => "vendor",
             };
             self.problems
                 .push(problem.label(format!("the {side} calls, so this is its request")));
         }
-        if let (Content::Json(rule), true) = (from_vendor, json)
-            && let Some(value) = table.value("from-vendor")
-        {
-            self.homeward.push((rule, value.place(), caller));
-        }
-        let name = matched.value.to_owned();
-        let route = Route {
-            name,
-            method,
-            path,
-            query,
-            to_vendor,
-            from_vendor,
-        };
-        Some(PlacedRoute {
-            route,
-            place: matched.place,
-        })
     }
 
     /// Whether the format is JSON; any other is reported.
