@@ -21,7 +21,7 @@ use crate::app::{Failure, House};
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat, LogLevel, Problems};
 use crate::events::{Events, Sink};
-use setup::Parties;
+use setup::{Parties, Scratch};
 use story::{Story, Vendors};
 
 /// A demo that has been played, with all its parties still there.
@@ -30,6 +30,8 @@ pub struct Demo {
     runtime: Runtime,
     house: House,
     story: Story,
+    /// Its place in this list is after the gateway's, which has a file open there.
+    _scratch: Scratch,
 }
 
 impl Demo {
@@ -55,7 +57,8 @@ impl Demo {
         };
         let (sink, clock) = (Sink::memory(), Clock::system());
         let events = Events::new(log, sink.clone(), clock.clone()).map_err(Failure::from)?;
-        let house = House::open(setup::config(parties)?, 1, events, clock)?;
+        let scratch = Scratch::new()?;
+        let house = House::open(setup::config(parties, &scratch)?, 1, events, clock)?;
         let vendors = Vendors::new(&house, parties, sink);
         runtime.spawn(wire::serve(school, story::school_api()));
         runtime.spawn(wire::serve(vendor, vendors.toetsbron_api()));
@@ -64,6 +67,7 @@ impl Demo {
             runtime,
             house,
             story,
+            _scratch: scratch,
         })
     }
 

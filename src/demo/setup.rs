@@ -1,11 +1,16 @@
 //! The example configuration, compiled in, with the addresses of this demo and keys of its own.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use data_encoding::HEXLOWER;
 
 use super::Fault;
 use crate::config::keys::KeySource;
-use crate::config::{Config, Draft, Problem, Problems, code};
+use crate::config::{Config, Draft, Problem, Problems, RegisterPlace, code};
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{RegisterKey, TokenKey, VendorKey};
 use crate::secret::SecretBytes;
@@ -44,8 +49,33 @@ pub(super) struct Parties {
     pub(super) vendor: SocketAddr,
 }
 
-/// The example, with addresses that are free, and keys that nobody has and nobody keeps.
-pub(super) fn config(parties: Parties) -> Result<Config, Fault> {
+/// A new folder for the register, gone with the demo: its owner's alone, under a name that nobody
+/// can guess.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> Result<Self, Fault> {
+        let mut problems = Problems::new();
+        let name = random(&mut problems).ok_or(Fault::Config(problems))?;
+        // Exposed as a name; nothing else is made of it.
+        let name = format!("sluis-demo-{}", HEXLOWER.encode(name.expose()));
+        let folder = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays behind is sealed under a key that is gone.
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The example, with addresses that are free, keys that nobody has and nobody keeps, and a register
+/// there.
+pub(super) fn config(parties: Parties, scratch: &Scratch) -> Result<Config, Fault> {
     let (public, admin) = (free_address()?, free_address()?);
     let files = FILES.map(|(path, text)| {
         let text = text
@@ -58,7 +88,9 @@ pub(super) fn config(parties: Parties) -> Result<Config, Fault> {
     let mut problems = Problems::new();
     let draft = Draft::of_texts(&files, &mut problems);
     let config = draft.with_keys(&mut problems, &mut Unkept);
-    config.ok_or(Fault::Config(problems))
+    let mut config = config.ok_or(Fault::Config(problems))?;
+    config.register.place = RegisterPlace::File(scratch.0.join("register.redb"));
+    Ok(config)
 }
 
 /// Keys that nobody has and nobody keeps.
