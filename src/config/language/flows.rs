@@ -32,7 +32,7 @@ impl<'d> Compiler<'d, '_> {
         &mut self,
         name: &At<&'d str>,
         table: &Table<'d>,
-        preset: Option<&PresetInUse<'d>>,
+        presets: &[&PresetInUse<'d>],
     ) -> Option<FlowDraft> {
         let id = FlowId::parse(name.value);
         if id.is_none() {
@@ -42,10 +42,12 @@ impl<'d> Compiler<'d, '_> {
             self.problems.push(problem.help(help));
         }
         let _read_before = table.has("preset");
-        let caller = self.caller(table, preset);
+        let caller = self.caller(table, presets);
         let mut routes = Vec::new();
-        if let Some(preset) = preset {
+        for preset in presets {
             routes.extend(self.routes(&preset.root, caller));
+        }
+        if !presets.is_empty() {
             self.refuse_routes_beside(table);
         }
         routes.extend(self.routes(table, caller));
@@ -64,27 +66,28 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// Who calls; the vendor where that is not known, and then reported.
-    fn caller(&mut self, table: &Table<'d>, preset: Option<&PresetInUse<'d>>) -> Side {
-        let of_preset = preset.and_then(|preset| preset.caller);
+    fn caller(&mut self, table: &Table<'d>, presets: &[&PresetInUse<'d>]) -> Side {
+        let of_presets = presets.iter().filter_map(|it| Some((it.caller?, &it.name)));
+        let first = of_presets.clone().next().map(|(side, _)| side);
         // A preset that we do not know may say it.
-        let said_elsewhere = of_preset.is_some() || preset.is_none() && table.has("preset");
+        let said_elsewhere = first.is_some() || presets.is_empty() && table.has("preset");
         if !said_elsewhere && table.need("caller", self.problems).is_none() {
             return Side::Vendor;
         }
         let written = read_side(table, self.problems);
-        if let (Some(preset), Some(theirs), Some(written)) = (preset, of_preset, written)
-            && theirs != written
-            && let Some(value) = table.value("caller")
-        {
+        let caller = written.or(first).unwrap_or(Side::Vendor);
+        let place = table.value("caller").or_else(|| table.value("preset"));
+        let place = place.map_or_else(|| table.place(), |it| it.place());
+        for (theirs, preset) in of_presets.filter(|(theirs, _)| *theirs != caller) {
             let who = match theirs {
                 Side::School => "school",
                 Side::Vendor => "vendor",
             };
-            let message = format!("in {} the {who} calls", preset.name);
+            let message = format!("in {preset} the {who} calls");
             let problem = Problem::error(code::CONFLICT, message);
-            self.problems.push(problem.at(&value.place()));
+            self.problems.push(problem.at(&place));
         }
-        of_preset.or(written).unwrap_or(Side::Vendor)
+        first.unwrap_or(caller)
     }
 
     fn routes(&mut self, table: &Table<'d>, caller: Side) -> Vec<PlacedRoute> {

@@ -122,6 +122,43 @@ struct NamedPresets {
     unknown: bool,
 }
 
+impl NamedPresets {
+    /// Adds the preset of that name, once.
+    fn add(&mut self, name: &At<&str>, presets: &Presets, problems: &mut Problems) {
+        if self.found.iter().any(|(known, _)| known == name.value) {
+            return;
+        }
+        if let Some(file) = presets.file(name.value) {
+            self.found.push((name.value.to_owned(), Arc::clone(file)));
+            return;
+        }
+        self.unknown = true;
+        let known: Vec<&str> = presets.names().collect();
+        let message = format!("no such preset: {}", shown(name.value));
+        problems.push(
+            Problem::error(code::WORD_UNKNOWN, message)
+                .at(&name.place)
+                .label(format!("presets of this release: {}", known.join(" ")))
+                .did_you_mean(name.value, known),
+        );
+    }
+
+    /// Adds what the presets found so far `use`, and what that uses in turn.
+    fn add_used(&mut self, presets: &Presets) {
+        let mut next = 0;
+        while let Some((_, file)) = self.found.get(next) {
+            let used = preset::used_by(file).into_iter();
+            let parts = used.filter_map(|name| Some((presets.part(&name)?, name)));
+            let known = |(_, name): &(_, String)| self.found.iter().any(|(it, _)| it == name);
+            let parts: Vec<_> = parts.filter(|part| !known(part)).collect();
+            let parts = parts.into_iter();
+            self.found
+                .extend(parts.map(|(file, name)| (name, Arc::clone(file))));
+            next = next.saturating_add(1);
+        }
+    }
+}
+
 fn named_presets(root: &Table<'_>, presets: &Presets, problems: &mut Problems) -> NamedPresets {
     let mut named = NamedPresets {
         found: Vec::new(),
@@ -130,28 +167,13 @@ fn named_presets(root: &Table<'_>, presets: &Presets, problems: &mut Problems) -
     // What is wrong with these tables is reported where they are read as flows.
     let mut later = Problems::new();
     for (_, flow) in root.named_tables("flow", &mut later) {
-        let Some(name) = flow.text("preset", problems) else {
-            named.unknown |= flow.has("preset");
-            continue;
-        };
-        if named.found.iter().any(|(known, _)| known == name.value) {
-            continue;
-        }
-        match presets.file(name.value) {
-            Some(file) => named.found.push((name.value.to_owned(), Arc::clone(file))),
-            None => {
-                named.unknown = true;
-                let known: Vec<&str> = presets.names().collect();
-                let message = format!("no such preset: {}", shown(name.value));
-                problems.push(
-                    Problem::error(code::WORD_UNKNOWN, message)
-                        .at(&name.place)
-                        .label(format!("presets of this release: {}", known.join(" ")))
-                        .did_you_mean(name.value, known),
-                );
-            }
+        let names = preset::named_by(&flow, problems);
+        named.unknown |= names.is_empty() && flow.has("preset");
+        for name in names {
+            named.add(&name, presets, problems);
         }
     }
+    named.add_used(presets);
     named
 }
 
@@ -307,9 +329,10 @@ impl<'d> Compiler<'d, '_> {
             self.problems.push(problem.at(&root.place()));
         }
         for (name, table) in named {
-            let preset = self.quietly(|it| table.text("preset", it.problems));
-            let preset = preset.and_then(|name| presets.iter().find(|it| it.name == name.value));
-            flows.extend(self.flow(&name, &table, preset));
+            let names = self.quietly(|it| preset::named_by(&table, it.problems));
+            let named = |preset: &&PresetInUse<'d>| names.iter().any(|it| it.value == preset.name);
+            let of_flow: Vec<&PresetInUse<'d>> = presets.iter().filter(named).collect();
+            flows.extend(self.flow(&name, &table, &of_flow));
         }
         flows
     }

@@ -184,13 +184,16 @@ impl<'d> Compiler<'d, '_> {
     }
 
     fn preset_names(&self) -> String {
-        let names: Vec<&str> = self.presets.iter().map(|it| it.name.as_str()).collect();
+        let named = self.presets.iter().filter(|it| it.standard.is_some());
+        let names: Vec<&str> = named.map(|it| it.name.as_str()).collect();
         names.join(", ")
     }
 
     /// What people call the standard of the presets in use.
     fn standard(&self) -> String {
-        let names: Vec<&str> = self.presets.iter().map(|it| it.standard.as_str()).collect();
+        let standards = self.presets.iter().filter_map(|it| it.standard.as_deref());
+        let mut names: Vec<&str> = standards.collect();
+        names.dedup();
         names.join(", ")
     }
 }

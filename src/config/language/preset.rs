@@ -5,19 +5,36 @@ use std::sync::Arc;
 
 use super::named::base_of;
 use crate::config::school::{one_of, version};
-use crate::config::{Document, Problem, Problems, SourceFile, Table, Value, code, shown};
+use crate::config::{At, Document, Problem, Problems, SourceFile, Table, Value, code, shown};
 use crate::policy::Side;
 
-/// The presets that ship with the gateway, by name.
-const SHIPPED: &[(&str, &str)] = &[(
-    "oneroster-1.2/pull@1",
-    include_str!("../../../config/presets/oneroster-1.2/pull@1.toml"),
-)];
+/// A preset that ships with the gateway: its name, and its file.
+macro_rules! shipped {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../../config/presets/", $name, ".toml")),
+        )
+    };
+}
+
+/// The presets that a flow can name.
+const SHIPPED: &[(&str, &str)] = &[
+    shipped!("oneroster-1.1/gradebook@1"),
+    shipped!("oneroster-1.1/pull@1"),
+    shipped!("oneroster-1.2/gradebook@1"),
+    shipped!("oneroster-1.2/pull@1"),
+];
+
+/// What several of them `use`.
+const PARTS: &[(&str, &str)] = &[shipped!("oneroster/shapes@1")];
 
 /// All presets that a vendor's file may name.
 #[derive(Debug)]
 pub struct Presets {
     files: BTreeMap<String, Arc<SourceFile>>,
+    /// What presets have in common: kinds, shapes and catalogue, without routes.
+    parts: BTreeMap<String, Arc<SourceFile>>,
 }
 
 impl Presets {
@@ -28,6 +45,10 @@ impl Presets {
         for (name, text) in SHIPPED {
             presets.add(name, (*text).to_owned());
         }
+        for (name, text) in PARTS {
+            let file = preset_file(name, (*text).to_owned());
+            presets.parts.insert((*name).to_owned(), file);
+        }
         presets
     }
 
@@ -36,13 +57,13 @@ impl Presets {
     pub const fn none() -> Self {
         Self {
             files: BTreeMap::new(),
+            parts: BTreeMap::new(),
         }
     }
 
     /// Adds one under its name, `standard/flow@version`.
     pub fn add(&mut self, name: &str, text: String) {
-        let file = SourceFile::new(format!("presets/{name}.toml"), text);
-        self.files.insert(name.to_owned(), file);
+        self.files.insert(name.to_owned(), preset_file(name, text));
     }
 
     /// Their names.
@@ -54,6 +75,39 @@ impl Presets {
     pub(super) fn file(&self, name: &str) -> Option<&Arc<SourceFile>> {
         self.files.get(name)
     }
+
+    /// The file of what presets have in common.
+    pub(super) fn part(&self, name: &str) -> Option<&Arc<SourceFile>> {
+        self.parts.get(name)
+    }
+}
+
+fn preset_file(name: &str, text: String) -> Arc<SourceFile> {
+    SourceFile::new(format!("presets/{name}.toml"), text)
+}
+
+/// The presets that a flow names: `preset = "…"`, or a list of them.
+pub(super) fn named_by<'d>(flow: &Table<'d>, problems: &mut Problems) -> Vec<At<&'d str>> {
+    match flow.value("preset") {
+        Some(value) if value.is_array() => {
+            let names = value.array(problems).unwrap_or_default();
+            let names = names.iter().filter_map(|name| name.text(problems));
+            names.collect()
+        }
+        Some(value) => value.text(problems).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The names under `use` in a preset's head. What is wrong there is reported when it is read.
+pub(super) fn used_by(file: &Arc<SourceFile>) -> Vec<String> {
+    let mut later = Problems::new();
+    let document = Document::parse(file, &mut later);
+    let head = document.root().table("preset", &mut later);
+    let used = head.and_then(|head| head.array("use", &mut later));
+    let names = used.into_iter().flatten();
+    let names = names.filter_map(|name| name.text(&mut later));
+    names.map(|name| name.value.to_owned()).collect()
 }
 
 /// How much a field says about a person.
@@ -132,8 +186,8 @@ fn read_class(value: &Value<'_>, problems: &mut Problems) -> Option<Class> {
 #[derive(Debug)]
 pub(super) struct PresetInUse<'d> {
     pub(super) name: String,
-    /// How people call the standard: `OneRoster 1.2`.
-    pub(super) standard: String,
+    /// How people call the standard: `OneRoster 1.2`. What presets have in common is of none.
+    pub(super) standard: Option<String>,
     /// Who calls.
     pub(super) caller: Option<Side>,
     pub(super) root: Table<'d>,
@@ -148,7 +202,7 @@ impl<'d> PresetInUse<'d> {
         problems: &mut Problems,
     ) -> Self {
         let root = document.root();
-        let mut standard = name.to_owned();
+        let mut standard = None;
         let mut caller = None;
         version(&root, problems);
         let head = root.need("preset", problems);
@@ -158,16 +212,15 @@ impl<'d> PresetInUse<'d> {
                 let message = format!("this file is {}", shown(name));
                 problems.push(Problem::error(code::VALUE, message).at(&own.place));
             }
-            if let Some(text) = head.text("standard", problems) {
-                text.value.clone_into(&mut standard);
-            }
+            standard = head.text("standard", problems);
+            let _read_before = head.has("use");
             caller = super::flows::read_side(&head, problems);
             head.finish(problems);
         }
         catalogue.read(&root, problems);
         Self {
             name: name.to_owned(),
-            standard,
+            standard: standard.map(|text| text.value.to_owned()),
             caller,
             root,
         }

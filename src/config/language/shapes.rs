@@ -36,6 +36,9 @@ impl<'d> Compiler<'d, '_> {
             if !self.is_good_shape_name(&name, origin) {
                 continue;
             }
+            if origin == Origin::Preset && self.is_of_another_preset(&name) {
+                continue;
+            }
             let number = self.vocabulary.shapes.add(name.value, &name.place, origin);
             let layer = Layer { origin, table };
             match shapes.get_mut(number) {
@@ -45,6 +48,20 @@ impl<'d> Compiler<'d, '_> {
         }
         self.vocabulary.shapes.check_count("shapes", self.problems);
         shapes
+    }
+
+    /// Whether a preset that was read before has that shape too, which is reported.
+    fn is_of_another_preset(&mut self, name: &At<&str>) -> bool {
+        let before = self.vocabulary.shapes.known(name.value);
+        let before = before.map(|known| known.place.clone());
+        if let Some(place) = &before {
+            let message = format!("two presets of one file have a shape {}", shown(name.value));
+            let problem = Problem::error(code::CONFLICT, message).at(&name.place);
+            let help = "one file speaks one version of a standard: write a second vendor's file";
+            self.problems
+                .push(problem.also(place, "the other").help(help));
+        }
+        before.is_some()
     }
 
     fn is_good_shape_name(&mut self, name: &At<&str>, origin: Origin) -> bool {

@@ -1,0 +1,337 @@
+//! A school's gradebook, over both services of OneRoster: a vendor fetches pupils, sets a task, marks
+//! it, finds its marks again and takes them back. Each pupil has the right ones, and nobody is known.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::harness::upstream::ok;
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+
+/// A vendor of both services, in one flow as with OneRoster 1.1, or in any version.
+const OLD: &str = r#"
+[flow.school]
+preset = ["oneroster-1.1/pull@1", "oneroster-1.1/gradebook@1"]
+at = "/school"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+"#;
+
+const NEW: &str = r#"
+[flow.school]
+preset = ["oneroster-1.2/pull@1", "oneroster-1.2/gradebook@1"]
+at = "/school"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+"#;
+
+/// Where the two services are in each version.
+const VERSIONS: [(&str, &str, &str); 2] = [
+    (OLD, "/ims/oneroster/v1p1", "/ims/oneroster/v1p1"),
+    (
+        NEW,
+        "/ims/oneroster/rostering/v1p2",
+        "/ims/oneroster/gradebook/v1p2",
+    ),
+];
+
+const LINE_ITEM: &str = "0b9f3c1e-5d0a-4c57-9d0e-2a6f1f1f9a11";
+const RESULT: &str = "r-2026.0001";
+
+fn markers() -> Markers {
+    Markers::of(&[
+        "pupil-zzq-901",
+        "class-zzq-1A",
+        "org-zzq-99DE",
+        "Fenna-zzq-name",
+        "res-pupil-zzq",
+        "Inhaaltoets-zzq",
+        "moeder-zzq",
+    ])
+}
+
+/// A school: what is put there is there until it is deleted, beside what it has itself.
+#[derive(Default)]
+struct School(Mutex<BTreeMap<String, Value>>);
+
+impl School {
+    fn answer(&self, request: &Message) -> String {
+        let line = request.head.lines().next().unwrap();
+        let mut words = line.split(' ');
+        let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        let path = target.split('?').next().unwrap().to_owned();
+        let list = path.rsplit('/').next().unwrap().to_owned();
+        let mut kept = self.0.lock().unwrap();
+        match method {
+            "PUT" => {
+                kept.insert(path, serde_json::from_slice(&request.body).unwrap());
+                "HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n".to_owned()
+            }
+            "DELETE" => {
+                let gone = kept.remove(&path).is_some();
+                let status = if gone {
+                    "204 No Content"
+                } else {
+                    "404 Not Found"
+                };
+                format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")
+            }
+            "POST" => {
+                let body: Value = serde_json::from_slice(&request.body).unwrap();
+                let items = body[&list].as_array().unwrap();
+                let pairs = items.iter().enumerate().map(|(number, item)| {
+                    let of = item["student"]["sourcedId"].as_str().unwrap_or("none");
+                    json!({
+                        "suppliedSourcedId": item["sourcedId"],
+                        "allocatedSourcedId": format!("res-{of}-{number}"),
+                    })
+                });
+                let pairs: Vec<Value> = pairs.collect();
+                ok(&json!({ "sourcedIdPairs": pairs }).to_string()).replace("200 OK", "201 Created")
+            }
+            _ => match kept.get(&path) {
+                Some(one) => ok(&one.to_string()),
+                None => ok(&json!({ &list: listed(&list, &kept) }).to_string()),
+            },
+        }
+    }
+}
+
+/// What the school has of a list, and what was put there.
+fn listed(list: &str, kept: &BTreeMap<String, Value>) -> Vec<Value> {
+    let base = |id: &str| json!({ "sourcedId": id, "status": "active", "dateLastModified": "2026-09-01T06:00:00.000Z" });
+    let with = |id: &str, more: Value| {
+        let mut all = base(id);
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        all
+    };
+    let mut all = match list {
+        "users" => vec![with(
+            "pupil-zzq-901",
+            json!({
+                "enabledUser": "true", "username": "fenna", "givenName": "Fenna-zzq-name",
+                "familyName": "Fenna-zzq-name", "role": "student",
+                "orgs": [reference("orgs", "org-zzq-99DE", "org")],
+                "roles": [{ "roleType": "primary", "role": "student",
+                    "org": reference("orgs", "org-zzq-99DE", "org") }],
+            }),
+        )],
+        "results" => vec![with(
+            "res-pupil-zzq-901-REK1",
+            json!({
+                "lineItem": reference("lineItems", "li-zzq-REK1", "lineItem"),
+                "student": reference("users", "pupil-zzq-901", "user"),
+                "score": 7.50, "scoreStatus": "fully graded", "scoreDate": "2026-10-01",
+                "comment": "Fenna-zzq-name belt moeder-zzq",
+            }),
+        )],
+        "lineItems" => vec![with(
+            "li-zzq-REK1",
+            json!({
+                "title": "Inhaaltoets-zzq Fenna-zzq-name", "description": "Inhaaltoets-zzq",
+                "assignDate": "2026-09-01T00:00:00Z", "dueDate": "2026-10-01T00:00:00Z",
+                "class": reference("classes", "class-zzq-1A", "class"),
+                "category": reference("categories", "cat-1", "category"),
+            }),
+        )],
+        _ => Vec::new(),
+    };
+    let put = kept
+        .iter()
+        .filter(|(path, _)| path.contains(&format!("/{list}/")));
+    let put = put.map(|(_, one)| one.as_object().unwrap().values().next().unwrap());
+    all.extend(put.map(|one| with("", one.clone())));
+    all
+}
+
+fn reference(list: &str, id: &str, kind: &str) -> Value {
+    json!({ "href": format!("https://sis.example/{list}/{id}"), "sourcedId": id, "type": kind })
+}
+
+fn open(policy: &'static str) -> House {
+    let school = Arc::new(School::default());
+    let upstream = Upstream::scripted(move |peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            if peer.try_send(school.answer(&request)).is_err() {
+                return;
+            }
+        }
+    });
+    Plans {
+        instead: Some(policy),
+        ..Plans::default()
+    }
+    .open(upstream)
+}
+
+/// Asks, keeps what came for the search, and gives the status and the JSON.
+fn ask(house: &House, got: &mut Vec<u8>, line: &str, body: &Value) -> (u16, Value) {
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let length = body.len();
+    let of_body = match length {
+        0 => String::new(),
+        _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+    };
+    let (method, path) = line.split_once(' ').unwrap();
+    let answer = house.ask(format!(
+        "{method} /school{path} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}\r\n{body}"
+    ));
+    got.extend_from_slice(answer.head.as_bytes());
+    got.extend_from_slice(&answer.body);
+    let json = serde_json::from_slice(&answer.body).unwrap_or_default();
+    (answer.status(), json)
+}
+
+/// What the school got last: the first line, and the body.
+fn arrived(house: &House) -> (String, Value) {
+    let text = house.upstream.received_text();
+    let start = ["GET ", "PUT ", "POST ", "DELETE "];
+    let start = start
+        .iter()
+        .filter_map(|word| text.rfind(&format!("{word}/")))
+        .max();
+    let request = &text[start.unwrap()..];
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let line = head.lines().next().unwrap().to_owned();
+    (line, serde_json::from_str(body).unwrap_or_default())
+}
+
+fn id_of(record: &Value) -> &str {
+    record["sourcedId"].as_str().unwrap()
+}
+
+#[test]
+fn a_vendor_sets_a_task_marks_it_and_finds_it_again() {
+    for (policy, rostering, gradebook) in VERSIONS {
+        let house = open(policy);
+        let mut got = Vec::new();
+        let mut call = |line: String, body: Value| ask(&house, &mut got, &line, &body);
+
+        let (_, users) = call(format!("GET {rostering}/users"), Value::Null);
+        let pupil = id_of(&users["users"][0]).to_owned();
+        let (_, items) = call(format!("GET {gradebook}/lineItems"), Value::Null);
+        let theirs = &items["lineItems"][0];
+        assert_ne!(theirs["title"], "Inhaaltoets-zzq Fenna-zzq-name");
+        assert!(!theirs["title"].as_str().unwrap().is_empty());
+        let (class, category) = (theirs["class"].clone(), theirs["category"].clone());
+
+        // The vendor sets a task of its own, in a class and a category of the school's.
+        let item = json!({ "lineItem": {
+            "sourcedId": LINE_ITEM, "status": "active",
+            "dateLastModified": "2026-10-02T08:00:00.000Z",
+            "title": "Breuken 3", "assignDate": "2026-10-02T00:00:00.000Z",
+            "dueDate": "2026-10-09T00:00:00.000Z", "class": class, "category": category,
+            "resultValueMin": 0.0, "resultValueMax": 10.0,
+        }});
+        let (status, _) = call(format!("PUT {gradebook}/lineItems/{LINE_ITEM}"), item);
+        assert_eq!(status, 201);
+        let (line, at_school) = arrived(&house);
+        let marked = format!("bron~{LINE_ITEM}~");
+        assert_eq!(line, format!("PUT {gradebook}/lineItems/{marked} HTTP/1.1"));
+        let at_school = &at_school["lineItem"];
+        assert_eq!(at_school["sourcedId"], marked);
+        assert_eq!(at_school["title"], "Breuken 3");
+        assert_eq!(at_school["class"]["sourcedId"], "class-zzq-1A");
+
+        // It marks the pupil.
+        let result = json!({ "result": {
+            "sourcedId": RESULT, "status": "active",
+            "dateLastModified": "2026-10-09T08:00:00.000Z",
+            "lineItem": { "href": "https://vendor.example/x", "sourcedId": LINE_ITEM, "type": "lineItem" },
+            "student": { "href": "https://vendor.example/y", "sourcedId": pupil, "type": "user" },
+            "scoreStatus": "fully graded", "score": 8.50, "scoreDate": "2026-10-09",
+            "comment": "goed gedaan, moeder-zzq gebeld",
+        }});
+        let (status, _) = call(format!("PUT {gradebook}/results/{RESULT}"), result);
+        assert_eq!(status, 201);
+        let (_, at_school) = arrived(&house);
+        let at_school = &at_school["result"];
+        assert_eq!(at_school["student"]["sourcedId"], "pupil-zzq-901");
+        assert_eq!(at_school["student"]["type"], "user");
+        assert_eq!(at_school["lineItem"]["sourcedId"], marked);
+        assert_eq!(at_school["score"].to_string(), "8.5");
+        assert_eq!(at_school["comment"], Value::Null);
+
+        // It finds what it wrote under its own ids, and what the school has under none of the school's.
+        let filter = format!("filter=student.sourcedId%3D%27{pupil}%27");
+        let (_, results) = call(format!("GET {gradebook}/results?{filter}"), Value::Null);
+        let results = results["results"].as_array().unwrap().clone();
+        assert_eq!(results.len(), 2);
+        let own = results.iter().find(|it| id_of(it) == RESULT).unwrap();
+        assert_eq!(id_of(&own["lineItem"]), LINE_ITEM);
+        assert_eq!(id_of(&own["student"]), pupil);
+        let other = results.iter().find(|it| id_of(it) != RESULT).unwrap();
+        assert_eq!(id_of(&other["student"]), pupil);
+        assert_eq!(id_of(&other["lineItem"]), id_of(theirs));
+        let (status, one) = call(format!("GET {gradebook}/results/{RESULT}"), Value::Null);
+        assert_eq!((status, id_of(&one["result"])), (200, RESULT));
+
+        // It takes its mark back, and cannot reach anybody's by a guess at the school's id.
+        let (status, _) = call(
+            format!("DELETE {gradebook}/results/res-pupil-zzq-901-REK1"),
+            Value::Null,
+        );
+        assert_eq!(status, 404);
+        let guessed = format!("DELETE {gradebook}/results/bron~res-pupil-zzq-901-REK1~ HTTP/1.1");
+        assert_eq!(arrived(&house).0, guessed);
+        let (status, _) = call(format!("DELETE {gradebook}/results/{RESULT}"), Value::Null);
+        assert_eq!(status, 204);
+        assert_eq!(
+            arrived(&house).0,
+            format!("DELETE {gradebook}/results/bron~{RESULT}~ HTTP/1.1")
+        );
+        house.search(&markers(), &[("what the vendor got", &got)]);
+    }
+}
+
+#[test]
+fn what_is_posted_has_the_schools_ids_from_then_on() {
+    let (policy, rostering, gradebook) = VERSIONS[1];
+    let house = open(policy);
+    let mut got = Vec::new();
+    let mut call = |line: String, body: Value| ask(&house, &mut got, &line, &body);
+    let (_, users) = call(format!("GET {rostering}/users"), Value::Null);
+    let pupil = id_of(&users["users"][0]).to_owned();
+    let result = |own: &str, student: &str| {
+        json!({
+            "sourcedId": own, "lineItem": { "sourcedId": LINE_ITEM, "type": "lineItem" },
+            "student": { "sourcedId": student, "type": "user" },
+            "scoreStatus": "fully graded", "score": 6, "scoreDate": "2026-10-09",
+        })
+    };
+    let line = format!("POST {gradebook}/lineItems/{LINE_ITEM}/results");
+    let body = json!({ "results": [result(RESULT, &pupil)] });
+    let (status, answer) = call(line.clone(), body);
+    assert_eq!(status, 201);
+    let pair = &answer["sourcedIdPairs"][0];
+    assert_eq!(pair["suppliedSourcedId"], RESULT);
+    let allocated = pair["allocatedSourcedId"].as_str().unwrap();
+    assert_ne!(allocated, RESULT);
+
+    // Under that one it is asked for, and the school knows which one is meant.
+    let (status, _) = call(
+        format!("DELETE {gradebook}/results/{allocated}"),
+        Value::Null,
+    );
+    assert_eq!(status, 404);
+    assert_eq!(
+        arrived(&house).0,
+        format!("DELETE {gradebook}/results/res-pupil-zzq-901-0 HTTP/1.1")
+    );
+
+    // A mark for nobody that the vendor was told of goes nowhere, nor does one for a number.
+    let before = house.upstream.received().len();
+    for nobody in ["7d1f8a52-3f0c-8a5e-9b7e-0c9b3f1e2d44", "pupil-zzq-901"] {
+        let body = json!({ "results": [result(RESULT, &pupil), result("r-2", nobody)] });
+        assert_eq!(call(line.clone(), body).0, 422, "{nobody}");
+    }
+    assert_eq!(house.upstream.received().len(), before);
+    house.search(&markers(), &[("what the vendor got", &got)]);
+}
