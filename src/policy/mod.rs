@@ -125,6 +125,26 @@ impl Rule {
         self.of_items().or_else(|| self.of_object())
     }
 
+    /// What is written where the field is absent or null.
+    pub const fn stands_in(self) -> Option<Index<Constant>> {
+        match self {
+            Self::Constant(constant) | Self::Link(Some(constant)) => Some(constant),
+            Self::Blank
+            | Self::Derived { .. }
+            | Self::Drop
+            | Self::Generalise(_)
+            | Self::Identifier(_)
+            | Self::Keep(_)
+            | Self::KeepAll
+            | Self::Link(None)
+            | Self::List(_)
+            | Self::ListOrOne(_)
+            | Self::Nested(_)
+            | Self::Object(_)
+            | Self::Template(_) => None,
+        }
+    }
+
     /// The shape of the objects in its list.
     pub const fn of_items(self) -> Option<Index<Shape>> {
         match self {
@@ -281,9 +301,7 @@ impl Fields {
     /// [`limits::SHAPE_FIELDS_MAX`](crate::limits::SHAPE_FIELDS_MAX).
     #[must_use]
     pub fn new(lines: Vec<Field>, any: Option<Any>, unlisted: Unlisted) -> Self {
-        let constant = |(place, line): (usize, &Field)| {
-            matches!(line.rule, Rule::Constant(_)).then_some(place)
-        };
+        let constant = |(place, line): (usize, &Field)| line.rule.stands_in().map(|_| place);
         let derived = |(field, line): (usize, &Field)| match line.rule {
             Rule::Derived { kind, of } => Some(Derived { field, of, kind }),
             Rule::Blank

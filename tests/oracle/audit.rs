@@ -205,7 +205,7 @@ fn object_fits(law: &Law, fields: &Fields, entries: &[(String, Tree)]) -> bool {
     let constants = fields
         .lines()
         .iter()
-        .filter(|line| matches!(line.rule, Rule::Constant(_)));
+        .filter(|line| matches!(line.rule, Rule::Constant(_) | Rule::Link(Some(_))));
     let has = |key: &str| entries.iter().filter(|(other, _)| other == key).count();
     let each = entries.iter().all(|(key, value)| {
         match (

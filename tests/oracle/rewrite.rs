@@ -73,7 +73,8 @@ struct Frame<'s> {
 impl<'a> Oracle<'a> {
     fn value(&mut self, rule: Rule) -> Leaves {
         let first = self.reader.peek()?;
-        if first == b'n' && !matches!(rule, Rule::Drop | Rule::Constant(_) | Rule::Derived { .. }) {
+        let made = matches!(rule, Rule::Drop | Rule::Derived { .. }) || stands_in(rule).is_some();
+        if first == b'n' && !made {
             let null = self.reader.literal()?;
             return self.leaves(Action::Kept, null);
         }
@@ -497,7 +498,7 @@ impl<'a> Oracle<'a> {
             self.field(&mut frame)?;
         }
         for (place, line) in fields.lines().iter().enumerate() {
-            if let (Rule::Constant(index), false) = (line.rule, frame.places.contains(&place)) {
+            if let (Some(index), false) = (stands_in(line.rule), frame.places.contains(&place)) {
                 let value = self.constant(index.place());
                 self.count(Action::Constant);
                 frame
@@ -665,6 +666,14 @@ impl<'a> Oracle<'a> {
         frame.entries.extend(value.map(|value| entry(&key, &value)));
         Ok(())
     }
+}
+
+/// What a field holds that did not come, or that came as null.
+fn stands_in(rule: Rule) -> Option<Index<Constant>> {
+    if let Rule::Constant(constant) | Rule::Link(Some(constant)) = rule {
+        return Some(constant);
+    }
+    None
 }
 
 fn shortest(key: &str) -> String {

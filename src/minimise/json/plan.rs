@@ -82,6 +82,10 @@ impl<W: Watch> Pass<'_, W> {
                 Bool | Null | Number { .. } | Text { .. } => Plan::Keep,
                 TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             },
+            Rule::Link(otherwise) if token.kind == Null => match otherwise {
+                Some(constant) if self.crossing.to == Side::Vendor => Plan::Constant(constant),
+                Some(_) | None => Plan::Keep,
+            },
             _ if token.kind == Null => Plan::Keep,
             _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             Rule::Blank => Plan::Blank,

@@ -308,10 +308,8 @@ impl<W: Watch> Pass<'_, W> {
             return Ok(());
         };
         for line in fields.constants() {
-            let rule = fields.line(*line).map(|field| field.rule);
-            if let (false, Some(Rule::Constant(constant))) =
-                (self.state.frame.has_seen(*line), rule)
-            {
+            let constant = fields.line(*line).and_then(|field| field.rule.stands_in());
+            if let (false, Some(constant)) = (self.state.frame.has_seen(*line), constant) {
                 self.lead_line(kind, *line)?;
                 self.write_constant(constant)?;
                 self.state.counts.add(Action::Constant);
