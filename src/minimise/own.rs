@@ -2,8 +2,8 @@
 //!
 //! At the school they carry the vendor's mark: `rekenwijs~c6e21eb2~`. So the gateway knows them
 //! again without remembering them; another vendor gets a pseudonym of them, as of every id; and a
-//! vendor that guesses at the school's ids asks for something of its own. `~` stands in no slug: what
-//! a school appends to such an id, or makes of two of them, is not the vendor's.
+//! vendor that guesses at the school's ids asks for something of its own. `~` stands in no slug:
+//! what a school appends to such an id, or makes of two of them, is not the vendor's.
 
 use super::value::is_slug;
 

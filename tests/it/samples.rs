@@ -8,14 +8,30 @@ use serde_json::Value;
 
 use crate::harness::{Markers, Plans, Upstream, pull};
 
-const VENDOR: &str = r#"
+/// A vendor of each version, and where that has its roster.
+const VENDORS: [(&str, &str); 2] = [
+    (
+        r#"
+[flow.pull]
+preset = ["oneroster-1.1/pull@1", "oneroster-1.1/gradebook@1"]
+at = "/pull"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+"#,
+        "/ims/oneroster/v1p1",
+    ),
+    (
+        r#"
 [flow.pull]
 preset = "oneroster-1.2/pull@1"
 caller = "vendor"
 at = "/pull"
 upstream = "http://UPSTREAM"
 callers = "anyone"
-"#;
+"#,
+        "/ims/oneroster/rostering/v1p2",
+    ),
+];
 
 /// Fields whose values say who somebody is, or let two vendors join their data.
 const PERSONAL: [&str; 17] = [
@@ -43,7 +59,7 @@ fn nobody_in_the_messages_of_our_own_making_is_known_to_the_vendor() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/schools/regenboog/cases");
     let files = files(&folder.join("rekenwijs"));
     assert!(!files.is_empty());
-    files.iter().for_each(|file| pulled(file));
+    files.iter().for_each(|file| pulled_in_each_version(file));
 }
 
 #[test]
@@ -54,7 +70,7 @@ fn nobody_in_the_messages_of_others_is_known_to_the_vendor() {
         if folder.exists() {
             let files = files(&folder);
             assert!(!files.is_empty());
-            files.iter().for_each(|file| pulled(file));
+            files.iter().for_each(|file| pulled_in_each_version(file));
         }
     }
 }
@@ -67,8 +83,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+fn pulled_in_each_version(file: &Path) {
+    { VENDORS.iter() }.for_each(|(vendor, base)| pulled(file, vendor, base));
+}
+
 /// Pulls one message through every collection: an upstream may answer with anything anywhere.
-fn pulled(file: &Path) {
+fn pulled(file: &Path, vendor: &'static str, base: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     let message: Value = serde_json::from_str(&text).unwrap();
     let mut personal = Vec::new();
@@ -79,7 +99,7 @@ fn pulled(file: &Path) {
     let markers = Markers::of(&texts);
     markers.assert_present("the message", text.as_bytes());
     let house = Plans {
-        instead: Some(VENDOR),
+        instead: Some(vendor),
         ..Plans::default()
     }
     .open(Upstream::json(&text));
@@ -92,7 +112,7 @@ fn pulled(file: &Path) {
         "orgs",
         "users",
     ] {
-        let path = format!("/pull/ims/oneroster/rostering/v1p2/{collection}?limit=100");
+        let path = format!("/pull{base}/{collection}?limit=100");
         let answer = house.ask(pull(&path));
         assert_eq!(
             answer.status(),

@@ -23,14 +23,14 @@ use sluis::config::{Context, Presets, Problems, SourceFile, VendorDraft, read_ve
 use sluis::limits::Limits;
 use sluis::minimise::{Cleared, Crossing, Law, Rewriter};
 use sluis::names::VendorId;
-use sluis::policy::{Content, Route, Side};
+use sluis::policy::{Bases, Content, Route, Side};
 use sluis::pseudonym::{
     Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
 };
 use sluis::secret::SecretBytes;
 
 use records::{filled, page, user};
-use standard::{Operation, VERSIONS, Version, must_be, operations};
+use standard::{Operation, PUBLIC, SCHOOL, VERSIONS, Version, must_be, operations};
 
 #[test]
 fn every_operation_of_the_standard_has_its_route_and_nothing_else_has() {
@@ -60,7 +60,7 @@ fn nothing_but_what_is_declared_leaves() {
     for version in VERSIONS {
         for operation in read(version) {
             let sent = send(version, &operation, &whole(version, &operation, "1")).to_string();
-            for trace in ["leak-", "id-", "https://", "unlisted", "2026-08-31"] {
+            for trace in ["leak-", "id-", "https://sis", "unlisted", "2026-08-31"] {
                 assert!(
                     !sent.contains(trace),
                     "{trace} in {}: {sent}",
@@ -76,9 +76,11 @@ fn what_is_to_be_deleted_is_told() {
     for version in VERSIONS {
         for operation in read(version) {
             let mut whole = whole(version, &operation, "1");
-            let record = match &mut whole[operation.key] {
-                Value::Array(records) => &mut records[0],
-                record => record,
+            let record = &mut whole[operation.key];
+            let record = if operation.many {
+                &mut record[0]
+            } else {
+                record
             };
             record["status"] = json!("tobedeleted");
             let sent = send(version, &operation, &whole);
@@ -94,18 +96,13 @@ fn what_a_vendor_writes_reaches_the_school_whole() {
     let mut seen = 0;
     for version in VERSIONS {
         let written = operations(version).into_iter();
-        for operation in written.filter(|it| it.writes) {
+        for operation in written.filter(Operation::writes) {
             seen += 1;
-            let at_school = receive(version, &operation, &whole(version, &operation, "1"));
+            let written = whole(version, &operation, "1").to_string();
+            let written = serde_json::from_str(&written.replace(SCHOOL, PUBLIC)).unwrap();
+            let at_school = receive(version, &operation, &written);
             for record in records_of(&at_school, &operation) {
-                let fields = record.as_object().unwrap();
-                for (name, _) in standard::required(version, operation.object) {
-                    assert!(fields.contains_key(*name), "{}: {name}", operation.line);
-                }
-                assert!(!fields.contains_key("comment"), "{record}");
-                for reference in fields.values().filter(|it| it["sourcedId"].is_string()) {
-                    assert!(reference["type"].is_string(), "{record}");
-                }
+                must_be_whole(version, operation.object, record);
             }
             let text = at_school.to_string();
             assert!(
@@ -124,6 +121,23 @@ fn what_a_vendor_writes_reaches_the_school_whole() {
         }
     }
     assert!(seen > 10);
+}
+
+/// Fails unless the school gets all that the standard requires, and no comment.
+fn must_be_whole(version: &Version, object: &str, record: &Value) {
+    let fields = record.as_object().unwrap();
+    for (name, _) in standard::required(version, object) {
+        assert!(fields.contains_key(*name), "{object}: {name}");
+    }
+    assert!(!fields.contains_key("comment"), "{record}");
+    // 1.1 has no score scales, so no link leads to one.
+    let linked = |it: &&Value| version.name == "1.2" || it["type"] != "scoreScale";
+    let references = fields.values().filter(|it| it["sourcedId"].is_string());
+    for reference in references.filter(linked) {
+        assert!(reference["type"].is_string(), "{record}");
+        let href = reference["href"].as_str().unwrap();
+        assert!(href.starts_with(SCHOOL), "{record}");
+    }
 }
 
 #[test]
@@ -227,6 +241,72 @@ fn references_lead_to_the_records_they_name() {
 }
 
 #[test]
+fn two_vendors_have_no_id_in_common() {
+    for version in VERSIONS {
+        for operation in read(version) {
+            let message = whole(version, &operation, "1");
+            let ids = [7, 8].map(|key| {
+                let sent = send_under(&law(version, key), &operation, &message);
+                let mut ids = BTreeSet::new();
+                collect_ids(&sent, &mut ids);
+                ids
+            });
+            assert!(!ids[0].is_empty());
+            let shared: Vec<&String> = ids[0].intersection(&ids[1]).collect();
+            assert!(shared.is_empty(), "{}: {shared:?}", operation.line);
+        }
+    }
+}
+
+/// Every id, and every text that is made of one.
+fn collect_ids(value: &Value, ids: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect_ids(item, ids)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                collect_ids(value, ids);
+                let made = ["sourcedId", "href", "courseCode", "username"];
+                let made = made.contains(&name.as_str());
+                let text = value
+                    .as_str()
+                    .filter(|it| made && *it != "urn:sluis:withheld");
+                ids.extend(text.map(str::to_owned));
+            }
+        }
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_withheld() {
+    for version in VERSIONS {
+        let operation = operation(version, &format!("GET {}/enrollments", version.rostering));
+        for href in [
+            "https://sis.example/elsewhere/id-1",
+            "users/id-1",
+            "https://sis.example/ims/oneroster/v1p3/users/id-1",
+            "Fenna",
+            "",
+        ] {
+            let mut message = whole(version, &operation, "1");
+            message[operation.key][0]["user"]["href"] = json!(href);
+            let sent = send(version, &operation, &message);
+            let user = &records_of(&sent, &operation)[0]["user"];
+            assert_eq!(user["href"], "urn:sluis:withheld", "{href}");
+        }
+        let mut message = whole(version, &operation, "1");
+        let record = &mut message[operation.key][0];
+        record["user"].as_object_mut().unwrap().remove("href");
+        record["class"]["href"] = Value::Null;
+        let sent = send(version, &operation, &message);
+        for kind in ["user", "class"] {
+            let reference = &records_of(&sent, &operation)[0][kind];
+            assert_eq!(reference["href"], "urn:sluis:withheld", "{kind}");
+        }
+    }
+}
+
+#[test]
 fn results_lead_to_their_pupil_and_their_line_item() {
     for version in VERSIONS {
         let one = |base: &str, path: &str| {
@@ -279,9 +359,10 @@ fn whole(version: &Version, operation: &Operation, id: &str) -> Value {
 }
 
 fn records_of<'v>(message: &'v Value, operation: &Operation) -> Vec<&'v Value> {
-    let records: Vec<&Value> = match &message[operation.key] {
-        Value::Array(records) => records.iter().collect(),
-        record => vec![record],
+    let found = &message[operation.key];
+    let records: Vec<&Value> = match found.as_array() {
+        Some(records) => records.iter().collect(),
+        None => vec![found],
     };
     assert_eq!(records.len(), 1, "{}: {message}", operation.line);
     records
@@ -294,21 +375,25 @@ fn send_to(version: &Version, path: &str, message: &Value) -> Value {
 
 /// What the vendor gets of this message.
 fn send(version: &Version, operation: &Operation, message: &Value) -> Value {
-    let law = law(version);
-    let Content::Json(rule) = route(&law, &operation.line).to_vendor else {
+    send_under(&law(version, 7), operation, message)
+}
+
+fn send_under(law: &Arc<Law>, operation: &Operation, message: &Value) -> Value {
+    let Content::Json(rule) = route(law, &operation.line).to_vendor else {
         panic!("{} sends nothing", operation.line);
     };
-    let crossing = Crossing::one_way(Arc::clone(&law));
+    let crossing = Crossing::one_way(Arc::clone(law)).in_flow(0);
     rewritten(Rewriter::new(crossing, rule), message)
 }
 
 /// What the school gets of this message of the vendor's.
 fn receive(version: &Version, operation: &Operation, message: &Value) -> Value {
-    let law = law(version);
+    let law = law(version, 7);
     let Content::Json(rule) = route(&law, &operation.line).from_vendor else {
         panic!("{} takes nothing", operation.line);
     };
     let crossing = Crossing::towards(Side::School, Arc::clone(&law), Some(Arc::new(Book)));
+    let crossing = crossing.in_flow(0);
     rewritten(Rewriter::new(crossing, rule), message)
 }
 
@@ -351,12 +436,17 @@ impl Register for Book {
 }
 
 /// The presets as they are, for a vendor that narrows nothing.
-fn law(version: &Version) -> Arc<Law> {
+fn law(version: &Version, key: u8) -> Arc<Law> {
     let draft = draft(version);
-    let key = VendorKey::new(SecretBytes::from_slice(&[7; 32]).unwrap());
+    let key = VendorKey::new(SecretBytes::from_slice(&[key; 32]).unwrap());
+    let mut policy = draft.policy;
+    policy.bases = vec![Bases {
+        public: PUBLIC.to_owned(),
+        upstream: SCHOOL.to_owned(),
+    }];
     Arc::new(Law {
         generations: Arc::new([Generation::new(1, &key, draft.kind_specs)]),
-        policy: draft.policy,
+        policy,
         limits: Limits::default(),
     })
 }

@@ -50,8 +50,8 @@ fn table(version: &Version, object: &str, title: &str) -> String {
     if shapes.is_empty() {
         text.push_str(" to the vendor |");
     }
-    let columns = shapes.len().max(1) + 2;
-    text.push_str(&format!("\n|{}\n", "---|".repeat(columns)));
+    let columns = "---|".repeat(shapes.len().max(1));
+    writeln!(text, "\n|---|---|{columns}").unwrap();
     for (field, class) in catalogue(version, object) {
         write!(text, "| `{field}` | {class} |").unwrap();
         for (_, lines) in &shapes {
@@ -85,10 +85,7 @@ pub(crate) fn catalogue(version: &Version, object: &str) -> Vec<(String, String)
         let found = objects.iter().find(|(name, _)| name == object)?;
         let fields = entries(found.1)
             .into_iter()
-            .map(|(field, class)| match class {
-                DeValue::String(class) => (field, class.into_owned()),
-                other => panic!("{object}.{field}: {other:?}"),
-            });
+            .map(|(field, class)| (field, class.as_str().unwrap().to_owned()));
         Some(fields.collect())
     });
     found.unwrap_or_else(|| panic!("no catalogue of {object}"))
@@ -149,10 +146,9 @@ fn entries<'t>(table: &DeTable<'t>) -> Vec<(String, DeValue<'t>)> {
 
 /// A line of a shape, in words.
 fn told(rule: &DeValue<'_>) -> String {
-    match rule {
-        DeValue::String(word) => short(word),
-        DeValue::Table(table) => long(table),
-        other => panic!("{other:?}"),
+    match rule.as_str() {
+        Some(word) => short(word),
+        None => long(rule.as_table().unwrap()),
     }
 }
 
@@ -174,10 +170,7 @@ fn short(word: &str) -> String {
 }
 
 fn long(table: &DeTable<'_>) -> String {
-    let text = |key: &str| match table.get(key)?.get_ref() {
-        DeValue::String(text) => Some(text.to_string()),
-        other => Some(format!("{other:?}")),
-    };
+    let text = |key: &str| Some(table.get(key)?.get_ref().as_str()?.to_owned());
     let word = text("as").unwrap();
     match (word.as_str(), text("of")) {
         ("constant", _) => format!("made up: `{}`", text("value").unwrap()),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::page::catalogue;
-use crate::standard::Version;
+use crate::standard::{SCHOOL, Version, link};
 
 /// A record in which every field that the presets do not send holds a trace.
 pub(crate) fn filled(version: &Version, object: &str, id: &str) -> Value {
@@ -28,18 +28,18 @@ fn value_of(version: &Version, object: &str, field: &str, id: &str) -> Value {
         (_, "subjectCodes") => json!(["RW", "leak-code"]),
         ("User", "roles") => json!([role(version, "student", id)]),
         ("User", "role") => json!("student"),
-        ("User", "agents") => json!([reference("user", "leak-parent")]),
-        ("User", "orgs") | ("Org", "children") => json!([reference("org", id)]),
+        ("User", "agents") => json!([reference(version, "user", "leak-parent")]),
+        ("User", "orgs") | ("Org", "children") => json!([reference(version, "org", id)]),
         ("Enrollment", "role") => json!("student"),
-        ("Enrollment", "user") | (_, "student") => reference("user", id),
-        (_, "class") => reference("class", id),
+        ("Enrollment", "user") | (_, "student") => reference(version, "user", id),
+        (_, "class") => reference(version, "class", id),
         ("Class", "classType") => json!("homeroom"),
-        (_, "course") => reference("course", id),
-        (_, "terms") => json!([reference("academicSession", id)]),
+        (_, "course") => reference(version, "course", id),
+        (_, "terms") => json!([reference(version, "academicSession", id)]),
         ("Course", "schoolYear") | (_, "gradingPeriod" | "academicSession") => {
-            reference("academicSession", id)
+            reference(version, "academicSession", id)
         }
-        (_, "school" | "org" | "primaryOrg") | ("Org", "parent") => reference("org", id),
+        (_, "school" | "org" | "primaryOrg") | ("Org", "parent") => reference(version, "org", id),
         ("Org", "name") => json!("De Regenboog"),
         ("Org", "type") => json!("school"),
         ("Org", "identifier") => json!("99XX"),
@@ -47,8 +47,8 @@ fn value_of(version: &Version, object: &str, field: &str, id: &str) -> Value {
         ("AcademicSession", "schoolYear") => json!("2027"),
         ("AcademicSession", "startDate") => json!("2026-08-01"),
         ("AcademicSession", "endDate") => json!("2027-08-01"),
-        ("AcademicSession", "parent") => reference("academicSession", id),
-        ("AcademicSession", "children") => json!([reference("academicSession", id)]),
+        ("AcademicSession", "parent") => reference(version, "academicSession", id),
+        ("AcademicSession", "children") => json!([reference(version, "academicSession", id)]),
         ("Role" | "Enrollment", "beginDate" | "endDate") => json!("2026-08-31"),
         _ => of_gradebook(version, object, field, id),
     }
@@ -56,11 +56,11 @@ fn value_of(version: &Version, object: &str, field: &str, id: &str) -> Value {
 
 fn of_gradebook(version: &Version, object: &str, field: &str, id: &str) -> Value {
     match (object, field) {
-        (_, "category") => reference("category", id),
-        (_, "scoreScale") => reference("scoreScale", id),
-        (_, "lineItem") => reference("lineItem", id),
+        (_, "category") => reference(version, "category", id),
+        (_, "scoreScale") => reference(version, "scoreScale", id),
+        (_, "lineItem") => reference(version, "lineItem", id),
         (_, "assessmentLineItem" | "parentAssessmentLineItem") => {
-            reference("assessmentLineItem", id)
+            reference(version, "assessmentLineItem", id)
         }
         (_, "assignDate" | "dueDate") => json!("2026-10-02T08:00:00.000Z"),
         (_, "scoreDate") => json!("2026-10-02"),
@@ -91,7 +91,7 @@ pub(crate) fn user(version: &Version, id: &str, roles: &[&str]) -> Value {
     match version.name {
         "1.1" => {
             user["role"] = json!(roles.first());
-            user["orgs"] = json!([reference("org", "1")]);
+            user["orgs"] = json!([reference(version, "org", "1")]);
         }
         _ => user["roles"] = roles.iter().map(|name| role(version, name, "1")).collect(),
     }
@@ -105,9 +105,9 @@ pub(crate) fn role(version: &Version, name: &str, id: &str) -> Value {
     role
 }
 
-fn reference(kind: &str, id: &str) -> Value {
+fn reference(version: &Version, kind: &str, id: &str) -> Value {
     let id = format!("id-{id}");
-    json!({ "href": format!("https://sis.example/x/{id}"), "sourcedId": id, "type": kind })
+    json!({ "href": link(SCHOOL, version, kind, &id), "sourcedId": id, "type": kind })
 }
 
 pub(crate) fn page(list: &str, records: &[Value]) -> Value {

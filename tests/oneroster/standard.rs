@@ -16,6 +16,10 @@ pub(crate) struct Version {
     pub(crate) files: [&'static str; 2],
 }
 
+/// How the vendor sees the gateway, and the gateway the school.
+pub(crate) const PUBLIC: &str = "https://gateway.example/v";
+pub(crate) const SCHOOL: &str = "https://sis.example";
+
 const SHAPES: &str = include_str!("../../config/presets/oneroster/shapes@1.toml");
 
 pub(crate) const VERSIONS: &[Version] = &[
@@ -51,8 +55,13 @@ pub(crate) struct Operation {
     pub(crate) object: &'static str,
     /// Whether the message has a list of them.
     pub(crate) many: bool,
-    /// Whether the vendor sends them.
-    pub(crate) writes: bool,
+}
+
+impl Operation {
+    /// Whether the vendor sends the objects.
+    pub(crate) fn writes(&self) -> bool {
+        self.line.starts_with("POST ") || self.line.starts_with("PUT ")
+    }
 }
 
 /// All that a vendor may ask of the two services, but `/demographics`.
@@ -76,7 +85,6 @@ pub(crate) fn operations(version: &Version) -> Vec<Operation> {
                     key,
                     object: words.get(3).copied().unwrap_or_default(),
                     many,
-                    writes: matches!(method, "POST" | "PUT"),
                 });
             }
         }
@@ -254,13 +262,6 @@ fn required_by_all(object: &str) -> &'static [(&'static str, Needs)] {
             ("type", OneOf(SESSION_TYPES)),
             ("schoolYear", Text),
         ],
-        "AssessmentLineItem" | "Category" => &[("title", Text)],
-        "AssessmentResult" => &[
-            ("assessmentLineItem", Object("assessmentLineItem")),
-            ("student", Object("user")),
-            ("scoreStatus", OneOf(SCORE_STATUS)),
-            ("scoreDate", Moment),
-        ],
         "Class" => &[
             ("title", Text),
             ("classType", OneOf(&["homeroom", "scheduled"])),
@@ -282,6 +283,29 @@ fn required_by_all(object: &str) -> &'static [(&'static str, Needs)] {
                 OneOf(&["administrator", "proctor", "student", "teacher"]),
             ),
         ],
+        "Org" => &[
+            ("name", Text),
+            ("type", OneOf(ORG_TYPES)),
+            ("identifier", Text),
+        ],
+        "Role" => &[
+            ("roleType", OneOf(&["primary", "secondary"])),
+            ("role", OneOf(&["student", "teacher", "relative"])),
+            ("org", Object("org")),
+        ],
+        _ => required_of_marks(object),
+    }
+}
+
+fn required_of_marks(object: &str) -> &'static [(&'static str, Needs)] {
+    match object {
+        "AssessmentLineItem" | "Category" => &[("title", Text)],
+        "AssessmentResult" => &[
+            ("assessmentLineItem", Object("assessmentLineItem")),
+            ("student", Object("user")),
+            ("scoreStatus", OneOf(SCORE_STATUS)),
+            ("scoreDate", Moment),
+        ],
         "LineItem" => &[
             ("title", Text),
             ("assignDate", Moment),
@@ -290,21 +314,11 @@ fn required_by_all(object: &str) -> &'static [(&'static str, Needs)] {
             ("school", Object("org")),
             ("category", Object("category")),
         ],
-        "Org" => &[
-            ("name", Text),
-            ("type", OneOf(ORG_TYPES)),
-            ("identifier", Text),
-        ],
         "Result" => &[
             ("lineItem", Object("lineItem")),
             ("student", Object("user")),
             ("scoreStatus", OneOf(SCORE_STATUS)),
             ("scoreDate", Moment),
-        ],
-        "Role" => &[
-            ("roleType", OneOf(&["primary", "secondary"])),
-            ("role", OneOf(&["student", "teacher", "relative"])),
-            ("org", Object("org")),
         ],
         "ScoreScale" => &[
             ("title", Text),
@@ -376,7 +390,7 @@ fn must_have(
         Number => assert!(field.is_number(), "{object}.{name}: {field}"),
         Text => assert!(!text().is_empty(), "{object}.{name} is empty"),
         OneOf(words) => assert!(words.contains(&text()), "{object}.{name}: {field}"),
-        Object(kind) => must_refer(field, kind),
+        Object(kind) => must_refer(version, field, kind),
         Objects(kind) => {
             let items = field.as_array().unwrap();
             assert!(!items.is_empty(), "{object}.{name} is empty");
@@ -384,16 +398,40 @@ fn must_have(
                 if PARTS.contains(kind) {
                     must_be(version, item, kind);
                 } else {
-                    must_refer(item, kind);
+                    must_refer(version, item, kind);
                 }
             }
         }
     }
 }
 
-/// Fails unless `value` is a reference to such an object: an absolute URI, an id, the type.
-fn must_refer(value: &Value, kind: &str) {
+/// Fails unless `value` is a reference to such an object: an id, the type, and a link by which the
+/// vendor can ask for what has that id.
+fn must_refer(version: &Version, value: &Value, kind: &str) {
     assert_eq!(value["type"], kind, "{value}");
-    assert!(value["href"].as_str().unwrap().contains(':'), "{value}");
-    assert!(!value["sourcedId"].as_str().unwrap().is_empty(), "{value}");
+    let id = value["sourcedId"].as_str().unwrap();
+    assert!(!id.is_empty(), "{value}");
+    let href = link(PUBLIC, version, kind, id);
+    assert_eq!(value["href"], href, "{value}");
+}
+
+/// Where an object of that kind is to be had.
+pub(crate) fn link(host: &str, version: &Version, kind: &str, id: &str) -> String {
+    let (base, list) = match kind {
+        "academicSession" => (version.rostering, "academicSessions"),
+        "assessmentLineItem" => (version.gradebook, "assessmentLineItems"),
+        "category" => (version.gradebook, "categories"),
+        "class" => (version.rostering, "classes"),
+        "course" => (version.rostering, "courses"),
+        "lineItem" => (version.gradebook, "lineItems"),
+        "org" => (version.rostering, "orgs"),
+        "scoreScale" => (version.gradebook, "scoreScales"),
+        "user" => (version.rostering, "users"),
+        _ => panic!("no such kind: {kind}"),
+    };
+    let id = id
+        .replace(' ', "%20")
+        .replace('/', "%2F")
+        .replace('é', "%C3%A9");
+    format!("{host}{base}/{list}/{id}")
 }
