@@ -183,7 +183,8 @@ impl Writer<'_, '_> {
             Rule::Keep(keep) => self.kept(keep),
             Rule::KeepAll => self.anything(What::Free),
             Rule::Link(_) => self.secret(),
-            Rule::Nested(_) if self.dice.once_in(8) || !self.room() => self.secret(),
+            // Not a text: one that is JSON of the shape may leave.
+            Rule::Nested(_) if self.dice.once_in(8) || !self.room() => self.secret_but(b"\""),
             Rule::Nested(shape) => self.nested(shape),
             Rule::Template(index) => self.template(&self.law.policy.templates[index.place()]),
             Rule::List(item) if self.dice.once_in(12) => self.not_of(item),
