@@ -1,0 +1,617 @@
+//! Clients that know nothing of a gateway, at a school that is full of traps: a strict one and a
+//! lenient one complete every exchange of OneRoster 1.2.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use crate::harness::{HOST, House, Message, Plans, digest};
+use crate::school::{PUPILS, School, markers, pupil};
+
+const SECRET: &str = "fake-secret-of-a-vendor-not-for-use";
+const ROSTER: &str = "/ims/oneroster/rostering/v1p2";
+const GRADES: &str = "/ims/oneroster/gradebook/v1p2";
+
+/// What a vendor of both services says of itself.
+fn vendor() -> &'static str {
+    let text = format!(
+        r#"
+[flow.school]
+preset = ["oneroster-1.2/pull@1", "oneroster-1.2/gradebook@1"]
+at = "/vendor"
+upstream = "http://UPSTREAM"
+upstream-auth = {{ bearer = {{ file = "upstream-token" }} }}
+callers = [{{ oauth2 = "client", secret-sha256 = "{}" }}]
+"#,
+        digest(SECRET)
+    );
+    text.leak()
+}
+
+fn open(school: &School) -> House {
+    Plans {
+        instead: Some(vendor()),
+        ..Plans::default()
+    }
+    .open(school.serve())
+}
+
+/// A client of the vendor's.
+struct Client<'h> {
+    house: &'h House,
+    token: String,
+    /// Below the flow's door.
+    at: &'static str,
+    /// Every byte that came.
+    got: RefCell<Vec<u8>>,
+}
+
+impl<'h> Client<'h> {
+    /// Fetches a token as the standard has it, and keeps it.
+    fn new(house: &'h House, at: &'static str) -> Self {
+        let form = "grant_type=client_credentials&scope=https%3A%2F%2Fpurl.imsglobal.org%2Fspec%2For%2Fv1p2%2Fscope%2Froster.readonly";
+        let basic = BASE64.encode(format!("client:{SECRET}").as_bytes());
+        let answer = house.ask(format!(
+            "POST {at}/oauth/token HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Basic {basic}\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+            form.len()
+        ));
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        Self {
+            house,
+            token,
+            at,
+            got: RefCell::default(),
+        }
+    }
+
+    /// The address under which the client knows the school.
+    fn root(&self) -> String {
+        format!("http://{HOST}{}", self.at)
+    }
+
+    /// A reference as the client writes it.
+    fn link(&self, of: &str, path: &str, id: &str) -> Value {
+        json!({"sourcedId": id, "type": of, "href": format!("{}{path}/{id}", self.root())})
+    }
+
+    fn send(&self, method: &str, address: &str, body: Option<&Value>) -> Message {
+        let root = format!("http://{HOST}");
+        let target = address
+            .strip_prefix(&root)
+            .unwrap_or_else(|| panic!("{address} leads elsewhere"));
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let of_body = match body.len() {
+            0 => String::new(),
+            length => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+        };
+        let answer = self.house.ask(format!(
+            "{method} {target} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {}\r\n{of_body}\r\n{body}",
+            self.token
+        ));
+        let mut got = self.got.borrow_mut();
+        got.extend_from_slice(answer.head.as_bytes());
+        got.extend_from_slice(&answer.body);
+        answer
+    }
+
+    /// A document, read as a strict client reads it.
+    fn get(&self, address: &str) -> (Message, Value) {
+        let answer = self.send("GET", address, None);
+        assert_eq!(answer.status(), 200, "{address}: {}", answer.text());
+        let document = answer.json();
+        self.check(&document, address);
+        (answer, document)
+    }
+
+    /// No text is empty, nothing is null, and every link leads back here.
+    fn check(&self, value: &Value, at: &str) {
+        match value {
+            Value::Null => panic!("null in {at}"),
+            Value::String(text) => assert_ne!(text, "", "an empty text in {at}"),
+            Value::Array(items) => items.iter().for_each(|item| self.check(item, at)),
+            Value::Object(fields) => {
+                let inside = |(key, value): (&String, &Value)| {
+                    self.check(value, &format!("{at} {key}"));
+                };
+                fields.iter().for_each(inside);
+                let href = fields.get("href").map(|href| href.as_str().unwrap());
+                let here = href.is_none_or(|href| href.starts_with(&self.root()));
+                assert!(here, "{href:?} in {at}");
+            }
+            Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Every item of a list, from page to page as the links say.
+    fn crawl(&self, path: &str, key: &str, limit: usize) -> Vec<Value> {
+        let mut all = Vec::new();
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut next = Some(format!("{}{path}{joint}limit={limit}", self.root()));
+        let mut total = None;
+        while let Some(address) = next {
+            let (answer, document) = self.get(&address);
+            let page = document[key]
+                .as_array()
+                .unwrap_or_else(|| panic!("no {key} in {address}"));
+            let links = links(&answer);
+            assert!(links.contains_key("first"), "{address}");
+            let said = header(&answer, "x-total-count").map(|it| it.parse::<usize>().unwrap());
+            assert!(total.is_none() || total == said, "the count changes");
+            total = said;
+            next = links.get("next").cloned();
+            if next.is_some() {
+                assert_eq!(page.len(), limit, "a short page before the last: {address}");
+            }
+            all.extend(page.iter().cloned());
+        }
+        assert_eq!(total, Some(all.len()), "{path}");
+        all
+    }
+
+    /// As clients do that know neither links nor counts: until a page is short.
+    fn crawl_leniently(&self, path: &str, key: &str, limit: usize) -> Vec<Value> {
+        let mut all = Vec::new();
+        loop {
+            let address = format!("{}{path}?limit={limit}&offset={}", self.root(), all.len());
+            let page = self.send("GET", &address, None).json()[key]
+                .as_array()
+                .unwrap()
+                .clone();
+            let short = page.len() < limit;
+            all.extend(page);
+            if short {
+                return all;
+            }
+        }
+    }
+}
+
+fn header<'a>(answer: &'a Message, name: &str) -> Option<&'a str> {
+    let start = format!("{name}: ");
+    answer
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix(&start))
+}
+
+/// The links of an answer by their relation, in the one form that every client reads.
+fn links(answer: &Message) -> BTreeMap<String, String> {
+    let line = header(answer, "link").unwrap_or_default();
+    let read = line.split(", ").map(|link| {
+        let (address, relation) = link
+            .strip_prefix('<')
+            .unwrap()
+            .split_once(">; rel=\"")
+            .unwrap();
+        (
+            relation.strip_suffix('"').unwrap().to_owned(),
+            address.to_owned(),
+        )
+    });
+    let links: BTreeMap<_, _> = read.collect();
+    let known = ["first", "last", "next", "prev"];
+    assert!(
+        links.keys().all(|it| known.contains(&it.as_str())),
+        "{line}"
+    );
+    links
+}
+
+fn id(item: &Value) -> &str {
+    item["sourcedId"].as_str().unwrap()
+}
+
+/// What the information model requires of each object.
+fn required(collection: &str) -> &'static [&'static str] {
+    match collection {
+        "users" => &["enabledUser", "givenName", "familyName", "roles"],
+        "classes" => &["title", "classType", "course", "school", "terms"],
+        "courses" => &["title", "org"],
+        "enrollments" => &["user", "class", "school", "role"],
+        "orgs" => &["name", "type"],
+        "academicSessions" => &["title", "startDate", "endDate", "type", "schoolYear"],
+        "categories" => &["title"],
+        "lineItems" => &[
+            "title",
+            "assignDate",
+            "dueDate",
+            "class",
+            "school",
+            "category",
+        ],
+        "results" => &["lineItem", "student", "scoreStatus", "scoreDate"],
+        other => panic!("{other}"),
+    }
+}
+
+/// The lists of the school as the client sees them.
+fn whole_school(client: &Client<'_>) -> BTreeMap<&'static str, Vec<Value>> {
+    let mut all = BTreeMap::new();
+    for (service, collection) in [
+        (ROSTER, "orgs"),
+        (ROSTER, "academicSessions"),
+        (ROSTER, "courses"),
+        (ROSTER, "classes"),
+        (ROSTER, "users"),
+        (ROSTER, "enrollments"),
+        (GRADES, "categories"),
+        (GRADES, "lineItems"),
+        (GRADES, "results"),
+    ] {
+        let items = client.crawl(&format!("{service}/{collection}"), collection, 20);
+        for item in &items {
+            let always = ["sourcedId", "status", "dateLastModified"];
+            for field in always.iter().chain(required(collection)) {
+                assert!(
+                    item.get(field).is_some(),
+                    "{collection} without {field}: {item}"
+                );
+            }
+        }
+        let ids: BTreeSet<&str> = items.iter().map(id).collect();
+        assert_eq!(ids.len(), items.len(), "an id twice in {collection}");
+        all.insert(collection, items);
+    }
+    all
+}
+
+/// In which collection a reference points.
+fn collection_of(reference: &Value) -> &'static str {
+    match reference["type"].as_str().unwrap() {
+        "user" => "users",
+        "class" => "classes",
+        "course" => "courses",
+        "org" => "orgs",
+        "academicSession" => "academicSessions",
+        "category" => "categories",
+        "lineItem" => "lineItems",
+        other => panic!("a reference to {other}"),
+    }
+}
+
+/// Every reference below a value.
+fn references<'v>(value: &'v Value, into: &mut Vec<&'v Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| references(item, into)),
+        Value::Object(fields) => {
+            if fields.contains_key("href") {
+                into.push(value);
+            }
+            fields.values().for_each(|value| references(value, into));
+        }
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn a_strict_client_finds_a_whole_school() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let count = |collection| all[collection].len();
+    assert_eq!(count("users"), school.all("users").len());
+    assert_eq!(count("enrollments"), school.all("enrollments").len());
+    // No reference dangles, and every link leads to what it names.
+    let mut followed = BTreeSet::new();
+    for (collection, items) in &all {
+        let mut found = Vec::new();
+        items.iter().for_each(|item| references(item, &mut found));
+        for reference in found {
+            let there = collection_of(reference);
+            let target = all[there].iter().find(|item| id(item) == id(reference));
+            let target = target.unwrap_or_else(|| panic!("{collection} points at {reference}"));
+            if followed.insert(reference["href"].as_str().unwrap()) {
+                let (_, document) = client.get(reference["href"].as_str().unwrap());
+                let fields = document.as_object().unwrap();
+                assert_eq!(fields.values().collect::<Vec<_>>(), [target]);
+            }
+        }
+    }
+    assert!(followed.len() > PUPILS, "{}", followed.len());
+    // Whom the client does not get is a stub, not a gap.
+    let gone = all["users"]
+        .iter()
+        .filter(|user| user["status"] == "tobedeleted");
+    assert_eq!(gone.count(), 4, "the parents");
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn a_lenient_client_finds_the_same() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    for (path, collection) in [
+        ("users", "users"),
+        ("students", "users"),
+        ("enrollments", "enrollments"),
+    ] {
+        let path = format!("{ROSTER}/{path}");
+        for limit in [7, 20, 1_000] {
+            let strict = client.crawl(&path, collection, limit);
+            assert_eq!(client.crawl_leniently(&path, collection, limit), strict);
+        }
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+fn ids(items: &[Value]) -> BTreeSet<String> {
+    items.iter().map(|item| id(item).to_owned()).collect()
+}
+
+/// The pupils of a class, by its enrolments.
+fn pupils_of<'v>(all: &'v BTreeMap<&str, Vec<Value>>, class: &Value) -> Vec<&'v str> {
+    let enrolled = all["enrollments"].iter();
+    let here = enrolled.filter(|it| id(&it["class"]) == id(class) && it["role"] == "student");
+    here.map(|it| id(&it["user"])).collect()
+}
+
+#[test]
+fn a_list_within_another_holds_who_belongs_there() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let (org, class) = (id(&all["orgs"][0]), &all["classes"][0]);
+    let pupils = pupils_of(&all, class);
+    let expected: BTreeSet<String> = pupils.iter().map(|it| (*it).to_owned()).collect();
+    for path in [
+        format!("{ROSTER}/classes/{}/students", id(class)),
+        format!("{ROSTER}/schools/{org}/classes/{}/students", id(class)),
+    ] {
+        assert_eq!(ids(&client.crawl(&path, "users", 5)), expected);
+    }
+    let path = format!("{ROSTER}/students/{}/classes", pupils[0]);
+    let classes = client.crawl(&path, "classes", 5);
+    assert_eq!(ids(&classes), BTreeSet::from([id(class).to_owned()]));
+    let terms = client.crawl(
+        &format!("{ROSTER}/schools/{org}/terms"),
+        "academicSessions",
+        5,
+    );
+    assert_eq!(terms.len(), 1);
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn a_filter_an_order_and_a_choice_are_about_whom_the_client_means() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let class = &all["classes"][0];
+    let pupils = pupils_of(&all, class);
+    let (one, everyone) = (pupils[0], all["users"].len());
+    for (query, collection, expected) in [
+        (format!("filter=sourcedId='{one}'"), "users", 1),
+        (
+            format!("filter=sourcedId%3D%27{one}%27%20AND%20status%3D%27active%27"),
+            "users",
+            1,
+        ),
+        (format!("filter=sourcedId!='{one}'"), "users", everyone - 1),
+        (format!("filter=user.sourcedId='{one}'"), "enrollments", 1),
+        (
+            format!("filter=class.sourcedId='{}'", id(class)),
+            "enrollments",
+            pupils.len() + 1,
+        ),
+        (
+            "filter=dateLastModified%3E%3D'2026-09-01'".to_owned(),
+            "users",
+            everyone,
+        ),
+        (
+            "filter=dateLastModified%3E'2026-10-01'".to_owned(),
+            "users",
+            0,
+        ),
+        (
+            "sort=dateLastModified&orderBy=desc&fields=sourcedId,status".to_owned(),
+            "users",
+            everyone,
+        ),
+    ] {
+        let path = format!("{ROSTER}/{collection}?{query}");
+        assert_eq!(
+            client.crawl(&path, collection, 20).len(),
+            expected,
+            "{path}"
+        );
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn what_the_client_is_not_sent_it_cannot_ask_about() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    for (path, status, code) in [
+        (
+            "users?filter=familyName='van-der-zzq'",
+            400,
+            "query_invalid",
+        ),
+        ("users?filter=email='x'", 400, "query_invalid"),
+        ("users?sort=familyName", 400, "query_invalid"),
+        ("users?fields=sourcedId,email", 400, "query_invalid"),
+        (&format!("users/{}", pupil(0)), 404, "target_unknown"),
+        (
+            &format!("users?filter=sourcedId='{}'", pupil(0)),
+            404,
+            "target_unknown",
+        ),
+        ("demographics", 404, "route_unknown"),
+    ] {
+        let answer = client.send("GET", &format!("{}{ROSTER}/{path}", client.root()), None);
+        assert_eq!((answer.status(), &*answer.code()), (status, code), "{path}");
+    }
+    assert_eq!(house.upstream.received_text(), "", "nothing was forwarded");
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+/// A teacher's afternoon: a task for one class, and marks for its pupils.
+struct Marking<'c, 'h> {
+    client: &'c Client<'h>,
+    /// The pupils of the class, in the order of the list.
+    pupils: Vec<String>,
+    task: Value,
+}
+
+impl<'c, 'h> Marking<'c, 'h> {
+    fn of(client: &'c Client<'h>, all: &BTreeMap<&str, Vec<Value>>) -> Self {
+        let class = &all["classes"][0];
+        let path = format!("{ROSTER}/classes/{}/students", id(class));
+        let pupils = client.crawl(&path, "users", 20);
+        let link = |of: &str, path: &str, id: &str| client.link(of, path, id);
+        let task = json!({
+            "sourcedId": "task-1", "status": "active", "dateLastModified": "2026-11-01T08:00:00Z",
+            "title": "Breuken", "description": "Hoofdstuk 3",
+            "assignDate": "2026-11-01T08:00:00Z", "dueDate": "2026-11-08T08:00:00Z",
+            "class": link("class", &format!("{ROSTER}/classes"), id(class)),
+            "school": link("org", &format!("{ROSTER}/orgs"), id(&all["orgs"][0])),
+            "category": link("category", &format!("{GRADES}/categories"), id(&all["categories"][0])),
+            "resultValueMin": 0, "resultValueMax": 10,
+        });
+        Self {
+            client,
+            pupils: pupils.iter().map(|pupil| id(pupil).to_owned()).collect(),
+            task,
+        }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{GRADES}/{path}", self.client.root())
+    }
+
+    /// Sets the task and marks it: pupil 0 has 0, and so on.
+    fn mark(&self) {
+        let body = json!({"lineItem": self.task});
+        let answer = self
+            .client
+            .send("PUT", &self.at("lineItems/task-1"), Some(&body));
+        assert_eq!(answer.status(), 201, "{}", answer.text());
+        for (number, pupil) in self.pupils.iter().enumerate() {
+            let body = json!({"result": self.result(&format!("score-{number}"), pupil, number)});
+            let address = self.at(&format!("results/score-{number}"));
+            let answer = self.client.send("PUT", &address, Some(&body));
+            assert_eq!(answer.status(), 201, "{}", answer.text());
+        }
+    }
+
+    fn result(&self, id: &str, pupil: &str, score: usize) -> Value {
+        json!({
+            "sourcedId": id, "status": "active", "dateLastModified": "2026-11-09T08:00:00Z",
+            "lineItem": self.client.link("lineItem", &format!("{GRADES}/lineItems"), "task-1"),
+            "student": self.client.link("user", &format!("{ROSTER}/users"), pupil),
+            "scoreStatus": "fully graded", "score": score, "scoreDate": "2026-11-09T08:00:00Z",
+            "comment": "goed gedaan",
+        })
+    }
+}
+
+#[test]
+fn results_land_on_the_right_pupils() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let marking = Marking::of(&client, &all);
+    marking.mark();
+    let landed: Vec<Value> = { school.all("results").into_iter() }
+        .filter(|it| it["lineItem"]["sourcedId"] == "bron~task-1~")
+        .collect();
+    assert_eq!(landed.len(), marking.pupils.len());
+    for (number, result) in landed.iter().enumerate() {
+        let student = &result["student"]["sourcedId"];
+        let student = student
+            .as_str()
+            .map_or_else(|| student.to_string(), str::to_owned);
+        // Every third pupil is in that class.
+        assert_eq!(
+            (student, &result["score"]),
+            (pupil(number * 3), &json!(number))
+        );
+        assert_eq!(result.get("comment"), None, "free text about a child");
+    }
+    for (number, pupil) in marking.pupils.iter().enumerate() {
+        let path = format!("{GRADES}/results?filter=student.sourcedId='{pupil}'");
+        let read = client.crawl(&path, "results", 20);
+        let own = read.iter().find(|it| id(it) == format!("score-{number}"));
+        let own = own.unwrap_or_else(|| panic!("{read:?}"));
+        assert_eq!(id(&own["lineItem"]), "task-1");
+        assert_eq!(
+            (id(&own["student"]), &own["score"]),
+            (pupil.as_str(), &json!(number))
+        );
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn what_was_written_is_read_changed_and_deleted_under_the_same_id() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let marking = Marking::of(&client, &all);
+    marking.mark();
+    let (_, task) = client.get(&marking.at("lineItems/task-1"));
+    assert_eq!(id(&task["lineItem"]), "task-1");
+    // The school's own result is the same one wherever it is read.
+    let theirs = &all["results"][0];
+    let (_, alone) = client.get(&marking.at(&format!("results/{}", id(theirs))));
+    assert_eq!(&alone["result"], theirs);
+    for number in 0..marking.pupils.len() {
+        let address = marking.at(&format!("results/score-{number}"));
+        assert_eq!(client.send("DELETE", &address, None).status(), 204);
+    }
+    assert_eq!(school.all("results").len(), all["results"].len());
+    let answer = client.send("GET", &marking.at("results/score-0"), None);
+    assert_eq!((answer.status(), &*answer.code()), (404, "upstream_error"));
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn of_what_is_posted_the_school_says_which_id_it_got() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let marking = Marking::of(&client, &all);
+    let address = marking.at(&format!("classes/{}/lineItems", id(&all["classes"][0])));
+    let body = json!({"lineItems": [marking.task]});
+    let answer = client.send("POST", &address, Some(&body));
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+    let pair = answer.json()["sourcedIdPairs"][0].clone();
+    assert_eq!(pair["suppliedSourcedId"], "task-1");
+    let made = pair["allocatedSourcedId"].as_str().unwrap();
+    let (_, task) = client.get(&marking.at(&format!("lineItems/{made}")));
+    assert_eq!(id(&task["lineItem"]), made);
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn a_result_for_nobody_reaches_nobody() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let marking = Marking::of(&client, &all);
+    let class = id(&all["classes"][0]);
+    let nobody = "00000000-0000-8000-8000-000000000000";
+    for student in [&*pupil(0), class, nobody] {
+        let body = json!({"result": marking.result("score-1", student, 1)});
+        let answer = client.send("PUT", &marking.at("results/score-1"), Some(&body));
+        let seen = (answer.status(), &*answer.code());
+        assert_eq!(seen, (422, "pseudonym_unknown"), "{student}");
+    }
+    assert_eq!(school.all("results").len(), all["results"].len());
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}

@@ -1,0 +1,360 @@
+//! Who and what there is at the made-up school. Nobody of them can be real.
+
+use serde_json::{Value, json};
+
+use crate::harness::Markers;
+
+/// How many pupils there are: more than two pages of twenty.
+pub(crate) const PUPILS: usize = 47;
+/// Where the numbers of those begin whose id is one.
+const NUMBERS: usize = 9_901_000_000;
+const TEACHERS: usize = 3;
+const PARENTS: usize = 4;
+const CLASSES: [&str; 3] = ["cls-zzq-H1A", "cls-zzq-H1B", "cls-zzq-M2C"];
+const ORG: &str = "school-zzq-01";
+const COURSES: [&str; 2] = ["crs-zzq-rekenen", "crs-zzq-taal"];
+const YEAR: &str = "sy-zzq-2026";
+const TERM: &str = "term-zzq-2026-1";
+const CHANGED: &str = "2026-09-01T08:00:00.000Z";
+
+/// The id of a pupil. Every fifth is a number.
+pub(crate) fn pupil(number: usize) -> String {
+    match number % 5 {
+        4 => format!("{}", NUMBERS + number),
+        _ => format!("pupil-zzq-{number:03}"),
+    }
+}
+
+fn teacher(number: usize) -> String {
+    format!("teacher-zzq-{number:03}")
+}
+
+/// All of it that no vendor may see: ids, names, addresses, numbers.
+pub(crate) fn markers() -> Markers {
+    let others = [
+        "pupil-zzq-",
+        "99010000",
+        "teacher-zzq-",
+        "parent-zzq-",
+        "van-der-zzq",
+        "fenna-zzq",
+        "99999900",
+        "geheim-zzq",
+        "enr-zzq-",
+        "res-zzq-",
+        "li-zzq-1",
+        "cat-zzq-toets",
+        "mentor-zzq",
+        "sis-of-school",
+        YEAR,
+        TERM,
+        ORG,
+    ];
+    let all = others.iter().chain(&CLASSES).chain(&COURSES).copied();
+    Markers::of(&all.collect::<Vec<_>>())
+}
+
+/// Everything, by the collection it is kept in.
+pub(super) fn all() -> Vec<(&'static str, Vec<Value>)> {
+    vec![
+        ("orgs", vec![org()]),
+        ("academicSessions", sessions()),
+        ("courses", COURSES.map(course).into()),
+        ("classes", (0..CLASSES.len()).map(class).collect()),
+        ("users", users()),
+        ("enrollments", enrollments()),
+        ("categories", vec![category()]),
+        ("scoreScales", Vec::new()),
+        ("lineItems", vec![line_item()]),
+        ("results", (0..3).map(result).collect()),
+    ]
+}
+
+fn org() -> Value {
+    let mut org = thing(ORG);
+    org["name"] = json!("De Proefschool");
+    org["type"] = json!("school");
+    org["identifier"] = json!("99ZZ");
+    org
+}
+
+fn sessions() -> Vec<Value> {
+    let session = |id: &str, of: &str| {
+        let mut session = thing(id);
+        session["title"] = json!("Schooljaar van mentor-zzq");
+        session["startDate"] = json!("2026-08-01");
+        session["endDate"] = json!("2027-07-31");
+        session["type"] = json!(of);
+        session["schoolYear"] = json!("2027");
+        session
+    };
+    let mut term = session(TERM, "term");
+    term["parent"] = reference("academicSession", YEAR);
+    let mut year = session(YEAR, "schoolYear");
+    year["children"] = json!([reference("academicSession", TERM)]);
+    vec![year, term]
+}
+
+fn course(id: &str) -> Value {
+    let mut course = thing(id);
+    course["title"] = json!("Rekenen van mentor-zzq");
+    course["courseCode"] = json!("mentor-zzq-1");
+    course["schoolYear"] = reference("academicSession", YEAR);
+    course["org"] = reference("org", ORG);
+    course["subjects"] = json!(["Fenna-zzq"]);
+    course
+}
+
+fn class(number: usize) -> Value {
+    let mut class = thing(CLASSES[number]);
+    class["title"] = json!(format!("{} mentor-zzq", CLASSES[number]));
+    class["classCode"] = json!(CLASSES[number]);
+    class["classType"] = json!("homeroom");
+    class["location"] = json!("lokaal mentor-zzq");
+    class["grades"] = json!(["07"]);
+    class["course"] = reference("course", COURSES[number % COURSES.len()]);
+    class["school"] = reference("org", ORG);
+    class["terms"] = json!([reference("academicSession", TERM)]);
+    class["periods"] = json!(["Fenna-zzq"]);
+    class
+}
+
+fn users() -> Vec<Value> {
+    let pupils = (0..PUPILS).map(|number| {
+        let mut user = user(&pupil(number), "student", number);
+        user["grades"] = json!(["07"]);
+        user["agents"] = json!([reference(
+            "user",
+            &format!("parent-zzq-{:03}", number % PARENTS)
+        )]);
+        if number % 5 == 4 {
+            user["sourcedId"] = json!(NUMBERS + number);
+        }
+        user
+    });
+    let teachers = (0..TEACHERS).map(|number| user(&teacher(number), "teacher", 100 + number));
+    let parents = (0..PARENTS).map(|number| {
+        let id = format!("parent-zzq-{number:03}");
+        user(&id, "parent", 200 + number)
+    });
+    // Parents stand among the pupils, so that pages without them would be short.
+    let mut all: Vec<Value> = pupils.chain(teachers).chain(parents).collect();
+    let parents = all.split_off(PUPILS + TEACHERS);
+    for (place, parent) in parents.into_iter().enumerate() {
+        all.insert(place * 10, parent);
+    }
+    all
+}
+
+fn user(id: &str, role: &str, number: usize) -> Value {
+    let mut user = thing(id);
+    let more = json!({
+        "userMasterIdentifier": format!("https://ketenid.example/99999900{number:03}"),
+        "username": format!("fenna-zzq-{number}"),
+        "userIds": [{"type": "leerlingnummer", "identifier": id}],
+        "enabledUser": "true",
+        "givenName": format!("Fenna-zzq-{number}"), "familyName": "van-der-zzq", "middleName": "Fenna-zzq",
+        "preferredFirstName": "Fenna-zzq", "pronouns": "Fenna-zzq",
+        "roles": [{
+            "roleType": "primary", "role": role, "org": reference("org", ORG),
+            "userProfile": format!("fenna-zzq-{number}"), "beginDate": "2026-08-01",
+        }],
+        "userProfiles": [{"profileId": id, "credentials": [{"username": id, "password": "geheim-zzq"}]}],
+        "primaryOrg": reference("org", ORG),
+        "identifier": format!("99999900{number:03}"),
+        "email": format!("fenna-zzq-{number}@school.example"),
+        "sms": "99999900998", "phone": "99999900999", "password": "geheim-zzq",
+        "resources": [reference("resource", id)],
+    });
+    merge(&mut user, more);
+    user
+}
+
+fn enrollments() -> Vec<Value> {
+    let enrolled = |user: &str, class: &str, role: &str| {
+        // An id that is built of the pupil's, as many systems have it.
+        let mut enrollment = thing(&format!("enr-zzq-{user}-{class}"));
+        enrollment["user"] = reference("user", user);
+        enrollment["class"] = reference("class", class);
+        enrollment["school"] = reference("org", ORG);
+        enrollment["role"] = json!(role);
+        enrollment["primary"] = json!("false");
+        enrollment["beginDate"] = json!("2026-10-07");
+        enrollment
+    };
+    let pupils = (0..PUPILS).map(|number| enrolled(&pupil(number), class_of(number), "student"));
+    let teachers =
+        (0..TEACHERS).map(|number| enrolled(&teacher(number), CLASSES[number], "teacher"));
+    pupils.chain(teachers).collect()
+}
+
+/// The class that a pupil is in.
+fn class_of(number: usize) -> &'static str {
+    CLASSES[number % CLASSES.len()]
+}
+
+fn category() -> Value {
+    let mut category = thing("cat-zzq-toets");
+    category["title"] = json!("Toetsen van mentor-zzq");
+    category
+}
+
+fn line_item() -> Value {
+    let mut item = thing("li-zzq-1");
+    merge(
+        &mut item,
+        json!({
+            "title": "Toets van Fenna-zzq", "description": "voor Fenna-zzq", "assignDate": "2026-09-01T08:00:00Z",
+            "dueDate": "2026-09-08T08:00:00Z", "class": reference("class", CLASSES[0]),
+            "school": reference("org", ORG), "category": reference("category", "cat-zzq-toets"),
+            "gradingPeriod": reference("academicSession", TERM), "resultValueMin": 0, "resultValueMax": 10,
+        }),
+    );
+    item
+}
+
+fn result(number: usize) -> Value {
+    let pupil = pupil(number * CLASSES.len());
+    let mut result = thing(&format!("res-zzq-{pupil}-li-zzq-1"));
+    merge(
+        &mut result,
+        json!({
+            "lineItem": reference("lineItem", "li-zzq-1"), "student": reference("user", &pupil),
+            "class": reference("class", CLASSES[0]),
+            "scoreStatus": "fully graded", "score": 7.50, "scoreDate": "2026-09-09T08:00:00Z",
+            "comment": format!("Fenna-zzq ({pupil}) deed haar best"),
+        }),
+    );
+    result
+}
+
+/// What every object has, with extensions that repeat its id.
+fn thing(id: &str) -> Value {
+    json!({
+        "sourcedId": id, "status": "active", "dateLastModified": CHANGED,
+        "metadata": {"naturalKey": id, "by": {"fenna-zzq": [id]}},
+    })
+}
+
+fn merge(item: &mut Value, more: Value) {
+    let (Some(item), Value::Object(more)) = (item.as_object_mut(), more) else {
+        panic!("two objects");
+    };
+    item.extend(more);
+}
+
+/// A reference, whose address is filled in when it leaves.
+fn reference(of: &str, id: &str) -> Value {
+    json!({"sourcedId": id, "type": of, "href": ""})
+}
+
+/// The item with the address of everything that it names.
+pub(super) fn linked(item: &Value, root: &str) -> Value {
+    match item {
+        Value::Array(items) => items.iter().map(|item| linked(item, root)).collect(),
+        Value::Object(fields) => {
+            let each = fields
+                .iter()
+                .map(|(key, value)| (key.clone(), linked(value, root)));
+            let mut item: Value = each.collect::<serde_json::Map<_, _>>().into();
+            if let (Some(""), Some(of)) = (item["href"].as_str(), item["type"].as_str()) {
+                item["href"] = json!(format!("{root}{}", path_of(of, &id(&item))));
+            }
+            item
+        }
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => item.clone(),
+    }
+}
+
+fn path_of(of: &str, id: &str) -> String {
+    let (service, collection) = match of {
+        "lineItem" => ("gradebook", "lineItems"),
+        "category" => ("gradebook", "categories"),
+        "result" => ("gradebook", "results"),
+        "class" => ("rostering", "classes"),
+        "academicSession" => ("rostering", "academicSessions"),
+        "course" => ("rostering", "courses"),
+        "org" => ("rostering", "orgs"),
+        "user" => ("rostering", "users"),
+        _ => ("resources", "resources"),
+    };
+    format!("/ims/oneroster/{service}/v1p2/{collection}/{id}")
+}
+
+/// The id of an item as text.
+pub(super) fn id(item: &Value) -> String {
+    let id = &item["sourcedId"];
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+}
+
+/// In which collection the items of a list are kept, and under which key they are answered.
+pub(super) fn kept_in(list: &str) -> &str {
+    match list {
+        "students" | "teachers" => "users",
+        "schools" => "orgs",
+        "terms" | "gradingPeriods" => "academicSessions",
+        other => other,
+    }
+}
+
+pub(super) fn singular(list: &str) -> &'static str {
+    match kept_in(list) {
+        "users" => "user",
+        "orgs" => "org",
+        "academicSessions" => "academicSession",
+        "classes" => "class",
+        "courses" => "course",
+        "enrollments" => "enrollment",
+        "categories" => "category",
+        "lineItems" => "lineItem",
+        "results" => "result",
+        "scoreScales" => "scoreScale",
+        other => panic!("no such list: {other}"),
+    }
+}
+
+/// Whether an item of the collection stands in that list.
+pub(super) fn is_of(list: &str, item: &Value) -> bool {
+    match list {
+        "students" => item["roles"][0]["role"] == "student",
+        "teachers" => item["roles"][0]["role"] == "teacher",
+        "schools" => item["type"] == "school",
+        "terms" => item["type"] == "term",
+        "gradingPeriods" => item["type"] == "gradingPeriod",
+        _ => true,
+    }
+}
+
+/// Whether an item is one of those below a thing: `/classes/X/students`.
+pub(super) fn belongs(
+    list: &str,
+    item: &Value,
+    (around, of): (&str, &str),
+    enrollments: &[Value],
+) -> bool {
+    let names = |field: &str| match item[field].as_array() {
+        Some(all) => all.iter().any(|one| id(one) == of),
+        None => id(&item[field]) == of,
+    };
+    let enrolled = |one: &str, other: &str, of: &str| {
+        let both = |it: &&Value| id(&it[one]) == id(item) && id(&it[other]) == of;
+        enrollments.iter().any(|enrollment| both(&enrollment))
+    };
+    match (kept_in(list), kept_in(around)) {
+        ("users", "orgs") => id(&item["roles"][0]["org"]) == of,
+        ("users", "classes") => enrolled("user", "class", of),
+        ("classes", "users") => enrolled("class", "user", of),
+        ("classes", "courses") => names("course"),
+        ("classes", "academicSessions") => names("terms"),
+        ("courses", "orgs") => names("org"),
+        ("academicSessions", "academicSessions") => names("parent"),
+        ("academicSessions", "orgs") => true,
+        ("categories" | "scoreScales", _) => true,
+        ("results", "users") => names("student"),
+        ("results", "lineItems") => names("lineItem"),
+        ("results", "classes") => names("class"),
+        (_, "orgs") => names("school"),
+        (_, "classes") => names("class"),
+        (list, around) => panic!("no {list} below {around}"),
+    }
+}

@@ -1,0 +1,255 @@
+//! A made-up school with a OneRoster 1.2 API that is full of traps: whatever a real one was seen to
+//! let slip stands in its answers.
+//!
+//! * ids in every `href`, in `Link` with the filter they were asked by, in `Location`, in cookies,
+//!   in `ETag` and in headers of its own;
+//! * ids made of other ids (`enr-S-…-cls-…`), ids that are numbers, ids within free text;
+//! * errors that repeat the id and tell the name;
+//! * names, numbers and parents in every field that the standard has for them, and in `metadata`.
+
+mod data;
+mod query;
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Message, Peer, UPSTREAM_TOKEN, Upstream};
+use query::Query;
+
+pub(crate) use data::{PUPILS, markers, pupil};
+
+/// Where the rostering service lies, and the gradebook.
+const ROSTER: &str = "/ims/oneroster/rostering/v1p2/";
+const GRADES: &str = "/ims/oneroster/gradebook/v1p2/";
+
+/// The school. Its copies share what it knows.
+#[derive(Clone)]
+pub(crate) struct School(Arc<Mutex<Collections>>);
+
+/// Things by the collection they are kept in.
+type Collections = Vec<(&'static str, Vec<Value>)>;
+
+impl School {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(data::all())))
+    }
+
+    /// Its API.
+    pub(crate) fn serve(&self) -> Upstream {
+        let school = self.clone();
+        Upstream::scripted(move |peer: &mut Peer| {
+            let mut served = Ok(());
+            while let (Ok(()), Some(request)) = (&served, peer.request()) {
+                served = peer.try_send(school.answer(&request));
+            }
+        })
+    }
+
+    /// What it has of a collection, as it is.
+    pub(crate) fn all(&self, collection: &str) -> Vec<Value> {
+        let all = self.0.lock().unwrap();
+        let found = all.iter().find(|(name, _)| *name == collection);
+        found.map(|(_, items)| items.clone()).unwrap_or_default()
+    }
+
+    fn answer(&self, request: &Message) -> String {
+        let line = request.head.lines().next().unwrap();
+        let mut parts = line.split(' ');
+        let (method, target) = (parts.next().unwrap(), parts.next().unwrap());
+        let bearer = format!("\r\nauthorization: Bearer {UPSTREAM_TOKEN}\r\n");
+        assert!(request.head.contains(&bearer), "not our own token: {line}");
+        let mut lines = request.head.lines();
+        let host = lines.find_map(|line| line.strip_prefix("host: "));
+        let root = format!("http://{}", host.unwrap());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let below = [ROSTER, GRADES]
+            .into_iter()
+            .find_map(|it| path.strip_prefix(it));
+        let segments = below.unwrap_or_default().split('/').map(query::decoded);
+        let segments: Vec<String> = segments.collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (method, segments.as_slice()) {
+            ("GET" | "HEAD", [.., collection]) if segments.len() % 2 == 1 => {
+                let page = self.list(collection, &segments, &Query::read(query));
+                page.written(&root, path, query, method)
+            }
+            ("GET" | "HEAD", [collection, id]) => match self.one(collection, id) {
+                Some(item) => {
+                    let body = json!({ data::singular(collection): data::linked(&item, &root) });
+                    let lines = format!("content-location: {root}{path}\r\n");
+                    whole(method, "200 OK", &body, &lines)
+                }
+                None => missing(method, id),
+            },
+            ("PUT", [collection, id]) => {
+                let echo = self.set(collection, id, request);
+                let lines = format!("location: {root}{path}\r\n");
+                whole(method, "201 Created", &echo, &lines)
+            }
+            ("POST", [_, around, collection]) => {
+                let pairs = self.make(collection, around, request);
+                whole(method, "201 Created", &pairs, "")
+            }
+            ("DELETE", [collection, id]) => {
+                self.delete(collection, id);
+                format!("HTTP/1.1 204 No Content\r\n{}\r\n", traps(id))
+            }
+            _ => missing(method, path),
+        }
+    }
+
+    /// Takes what is put, and says it again.
+    fn set(&self, collection: &str, id: &str, request: &Message) -> Value {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let item = &body[data::singular(collection)];
+        assert_eq!(item["sourcedId"], id, "path and body name one thing");
+        self.put(collection, item);
+        body
+    }
+
+    /// Takes what is posted, under ids of its own.
+    fn make(&self, collection: &str, around: &str, request: &Message) -> Value {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let mut pairs = Vec::new();
+        for item in body[collection].as_array().unwrap() {
+            let own = format!("made-{}-{around}", pairs.len());
+            let mut made = item.clone();
+            made["sourcedId"] = json!(own);
+            self.put(collection, &made);
+            let supplied = &item["sourcedId"];
+            pairs.push(json!({"suppliedSourcedId": supplied, "allocatedSourcedId": own}));
+        }
+        json!({ "sourcedIdPairs": pairs })
+    }
+
+    fn delete(&self, collection: &str, id: &str) {
+        let mut all = self.0.lock().unwrap();
+        let items = all.iter_mut().find(|(name, _)| *name == collection);
+        items.unwrap().1.retain(|item| data::id(item) != id);
+    }
+
+    fn put(&self, collection: &str, item: &Value) {
+        self.delete(collection, &data::id(item));
+        let mut all = self.0.lock().unwrap();
+        let items = all.iter_mut().find(|(name, _)| *name == collection);
+        items.unwrap().1.push(item.clone());
+    }
+
+    /// One item, whichever of the standard's names it is asked by.
+    fn one(&self, collection: &str, id: &str) -> Option<Value> {
+        let items = self.all(data::kept_in(collection));
+        items.into_iter().find(|item| data::id(item) == id)
+    }
+
+    fn list(&self, collection: &str, segments: &[&str], query: &Query) -> Page {
+        let mut items = self.all(data::kept_in(collection));
+        items.retain(|item| data::is_of(collection, item));
+        let enrollments = self.all("enrollments");
+        for around in segments.chunks_exact(2) {
+            items.retain(|item| {
+                data::belongs(collection, item, (around[0], around[1]), &enrollments)
+            });
+        }
+        query.keep_and_sort(&mut items);
+        let total = items.len();
+        let page = items.into_iter().skip(query.offset).take(query.limit);
+        Page {
+            collection: data::kept_in(collection).to_owned(),
+            items: page.map(|item| query.choose(item)).collect(),
+            total,
+            offset: query.offset,
+            limit: query.limit,
+        }
+    }
+}
+
+/// One page of a list.
+struct Page {
+    collection: String,
+    items: Vec<Value>,
+    total: usize,
+    offset: usize,
+    limit: usize,
+}
+
+impl Page {
+    fn written(&self, root: &str, path: &str, query: &str, method: &str) -> String {
+        // As some servers do it: the query as it came, but for the paging.
+        let asked = query
+            .split('&')
+            .filter(|it| !it.is_empty() && !it.starts_with("offset=") && !it.starts_with("limit="));
+        let asked: Vec<&str> = asked.collect();
+        let link = |relation: &str, offset: usize| {
+            let mut parts = vec![format!("limit={}", self.limit), format!("offset={offset}")];
+            parts.extend(asked.iter().map(|it| (*it).to_owned()));
+            format!("<{root}{path}?{}>; rel=\"{relation}\"", parts.join("&"))
+        };
+        let end = self.offset + self.limit;
+        let mut links = vec![link("first", 0)];
+        if end < self.total {
+            links.push(link("next", end));
+        }
+        if self.offset > 0 {
+            links.push(link("prev", self.offset.saturating_sub(self.limit)));
+        }
+        let about = self.items.first().map(data::id).unwrap_or_default();
+        links.push(format!(
+            "<{root}/people/{about}>; rel=\"author\"; title=\"Fenna-zzq\""
+        ));
+        let lines = format!(
+            "link: {}\r\nx-total-count: {}\r\n",
+            links.join(", "),
+            self.total
+        );
+        let items: Vec<Value> = self
+            .items
+            .iter()
+            .map(|item| data::linked(item, root))
+            .collect();
+        whole(
+            method,
+            "200 OK",
+            &json!({ &self.collection: items }),
+            &lines,
+        )
+    }
+}
+
+/// An error that says too much.
+fn missing(method: &str, id: &str) -> String {
+    let said = format!("users/{id} (Fenna-zzq-901 van Zzq) not found at school-zzq-01");
+    let body = json!({
+        "imsx_codeMajor": "failure", "imsx_severity": "error", "imsx_description": said,
+        "imsx_CodeMinor": {"imsx_codeMinorField": [{"imsx_codeMinorFieldName": id, "imsx_codeMinorFieldValue": "unknownobject"}]},
+    });
+    whole(
+        method,
+        "404 Not Found",
+        &body,
+        &format!("x-error: {said}\r\n"),
+    )
+}
+
+fn whole(method: &str, status: &str, body: &Value, lines: &str) -> String {
+    let body = body.to_string();
+    let length = body.len();
+    let about = pupil(0);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: {length}\r\n{lines}{}\r\n",
+        traps(&about)
+    );
+    match method {
+        "HEAD" => head,
+        _ => head + &body,
+    }
+}
+
+/// What a server says of who is logged in, and of what it answered with.
+fn traps(about: &str) -> String {
+    format!(
+        "set-cookie: JSESSIONID={about}; Path=/\r\nset-cookie: user=Fenna-zzq-901\r\netag: W/\"{about}\"\r\n\
+         x-user: {about}\r\nx-request-id: {about}-1\r\nwarning: 199 - \"{about}\"\r\n\
+         server: sis-of-school-zzq-01\r\nx-powered-by: Fenna-zzq-901\r\n"
+    )
+}
