@@ -125,7 +125,10 @@ fn the_examples_of_the_language_lack_only_what_comes_later() {
         let (draft, problems) = read(&path, name);
         assert!(draft.is_none());
         for problem in problems.sorted() {
-            let fine = matches!(problem.severity, Severity::NotYet | Severity::Finding);
+            // They were written for OneRoster 1.1, where a user has one role.
+            let of_1_1 = problem.message == "`role` is not a field of `User`";
+            let later = matches!(problem.severity, Severity::NotYet | Severity::Finding);
+            let fine = later || of_1_1;
             assert!(fine, "{}", problem.text(Colour::Off));
         }
     }

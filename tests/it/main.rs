@@ -24,6 +24,7 @@ mod places;
 mod pull;
 mod push;
 mod rate;
+mod records;
 mod samples;
 mod streaming;
 mod texts;
@@ -42,6 +43,7 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("home.rs"),
         include_str!("oauth.rs"),
         include_str!("rate.rs"),
+        include_str!("records.rs"),
     ];
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");

@@ -125,6 +125,7 @@ fn law(limits: Limits) -> Arc<Law> {
         }],
         flows: Vec::new(),
         bases: Vec::new(),
+        records: crate::policy::Records::default(),
     };
     let notations = [
         Notation::Hex,
