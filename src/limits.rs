@@ -46,6 +46,11 @@ pub const FILTER_CLAUSES_MAX: usize = 8;
 pub const FILTER_STEPS_MAX: usize = 4;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
+/// A list of objections, in bytes: half a million pupils.
+pub const OBJECTIONS_BYTES_MAX: u64 = 16 << 20;
+/// How often it is looked whether a list of objections has changed; what is half written then is
+/// whole the next time.
+pub const OBJECTIONS_LOOK: Duration = Duration::from_secs(2);
 /// The reason for something that is done by hand, in characters: a few sentences.
 pub const REASON_CHARS_MAX: usize = 500;
 /// Problems shown of one configuration; the rest is counted.

@@ -131,10 +131,14 @@ pub enum Refusal {
     },
     /// The path matches a route, but not with this method.
     MethodNotListed,
+    /// A list of objections cannot be read, or is older than it may be.
+    ObjectionsUnknown,
     /// As many requests are under way as the limits allow.
     Overloaded,
     /// Bad percent-encoding, dot or empty segments, or characters that a path may not have.
     PathInvalid,
+    /// Somebody whom the request or the whole message is about has objected.
+    PersonObjected,
     /// An upstream's address is loopback, link-local or private and `allow-private` is not set.
     PrivateAddress,
     /// Two identifiers of the school have the same pseudonym, and one of them is in this message.
@@ -148,6 +152,8 @@ pub enum Refusal {
     QueryInvalid,
     /// The caller asks more often than its `rate` allows.
     RateLimited,
+    /// The whole message is a record that `[only]` does not let through.
+    RecordFiltered,
     /// The register cannot be written, so that a pseudonym that left could not come home.
     RegisterUnavailable,
     /// No route matches the path.
@@ -190,7 +196,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 50] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -218,13 +224,16 @@ impl Refusal {
         Self::HostUnknown,
         Self::IdentifierInvalid { at: 0 },
         Self::MethodNotListed,
+        Self::ObjectionsUnknown,
         Self::Overloaded,
         Self::PathInvalid,
+        Self::PersonObjected,
         Self::PrivateAddress,
         Self::PseudonymCollision,
         Self::PseudonymUnknown { at: 0 },
         Self::QueryInvalid,
         Self::RateLimited,
+        Self::RecordFiltered,
         Self::RegisterUnavailable,
         Self::RouteUnknown,
         Self::ScopeUnknown,
@@ -271,13 +280,16 @@ impl Refusal {
             Self::HostUnknown => "host_unknown",
             Self::IdentifierInvalid { .. } => "identifier_invalid",
             Self::MethodNotListed => "method_not_listed",
+            Self::ObjectionsUnknown => "objections_unknown",
             Self::Overloaded => "overloaded",
             Self::PathInvalid => "path_invalid",
+            Self::PersonObjected => "person_objected",
             Self::PrivateAddress => "private_address",
             Self::PseudonymCollision => "pseudonym_collision",
             Self::PseudonymUnknown { .. } => "pseudonym_unknown",
             Self::QueryInvalid => "query_invalid",
             Self::RateLimited => "rate_limited",
+            Self::RecordFiltered => "record_filtered",
             Self::RegisterUnavailable => "register_unavailable",
             Self::RouteUnknown => "route_unknown",
             Self::ScopeUnknown => "scope_unknown",
@@ -329,8 +341,10 @@ impl Refusal {
                 "an identifier is too long or has invisible characters in it"
             }
             Self::MethodNotListed => "this path is not served with this method",
+            Self::ObjectionsUnknown => "who objected is not known: a list cannot be read or is old",
             Self::Overloaded => "too many requests are under way",
             Self::PathInvalid => "the path is not well-formed",
+            Self::PersonObjected => "somebody this is about has objected to this vendor",
             Self::PrivateAddress => "the upstream's name leads to a private address",
             Self::PseudonymCollision => "two identifiers of the school have the same pseudonym",
             Self::PseudonymUnknown { .. } => "a pseudonym in the body stands for nobody",
@@ -338,6 +352,7 @@ impl Refusal {
                 "a query parameter is not listed, is repeated or is not of its type"
             }
             Self::RateLimited => "this caller asks more often than it may",
+            Self::RecordFiltered => "this record is not among those that this vendor gets",
             Self::RegisterUnavailable => "the register of pseudonyms cannot be reached or written",
             Self::RouteUnknown => "no route of this flow matches the path",
             Self::ScopeUnknown => "a scope is asked for that this client may not have",

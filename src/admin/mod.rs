@@ -243,6 +243,7 @@ mod tests {
       "key_fingerprint": "00112233445566ff",
       "mode": "enforce",
       "name": "Rekenwijs",
+      "objection_lists": {},
       "policy_hash": "3f9c3f9c3f9c3f9c",
       "school": "regenboog",
       "vendor": "rekenwijs"

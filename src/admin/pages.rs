@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::state::{Now, Stage, State};
-use crate::config::Vendor;
+use crate::config::{ListFault, Vendor};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -26,7 +26,7 @@ pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Full<By
     }
     match request.uri().path() {
         "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
-        "/readyz" => readyz(&state.now(), request.uri().query()),
+        "/readyz" => readyz(state, &state.now(), request.uri().query()),
         "/metrics" => page(StatusCode::OK, METRICS, state.events.metrics_page()),
         "/status" => page(
             StatusCode::OK,
@@ -44,7 +44,7 @@ pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Full<By
 /// 200 if requests are taken, else 503; with `?verbose`, each check on a line of its own.
 ///
 /// A vendor or an upstream that is down makes nothing unready: the others are served.
-fn readyz(now: &Now, query: Option<&str>) -> Response<Full<Bytes>> {
+fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>> {
     let status = match now.stage {
         Stage::Ready => StatusCode::OK,
         Stage::Draining | Stage::Starting => StatusCode::SERVICE_UNAVAILABLE,
@@ -68,21 +68,50 @@ fn readyz(now: &Now, query: Option<&str>) -> Response<Full<Bytes>> {
     };
     let vendors = now.config.vendors.len();
     let checks = format!(
-        "{listener}\n[+] configuration: {newest}\n[+] keys: one for each of {vendors} vendors\n"
+        "{listener}\n[+] configuration: {newest}\n[+] keys: one for each of {vendors} vendors\n{}",
+        lists(now, state.clock.unix_s())
     );
     page(status, TEXT, checks + short)
 }
 
+/// The lists of objections, if there are any: all that can be used in one line, each other on its
+/// own.
+fn lists(now: &Now, unix_s: u64) -> String {
+    let mut text = String::new();
+    let mut usable = 0_usize;
+    for vendor in &now.config.vendors {
+        for (list, fault) in vendor.lists.standing(unix_s) {
+            let Some(fault) = fault else {
+                usable = usable.saturating_add(1);
+                continue;
+            };
+            let (school, id, why) = (&vendor.school, &vendor.id, fault.words());
+            text.push_str(&format!("[-] objections: {school}/{id}: {list} {why}\n"));
+        }
+    }
+    if usable > 0 {
+        let lists = if usable == 1 { "list" } else { "lists" };
+        text.push_str(&format!("[+] objections: {usable} {lists} can be used\n"));
+    }
+    text
+}
+
 /// What runs here, for people and dashboards.
 fn status(state: &State, now: &Now) -> Value {
-    let uptime_s = state.clock.unix_s().saturating_sub(state.started_unix_s);
+    let unix_s = state.clock.unix_s();
+    let uptime_s = unix_s.saturating_sub(state.started_unix_s);
+    let vendors = now
+        .config
+        .vendors
+        .iter()
+        .map(|vendor| shown(vendor, unix_s));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "stage": now.stage.name(),
         "started": date_time(state.started_unix_s),
         "uptime_seconds": uptime_s,
         "policy_hash": now.config.hash.0,
-        "vendors": now.config.vendors.iter().map(|vendor| shown(vendor)).collect::<Vec<_>>(),
+        "vendors": vendors.collect::<Vec<_>>(),
         "certificate": now.certificate_expires_unix_s.map(|unix_s| json!({
             "expires": date_time(unix_s),
         })),
@@ -94,7 +123,9 @@ fn status(state: &State, now: &Now) -> Value {
     })
 }
 
-fn shown(vendor: &Vendor) -> Value {
+fn shown(vendor: &Vendor, unix_s: u64) -> Value {
+    let lists = vendor.lists.standing(unix_s).into_iter();
+    let lists = lists.map(|(list, fault)| (list.to_owned(), json!(fault.map(ListFault::words))));
     json!({
         "school": vendor.school.as_str(),
         "vendor": vendor.id.as_str(),
@@ -105,6 +136,7 @@ fn shown(vendor: &Vendor) -> Value {
             "until": vendor.valid.until.to_string(),
         },
         "flows": vendor.flows.iter().map(|flow| flow.id.as_str()).collect::<Vec<_>>(),
+        "objection_lists": lists.collect::<serde_json::Map<_, _>>(),
         "policy_hash": vendor.hash.0,
         "key_fingerprint": vendor.fingerprint.to_string(),
     })

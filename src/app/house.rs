@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
 use super::failure::{Failure, in_one_line};
+use super::lists::ListsSeen;
 use super::register::open_register;
 use crate::admin::{Admin, Stage, State};
 use crate::clock::Clock;
@@ -33,6 +34,7 @@ pub struct House {
     events: Events,
     /// Told by each thread of the data plane when it ends; closed when all have.
     left: mpsc::UnboundedReceiver<()>,
+    lists: Mutex<ListsSeen>,
     places: Places,
     shared: Arc<Shared>,
     state: Arc<State>,
@@ -81,6 +83,7 @@ impl House {
             doorkeeper,
             events,
             left,
+            lists: Mutex::default(),
             places,
             shared,
             state,
@@ -139,6 +142,7 @@ impl House {
         self.deployed.put(Arc::clone(&config));
         self.state.reloaded(Arc::clone(&config));
         self.say_deployed(&config);
+        self.look_at_lists();
         self.events.emit(ReloadSucceeded { config: &config });
         Ok(findings)
     }
@@ -162,6 +166,13 @@ impl House {
                 })
             }
         }
+    }
+
+    /// Reads the lists of objections that have changed since it last looked.
+    pub fn look_at_lists(&self) {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let (config, unix_s) = (self.deployed.current(), self.clock.unix_s());
+        lists.look(&config, unix_s, &self.events);
     }
 
     /// Readiness drops, nothing new is taken, what is under way may finish.
@@ -220,6 +231,7 @@ impl House {
     fn say_ready(&self) {
         let config = self.deployed.current();
         self.say_deployed(&config);
+        self.look_at_lists();
         let Places { public, admin } = self.places;
         self.state.enter(Stage::Ready);
         self.events.emit(Ready {

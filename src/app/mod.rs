@@ -6,6 +6,7 @@
 
 mod failure;
 mod house;
+mod lists;
 mod notify;
 mod process;
 mod register;
@@ -20,6 +21,7 @@ use std::path::Path;
 use crate::clock::Clock;
 use crate::config;
 use crate::events::{Events, PanicMet, Sink, Started, Stopped, Stopping};
+use crate::limits;
 use signals::{Signals, Told};
 
 /// How a gateway that was running came to its end.
@@ -63,10 +65,15 @@ pub fn serve(folder: &Path, threads: Option<usize>) -> Result<Ending, Failure> {
 
 /// Waits for signals and does what they say.
 async fn until_told(folder: &Path, mut house: House, mut signals: Signals) -> Ending {
+    let mut lists = tokio::time::interval(limits::OBJECTIONS_LOOK);
     loop {
         let told = tokio::select! {
             told = signals.next() => told,
             () = house.thread_left() => return Ending::Broken,
+            _ = lists.tick() => {
+                house.look_at_lists();
+                continue;
+            }
         };
         match told {
             Told::Reload => house.reload(folder),

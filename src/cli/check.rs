@@ -63,6 +63,10 @@ struct Line {
     file: String,
     routes: Vec<(String, usize)>,
     shapes: Vec<config::ShapeCount>,
+    /// The shapes of `[only]`, and what they are filtered by.
+    only: Vec<(String, Vec<String>)>,
+    /// The lists of `[except]`, and how many are on each.
+    lists: Vec<(String, Option<usize>)>,
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
@@ -96,6 +100,7 @@ fn check(options: &Options) -> Checked {
         .map(|(school, file)| Line::new(school.id.as_str(), file));
     checked.vendors = lines.collect();
     let now = Clock::system().unix_s();
+    draft.find_old_lists(now, &mut checked.problems);
     draft.find_ending(Calendar::default().day(now), &mut checked.problems);
     if let Some(config) = draft.with_keys_of_files(&mut checked.problems) {
         check_tls(&config, now, &mut checked.problems);
@@ -198,6 +203,10 @@ impl Checked {
                     json!({ "leaving": shape.leaving, "known": shape.known }),
                 )
             });
+            let only = line.only.iter();
+            let only = only.map(|(shape, fields)| (shape.clone(), json!(fields)));
+            let lists = line.lists.iter();
+            let lists = lists.map(|(list, count)| (list.clone(), json!(count)));
             let routes = line
                 .routes
                 .iter()
@@ -210,6 +219,8 @@ impl Checked {
                 "findings": findings,
                 "routes": Value::Object(routes.collect()),
                 "shapes": Value::Object(shapes.collect()),
+                "only": Value::Object(only.collect()),
+                "objections": Value::Object(lists.collect()),
             })
         };
         json!({
@@ -254,6 +265,10 @@ impl Line {
                 .draft
                 .as_ref()
                 .map_or_else(Vec::new, |draft| draft.shapes.clone()),
+            only: file.draft.as_ref().map_or_else(Vec::new, filters),
+            lists: { file.lists.counts().into_iter() }
+                .map(|(list, count)| (list.to_owned(), count))
+                .collect(),
         }
     }
 
@@ -272,8 +287,31 @@ impl Line {
             0 => {}
             more => words.push(number(more, "more shape")),
         }
+        let only = self.only.iter();
+        words.extend(only.map(|(shape, fields)| format!("only {shape} by {}", fields.join(", "))));
+        let lists = self.lists.iter();
+        words.extend(lists.map(|(list, count)| match count {
+            Some(count) => format!("{count} objected ({list})"),
+            None => format!("nobody knows who objected ({list})"),
+        }));
         words.join(" · ")
     }
+}
+
+/// The shapes of which only some records are sent, and by what.
+fn filters(draft: &VendorDraft) -> Vec<(String, Vec<String>)> {
+    let mut filters: Vec<(String, Vec<String>)> = Vec::new();
+    for only in &draft.policy.records.only {
+        let Some(shape) = draft.policy.shape(only.shape) else {
+            continue;
+        };
+        let path = only.path.join(".");
+        match filters.iter_mut().find(|(name, _)| *name == shape.name) {
+            Some((_, fields)) => fields.push(path),
+            None => filters.push((shape.name.clone(), vec![path])),
+        }
+    }
+    filters
 }
 
 /// `ok`, or how much there is to look at.

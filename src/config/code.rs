@@ -80,3 +80,7 @@ pub const WAITS: &str = "F19";
 pub const CERTIFICATE: &str = "F20";
 /// A private key of TLS that others can read.
 pub const TLS_KEY_OPEN: &str = "F21";
+/// A list of objections that cannot be read, or is too old: the vendor is not served.
+pub const OBJECTIONS: &str = "F22";
+/// A line of a list of objections that is no identifier.
+pub const OBJECTIONS_LINE: &str = "F23";

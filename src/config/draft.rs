@@ -11,7 +11,9 @@ use super::bases;
 use super::code;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::Gateway;
+use super::guarded::folder_of;
 use super::language::{CallersDraft, Context, FlowDraft, Presets, VendorDraft, read_vendor};
+use super::objections::Lists;
 use super::problem::{Place, Problem, Problems, shown};
 use super::school::School;
 use super::source::SourceFile;
@@ -52,6 +54,8 @@ pub struct VendorFile {
     pub(super) folder: PathBuf,
     /// What it says; `None` if that cannot be used.
     pub draft: Option<VendorDraft>,
+    /// Its lists of `[except]`.
+    pub lists: Arc<Lists>,
 }
 
 impl Draft {
@@ -113,6 +117,13 @@ impl Draft {
                     .at(&draft.until_at)
                     .label("outside its days every request is answered 403"),
             );
+        }
+    }
+
+    /// Says which lists of objections are too old at a time.
+    pub fn find_old_lists(&self, unix_s: u64, problems: &mut Problems) {
+        for (_, vendor) in self.vendors() {
+            vendor.lists.find_old(unix_s, problems);
         }
     }
 
@@ -213,8 +224,13 @@ impl SchoolDraft {
             if let (Some(draft), Some(school)) = (&mut draft, &school) {
                 draft.policy.bases = bases::of(school, &draft.flows);
             }
+            let lists = draft.as_ref().map_or((&[][..], &[][..]), |draft| {
+                (&*draft.objections, &*draft.kind_specs)
+            });
+            let lists = Lists::read(lists.0, lists.1, &folder_of(&folder), problems);
             VendorFile {
                 draft,
+                lists: Arc::new(lists),
                 folder: folder.clone(),
                 id,
                 file,

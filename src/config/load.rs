@@ -237,10 +237,11 @@ impl VendorFile {
             flows,
             fingerprint,
             key_version,
+            lists: self.lists,
             retired,
             hash: PolicyHash(String::new()),
         };
-        vendor.hash = hash::of_vendor(&vendor, &draft.agreement);
+        vendor.hash = hash::of_vendor(&vendor, &draft.agreement, &draft.objections);
         Some((vendor, paths))
     }
 }

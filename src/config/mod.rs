@@ -16,6 +16,7 @@ pub mod keys;
 mod language;
 mod load;
 mod oauth;
+mod objections;
 mod problem;
 mod rate;
 mod raw;
@@ -30,11 +31,12 @@ mod units;
 pub use draft::{Draft, SchoolDraft, VendorFile};
 pub use folder::find;
 pub use language::{
-    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, Presets,
-    ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
+    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, ObjectionsDraft,
+    Presets, ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
 };
 pub use load::{admin_address, load, notify_socket, register_place};
 pub use oauth::{Client, Grant, GrantAuth, Listed, TOKEN_PATH};
+pub use objections::{ListFault, Lists};
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use rate::{Period, Rate};
 pub use raw::{At, Document, Table, TextOrTable, Value};
@@ -272,6 +274,8 @@ pub struct Vendor {
     pub fingerprint: Fingerprint,
     /// Its version.
     pub key_version: u32,
+    /// Who objected.
+    pub lists: Arc<Lists>,
     /// Former keys whose pseudonyms are not understood any more, the newest first.
     pub retired: Arc<[Generation]>,
     /// Names the content of the vendor's policy.

@@ -13,6 +13,25 @@ const SIZES: &[(&str, u64)] = &[
 ];
 const WAITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 
+const AGES: &[(&str, u64)] = &[("h", 3_600), ("day", 86_400), ("days", 86_400)];
+/// Who has not looked at a list for longer has forgotten it.
+const AGE_DAYS_MAX: u64 = 366;
+
+/// An age, in seconds: `"12h"`, `"7 days"`; otherwise says why not.
+pub(super) fn days(value: &Value<'_>, problems: &mut Problems) -> Option<u64> {
+    let text = value.text(problems)?;
+    let most = AGE_DAYS_MAX.saturating_mul(86_400);
+    let with_unit = text.value.ends_with(|last: char| !last.is_ascii_digit());
+    let age = amount(text.value, AGES).filter(|age| with_unit && (1..=most).contains(age));
+    if age.is_none() {
+        let name = shown(value.name());
+        let message = format!("{name} must be an age, `\"12h\"` or `\"7 days\"`");
+        let problem = Problem::error(code::VALUE, message).at(&text.place);
+        problems.push(problem.help(format!("at most {AGE_DAYS_MAX} days")));
+    }
+    age
+}
+
 /// The value of a bound, in the bound's own unit and within its range; otherwise says why not.
 pub(super) fn bound(bound: Bound, value: &Value<'_>, problems: &mut Problems) -> Option<At<u64>> {
     let (units, wanted) = match bound.unit() {

@@ -45,6 +45,7 @@ impl Event for ConfigurationDeployed<'_> {
         let today = Calendar::default().day(self.unix_s);
         metrics.policies.clear();
         metrics.keys.clear();
+        metrics.lists.clear();
         for vendor in &self.config.vendors {
             let (school, id) = (vendor.school.as_str(), vendor.id.as_str());
             let fingerprint = vendor.fingerprint.to_string();

@@ -62,6 +62,7 @@ pub(super) struct Metrics {
     pub(super) connections_failed: Family<IntCounterVec, 1>,
     pub(super) policies: Family<IntGaugeVec, 3>,
     pub(super) keys: Family<IntGaugeVec, 3>,
+    pub(super) lists: Family<IntGaugeVec, 3>,
     log_messages: [IntCounter; 4],
     pub(super) connections_open: IntGauge,
     pub(super) reload_successful: IntGauge,
@@ -102,6 +103,7 @@ impl Metrics {
             connections_failed: r.counters("connections_failed_total", ["fault"])?,
             policies: r.gauges("policy_info", ["school", "vendor", "hash"])?,
             keys: r.gauges("key_info", ["school", "vendor", "fingerprint"])?,
+            lists: r.gauges("objection_list_usable", ["school", "vendor", "list"])?,
             log_messages: r.log_messages()?,
             connections_open: r.gauge("connections_open")?,
             reload_successful: r.gauge("config_last_reload_successful")?,
@@ -310,7 +312,7 @@ fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 24] = [
+const HELP: [(&str, &str); 25] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -353,6 +355,7 @@ const HELP: [(&str, &str); 24] = [
         "metric_series_limited_total",
         "Label sets counted under `other` because there were too many.",
     ),
+    ("objection_list_usable", "Whether a list can be used."),
     ("panics_total", "Panics; each ended one exchange."),
     ("policy_info", "1 for the policy in force."),
     (

@@ -6,6 +6,7 @@
 
 mod alarms;
 mod life;
+mod lists;
 mod log;
 mod meter;
 mod metrics;
@@ -19,6 +20,7 @@ pub use life::{
     ConfigurationDeployed, Draining, FindingMade, PanicMet, Ready, ReloadFailed, ReloadSucceeded,
     Started, Stopped, Stopping, TlsCertificateLoaded,
 };
+pub use lists::ObjectionListChanged;
 pub use log::Sink;
 pub use meter::{FlowMeters, InFlight, Meters, RouteMeter};
 pub use metrics::BadMetric;
@@ -195,6 +197,7 @@ pub(crate) mod tests {
             }],
             fingerprint: Fingerprint::parse("00112233445566ff").unwrap(),
             key_version: 1,
+            lists: Arc::new(config::Lists::none()),
             retired: Arc::new([]),
             hash: PolicyHash("3f9c3f9c3f9c3f9c".to_owned()),
         }
@@ -265,6 +268,17 @@ pub(crate) mod tests {
         *rewriter.counts()
     }
 
+    fn tell_lists(events: &Events, config: &Config) {
+        let vendor = &config.vendors[0];
+        for fault in [None, Some(config::ListFault::Missing)] {
+            events.emit(ObjectionListChanged {
+                vendor,
+                list: "lists/objections.txt",
+                fault,
+            });
+        }
+    }
+
     /// Emits one of each, and gives back the guards that keep gauges up.
     fn tell_everything(events: &Events) -> impl Sized {
         let (config, flow) = (config(), meters(events, "rekenwijs"));
@@ -296,6 +310,7 @@ pub(crate) mod tests {
         for outcome in [TokenFetch::Granted, TokenFetch::Refused] {
             events.emit(UpstreamTokenAsked { meter, outcome });
         }
+        tell_lists(events, &config);
         events.emit(ConnectionRefused {
             crowd: Crowd::OneClient,
         });
@@ -428,7 +443,7 @@ pub(crate) mod tests {
         seen.insert("sluis.left_out".to_owned());
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
-        assert_eq!(text.lines().count(), 21);
+        assert_eq!(text.lines().count(), 23);
     }
 
     #[test]

@@ -33,19 +33,27 @@ pub enum Action {
     Kept,
     /// A pseudonym that another vendor of the school would have.
     PseudonymForeign,
+    /// A pseudonym of somebody who objected.
+    PseudonymObjected,
     /// A pseudonym that was made under a key which is no longer accepted.
     PseudonymRetired,
     /// A pseudonym that was never given out.
     PseudonymUnknown,
     /// Became a pseudonym.
     Pseudonymised,
+    /// A record that `[only]` does not name was removed.
+    RecordFiltered,
+    /// A record of somebody who objected was removed.
+    RecordObjected,
+    /// A record was removed for either reason, and a stub says that it is to be deleted.
+    RecordStubbed,
     /// A link, a text with identifiers, or JSON in a text: became that of the other side.
     Translated,
 }
 
 impl Action {
     /// All of them, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Blanked,
         Self::BroughtHome,
         Self::BroughtHomeOld,
@@ -60,9 +68,13 @@ impl Action {
         Self::IdentifierEmpty,
         Self::Kept,
         Self::PseudonymForeign,
+        Self::PseudonymObjected,
         Self::PseudonymRetired,
         Self::PseudonymUnknown,
         Self::Pseudonymised,
+        Self::RecordFiltered,
+        Self::RecordObjected,
+        Self::RecordStubbed,
         Self::Translated,
     ];
 
@@ -84,9 +96,13 @@ impl Action {
             Self::IdentifierEmpty => "identifier_empty",
             Self::Kept => "kept",
             Self::PseudonymForeign => "pseudonym_foreign",
+            Self::PseudonymObjected => "pseudonym_objected",
             Self::PseudonymRetired => "pseudonym_retired",
             Self::PseudonymUnknown => "pseudonym_unknown",
             Self::Pseudonymised => "pseudonymised",
+            Self::RecordFiltered => "record_filtered",
+            Self::RecordObjected => "record_objected",
+            Self::RecordStubbed => "record_stubbed",
             Self::Translated => "translated",
         }
     }
@@ -101,6 +117,7 @@ impl Action {
             | Self::Constant
             | Self::Generalised
             | Self::Pseudonymised
+            | Self::RecordStubbed
             | Self::Translated => Fate::Changed,
             Self::DroppedEcho
             | Self::DroppedItem
@@ -109,8 +126,11 @@ impl Action {
             | Self::DroppedUnlisted
             | Self::DroppedValue
             | Self::PseudonymForeign
+            | Self::PseudonymObjected
             | Self::PseudonymRetired
-            | Self::PseudonymUnknown => Fate::Dropped,
+            | Self::PseudonymUnknown
+            | Self::RecordFiltered
+            | Self::RecordObjected => Fate::Dropped,
             Self::IdentifierEmpty | Self::Kept => Fate::Kept,
         }
     }

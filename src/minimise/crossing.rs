@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Action, Home, Law, own};
-use crate::policy::{IdKind, Index, Side};
+use super::{Action, Home, Law, Objections, own};
+use crate::policy::{IdKind, Index, Side, Template};
 use crate::pseudonym::{
     Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Recall, Register, Unknown,
 };
@@ -20,6 +20,8 @@ pub struct Crossing {
     /// What is brought home in the exchange: added to on the way to the school, kept from leaving
     /// again on the way to the vendor.
     pub(super) home: Option<Arc<Home>>,
+    /// Who objected. As long as nobody said, everyone did.
+    objections: Option<Arc<Objections>>,
 }
 
 impl Crossing {
@@ -33,6 +35,7 @@ impl Crossing {
             register,
             flow: None,
             home: None,
+            objections: None,
         }
     }
 
@@ -55,6 +58,39 @@ impl Crossing {
     pub fn with_home(mut self, home: Option<Arc<Home>>) -> Self {
         self.home = home;
         self
+    }
+
+    /// Who is on the lists of `[except]`. Without, nobody is sent of whose kind there is a list.
+    #[must_use]
+    pub fn with_objections(mut self, objections: Arc<Objections>) -> Self {
+        self.objections = Some(objections);
+        self
+    }
+
+    /// Whether an identifier is on the list of its kind, if that has one.
+    #[inline]
+    pub(super) fn objects(&self, kind: Index<IdKind>, text: &str) -> bool {
+        self.law.policy.excepts(kind) && self.is_listed(kind, text)
+    }
+
+    /// Whether somebody is named in a text who is on a list.
+    pub(super) fn names_objected(&self, template: Index<Template>, text: &str) -> bool {
+        if !self.law.policy.names_excepted(template) {
+            return false;
+        }
+        let template = self.law.policy.templates.get(template.place());
+        let ids = template.and_then(|template| template.read(text));
+        let mut ids = ids.into_iter().flatten();
+        ids.any(|(kind, id)| self.objects(kind, id))
+    }
+
+    fn is_listed(&self, kind: Index<IdKind>, text: &str) -> bool {
+        let Some((objections, keyed)) = self.objections.as_ref().zip(self.law.kind(kind)) else {
+            return true;
+        };
+        let form = keyed.spec().canonical.form(Identifier::new(text));
+        // What is no identifier is nobody's.
+        form.is_ok_and(|form| objections.holds(kind, &form))
     }
 
     /// Under which law.
@@ -131,8 +167,10 @@ impl Crossing {
             Some(register) => register.recall(place.place(), text, into),
             None => Recall::Unknown,
         };
+        let found = matches!(recall, Recall::Found { .. });
+        let objected = found && self.has_objected(place, into.get(start..).unwrap_or_default());
         let why = match recall {
-            Recall::Found { form, age } if age < kind.spec().accept_keys => {
+            Recall::Found { form, age } if age < kind.spec().accept_keys && !objected => {
                 self.note_home(kind, into.get(start..).unwrap_or_default());
                 let action = match age {
                     0 => Action::BroughtHome,
@@ -140,13 +178,22 @@ impl Crossing {
                 };
                 return Ok(Turned::Done(action, form));
             }
-            // Another node may have let it out a moment ago.
+            // Another node may have let it out a moment ago. Whoever objected is asked for again
+            // too: that takes as long as for somebody unknown.
             Recall::Foreign | Recall::Retired | Recall::Unknown
                 if !trail.caught_up && self.register.is_some() =>
             {
                 return Ok(Turned::Missed);
             }
+            Recall::Found { .. } if objected && !trail.caught_up => {
+                into.truncate(start);
+                return Ok(Turned::Missed);
+            }
             Recall::Foreign => Action::PseudonymForeign,
+            Recall::Found { .. } if objected => {
+                into.truncate(start);
+                Action::PseudonymObjected
+            }
             Recall::Found { .. } | Recall::Retired => {
                 into.truncate(start);
                 Action::PseudonymRetired
@@ -155,8 +202,13 @@ impl Crossing {
         };
         match kind.spec().unknown {
             Unknown::Drop => Ok(Turned::Dropped(why)),
-            // Another vendor's, or a former one: that is somebody's.
-            Unknown::Keep if why == Action::PseudonymUnknown => Ok(Turned::AsItCame),
+            // Another vendor's, or a former one: that is somebody's. Whoever objected is nobody to
+            // the vendor, who must not see a difference.
+            Unknown::Keep
+                if matches!(why, Action::PseudonymObjected | Action::PseudonymUnknown) =>
+            {
+                Ok(Turned::AsItCame)
+            }
             Unknown::Keep | Unknown::Own | Unknown::Reject => Err(Refused::Pseudonym(why)),
         }
     }
@@ -165,6 +217,11 @@ impl Crossing {
     fn unmarked<'t>(&self, kind: &Kind, text: &'t str) -> Option<&'t str> {
         let own = own::unmarked(&self.law.policy.vendor, text)?;
         kind.spec().notation.read(own).is_none().then_some(own)
+    }
+
+    fn has_objected(&self, kind: Index<IdKind>, id: &[u8]) -> bool {
+        // What the register gives is text.
+        self.objects(kind, std::str::from_utf8(id).unwrap_or_default())
     }
 
     fn note_home(&self, kind: &Kind, id: &[u8]) {
@@ -209,6 +266,8 @@ pub(super) enum Refused {
     Bug,
     /// It is too long, or has invisible characters in it.
     Identifier,
+    /// Of somebody who objected.
+    Objected,
     /// Nobody's, for this reason, and `unknown = "reject"`.
     Pseudonym(Action),
 }
@@ -218,6 +277,7 @@ impl Refused {
     pub(super) const fn why(self) -> Option<Action> {
         match self {
             Self::Bug | Self::Identifier => None,
+            Self::Objected => Some(Action::RecordObjected),
             Self::Pseudonym(why) => Some(why),
         }
     }
@@ -227,6 +287,7 @@ impl Refused {
         match self {
             Self::Bug => Refusal::Bug(Bug::Policy),
             Self::Identifier => Refusal::IdentifierInvalid { at },
+            Self::Objected => Refusal::PersonObjected,
             Self::Pseudonym(_) => Refusal::PseudonymUnknown { at },
         }
     }
@@ -236,6 +297,7 @@ impl Refused {
         match self {
             Self::Bug => Refusal::Bug(Bug::Policy),
             Self::Identifier => Refusal::IdentifierInvalid { at: 0 },
+            Self::Objected => Refusal::PersonObjected,
             Self::Pseudonym(_) => Refusal::TargetUnknown,
         }
     }

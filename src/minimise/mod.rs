@@ -11,6 +11,7 @@ mod generalise;
 mod head;
 mod json;
 mod law;
+mod objections;
 mod own;
 mod value;
 mod watch;
@@ -25,7 +26,8 @@ pub use head::{
 };
 pub use json::Rewriter;
 pub use law::Law;
-pub use watch::{Entered, Seen, Unwatched, Watch};
+pub use objections::Objections;
+pub use watch::{Entered, Seen, Unwatched, Watch, Withheld};
 
 #[cfg(test)]
 mod tests;

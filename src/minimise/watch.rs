@@ -17,6 +17,17 @@ pub struct Seen<'a> {
     pub action: Action,
     /// The JSON text that leaves; empty if nothing does.
     pub after: &'a [u8],
+    /// Why, if it is a record that is not sent.
+    pub withheld: Option<Withheld>,
+}
+
+/// Why a record is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// Against a line of `[only.SHAPE]`, by its place in [`Records`](crate::policy::Records).
+    Filtered(usize),
+    /// Somebody it is about is on a list of `[except]`.
+    Objected,
 }
 
 /// What is entered.
@@ -26,6 +37,8 @@ pub enum Entered {
     List,
     /// An object: what follows are its fields. Its shape, unless it is kept whole.
     Object(Option<Index<Shape>>),
+    /// A record that is not sent, and this stub in its place: what follows are the stub's fields.
+    Stub(Index<Shape>, Withheld),
 }
 
 /// Is told what becomes of every value that the policy enters, in the order of the message.

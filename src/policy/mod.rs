@@ -6,11 +6,13 @@
 //! not list is [`Rule::Drop`].
 
 mod keys;
+mod records;
 mod route;
 mod value;
 mod visible;
 
 pub use keys::{KeyTable, key_hash};
+pub use records::{Gate, Glimpse, Only, Records, Scalar};
 pub use route::{
     Bases, Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
 };
@@ -426,6 +428,8 @@ pub struct Policy {
     pub templates: Vec<Template>,
     /// All value rules.
     pub value_rules: Vec<ValueRules>,
+    /// Which records are sent.
+    pub records: Records,
     /// The flows with their routes.
     pub flows: Vec<Flow>,
     /// Where each flow is reached, at the places of the flows. None while the policy of a vendor is

@@ -17,7 +17,9 @@ use super::{Shared, caller, grammar};
 use crate::body::refusal;
 use crate::clock::Clock;
 use crate::config::{Mode, UpstreamAuth, Vendor};
-use crate::minimise::{self, Asked, Counts, Credentials, Crossing, Home, RequestHead, RequestLine};
+use crate::minimise::{
+    self, Asked, Counts, Credentials, Crossing, Home, Objections, RequestHead, RequestLine,
+};
 use crate::policy::{Content, Side};
 use crate::pseudonym::Register;
 use crate::refusal::{Bug, Refusal};
@@ -33,6 +35,8 @@ pub(super) struct Exchange<'p> {
     pub(super) credentials: Option<HeaderValue>,
     /// What is brought home in it, if anything can be.
     home: Option<Arc<Home>>,
+    /// Who objected, as it is known when it begins.
+    objections: Arc<Objections>,
     found: Found<'p>,
 }
 
@@ -76,12 +80,15 @@ pub(super) fn admit<'p>(
     let caller = caller::check(&found, plan.config(), &head.headers, address, now)?;
     let credentials = caller::forwarded(found.flow, &head.headers)?;
     found.check_agreement(shared)?;
+    let objections = found.door.vendor.lists.current(now);
+    let objections = objections.ok_or(Refusal::ObjectionsUnknown)?;
     found.take(Wanted::Request, caller, &shared.clock)?;
     Ok(Exchange {
         vendor: &found.door.vendor,
         load: found.load,
         credentials,
         home: found.register.map(|_| Arc::default()),
+        objections,
         found,
     })
 }
@@ -186,7 +193,8 @@ impl Exchange<'_> {
     fn crossing(&self, to: Side) -> Crossing {
         let register = self.register().map(|view| -> Arc<dyn Register> { view });
         let crossing = Crossing::towards(to, Arc::clone(&self.vendor.law), register);
-        crossing.in_flow(self.flow()).with_home(self.home.clone())
+        let crossing = crossing.in_flow(self.flow()).with_home(self.home.clone());
+        crossing.with_objections(Arc::clone(&self.objections))
     }
 
     /// The place of its flow.

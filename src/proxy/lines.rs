@@ -8,6 +8,7 @@ use super::admit::Exchange;
 use super::record::Record;
 use crate::body::refusal;
 use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared};
+use crate::policy::Content;
 use crate::refusal::Refusal;
 
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
@@ -40,6 +41,7 @@ impl Lines {
     pub(super) async fn cleared(
         self,
         exchange: &Exchange<'_>,
+        body: Content,
         record: &mut Record,
     ) -> Result<Cleared<AnswerHead>, Refusal> {
         let lines = AnswerLines {
@@ -47,6 +49,10 @@ impl Lines {
             link: bytes(&self.link),
             location: bytes(&self.location),
             total_count: bytes(&self.total_count),
+            body: match body {
+                Content::Json(rule) => Some(rule),
+                Content::Nothing => None,
+            },
         };
         if lines.is_empty() {
             return Ok(Cleared::default());

@@ -227,7 +227,7 @@ impl Gateway {
         let expected = (&head.method, route.answer);
         let lines = Lines::of(&untrusted.headers);
         let checked = answer::check(untrusted, expected, credentials, bytes_max)?;
-        let cleared = lines.cleared(&exchange, record).await;
+        let cleared = lines.cleared(&exchange, route.answer, record).await;
         let passed = Passed {
             status: checked.status,
             bare: checked.bare,

@@ -79,8 +79,23 @@ impl Refused {
         }
     }
 
+    /// What the caller is told: of a record that it may not have, the same as of none at all.
+    const fn unrevealed(self) -> Self {
+        match (self.refusal, self.side) {
+            (Refusal::PersonObjected | Refusal::RecordFiltered, Side::Outward) => Self {
+                refusal: Refusal::UpstreamError { status: 404 },
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// The whole answer, and what becomes of the connection after it.
     pub(super) fn answer(self, then: Then) -> Response<Cleared<Bytes>> {
+        self.unrevealed().written(then)
+    }
+
+    fn written(self, then: Then) -> Response<Cleared<Bytes>> {
         let number = status(self.refusal, self.side);
         let (body, kind, challenge) = match self.told {
             Told::Problem => (problem(self.refusal, number), PROBLEM, BEARER),
@@ -166,6 +181,8 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         Refusal::AddressForbidden | Refusal::AgreementNotInForce | Refusal::CallerForbidden => {
             (403, 502)
         }
+        // To who asks for a record that it may not have, there is none.
+        Refusal::PersonObjected | Refusal::RecordFiltered => (403, 404),
         Refusal::FlowUnknown | Refusal::RouteUnknown | Refusal::TargetUnknown => (404, 502),
         Refusal::MethodNotListed => (405, 502),
         Refusal::BodyTimeout => (408, 504),
@@ -189,7 +206,8 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::UpstreamUnreachable => (502, 502),
         Refusal::UpstreamError { status } => (status, status),
         Refusal::UpstreamTimeout => (504, 504),
-        Refusal::Overloaded
+        Refusal::ObjectionsUnknown
+        | Refusal::Overloaded
         | Refusal::PseudonymCollision
         | Refusal::RegisterUnavailable
         | Refusal::VendorObserved => (503, 503),
@@ -199,9 +217,13 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
 /// The type of the error (RFC 9209 section 2.3).
 const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
     match (refusal, side) {
-        (Refusal::Bug(_) | Refusal::PseudonymCollision | Refusal::RegisterUnavailable, _) => {
-            "proxy_internal_error"
-        }
+        (
+            Refusal::Bug(_)
+            | Refusal::ObjectionsUnknown
+            | Refusal::PseudonymCollision
+            | Refusal::RegisterUnavailable,
+            _,
+        ) => "proxy_internal_error",
         (Refusal::Overloaded, _) => "connection_limit_reached",
         (Refusal::PrivateAddress, _) => "destination_ip_prohibited",
         (Refusal::UpstreamBroken, _) => "http_protocol_error",
@@ -221,7 +243,9 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
             | Refusal::AgreementNotInForce
             | Refusal::CallerForbidden
             | Refusal::CallerUnauthenticated
+            | Refusal::PersonObjected
             | Refusal::RateLimited
+            | Refusal::RecordFiltered
             | Refusal::VendorObserved,
             Side::Inward,
         ) => "http_request_denied",
@@ -263,8 +287,10 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::IdentifierInvalid { .. }
         | Refusal::Bug(_)
         | Refusal::Overloaded
+        | Refusal::PersonObjected
         | Refusal::PseudonymCollision
         | Refusal::PseudonymUnknown { .. }
+        | Refusal::RecordFiltered
         | Refusal::RegisterUnavailable => (inward.to_string(), outward.to_string()),
         Refusal::UpstreamError { .. } => (dash(), "the same".to_owned()),
         Refusal::CallerGone => (dash(), dash()),
@@ -289,6 +315,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::HostInvalid
         | Refusal::HostUnknown
         | Refusal::MethodNotListed
+        | Refusal::ObjectionsUnknown
         | Refusal::PathInvalid
         | Refusal::QueryInvalid
         | Refusal::RateLimited
@@ -333,7 +360,13 @@ mod tests {
     #[test]
     fn no_fault_of_an_upstream_is_blamed_on_the_caller() {
         for refusal in Refusal::ALL {
-            let passes = matches!(refusal, Refusal::UpstreamError { .. } | Refusal::CallerGone);
+            let passes = matches!(
+                refusal,
+                Refusal::CallerGone
+                    | Refusal::PersonObjected
+                    | Refusal::RecordFiltered
+                    | Refusal::UpstreamError { .. }
+            );
             assert!(
                 passes || status(refusal, Side::Outward) >= 500,
                 "{refusal:?}"
@@ -361,6 +394,19 @@ mod tests {
         let unknown = Refused::from(Refusal::CallerUnauthenticated).answer(Then::GoOn);
         assert_eq!(unknown.headers().get("www-authenticate").unwrap(), "Bearer");
         assert!(unknown.headers().get("connection").is_none());
+    }
+
+    #[test]
+    fn a_record_that_is_withheld_looks_like_none_at_all() {
+        let text = |refusal| {
+            let answer = Refused::outward(refusal).answer(Then::GoOn);
+            format!("{:?} {:?}", answer.headers(), answer.body().look())
+        };
+        let none = text(Refusal::UpstreamError { status: 404 });
+        for withheld in [Refusal::PersonObjected, Refusal::RecordFiltered] {
+            assert_eq!(text(withheld), none);
+            assert_eq!(status(withheld, Side::Outward), 404);
+        }
     }
 
     #[test]

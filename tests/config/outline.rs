@@ -26,6 +26,7 @@ pub(crate) fn of(draft: &VendorDraft) -> String {
         let rules = spec.canonical.rules();
         writeln!(text, "id {} {:?} {rules:?}", kind.name, spec.notation).unwrap();
     }
+    records_into(&mut text, draft);
     for shape in &policy.shapes {
         shape_into(&mut text, policy, shape);
     }
@@ -61,6 +62,19 @@ pub(crate) fn of(draft: &VendorDraft) -> String {
         writeln!(text, "{} {} of {}", count.name, count.leaving, count.known).unwrap();
     }
     text
+}
+
+fn records_into(text: &mut String, draft: &VendorDraft) {
+    let policy = &draft.policy;
+    for only in &policy.records.only {
+        let shape = &policy.shape(only.shape).unwrap().name;
+        let path = only.path.join(".");
+        writeln!(text, "only {shape} {path} {:?}", only.values).unwrap();
+    }
+    for list in &draft.objections {
+        let (kind, file) = (policy.kind_name(list.kind), &list.list.value);
+        writeln!(text, "except {kind} {file:?} {:?}", list.age_max_s).unwrap();
+    }
 }
 
 fn shape_into(text: &mut String, policy: &Policy, shape: &sluis::policy::Shape) {

@@ -25,6 +25,7 @@ mod places;
 mod pull;
 mod push;
 mod rate;
+mod records;
 mod roster;
 mod samples;
 mod school;
@@ -46,6 +47,7 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("home.rs"),
         include_str!("oauth.rs"),
         include_str!("rate.rs"),
+        include_str!("records.rs"),
     ];
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");

@@ -6,6 +6,8 @@
 //! * `out.json`, what leaves (and a line end, which does not), or `refused.txt`, why nothing may;
 //! * `why.md`: what the case is about.
 //!
+//! On every list of `[except]` stand the pupils of [`crate::oracle::records::objected`]: `S-64009`.
+//!
 //! Each case runs whole, byte by byte, and in pieces at [`SPLITS`] random splits. The pseudonyms in
 //! them were made by `tests/vectors/make_vectors.py`, under the first key of the vectors.
 

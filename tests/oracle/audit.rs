@@ -172,7 +172,10 @@ fn shape_fits(law: &Law, shape: Index<Shape>, tree: &Tree) -> bool {
     let Tree::Object(entries) = tree else {
         return false;
     };
+    let stub = law.policy.gate(shape).and_then(|gate| gate.stub);
+    let stub = stub.and_then(|stub| law.policy.fields(stub));
     match &law.policy.shape(shape).unwrap().body {
+        _ if stub.is_some_and(|stub| object_fits(law, stub, entries)) => true,
         ShapeBody::Fields(fields) => object_fits(law, fields, entries),
         ShapeBody::Switch(switch) => {
             let otherwise = match switch.otherwise {

@@ -8,7 +8,7 @@ use sluis::policy::Rule;
 use sluis::refusal::{JsonFault, Refusal};
 
 use super::dice::pieces;
-use super::{audit, rewrite};
+use super::{audit, records, rewrite};
 
 /// What the rewriter did with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub(crate) fn feed(
     root: Rule,
     pieces: impl IntoIterator<Item: AsRef<[u8]>>,
 ) -> Done {
-    let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(law)), root);
+    let crossing = Crossing::one_way(Arc::clone(law)).with_objections(records::objections(law));
+    let mut rewriter = Rewriter::new(crossing, root);
     let mut out = Cleared::default();
     let written = pieces
         .into_iter()

@@ -14,5 +14,6 @@ pub(crate) mod dice;
 pub(crate) mod documents;
 pub(crate) mod grammar;
 pub(crate) mod policies;
+pub(crate) mod records;
 pub(crate) mod rewrite;
 pub(crate) mod values;

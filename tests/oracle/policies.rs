@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::policy::{
-    Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise,
-    Policy, Rule, Shape, ShapeBody, Switch, Template, Unlisted, ValueRules, ValueType,
+    Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Only,
+    Otherwise, Policy, Rule, Scalar, Shape, ShapeBody, Switch, Template, Unlisted, ValueRules,
+    ValueType,
 };
 use sluis::pseudonym::{
     Back, Canonical, CanonicalRule, Generation, KindSpec, Notation, Unknown, VendorKey,
@@ -15,7 +16,7 @@ use sluis::pseudonym::{
 use super::dice::Dice;
 
 /// Keys of shapes: ordinary ones, and such as a parser may take for something else.
-pub(crate) const KEYS: [&str; 22] = [
+pub(crate) const KEYS: [&str; 24] = [
     "sourcedId",
     "role",
     "roles",
@@ -24,6 +25,8 @@ pub(crate) const KEYS: [&str; 22] = [
     "users",
     "items",
     "score",
+    "status",
+    "dateLastModified",
     "type",
     "a",
     "b",
@@ -93,6 +96,9 @@ pub(crate) fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
         });
     }
     let root = root(dice, policy.shapes.len());
+    if dice.once_in(2) {
+        records(dice, &mut policy);
+    }
     let key = VendorKey::from([0x11; 32]);
     let newest = Generation::new(1, &key, kinds());
     (
@@ -103,6 +109,33 @@ pub(crate) fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
         }),
         root,
     )
+}
+
+/// Sends some records only.
+fn records(dice: &mut Dice<'_>, policy: &mut Policy) {
+    let shapes = policy.shapes.len();
+    let mut only = Vec::new();
+    for _ in 0..dice.below(3) {
+        let path = match dice.below(5) {
+            0 => vec!["role"],
+            1 => vec!["roles", "role"],
+            2 => vec!["a", "b"],
+            3 => vec!["items", *dice.pick(&KEYS), *dice.pick(&KEYS)],
+            _ => vec![*dice.pick(&KEYS)],
+        };
+        let texts = ["student", "teacher", "active", "", "\u{e9}\n", "1"].map(Box::from);
+        let bare = ["7", "true", "1", "-5"].map(Box::from);
+        let texts = texts.into_iter().map(Scalar::Text);
+        let values = texts.chain(bare.into_iter().map(Scalar::Bare));
+        only.push(Only {
+            shape: index(dice.below(shapes)),
+            path: path.into_iter().map(Box::from).collect(),
+            values: values.filter(|_| !dice.once_in(3)).collect(),
+        });
+    }
+    let kinds = (0..kinds().len()).filter(|_| dice.once_in(3));
+    let excepted = kinds.map(index).collect();
+    policy.send_only(only, excepted);
 }
 
 /// What a body as a whole may be.

@@ -12,6 +12,7 @@ use sluis::pseudonym::{Identifier, IdentifierFault, Notation};
 use sluis::refusal::{JsonFault, Refusal};
 
 use super::grammar::{Length, Reader, Text, fault, text, wide};
+use super::records::{Question, Sought, Why, has_objected, names_objected};
 use super::values;
 
 /// What leaves of a message, and what was done to it.
@@ -30,10 +31,22 @@ pub(crate) fn rewrite(law: &Law, rule: Rule, message: &[u8]) -> Result<Left, Ref
         nesting: 0,
     };
     oracle.reader.begin()?;
-    let bytes = oracle.value(rule)?.ok_or(Refusal::BodyOfAnotherShape)?;
+    let bytes = oracle.value(rule, Stands::Whole)?;
+    let bytes = bytes.ok_or(Refusal::BodyOfAnotherShape)?;
     oracle.reader.finish()?;
     let counts = oracle.counts;
     Ok(Left { bytes, counts })
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    /// Behind a key that has a line.
+    Field,
+    /// In a list, behind a key of a map, or alone where a list may stand too.
+    Item,
+    /// It is the whole message.
+    Whole,
 }
 
 struct Oracle<'a> {
@@ -71,7 +84,7 @@ struct Frame<'s> {
 }
 
 impl<'a> Oracle<'a> {
-    fn value(&mut self, rule: Rule) -> Leaves {
+    fn value(&mut self, rule: Rule, stands: Stands) -> Leaves {
         let first = self.reader.peek()?;
         let made = matches!(rule, Rule::Drop | Rule::Derived { .. }) || stands_in(rule).is_some();
         if first == b'n' && !made {
@@ -87,22 +100,23 @@ impl<'a> Oracle<'a> {
             }
             Rule::Derived { .. } | Rule::Drop => self.dropped(Action::DroppedListed),
             Rule::Generalise(index) => self.generalised(index, first),
-            Rule::Identifier(kind) => self.identifier(kind, first),
+            Rule::Identifier(kind) => self.identifier(kind, first, stands),
             Rule::Keep(keep) => self.keep(keep, first),
             Rule::KeepAll => self.keep_all(first),
             Rule::Link(otherwise) => self.link(otherwise, first),
             Rule::Nested(shape) => self.nested(shape, first),
-            Rule::Template(template) => self.template(template, first),
+            Rule::Template(template) => self.template(template, first, stands),
             Rule::List(item) => match first {
                 b'[' => self.list(item),
                 _ => self.dropped(Action::DroppedType),
             },
             Rule::ListOrOne(item) => match first {
                 b'[' => self.list(item),
-                _ => self.value(item.rule()),
+                _ if stands == Stands::Whole => self.value(item.rule(), stands),
+                _ => self.value(item.rule(), Stands::Item),
             },
             Rule::Object(shape) => match first {
-                b'{' => self.shaped(shape),
+                b'{' => self.shaped(shape, stands),
                 _ => self.dropped(Action::DroppedType),
             },
         }
@@ -227,7 +241,7 @@ impl<'a> Oracle<'a> {
             return self.nothing(Action::DroppedValue);
         }
         let begun = inner.reader.begin();
-        let read = begun.and_then(|()| inner.value(Rule::Object(shape)));
+        let read = begun.and_then(|()| inner.value(Rule::Object(shape), Stands::Whole));
         let read = read.and_then(|left| inner.reader.finish().map(|()| left));
         match read {
             Ok(Some(json)) => {
@@ -242,7 +256,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    fn template(&mut self, template: Index<Template>, first: u8) -> Leaves {
+    fn template(&mut self, template: Index<Template>, first: u8, stands: Stands) -> Leaves {
         if first != b'"' {
             return self.dropped(Action::DroppedType);
         }
@@ -251,10 +265,17 @@ impl<'a> Oracle<'a> {
         let Some(ids) = ids_in(template, &says) else {
             return self.nothing(Action::DroppedValue);
         };
+        if stands != Stands::Field && names_objected(self.law, template, &ids) {
+            return self.withheld(Why::Objected, stands);
+        }
         let mut made = String::new();
         let mut done = 0;
         for ((before, kind), id) in template.parts.iter().zip(&ids) {
             let mut pseudonym = Vec::new();
+            if has_objected(self.law, *kind, id) {
+                self.count(Action::RecordObjected);
+                break;
+            }
             let kind = self.law.kind(*kind).unwrap();
             if kind.write(Identifier::new(id), &mut pseudonym).is_err() {
                 break;
@@ -322,7 +343,7 @@ impl<'a> Oracle<'a> {
         Ok(key)
     }
 
-    fn identifier(&mut self, kind: Index<IdKind>, first: u8) -> Leaves {
+    fn identifier(&mut self, kind: Index<IdKind>, first: u8, stands: Stands) -> Leaves {
         let start = self.reader.at;
         let source = match first {
             b'"' => Source {
@@ -341,6 +362,9 @@ impl<'a> Oracle<'a> {
             }
             _ => return self.dropped(Action::DroppedType),
         };
+        if stands != Stands::Field && has_objected(self.law, kind, &source.says) {
+            return self.withheld(Why::Objected, stands);
+        }
         self.must_identify(kind, &source, start)?;
         match self.pseudonym(kind, &source) {
             Ok(pseudonym) => self.leaves(Action::Pseudonymised, &pseudonym),
@@ -378,19 +402,44 @@ impl<'a> Oracle<'a> {
         let mut items = Vec::new();
         self.reader.open()?;
         while self.reader.more(b']')? {
-            items.extend(self.value(item.rule())?);
+            items.extend(self.value(item.rule(), Stands::Item)?);
         }
         Ok(Some(joined(b"[", &items, b"]")))
     }
 
-    fn shaped(&mut self, shape: Index<Shape>) -> Leaves {
+    fn shaped(&mut self, shape: Index<Shape>, stands: Stands) -> Leaves {
         let law = self.law;
-        match &law.policy.shape(shape).unwrap().body {
-            ShapeBody::Fields(fields) => self.object(fields).map(Some),
+        let chosen = match &law.policy.shape(shape).unwrap().body {
+            ShapeBody::Fields(_) => shape,
             ShapeBody::Switch(switch) => match self.choice(switch)? {
-                Otherwise::DropItem => self.dropped(Action::DroppedItem),
-                Otherwise::Shape(chosen) => self.shaped(chosen),
+                Otherwise::DropItem => return self.dropped(Action::DroppedItem),
+                Otherwise::Shape(chosen) => chosen,
             },
+        };
+        let sought = match stands {
+            Stands::Field => Sought::Filters,
+            Stands::Item | Stands::Whole => Sought::FiltersAndIds,
+        };
+        let why = Question::judge(law, &self.reader, (shape, chosen), sought)?;
+        let fields = |shape| law.policy.fields(shape).unwrap();
+        let Some(why) = why else {
+            return self.object(fields(chosen)).map(Some);
+        };
+        match law.policy.stub_among(shape, chosen) {
+            Some(stub) if stands != Stands::Whole || why == Why::Filtered => {
+                self.count(Action::RecordStubbed);
+                self.object(fields(stub)).map(Some)
+            }
+            _ if stands == Stands::Whole => self.withheld(why, stands),
+            _ => self.dropped(why.action()),
+        }
+    }
+
+    /// A record that is not sent, and of which nothing else is.
+    fn withheld(&mut self, why: Why, stands: Stands) -> Leaves {
+        match stands {
+            Stands::Whole => Err(why.refusal()),
+            Stands::Field | Stands::Item => self.nothing(why.action()),
         }
     }
 
@@ -543,7 +592,7 @@ impl<'a> Oracle<'a> {
             return self.derived(frame, (place, kind, of), key);
         }
         let start = self.reader.at;
-        let value = self.value(rule)?;
+        let value = self.value(rule, Stands::Field)?;
         frame.entries.extend(value.map(|value| entry(key, &value)));
         let source = self.source(start);
         for line in frame.fields.lines() {
@@ -634,6 +683,10 @@ impl<'a> Oracle<'a> {
         key: &str,
         start: usize,
     ) -> Result<(), Refusal> {
+        if has_objected(self.law, any.key, key) {
+            self.reader.colon()?;
+            return self.dropped(Action::RecordObjected).map(drop);
+        }
         let kind = self.law.kind(any.key).unwrap();
         let canonical = match kind.spec().canonical.form(Identifier::new(key)) {
             Ok(form) => Some(form.into_owned()),
@@ -662,7 +715,7 @@ impl<'a> Oracle<'a> {
             "" => b"\"\"".to_vec(),
             _ => self.pseudonym(any.key, &source).unwrap(),
         };
-        let value = self.value(any.rule)?;
+        let value = self.value(any.rule, Stands::Item)?;
         frame.entries.extend(value.map(|value| entry(&key, &value)));
         Ok(())
     }
@@ -690,7 +743,7 @@ fn joined(open: &[u8], parts: &[Vec<u8>], close: &[u8]) -> Vec<u8> {
 
 /// The identifiers of a text, by trying all places where one could end; `None` if there is not
 /// exactly one way.
-fn ids_in(template: &Template, says: &str) -> Option<Vec<String>> {
+pub(super) fn ids_in(template: &Template, says: &str) -> Option<Vec<String>> {
     let between: Vec<&str> = { template.parts.iter().skip(1) }
         .map(|(before, _)| &**before)
         .collect();

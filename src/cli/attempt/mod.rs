@@ -13,9 +13,9 @@ use self::preview::Preview;
 use self::show::Show;
 use super::out::{Exit, Out};
 use super::{Common, problems};
-use crate::config::{self, Draft, Problems, VendorDraft};
+use crate::config::{self, Draft, Problems, VendorDraft, VendorFile};
 use crate::limits::Limits;
-use crate::minimise::{self, Asked, Counts, Crossing, Law, RequestLine};
+use crate::minimise::{self, Asked, Counts, Crossing, Law, Objections, RequestLine};
 use crate::policy::{Content, Flow, Route, Side};
 use crate::pseudonym::{
     Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
@@ -113,8 +113,17 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
             return Exit::Usage;
         }
     };
-    let law = law(vendor);
-    let found = match find(options, vendor, &law) {
+    let (file, vendor) = vendor;
+    let Some(objections) = file.lists.as_read() else {
+        out.tell("who objected is not known; this is why:");
+        problems(&found, options.common.format, out);
+        return Exit::Config;
+    };
+    let trial = Trial {
+        law: law(vendor),
+        objections,
+    };
+    let found = match find(options, vendor, &trial) {
         Ok(found) => found,
         Err(why) => {
             out.tell(&why);
@@ -129,7 +138,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
             found.flow.caller.other(),
         ),
     };
-    let crossing = crossing(to, &law).in_flow(found.place);
+    let crossing = trial.crossing(to).in_flow(found.place);
     let show = Show {
         vendor,
         found: &found,
@@ -151,7 +160,10 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
 }
 
 /// The vendor that is meant, if its file can be used.
-fn vendor<'d>(options: &Options, draft: &'d Draft) -> Result<&'d VendorDraft, String> {
+fn vendor<'d>(
+    options: &Options,
+    draft: &'d Draft,
+) -> Result<(&'d VendorFile, &'d VendorDraft), String> {
     let here = draft.vendors().filter(|(school, vendor)| {
         let school_fits = options
             .school
@@ -172,12 +184,11 @@ fn vendor<'d>(options: &Options, draft: &'d Draft) -> Result<&'d VendorDraft, St
                 all.join(", ")
             ))
         }
-        [(_, vendor)] => vendor.draft.as_ref().ok_or_else(|| {
-            format!(
-                "the file of `{}` cannot be used; this is why:",
-                options.vendor
-            )
-        }),
+        [(_, file)] => {
+            let draft = file.draft.as_ref().map(|draft| (*file, draft));
+            let why = || format!("the file of `{}` cannot be used; this is why:", file.id);
+            draft.ok_or_else(why)
+        }
         several => {
             let schools: Vec<&str> = several
                 .iter()
@@ -205,10 +216,19 @@ fn law(vendor: &VendorDraft) -> Arc<Law> {
     })
 }
 
-/// A message towards a side. What comes from the vendor finds a placeholder: nothing is
-/// remembered here.
-fn crossing(to: Side, law: &Arc<Law>) -> Crossing {
-    Crossing::towards(to, Arc::clone(law), Some(Arc::new(Anybody)))
+/// What a message is tried under.
+struct Trial {
+    law: Arc<Law>,
+    objections: Arc<Objections>,
+}
+
+impl Trial {
+    /// A message towards a side. What comes from the vendor finds a placeholder: nothing is
+    /// remembered here.
+    fn crossing(&self, to: Side) -> Crossing {
+        let crossing = Crossing::towards(to, Arc::clone(&self.law), Some(Arc::new(Anybody)));
+        crossing.with_objections(Arc::clone(&self.objections))
+    }
 }
 
 /// A register for a trial: every pseudonym is somebody's.
@@ -239,7 +259,7 @@ impl Register for Anybody {
 fn find<'d>(
     options: &Options,
     vendor: &'d VendorDraft,
-    law: &Arc<Law>,
+    trial: &Trial,
 ) -> Result<Found<'d>, String> {
     let (path, query) = match options.path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -259,7 +279,7 @@ fn find<'d>(
             .strip_prefix(at)
             .filter(|rest| rest.starts_with('/'))
             .unwrap_or(path);
-        let crossing = crossing(flow.caller.other(), law);
+        let crossing = trial.crossing(flow.caller.other());
         let line = RequestLine {
             method: &options.method,
             path: rest,

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::minimise::{
-    Action, Cleared, Counts, Crossing, Entered, Fate, Law, Rewriter, Seen, Watch,
+    Action, Cleared, Counts, Crossing, Entered, Fate, Law, Rewriter, Seen, Watch, Withheld,
 };
-use crate::policy::{Generaliser, IdKind, Index, Item, Policy, Rule, Shape, ValueType};
+use crate::policy::{Generaliser, IdKind, Index, Item, Policy, Rule, Scalar, Shape, ValueType};
 use crate::refusal::Refusal;
 
 /// A message that was rewritten for people to look at.
@@ -96,6 +96,17 @@ impl Watch for Onlooker {
         let (items, shape) = match entered {
             Entered::List => (Some(0), None),
             Entered::Object(shape) => (None, shape),
+            Entered::Stub(shape, why) => {
+                let row = Row {
+                    path: self.path_to(&name),
+                    before: shown(b"{"),
+                    action: Action::RecordStubbed,
+                    after: shown(b"{"),
+                    word: withheld(&self.law.policy, why),
+                };
+                self.rows.push(row);
+                (None, Some(shape))
+            }
         };
         self.path.push(Level { name, items, shape });
     }
@@ -151,8 +162,14 @@ fn shown(json: &[u8]) -> String {
 /// The word that decided, with the reason why nothing leaves if nothing does.
 fn reason(policy: &Policy, shape: Option<Index<Shape>>, seen: &Seen<'_>) -> String {
     let Some(rule) = seen.rule else {
+        if seen.action == Action::RecordObjected {
+            return withheld(policy, Withheld::Objected);
+        }
         return "not in the policy".to_owned();
     };
+    if let Some(why) = seen.withheld {
+        return withheld(policy, why);
+    }
     let word = word(policy, shape, rule);
     match seen.action {
         Action::DroppedEcho => "holds what was brought home".to_owned(),
@@ -161,8 +178,13 @@ fn reason(policy: &Policy, shape: Option<Index<Shape>>, seen: &Seen<'_>) -> Stri
         Action::DroppedUnlisted => "not in the policy".to_owned(),
         Action::DroppedValue => format!("against the rule of {word}"),
         Action::IdentifierEmpty => format!("{word}, empty"),
-        Action::PseudonymForeign | Action::PseudonymRetired | Action::PseudonymUnknown => {
-            format!("{word}, nobody's")
+        Action::PseudonymForeign
+        | Action::PseudonymObjected
+        | Action::PseudonymRetired
+        | Action::PseudonymUnknown => format!("{word}, nobody's"),
+        // The key of a map.
+        Action::RecordFiltered | Action::RecordObjected | Action::RecordStubbed => {
+            withheld(policy, Withheld::Objected)
         }
         Action::Blanked
         | Action::BroughtHome
@@ -174,6 +196,21 @@ fn reason(policy: &Policy, shape: Option<Index<Shape>>, seen: &Seen<'_>) -> Stri
         | Action::Pseudonymised
         | Action::Translated => word,
     }
+}
+
+/// Why a record is not sent: `role is not student/teacher`.
+fn withheld(policy: &Policy, why: Withheld) -> String {
+    let Withheld::Filtered(line) = why else {
+        return "somebody it is about objected".to_owned();
+    };
+    let Some(only) = policy.records.only.get(line) else {
+        return String::new();
+    };
+    let value = |value: &Scalar| match value {
+        Scalar::Bare(text) | Scalar::Text(text) => text.to_string(),
+    };
+    let values: Vec<String> = only.values.iter().map(value).collect();
+    format!("{} is not {}", only.path.join("."), values.join("/"))
 }
 
 /// A rule as the word that a policy file has for it.
@@ -255,7 +292,12 @@ pub(super) const fn mark(action: Action) -> &'static str {
 
 /// `4 changed, 5 kept, 11 removed, 1 record removed`.
 pub(super) fn summary(counts: &Counts) -> String {
-    let items = counts.of(Action::DroppedItem);
+    let removed = [
+        Action::DroppedItem,
+        Action::RecordFiltered,
+        Action::RecordObjected,
+    ];
+    let items = { removed.into_iter() }.fold(0_u64, |sum, it| sum.saturating_add(counts.of(it)));
     let (changed, kept) = (counts.of_fate(Fate::Changed), counts.of_fate(Fate::Kept));
     let removed = counts.of_fate(Fate::Dropped).saturating_sub(items);
     let mut text = format!("{changed} changed, {kept} kept, {removed} removed");

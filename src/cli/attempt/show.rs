@@ -165,11 +165,20 @@ impl Show<'_> {
 
 fn after_cell(row: &Row) -> &str {
     match row.action.fate() {
+        Fate::Changed if row.action == Action::RecordStubbed => "record not sent: a stub",
         Fate::Changed => &row.after,
-        Fate::Dropped if row.action == Action::DroppedItem => "record not sent",
+        Fate::Dropped if is_of_record(row.action) => "record not sent",
         Fate::Dropped => "not sent",
         Fate::Kept => "",
     }
+}
+
+/// Whether a record was removed.
+const fn is_of_record(action: Action) -> bool {
+    matches!(
+        action,
+        Action::DroppedItem | Action::RecordFiltered | Action::RecordObjected
+    )
 }
 
 /// Red and struck for what stays, blue for what was changed, green for what passes.

@@ -11,16 +11,21 @@ use std::fmt::Display;
 use data_encoding::HEXLOWER;
 
 use super::{
-    Callers, Client, Door, Flow, Listed, Mode, PolicyHash, Reach, Scheme, Upstream, UpstreamAuth,
-    UpstreamTls, Vendor,
+    Callers, Client, Door, Flow, Listed, Mode, ObjectionsDraft, PolicyHash, Reach, Scheme,
+    Upstream, UpstreamAuth, UpstreamTls, Vendor,
 };
 use crate::pseudonym::{Back, Kind, KindSpec, Notation};
 use crate::secret::{SecretBytes, sha256};
 
 /// Names one vendor's policy, agreement and key.
-pub(super) fn of_vendor(vendor: &Vendor, agreement: &str) -> PolicyHash {
+pub(super) fn of_vendor(
+    vendor: &Vendor,
+    agreement: &str,
+    objections: &[ObjectionsDraft],
+) -> PolicyHash {
     let mut content = Canon::new("vendor");
     content.vendor(vendor, agreement);
+    content.objections(objections);
     content.hash()
 }
 
@@ -93,6 +98,8 @@ impl Canon {
             flows,
             fingerprint,
             key_version: _,
+            // What is on them changes by itself; which they are is told apart.
+            lists: _,
             retired: _,
             hash: _,
         } = vendor;
@@ -107,6 +114,20 @@ impl Canon {
         self.list(law.kinds(), Self::kind);
         self.policy(&law.policy);
         self.list(flows, Self::flow);
+    }
+
+    /// Which lists there are. A vendor without any has the hash that it had before there were some.
+    fn objections(&mut self, objections: &[ObjectionsDraft]) {
+        for draft in objections {
+            let ObjectionsDraft {
+                kind,
+                list,
+                age_max_s,
+            } = draft;
+            self.number(kind.place());
+            self.text(&list.value);
+            self.list(age_max_s.as_slice(), |canon, age| canon.shown(age));
+        }
     }
 
     fn kind(&mut self, kind: &Kind) {

@@ -2,9 +2,9 @@
 
 use super::Canon;
 use crate::policy::{
-    self, Any, Constant, Content, DateForm, Field, Generaliser, IdKind, Item, Keep, Otherwise,
-    ParameterType, Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody,
-    Switch, Template, Unlisted, ValueRules, ValueType,
+    self, Any, Constant, Content, DateForm, Field, Generaliser, IdKind, Item, Keep, Only,
+    Otherwise, ParameterType, Policy, QueryParameter, QueryRule, Records, Route, Rule, Scalar,
+    Segment, Shape, ShapeBody, Switch, Template, Unlisted, ValueRules, ValueType,
 };
 
 impl Canon {
@@ -18,6 +18,7 @@ impl Canon {
             generalisers,
             templates,
             value_rules,
+            records,
             flows,
             // Made of each flow's upstream and of its door, which are both told.
             bases: _,
@@ -30,6 +31,7 @@ impl Canon {
         self.list(generalisers, Self::generaliser);
         self.list(templates, Self::template);
         self.list(value_rules, Self::value_rules);
+        self.records(records);
         self.list(
             flows,
             |canon,
@@ -46,6 +48,32 @@ impl Canon {
                 canon.list(routes, Self::route);
             },
         );
+    }
+
+    /// A policy that sends all records has the hash that it had before there was a choice.
+    fn records(&mut self, records: &Records) {
+        let (only, excepted) = (&records.only, &records.excepted);
+        if only.is_empty() && excepted.is_empty() {
+            return;
+        }
+        self.text("records");
+        self.list(
+            only,
+            |canon,
+             Only {
+                 shape,
+                 path,
+                 values,
+             }| {
+                canon.number(shape.place());
+                canon.list(path, |canon, key| canon.text(key));
+                canon.list(values, |canon, value| match value {
+                    Scalar::Bare(json) => canon.texts(&["bare", json]),
+                    Scalar::Text(text) => canon.texts(&["text", text]),
+                });
+            },
+        );
+        self.list(excepted, |canon, kind| canon.number(kind.place()));
     }
 
     fn shape(&mut self, Shape { name, body }: &Shape) {

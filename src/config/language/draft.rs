@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use crate::config::{At, GrantAuth, Mode, Place, Rate, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
-use crate::policy::Policy;
+use crate::policy::{IdKind, Index, Policy};
 use crate::pseudonym::{Fingerprint, KindSpec};
 
 use super::preset::Catalogue;
@@ -37,12 +37,25 @@ pub struct VendorDraft {
     pub policy: Policy,
     /// How the pseudonyms of each kind are made, at the places of [`Policy::kinds`].
     pub kind_specs: Vec<KindSpec>,
+    /// `[except]`: the lists of who objected.
+    pub objections: Vec<ObjectionsDraft>,
     /// The settings of each flow, at the places of [`Policy::flows`].
     pub flows: Vec<FlowDraft>,
     /// How much leaves of each shape that goes to the vendor, in the order of the policy.
     pub shapes: Vec<ShapeCount>,
     /// Every field that the presets in use know of.
     pub catalogue: Catalogue,
+}
+
+/// A list of `[except]`; the path is relative to the folder of the school.
+#[derive(Clone, Debug)]
+pub struct ObjectionsDraft {
+    /// The kind of identifier that is on it.
+    pub kind: Index<IdKind>,
+    /// The file.
+    pub list: At<String>,
+    /// How old it may be, in seconds.
+    pub age_max_s: Option<u64>,
 }
 
 /// The settings of one flow; who calls and which routes there are stands in its policy.

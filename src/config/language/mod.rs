@@ -7,6 +7,7 @@
 //! [shape.X]            fields, words, choices                 shapes, switch, words, inner, values
 //! [flow.X]             who calls whom, with what credentials  flows, callers, grant
 //! [[flow.X.route]]     which requests, and what they carry    routes, queries, overlap
+//! [only.X] [except]    which records are sent at all           records
 //! preset = "…"         what a standard's vendor gets; a file
 //!                      may say less, and nothing else         preset, overlay
 //! ```
@@ -26,6 +27,7 @@ mod overlap;
 mod overlay;
 mod preset;
 mod queries;
+mod records;
 mod routes;
 mod shapes;
 mod switch;
@@ -33,7 +35,8 @@ mod values;
 mod words;
 
 pub use draft::{
-    CallersDraft, ClientDraft, FlowDraft, GrantDraft, ShapeCount, UpstreamAuthDraft, VendorDraft,
+    CallersDraft, ClientDraft, FlowDraft, GrantDraft, ObjectionsDraft, ShapeCount,
+    UpstreamAuthDraft, VendorDraft,
 };
 pub use preset::{Catalogue, Class, Presets};
 
@@ -66,7 +69,7 @@ impl Default for Context {
 }
 
 /// Parts of the language that come later, as keys of the whole file.
-const NOT_YET: &[&str] = &["except", "only", "use", "widen"];
+const NOT_YET: &[&str] = &["use", "widen"];
 
 /// Reads the file of one vendor. `None` if anything in it is an error; then `problems` says what.
 #[must_use]
@@ -226,11 +229,12 @@ impl<'d> Compiler<'d, '_> {
         self.compile_shapes(&shapes);
         self.check_cases();
         let flows = self.flows(root);
+        let objections = self.records(root);
         root.finish(self.problems);
         for preset in presets {
             preset.root.finish(self.problems);
         }
-        self.check_whole();
+        self.check_whole(&objections);
 
         let head = head?;
         Some(VendorDraft {
@@ -247,13 +251,17 @@ impl<'d> Compiler<'d, '_> {
             shapes: self.count_shapes(),
             policy: std::mem::take(&mut self.policy),
             kind_specs: std::mem::take(&mut self.kind_specs),
+            objections,
             flows,
             catalogue: std::mem::take(&mut self.catalogue),
         })
     }
 
-    fn check_whole(&mut self) {
+    fn check_whole(&mut self, objections: &[ObjectionsDraft]) {
         self.check_homeward();
+        if self.errors() == 0 {
+            self.check_excepted(objections);
+        }
         self.find_similar_shapes();
         // A name that nothing uses may be the consequence of an error.
         if self.errors() == 0 {
@@ -289,20 +297,12 @@ impl<'d> Compiler<'d, '_> {
         for (key, value) in later {
             self.vocabulary.shapes.open |= *key == "use";
             let items = self.quietly(|it| value.array(it.problems));
-            let table = self.quietly(|it| value.table(it.problems));
-            match (*key, items, table) {
-                ("widen", Some(items), _) => items
+            match (*key, items) {
+                ("widen", Some(items)) => items
                     .iter()
                     .for_each(|item| self.not_yet("[[widen]]", &item.place())),
-                ("except" | "only", _, Some(table)) => self.all_not_yet(key, &table),
-                (key, ..) => self.not_yet(key, value.key_place()),
+                (key, _) => self.not_yet(key, value.key_place()),
             }
-        }
-    }
-
-    fn all_not_yet(&mut self, key: &str, table: &Table<'d>) {
-        for (name, _) in table.entries() {
-            self.not_yet(&format!("{key}.{}", name.value), &name.place);
         }
     }
 

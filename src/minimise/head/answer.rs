@@ -4,7 +4,7 @@ use super::place::translate;
 use super::query::Ids;
 use super::{Asked, Cleared, Counts, Crossing, Trail};
 use crate::minimise::Action;
-use crate::policy::Side;
+use crate::policy::{Rule, Side};
 use crate::refusal::Refusal;
 
 /// The lines of an answer's head that may matter to the caller, as they came.
@@ -18,6 +18,8 @@ pub struct AnswerLines<'h> {
     pub location: Vec<&'h [u8]>,
     /// `X-Total-Count`, every line: how many items there are in all.
     pub total_count: Vec<&'h [u8]>,
+    /// The rule of the body that comes with them, if one may.
+    pub body: Option<Rule>,
 }
 
 impl AnswerLines<'_> {
@@ -72,11 +74,19 @@ pub fn answer(
         dropped: &mut dropped,
         missed: false,
     };
+    // The head goes out before the body is read to its end. So what counts is not whether items are
+    // removed from this answer, but whether they may be.
+    let counts_all = crossing.to == Side::School || { lines.body }
+        .is_none_or(|rule| crossing.law.policy.leaves_all(rule));
+    let total_count = Answering::total(&lines.total_count).filter(|_| counts_all);
+    if total_count.is_none() && !lines.total_count.is_empty() {
+        answering.dropped.add(Action::DroppedValue);
+    }
     let head = AnswerHead {
         content_location: answering.place(&lines.content_location),
         link: answering.links(&lines.link),
         location: answering.place(&lines.location),
-        total_count: answering.total(&lines.total_count),
+        total_count,
     };
     let (missed, trail) = (answering.missed, answering.ids.trail);
     let left_out = dropped.of(Action::DroppedValue);
@@ -144,9 +154,8 @@ impl Answering<'_, '_> {
         None
     }
 
-    fn total(&mut self, lines: &[&[u8]]) -> Option<String> {
+    fn total(lines: &[&[u8]]) -> Option<String> {
         let line = match lines {
-            [] => return None,
             [line] => std::str::from_utf8(line).ok(),
             [..] => None,
         };
@@ -154,11 +163,7 @@ impl Answering<'_, '_> {
             (1..=COUNT_DIGITS_MAX).contains(&text.len())
                 && text.bytes().all(|it| it.is_ascii_digit())
         };
-        let total = line.filter(number).map(str::to_owned);
-        if total.is_none() {
-            self.dropped.add(Action::DroppedValue);
-        }
-        total
+        line.filter(number).map(str::to_owned)
     }
 }
 

@@ -89,7 +89,10 @@ impl<'c> Ids<'c> {
     ) -> Result<&'t str, Refusal> {
         self.room.clear();
         let (room, trail) = (&mut self.room, &mut self.trail);
-        let turned = self.crossing.turn(kind, (text, Form::Text), room, trail);
+        let turned = match self.crossing.to == Side::Vendor && self.crossing.objects(kind, text) {
+            true => Err(Refused::Objected),
+            false => self.crossing.turn(kind, (text, Form::Text), room, trail),
+        };
         match turned {
             Ok(Turned::Done(action, _)) => {
                 self.counts.add(action);

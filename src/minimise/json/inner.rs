@@ -19,13 +19,17 @@ impl<W: Watch> Pass<'_, W> {
         token: Token,
     ) -> Result<Plan, Refusal> {
         let flow = self.crossing.flow;
-        let plan = self.plan_text(token, |ids, link| match link.len() {
-            ..=limits::URL_CHARS_MAX => head::translate(ids, flow, link),
-            _ => Err(Refusal::RouteUnknown),
-        })?;
+        let plan = if token.kind == TokenKind::Null {
+            Plan::Keep
+        } else {
+            self.plan_text(token, |ids, link| match link.len() {
+                ..=limits::URL_CHARS_MAX => head::translate(ids, flow, link),
+                _ => Err(Refusal::RouteUnknown),
+            })?
+        };
         Ok(match (plan, otherwise) {
             // Nothing is added on the way home.
-            (Plan::Drop(_), Some(constant)) if self.crossing.to == Side::Vendor => {
+            (Plan::Drop(_) | Plan::Keep, Some(constant)) if self.crossing.to == Side::Vendor => {
                 Plan::Constant(constant)
             }
             (plan, _) => plan,

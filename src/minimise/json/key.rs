@@ -120,7 +120,11 @@ impl<'a, W: Watch> Pass<'a, W> {
             }),
             Some(_) => Ok(()),
             None => {
-                if let (FrameKind::Object(shape), Place::Key) = (frame.kind, self.stands) {
+                // Of somebody who objected nothing should be listed.
+                let objected = self.key.why == Action::RecordObjected;
+                if let (FrameKind::Object(shape), Place::Key, false) =
+                    (frame.kind, self.stands, objected)
+                {
                     self.state.counts.see_unlisted(shape);
                 }
                 self.state.see_unlisted(hash, at);
@@ -144,6 +148,10 @@ impl<'a, W: Watch> Pass<'a, W> {
         let text = std::str::from_utf8(text).unwrap_or_default();
         state.key.clear();
         let (crossing, came) = (self.crossing, (text, Form::Text));
+        if crossing.to == Side::Vendor && crossing.objects(kind, text) {
+            self.key.why = Action::RecordObjected;
+            return Ok(false);
+        }
         match crossing.turn(kind, came, &mut state.key, &mut state.trail) {
             Ok(Turned::AsItCame) => state.key.extend_from_slice(text.as_bytes()),
             Ok(Turned::Done(action, _)) if crossing.to == Side::School => {

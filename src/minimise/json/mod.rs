@@ -5,16 +5,18 @@
 //!
 //! ```text
 //! chunk ─▶ utf8 (whole chunks) ─▶ carry (a token that was cut) ─▶ pass ─▶ plan ─▶ write
-//!                                                                  │        ├─ switch (look ahead)
+//!                                                                  │        ├─ look (ahead)
 //!                                                                  │        └─ inner (in texts)
 //!                                                                  └─ skip (dropped values)
 //! ```
 
 mod emit;
 mod frame;
+mod gate;
 mod identifier;
 mod inner;
 mod key;
+mod look;
 mod pass;
 mod plan;
 mod scan;

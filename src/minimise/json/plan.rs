@@ -1,12 +1,13 @@
 //! What a rule makes of a value: decided before anything of it is noted or written.
 
 use super::frame::FrameKind;
+use super::gate::Standing;
 use super::pass::{Pass, Place};
 use super::scan::{self, Fault};
 use super::switch::{self, Choice};
 use crate::minimise::echo::Holds;
 use crate::minimise::generalise::{self, Generalised};
-use crate::minimise::watch::Watch;
+use crate::minimise::watch::{Watch, Withheld};
 use crate::minimise::{Action, value};
 use crate::policy::{
     Constant, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, ValueRules,
@@ -55,8 +56,12 @@ pub(super) enum Plan {
     Made(Action),
     /// The register has to catch up before it is clear whose pseudonym this is.
     Missed,
-    /// The choice of a shape waits for more bytes.
+    /// A record that is not sent; this stub of it is entered.
+    Stub(Index<Shape>, Withheld),
+    /// What the shape is, or whether it is sent, waits for more bytes.
     Wait,
+    /// A record that is not sent.
+    Withhold(Withheld),
 }
 
 impl<W: Watch> Pass<'_, W> {
@@ -82,17 +87,14 @@ impl<W: Watch> Pass<'_, W> {
                 Bool | Null | Number { .. } | Text { .. } => Plan::Keep,
                 TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             },
-            Rule::Link(otherwise) if token.kind == Null => match otherwise {
-                Some(constant) if self.crossing.to == Side::Vendor => Plan::Constant(constant),
-                Some(_) | None => Plan::Keep,
-            },
+            Rule::Link(otherwise) => self.plan_link(otherwise, token)?,
             _ if token.kind == Null => Plan::Keep,
             _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             Rule::Blank => Plan::Blank,
             Rule::Derived { .. } => Plan::Derived,
             Rule::Generalise(generaliser) => self.plan_generalised(generaliser, token)?,
             Rule::Identifier(kind) if self.is_identifier(token) => {
-                self.plan_identifier(kind, token)?
+                self.plan_person(kind, self.standing(), token)?
             }
             Rule::Identifier(_) => Plan::Drop(Action::DroppedType),
             Rule::Keep(keep) => match self.kept(keep, token)? {
@@ -100,24 +102,28 @@ impl<W: Watch> Pass<'_, W> {
                 Some(why) => Plan::Drop(why),
             },
             Rule::Nested(shape) => self.plan_nested(shape, token)?,
-            Rule::Link(otherwise) => self.plan_link(otherwise, token)?,
-            Rule::Template(template) => self.plan_template(template, token)?,
+            Rule::Template(template) => self.plan_named(template, self.standing(), token)?,
             Rule::List(item) | Rule::ListOrOne(item) if token.kind == List => {
                 Plan::Enter(FrameKind::List(item))
             }
             Rule::List(_) => Plan::Drop(Action::DroppedType),
-            Rule::ListOrOne(Item::Object(shape)) | Rule::Object(shape) if token.kind == Object => {
-                self.plan_object(shape, token)?
+            Rule::ListOrOne(Item::Object(shape)) if token.kind == Object => {
+                self.plan_object(shape, Standing::Record, token)?
+            }
+            Rule::Object(shape) if token.kind == Object => {
+                self.plan_object(shape, self.standing(), token)?
             }
             Rule::ListOrOne(Item::Identifier(kind)) if self.is_identifier(token) => {
-                self.plan_identifier(kind, token)?
+                self.plan_person(kind, Standing::Record, token)?
             }
             Rule::ListOrOne(Item::Keep(keep)) => match self.kept(keep, token)? {
                 None => Plan::Keep,
                 Some(why) => Plan::Drop(why),
             },
             Rule::ListOrOne(Item::Link(otherwise)) => self.plan_link(otherwise, token)?,
-            Rule::ListOrOne(Item::Template(template)) => self.plan_template(template, token)?,
+            Rule::ListOrOne(Item::Template(template)) => {
+                self.plan_named(template, Standing::Record, token)?
+            }
             Rule::ListOrOne(_) | Rule::Object(_) => Plan::Drop(Action::DroppedType),
         })
     }
@@ -165,19 +171,25 @@ impl<W: Watch> Pass<'_, W> {
         }
     }
 
-    fn plan_object(&self, shape: Index<Shape>, token: Token) -> Result<Plan, Refusal> {
+    fn plan_object(
+        &mut self,
+        shape: Index<Shape>,
+        standing: Standing,
+        token: Token,
+    ) -> Result<Plan, Refusal> {
         let bug = Refusal::Bug(Bug::Policy);
-        let switch = match &self.law.policy.shape(shape).ok_or(bug)?.body {
-            ShapeBody::Fields(_) => return Ok(Plan::Enter(FrameKind::Object(shape))),
+        let law = self.law;
+        let switch = match &law.policy.shape(shape).ok_or(bug)?.body {
+            ShapeBody::Fields(_) => return self.plan_record((shape, shape), standing, token),
             ShapeBody::Switch(switch) => switch,
         };
         let bytes_max = self.state.bounds.switch_max;
         let choice = switch::choose(self.bytes, token.start, switch, bytes_max, self.then);
-        Ok(match choice.map_err(|fault| self.found(fault))? {
-            Choice::Drop => Plan::Drop(Action::DroppedItem),
-            Choice::More => Plan::Wait,
-            Choice::Shape(shape) => Plan::Enter(FrameKind::Object(shape)),
-        })
+        match choice.map_err(|fault| self.found(fault))? {
+            Choice::Drop => Ok(Plan::Drop(Action::DroppedItem)),
+            Choice::More => Ok(Plan::Wait),
+            Choice::Shape(chosen) => self.plan_record((shape, chosen), standing, token),
+        }
     }
 
     /// Strings, and numbers in their one canonical writing: a number and the string of its digits

@@ -6,7 +6,7 @@ use super::pass::{Key, Pass, Place, Step, Wanted};
 use super::plan::{Plan, Token, TokenKind, text_of};
 use super::scan;
 use crate::minimise::Action;
-use crate::minimise::watch::{Entered, Seen, Watch};
+use crate::minimise::watch::{Entered, Seen, Watch, Withheld};
 use crate::policy::{Constant, Derived, IdKind, Index, Rule, Side};
 use crate::refusal::{Bug, Refusal};
 
@@ -29,8 +29,10 @@ impl<W: Watch> Pass<'_, W> {
         };
         self.bound(token).map_err(|fault| self.found(fault))?;
         let plan = self.plan(*rule, token)?;
-        if let (Plan::Drop(_), FrameKind::Outside) = (plan, self.state.frame.kind) {
-            return Err(Refusal::BodyOfAnotherShape);
+        match (plan, self.state.frame.kind) {
+            (Plan::Drop(_), FrameKind::Outside) => return Err(Refusal::BodyOfAnotherShape),
+            (Plan::Withhold(why), FrameKind::Outside) => return Err(self.refuse_whole(why)),
+            _ => {}
         }
         match plan {
             Plan::Missed => return Ok(Step::Waits),
@@ -42,13 +44,20 @@ impl<W: Watch> Pass<'_, W> {
             | Plan::Enter(_)
             | Plan::Identifier(_)
             | Plan::Keep
-            | Plan::Made(_) => {}
+            | Plan::Made(_)
+            | Plan::Stub(..)
+            | Plan::Withhold(_) => {}
         }
         self.note()?;
         let from = if W::LOOKS { self.emit.out().len() } else { 0 };
         if let Some(action) = self.carry_out(plan, *rule, token)? {
             self.state.counts.add(action);
-            self.show(*rule, action, token, from);
+            let withheld = if let Plan::Withhold(why) = plan {
+                Some(why)
+            } else {
+                None
+            };
+            self.show((*rule, action, withheld), token, from);
         }
         if let Some(line) = source {
             self.derive(line, token)?;
@@ -111,7 +120,7 @@ impl<W: Watch> Pass<'_, W> {
             Plan::Enter(kind) => {
                 self.lead(token);
                 self.emit.copy(token.start, token.end);
-                self.enter_watched(kind);
+                self.enter_watched(entered(kind));
                 self.enter(kind, token.start)?;
                 return Ok(None);
             }
@@ -130,6 +139,12 @@ impl<W: Watch> Pass<'_, W> {
                 Some(action)
             }
             Plan::Missed | Plan::Wait => return Err(Refusal::Bug(Bug::Rewriter)),
+            Plan::Stub(stub, why) => {
+                self.lead(token);
+                self.enter_stub((stub, why), token)?;
+                return Ok(None);
+            }
+            Plan::Withhold(why) => Some(why.action()),
         };
         self.go_behind(token);
         Ok(done)
@@ -321,20 +336,20 @@ impl<W: Watch> Pass<'_, W> {
         Ok(())
     }
 
-    fn enter_watched(&mut self, kind: FrameKind) {
+    pub(super) fn enter_watched(&mut self, entered: Entered) {
         if W::LOOKS {
             let key = self.key_text();
-            let entered = match kind {
-                FrameKind::List(_) | FrameKind::WholeList => Entered::List,
-                FrameKind::Object(shape) => Entered::Object(Some(shape)),
-                FrameKind::Outside | FrameKind::WholeObject => Entered::Object(None),
-            };
             self.watch.enter(key.as_deref(), entered);
         }
     }
 
     /// Tells the watcher of a value that has been written or dropped.
-    fn show(&mut self, rule: Rule, action: Action, token: Token, from: usize) {
+    fn show(
+        &mut self,
+        (rule, action, withheld): (Rule, Action, Option<Withheld>),
+        token: Token,
+        from: usize,
+    ) {
         if !W::LOOKS {
             return;
         }
@@ -355,6 +370,7 @@ impl<W: Watch> Pass<'_, W> {
             rule: listed.then_some(rule),
             action,
             after: written.get(lead..).unwrap_or_default(),
+            withheld,
         });
     }
 
@@ -370,6 +386,7 @@ impl<W: Watch> Pass<'_, W> {
             rule: field.map(|field| field.rule),
             action,
             after: json,
+            withheld: None,
         });
     }
 
@@ -384,5 +401,14 @@ impl<W: Watch> Pass<'_, W> {
         let mut text = Vec::new();
         scan::unescape(self.bytes.get(start..end).unwrap_or_default(), &mut text);
         String::from_utf8(text).ok()
+    }
+}
+
+/// What a watcher is told of what is entered.
+const fn entered(kind: FrameKind) -> Entered {
+    match kind {
+        FrameKind::List(_) | FrameKind::WholeList => Entered::List,
+        FrameKind::Object(shape) => Entered::Object(Some(shape)),
+        FrameKind::Outside | FrameKind::WholeObject => Entered::Object(None),
     }
 }

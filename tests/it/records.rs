@@ -1,0 +1,367 @@
+//! Which records are sent: filters, and lists of who objected, while the gateway runs.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use crate::harness::upstream::ok;
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+
+/// A vendor that fetches a roster and sends results back, and one that is pushed to.
+const POLICY: &str = r#"
+[only.User]
+role = ["student", "teacher"]
+
+[only.Member]
+grade = [7]
+
+[except]
+pupil = { list = "lists/objections.txt", max-age = "7 days" }
+
+[ids.pupil]
+back = "school-only"
+
+[flow.pull]
+caller = "vendor"
+at = "/pull"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.pull.route]]
+match = "GET /users"
+query = { filter = "ids", limit = "int" }
+to-vendor = { users = "User[]" }
+
+[[flow.pull.route]]
+match = "GET /users/{pupil}"
+to-vendor = { user = "User" }
+
+[[flow.pull.route]]
+match = "GET /seats"
+to-vendor = { seats = "Seat[]" }
+
+[[flow.pull.route]]
+match = "GET /seats/{seat:slug}"
+to-vendor = { seat = "Seat" }
+
+[[flow.pull.route]]
+match = "PUT /results/{result:slug}"
+from-vendor = { student = "pupil" }
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.push.route]]
+match = "PUT /members/{pupil}"
+to-vendor = "Member"
+
+[[flow.push.route]]
+match = "POST /members"
+to-vendor = "Member"
+
+[shape.User]
+sourcedId = "pupil"
+status = { as = "keep", one-of = ["active", "tobedeleted"] }
+role = "keep"
+givenName = "keep"
+
+[shape.Seat]
+number = "keep:int"
+user = "Ref"
+
+[shape.Ref]
+sourcedId = "pupil"
+
+[shape.Member]
+sourcedId = "pupil"
+grade = "keep:int"
+"#;
+
+const USERS: &str = r#"{"users":[
+    {"givenName":"Fenna-zzq-name","role":"student","status":"active","sourcedId":"pupil-zzq-909"},
+    {"givenName":"Parent-zzq-name","role":"parent","status":"active","sourcedId":"pupil-zzq-902"},
+    {"givenName":"Sem","role":"student","status":"active","sourcedId":"pupil-zzq-903"}]}"#;
+const SEATS: &str = r#"{"seats":[
+    {"number":1,"user":{"sourcedId":"pupil-zzq-909"}},
+    {"number":2,"user":{"sourcedId":"pupil-zzq-903"}}]}"#;
+const SEAT: &str = r#"{"seat":{"number":1,"user":{"sourcedId":"pupil-zzq-909"}}}"#;
+
+/// Who objects in these tests.
+const FENNA: &str = "# art. 21\npupil-zzq-909  # since May\n";
+
+fn school() -> Upstream {
+    Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let target = request.head.split(' ').nth(1).unwrap_or_default();
+            let body = match target {
+                "/seats" => SEATS,
+                "/seats/s-1" => SEAT,
+                "/seats/s-0" => "",
+                _ => USERS,
+            };
+            let whole = ok(body).replace("200 OK\r\n", "200 OK\r\nx-total-count: 17\r\n");
+            let answer = match body {
+                "" => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                _ => whole,
+            };
+            if peer.try_send(answer).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// A house, and the list of who objected.
+struct Scene {
+    house: House,
+    list: PathBuf,
+}
+
+impl Scene {
+    fn open(objections: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("schools/proef/lists/objections.txt");
+        fs::create_dir_all(list.parent().unwrap()).unwrap();
+        fs::write(&list, objections).unwrap();
+        let plans = Plans {
+            instead: Some(POLICY),
+            ..Plans::default()
+        };
+        let house = plans.open_in(folder, school());
+        Self { house, list }
+    }
+
+    /// The timer has gone off twice since the list was changed.
+    fn look(&self) {
+        for vendor in &self.house.deployed.current().vendors {
+            vendor.lists.look();
+            vendor.lists.look();
+        }
+    }
+
+    fn objects(&self, objections: &str) {
+        fs::write(&self.list, objections).unwrap();
+        self.look();
+    }
+
+    fn ask(&self, method: &str, target: &str, body: &str) -> Message {
+        let length = body.len();
+        let of_body = match body {
+            "" => String::new(),
+            _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+        };
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}");
+        self.house.ask(format!("{head}\r\n{body}"))
+    }
+
+    fn get(&self, target: &str) -> Message {
+        self.ask("GET", target, "")
+    }
+
+    /// The pseudonym of the first user, as long as nobody objects.
+    fn pseudonym(&self) -> String {
+        let users = self.get("/pull/users").json();
+        assert_eq!(users["users"][0]["givenName"], "Fenna-zzq-name");
+        users["users"][0]["sourcedId"].as_str().unwrap().to_owned()
+    }
+
+    /// How many requests the upstream got.
+    fn forwarded(&self) -> usize {
+        self.house
+            .upstream
+            .received_text()
+            .matches("HTTP/1.1\r\n")
+            .count()
+    }
+}
+
+fn markers() -> Markers {
+    Markers::of(&[
+        "pupil-zzq-909",
+        "pupil-zzq-902",
+        "Fenna-zzq-name",
+        "Parent-zzq-name",
+    ])
+}
+
+#[test]
+fn a_page_stays_as_long_as_it_was() {
+    let scene = Scene::open(FENNA);
+    let answer = scene.get("/pull/users");
+    let users = answer.json();
+    let told: Vec<_> = users["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| {
+            let keys: Vec<&str> = user
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(String::as_str)
+                .collect();
+            (user["status"].as_str().unwrap(), keys.len())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("tobedeleted", 2), ("tobedeleted", 2), ("active", 4)]
+    );
+    assert_eq!(answer.lines("x-total-count"), ["17"], "as many leave");
+    let metrics = scene.house.events.metrics_page();
+    let stubbed =
+        r#"sluis_fields_total{action="record_stubbed",direction="to_vendor",vendor="bron"} 2"#;
+    assert!(metrics.contains(stubbed), "{metrics}");
+    scene
+        .house
+        .search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
+#[test]
+fn what_names_who_objected_goes_as_a_whole() {
+    let scene = Scene::open("");
+    let pseudonym = scene.pseudonym();
+    scene.objects(FENNA);
+    let answer = scene.get("/pull/seats");
+    let seats = answer.json();
+    assert_eq!(seats["seats"].as_array().unwrap().len(), 1, "{seats}");
+    assert_eq!(seats["seats"][0]["number"], 2);
+    let none: [&str; 0] = [];
+    assert_eq!(answer.lines("x-total-count"), none, "it would be wrong");
+    let both = Markers::of(&["pupil-zzq-909", &pseudonym]);
+    scene
+        .house
+        .search(&both, &[("what the vendor got", &answer.body)]);
+}
+
+#[test]
+fn who_objected_cannot_be_told_from_nobody() {
+    let scene = Scene::open("");
+    let pseudonym = scene.pseudonym();
+    scene.objects(FENNA);
+    let before = scene.forwarded();
+    let nobody = "0123456789abcdef0123456789abcdef".chars().cycle();
+    let nobody: String = pseudonym
+        .chars()
+        .zip(nobody)
+        .map(|(was, other)| if was == '-' { was } else { other })
+        .collect();
+    let mut got = Vec::new();
+    for (code, status, method, target) in [
+        ("target_unknown", 404, "GET", "/pull/users/ID"),
+        (
+            "target_unknown",
+            404,
+            "GET",
+            "/pull/users?filter=sourcedId='ID'",
+        ),
+        ("pseudonym_unknown", 422, "PUT", "/pull/results/r-1"),
+    ] {
+        let ask = |id: &str| {
+            let body = json!({ "student": id }).to_string();
+            let body = if method == "PUT" { &*body } else { "" };
+            scene.ask(method, &target.replace("ID", id), body)
+        };
+        let (theirs, nobodys) = (ask(&pseudonym), ask(&nobody));
+        assert_eq!((theirs.status(), &*theirs.code()), (status, code));
+        assert_eq!(theirs.body, nobodys.body);
+        assert_eq!(theirs.names(), nobodys.names());
+        got.extend(theirs.body);
+    }
+    assert_eq!(scene.forwarded(), before, "nothing was forwarded");
+    let metrics = scene.house.events.metrics_page();
+    assert!(
+        metrics.contains(r#"action="pseudonym_objected""#),
+        "{metrics}"
+    );
+    let both = Markers::of(&["pupil-zzq-909", &pseudonym]);
+    scene.house.search(&both, &[("what the vendor got", &got)]);
+}
+
+#[test]
+fn a_record_that_is_asked_for_alone_looks_like_none() {
+    let scene = Scene::open(FENNA);
+    let (theirs, none) = (scene.get("/pull/seats/s-1"), scene.get("/pull/seats/s-0"));
+    assert_eq!((theirs.status(), &*theirs.code()), (404, "upstream_error"));
+    assert_eq!(theirs.body, none.body);
+    assert_eq!(theirs.names(), none.names());
+    scene.house.await_log("\"person_objected\"");
+    scene
+        .house
+        .search(&markers(), &[("what the vendor got", &theirs.body)]);
+}
+
+#[test]
+fn a_school_that_pushes_who_objected_is_told() {
+    let scene = Scene::open(FENNA);
+    let body = r#"{"sourcedId":"pupil-zzq-909","grade":7}"#;
+    let other = r#"{"sourcedId":"pupil-zzq-902","grade":8}"#;
+    for (method, target, body, code) in [
+        (
+            "PUT",
+            "/push/members/pupil-zzq-909",
+            body,
+            "person_objected",
+        ),
+        (
+            "PUT",
+            "/push/members/pupil-zzq-903",
+            body,
+            "person_objected",
+        ),
+        ("POST", "/push/members", body, "person_objected"),
+        ("POST", "/push/members", other, "record_filtered"),
+    ] {
+        let answer = scene.ask(method, target, body);
+        assert_eq!(
+            (answer.status(), &*answer.code()),
+            (403, code),
+            "{method} {target}"
+        );
+    }
+    assert_eq!(scene.forwarded(), 0, "nothing was forwarded");
+    scene.house.search(&markers(), &[]);
+}
+
+#[test]
+fn a_vendor_is_not_served_while_it_is_not_known_who_objected() {
+    let scene = Scene::open(FENNA);
+    let status = || {
+        let answer = scene.get("/pull/users");
+        (
+            answer.status(),
+            if answer.status() == 200 {
+                String::new()
+            } else {
+                answer.code()
+            },
+        )
+    };
+    let unknown = (503, "objections_unknown".to_owned());
+    let fine = (200, String::new());
+    assert_eq!(status(), fine);
+    fs::remove_file(&scene.list).unwrap();
+    scene.look();
+    assert_eq!(status(), unknown);
+    scene.house.redeploy();
+    assert_eq!(status(), unknown, "also after a reload");
+    scene.objects(FENNA);
+    assert_eq!(status(), fine);
+
+    let aged = |days: u64| {
+        let age = Duration::from_secs(days * 86_400);
+        let file = File::options().write(true).open(&scene.list).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+        scene.look();
+    };
+    aged(8);
+    assert_eq!(status(), unknown);
+    aged(6);
+    assert_eq!(status(), fine);
+    scene.house.search(&markers(), &[]);
+}
