@@ -1,13 +1,13 @@
 //! The one thread that reads and writes the backend.
 //!
-//! Batches that wait are written in one commit. What is written becomes known by being read back,
-//! so that places in memory come in the order of the rows, on every node the same.
+//! Batches that wait are written in one commit. What is written becomes known in the order of the
+//! rows, on every node the same: where others write too it is read back, between theirs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use super::backend::{Backend, Fault, NewRow, Writers};
+use super::backend::{Appended, Backend, Fault, NewRow, Writers};
 use super::reader::Reader;
 use super::school::School;
 use super::view::View;
@@ -128,9 +128,10 @@ impl Keeper {
         }
     }
 
-    /// Writes what of these batches is not known, in one commit, and reads it back.
+    /// Writes what of these batches is not known, in one commit, and takes it in.
     fn write(&mut self, batches: &[(Arc<View>, Batch, Promise)]) -> Result<(), StoreFault> {
-        if self.shared.is_lost() {
+        // What failed may have been written all the same.
+        if !self.shared.is_well() {
             self.read()?;
         }
         let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
@@ -144,9 +145,13 @@ impl Keeper {
         if rows.new.is_empty() {
             return Ok(());
         }
-        let appended = self.backend.append(&rows.new);
-        self.shared.tell(appended)?;
-        self.read()
+        let appended = self.backend.append(self.reader.mark(), &rows.new);
+        let taken = match appended {
+            Ok(Appended::Among) => return self.read(),
+            Ok(Appended::Next(last)) => self.reader.take_own(&rows.new, last),
+            Err(fault) => Err(fault),
+        };
+        self.shared.tell(taken)
     }
 
     /// Takes in the rows that are new.
@@ -206,14 +211,14 @@ impl Group {
 
 /// Rows for one commit, each identifier once.
 #[derive(Default)]
-struct Rows {
-    new: Vec<NewRow>,
-    spellings: BTreeSet<(SchoolId, Lookup)>,
+struct Rows<'a> {
+    new: Vec<NewRow<'a>>,
+    spellings: BTreeSet<(&'a SchoolId, Lookup)>,
 }
 
-impl Rows {
-    fn add(&mut self, row: NewRow) {
-        if self.spellings.insert((row.school.clone(), row.spelling)) {
+impl<'a> Rows<'a> {
+    fn add(&mut self, row: NewRow<'a>) {
+        if self.spellings.insert((row.school, row.spelling)) {
             self.new.push(row);
         }
     }

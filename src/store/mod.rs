@@ -5,7 +5,7 @@
 //!   (any thread)         └─ not known ─▶ Batch ─▶ View::settle ··········▶ may leave, or 503
 //! the keeper                                        │        ▲
 //!   (one thread)        one commit for all who wait ▼        │ known now
-//! the backend           rows: school, kind, lookup, sealed ──┘ read back
+//! the backend           rows: school, kind, lookup, sealed ──┘ once on disk
 //! ```
 //!
 //! On disk stand sealed identifiers and nothing else: no pseudonym, and no pair. In memory the
