@@ -156,8 +156,10 @@ impl House {
             }
             Some(register) => {
                 let keys = config.register.keys.iter();
+                let most = config.limits.time(Bound::RegisterWait);
                 { keys }.try_for_each(|(school, key)| {
-                    let learnt = register.add_school(school.clone(), Arc::clone(key)).wait();
+                    let learning = register.add_school(school.clone(), Arc::clone(key));
+                    let learnt = learning.wait_for(most);
                     learnt.map_err(|fault| Failure::SchoolOfRegister(school.clone(), fault))
                 })
             }
