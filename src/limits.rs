@@ -79,6 +79,8 @@ pub const REGISTER_STATEMENT: Duration = Duration::from_secs(10);
 pub const REGISTER_REST: Duration = Duration::from_millis(100);
 /// The longest it is left alone.
 pub const REGISTER_REST_MAX: Duration = Duration::from_secs(5);
+/// A register that is longer at one thing is said to hang: a server fails before that.
+pub const REGISTER_HANGS: Duration = Duration::from_secs(15);
 /// Damaged rows of a register that are shown by number; the rest is counted.
 pub const REGISTER_DAMAGE_SHOWN_MAX: usize = 100;
 

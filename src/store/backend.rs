@@ -46,6 +46,16 @@ pub(super) enum Writers {
     One,
 }
 
+impl Writers {
+    /// What the store is called that has such writers.
+    pub(super) const fn store(self) -> &'static str {
+        match self {
+            Self::Many => "postgres",
+            Self::One => "redb",
+        }
+    }
+}
+
 /// A row that is new to this process.
 pub(super) struct NewRow<'a> {
     pub(super) school: &'a SchoolId,
@@ -125,6 +135,8 @@ pub enum Fault {
     Format(u32),
     /// There are more identifiers than can be numbered.
     Full,
+    /// It does not come back from what it was asked for.
+    Hangs,
     /// Another process has it open.
     InUse(PathBuf),
     /// A row that was there is there no more.
@@ -165,6 +177,7 @@ impl Fault {
             Self::File { .. } => "file_unusable",
             Self::Format(_) => "format_unknown",
             Self::Full => "full",
+            Self::Hangs => "hangs",
             Self::InUse(_) => "in_use",
             Self::Lost { .. } => "rows_lost",
             Self::Moved(_) => "file_moved",
@@ -192,6 +205,7 @@ impl Fault {
             | Self::NotARegister(_) => true,
             Self::Damaged(_)
             | Self::Full
+            | Self::Hangs
             | Self::InUse(_)
             | Self::Resting
             | Self::Server(_)
@@ -261,6 +275,7 @@ impl fmt::Display for Fault {
                 )
             }
             Self::Full => f.write_str("it has more identifiers than can be numbered"),
+            Self::Hangs => f.write_str("it does not come back from what it was asked for"),
             Self::InUse(path) => write!(f, "{}: another process has it open", path.display()),
             Self::Lost { row } => write!(
                 f,
@@ -308,6 +323,7 @@ impl std::error::Error for Fault {
             Self::Damaged(_)
             | Self::Format(_)
             | Self::Full
+            | Self::Hangs
             | Self::InUse(_)
             | Self::Lost { .. }
             | Self::Moved(_)

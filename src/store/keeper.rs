@@ -14,6 +14,7 @@ use super::view::View;
 use super::wait::Promise;
 use super::{Shared, StoreFault};
 use crate::clock::Clock;
+use crate::events::{RegisterCaughtUp, RegisterCommitted};
 use crate::limits;
 use crate::names::SchoolId;
 use crate::pseudonym::{Batch, Lookup};
@@ -86,7 +87,9 @@ impl Keeper {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut stop = false;
         while !stop {
-            match jobs.recv_timeout(limits::REGISTER_POLL) {
+            let asked = jobs.recv_timeout(limits::REGISTER_POLL);
+            self.shared.health.begun();
+            match asked {
                 Ok(job) => {
                     let group = Group::of(job, jobs);
                     stop = group.stop;
@@ -96,6 +99,7 @@ impl Keeper {
                 // The next one who asks is told what went wrong.
                 Err(RecvTimeoutError::Timeout) => self.look().unwrap_or_default(),
             }
+            self.shared.health.ended();
         }
     }
 
@@ -104,7 +108,7 @@ impl Keeper {
     /// A file that failed is opened again when somebody needs it: all of it is looked at then.
     fn look(&mut self) -> Result<(), StoreFault> {
         match self.backend.writers() {
-            Writers::One if !self.shared.is_well() => Ok(()),
+            Writers::One if !self.shared.health.is_well() => Ok(()),
             Writers::Many | Writers::One => self.read(),
         }
     }
@@ -122,6 +126,8 @@ impl Keeper {
         if !group.catch_ups.is_empty() {
             let read = self.read();
             for (view, promise) in group.catch_ups {
+                let store = self.shared.writers.store();
+                self.shared.health.emit(RegisterCaughtUp { store });
                 view.derive();
                 promise.keep(read);
             }
@@ -131,7 +137,7 @@ impl Keeper {
     /// Writes what of these batches is not known, in one commit, and takes it in.
     fn write(&mut self, batches: &[(Arc<View>, Batch, Promise)]) -> Result<(), StoreFault> {
         // What failed may have been written all the same.
-        if !self.shared.is_well() {
+        if !self.shared.health.is_well() {
             self.read()?;
         }
         let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
@@ -145,13 +151,20 @@ impl Keeper {
         if rows.new.is_empty() {
             return Ok(());
         }
+        let begun = self.clock.now();
         let appended = self.backend.append(self.reader.mark(), &rows.new);
+        if appended.is_ok() {
+            self.shared.health.emit(RegisterCommitted {
+                store: self.shared.writers.store(),
+                took: self.clock.now().saturating_duration_since(begun),
+            });
+        }
         let taken = match appended {
             Ok(Appended::Among) => return self.read(),
             Ok(Appended::Next(last)) => self.reader.take_own(&rows.new, last),
             Err(fault) => Err(fault),
         };
-        self.shared.tell(taken)
+        self.shared.tell_read(taken)
     }
 
     /// Takes in the rows that are new.

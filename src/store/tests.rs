@@ -459,14 +459,14 @@ fn a_wrong_key_is_loud(bed: &dyn Bed) {
         Err(Fault::Damaged(damage)) => assert_eq!(damage.rows, 2),
         other => panic!("{other:?}"),
     }
-    let shared = Shared::new(wrong(), sync_channel(1).0, Writers::One);
+    let shared = Shared::new(wrong(), sync_channel(1).0, Writers::One, Clock::test(NOW));
     let verified = offline::verified(bed.backend().unwrap().as_mut(), &shared).unwrap();
     assert_eq!(
         (verified.rows, verified.damaged, verified.unkeyed),
         (3, 2, 1)
     );
     assert_eq!(verified.damaged_first.len(), 2);
-    let shared = Shared::new(schools(), sync_channel(1).0, Writers::One);
+    let shared = Shared::new(schools(), sync_channel(1).0, Writers::One, Clock::test(NOW));
     let verified = offline::verified(bed.backend().unwrap().as_mut(), &shared).unwrap();
     assert_eq!(
         (verified.rows, verified.damaged, verified.unkeyed),
@@ -989,6 +989,29 @@ fn a_page_of_new_pupils_costs_one_sync_and_the_next_one_nothing() {
         assert_eq!(let_out(&view, PUPIL, &ids), Ok(()));
         drop(stalled);
     }
+}
+
+#[test]
+fn a_disk_that_hangs_is_said_to() {
+    let (bed, clock) = (DiskBed(Disk::new()), Clock::test(NOW));
+    let backend = bed.backend().unwrap();
+    let store = Store::on(move |_| Ok(backend), schools(), clock.clone()).unwrap();
+    let view = view(&store, "regenboog", 7);
+    let stalled = bed.0.fails.lock().unwrap();
+    let settling = view.settle(batch(&view, PUPIL, &["S-1"]));
+    assert_eq!(store.state().code(), None);
+    // Turned again and again, since the keeper may not have begun yet.
+    until(|| {
+        clock.turn(limits::REGISTER_HANGS + Duration::from_secs(1));
+        store.state().code() == Some("hangs")
+    });
+    assert!(store.state().trouble_since_unix_s.is_some());
+    drop(stalled);
+    settling.wait().unwrap();
+    until(|| store.state().code().is_none());
+    let state = store.state();
+    assert_eq!((state.ids, state.trouble_since_unix_s), (1, None));
+    assert_eq!(state.schools[0], (school("regenboog"), 1));
 }
 
 fn mode(path: &Path) -> u32 {
