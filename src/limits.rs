@@ -84,6 +84,8 @@ pub const REGISTER_STATEMENT: Duration = Duration::from_secs(10);
 pub const REGISTER_REST: Duration = Duration::from_millis(100);
 /// The longest it is left alone.
 pub const REGISTER_REST_MAX: Duration = Duration::from_secs(5);
+/// A register that is longer at one thing is said to hang: a server fails before that.
+pub const REGISTER_HANGS: Duration = Duration::from_secs(15);
 /// Damaged rows of a register that are shown by number; the rest is counted.
 pub const REGISTER_DAMAGE_SHOWN_MAX: usize = 100;
 
@@ -134,6 +136,7 @@ pub enum Bound {
     JsonString,
     JsonSwitch,
     KeepAliveIdle,
+    RegisterWait,
     Requests,
     RequestsPerVendor,
     Target,
@@ -205,6 +208,8 @@ const ROWS: &[Row] = &[
      "what of an object is held until the field comes that says which shape it has"),
     (Bound::KeepAliveIdle, "keep-alive-idle", Unit::Time, 60_000, 100, 3_600_000,
      "a caller's connection with nothing on it"),
+    (Bound::RegisterWait, "register-wait", Unit::Time, 10_000, 100, 600_000,
+     "for the register to write identifiers down, or to look for others; beyond it 503"),
     (Bound::Requests, "requests", Unit::Count, 1_000, 1, 1_000_000,
      "requests under way; beyond it 503"),
     (Bound::RequestsPerVendor, "requests-per-vendor", Unit::Count, 256, 1, 1_000_000,

@@ -228,6 +228,7 @@ mod tests {
     "successful": false
   },
   "policy_hash": "3f9c3f9c3f9c3f9c",
+  "register": null,
   "stage": "ready",
   "started": "2026-09-21T14:13:20Z",
   "uptime_seconds": 0,

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::state::{Now, Stage, State};
 use crate::config::{ListFault, Vendor};
+use crate::events::RegisterSeen;
+use crate::store;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -27,7 +29,7 @@ pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Full<By
     match request.uri().path() {
         "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" => readyz(state, &state.now(), request.uri().query()),
-        "/metrics" => page(StatusCode::OK, METRICS, state.events.metrics_page()),
+        "/metrics" => page(StatusCode::OK, METRICS, metrics(state)),
         "/status" => page(
             StatusCode::OK,
             JSON,
@@ -43,7 +45,9 @@ pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Full<By
 
 /// 200 if requests are taken, else 503; with `?verbose`, each check on a line of its own.
 ///
-/// A vendor or an upstream that is down makes nothing unready: the others are served.
+/// A vendor or an upstream that is down makes nothing unready: the others are served. Nor does a
+/// register that cannot be used: what it knows passes all the same, and what it does not know is
+/// refused by every node that shares it.
 fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>> {
     let status = match now.stage {
         Stage::Ready => StatusCode::OK,
@@ -71,7 +75,24 @@ fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>
         "{listener}\n[+] configuration: {newest}\n[+] keys: one for each of {vendors} vendors\n{}",
         lists(now, state.clock.unix_s())
     );
-    page(status, TEXT, checks + short)
+    let register = state.register().map(|register| match register.code() {
+        Some(code) => format!("[!] register: {code}, so what it does not know is refused\n"),
+        None => "[+] register: takes identifiers\n".to_owned(),
+    });
+    page(status, TEXT, checks + &register.unwrap_or_default() + short)
+}
+
+/// The metrics as they are now.
+fn metrics(state: &State) -> String {
+    if let Some(register) = state.register() {
+        state.events.emit(RegisterSeen {
+            store: register.store,
+            schools: &register.schools,
+            trouble: register.code(),
+            read_unix_s: register.read_unix_s,
+        });
+    }
+    state.events.metrics_page()
 }
 
 /// The lists of objections, if there are any: all that can be used in one line, each other on its
@@ -112,6 +133,7 @@ fn status(state: &State, now: &Now) -> Value {
         "uptime_seconds": uptime_s,
         "policy_hash": now.config.hash.0,
         "vendors": vendors.collect::<Vec<_>>(),
+        "register": state.register().map(|register| remembered(&register, unix_s)),
         "certificate": now.certificate_expires_unix_s.map(|unix_s| json!({
             "expires": date_time(unix_s),
         })),
@@ -120,6 +142,20 @@ fn status(state: &State, now: &Now) -> Value {
             "successful": reload.problem.is_none(),
             "problem": reload.problem,
         })),
+    })
+}
+
+/// How the register does; nothing that it holds.
+fn remembered(register: &store::State, unix_s: u64) -> Value {
+    let schools = register.schools.iter();
+    let schools = schools.map(|(school, ids)| (school.to_string(), Value::from(*ids)));
+    json!({
+        "store": register.store,
+        "identifiers": schools.collect::<serde_json::Map<_, _>>(),
+        "usable": register.trouble.is_none(),
+        "trouble": register.code(),
+        "since": register.trouble_since_unix_s.and_then(date_time),
+        "seconds_behind": unix_s.saturating_sub(register.read_unix_s),
     })
 }
 

@@ -1,11 +1,12 @@
 //! What the operators' pages know: set by `app`, read by the pages.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::Events;
+use crate::store::{self, Store};
 
 /// How far the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub struct State {
     pub(super) events: Events,
     pub(super) clock: Clock,
     pub(super) started_unix_s: u64,
+    register: OnceLock<Arc<Store>>,
     now: Mutex<Now>,
 }
 
@@ -64,6 +66,7 @@ impl State {
             events,
             started_unix_s: clock.unix_s(),
             clock,
+            register: OnceLock::new(),
             now: Mutex::new(Now {
                 stage: Stage::Starting,
                 config,
@@ -81,6 +84,16 @@ impl State {
     /// The listener's certificate expires then, in Unix time; `None` without TLS.
     pub fn certificate_expires(&self, unix_s: Option<u64>) {
         self.change(|now| now.certificate_expires_unix_s = unix_s);
+    }
+
+    /// There is a register from now on; the first one stays.
+    pub fn remembers_in(&self, register: Arc<Store>) {
+        self.register.set(register).unwrap_or_default();
+    }
+
+    /// How the register does, if there is one.
+    pub(super) fn register(&self) -> Option<store::State> {
+        self.register.get().map(|store| store.state())
     }
 
     /// A new configuration decides.

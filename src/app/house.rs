@@ -22,6 +22,7 @@ use crate::events::{
 use crate::limits::Bound;
 use crate::listen::{self, Doorkeeper};
 use crate::proxy::{Gateway, Shared};
+use crate::store::Store;
 use crate::tls::Acceptor;
 
 /// A gateway that answers callers and operators, from [`open`](Self::open) on.
@@ -69,10 +70,11 @@ impl House {
         let register = open_register(&config, &clock)?;
         let deployed = Arc::new(Deployed::new(config));
         let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
-        register.into_iter().for_each(|it| shared.remember_in(it));
-        shared.prepare(&deployed.current());
         let state = State::new(events.clone(), clock.clone(), deployed.current());
         let state = Arc::new(state);
+        let remember = |it| remember_in(it, &shared, &state, &events);
+        register.into_iter().for_each(remember);
+        shared.prepare(&deployed.current());
         let admin = Admin::start(operators, Arc::clone(&state)).map_err(Failure::Process)?;
         let (stop, stopped) = watch::channel(false);
         let (leaving, left) = mpsc::unbounded_channel();
@@ -153,15 +155,16 @@ impl House {
         match self.shared.register() {
             None => {
                 let opened = open_register(config, &self.clock)?;
-                opened
-                    .into_iter()
-                    .for_each(|it| self.shared.remember_in(it));
+                let remember = |it| remember_in(it, &self.shared, &self.state, &self.events);
+                opened.into_iter().for_each(remember);
                 Ok(())
             }
             Some(register) => {
                 let keys = config.register.keys.iter();
+                let most = config.limits.time(Bound::RegisterWait);
                 { keys }.try_for_each(|(school, key)| {
-                    let learnt = register.add_school(school.clone(), Arc::clone(key)).wait();
+                    let learning = register.add_school(school.clone(), Arc::clone(key));
+                    let learnt = learning.wait_for(most);
                     learnt.map_err(|fault| Failure::SchoolOfRegister(school.clone(), fault))
                 })
             }
@@ -310,6 +313,13 @@ fn bind(config: &Config, threads: usize) -> Result<(Vec<TcpListener>, TcpListene
     let public = listen::bind(address, threads).map_err(failed("callers", address))?;
     let operators = TcpListener::bind(config.admin).map_err(failed("operators", config.admin))?;
     Ok((public, operators))
+}
+
+/// Has everybody know of a register that was opened.
+fn remember_in(register: Arc<Store>, shared: &Shared, state: &State, events: &Events) {
+    register.told_by(events.clone());
+    state.remembers_in(Arc::clone(&register));
+    shared.remember_in(register);
 }
 
 fn local_address(listener: Option<&TcpListener>) -> Result<SocketAddr, Failure> {

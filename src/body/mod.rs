@@ -15,7 +15,7 @@ mod wait;
 
 pub use budget::{Budget, Held};
 pub use facts::{Facts, Progress, State};
-pub use register::refusal;
+pub use register::{Desk, InTime};
 pub use source::{Caller, Source};
 pub use wait::Wait;
 
@@ -29,7 +29,6 @@ use http_body::{Frame, SizeHint};
 
 use crate::minimise::{Cleared, Rewriter};
 use crate::refusal::Refusal;
-use crate::store::View;
 use register::Asked;
 
 /// The most room that is made before a chunk is rewritten: what leaves is seldom more than came.
@@ -114,7 +113,7 @@ pub struct Terms {
     /// What it may hold of the memory for all bodies, until it ends.
     pub held: Held,
     /// Who remembers its identifiers, if any of the vendor's have a way back.
-    pub register: Option<Arc<View>>,
+    pub register: Option<Desk>,
 }
 
 /// One body on its way through the [`Rewriter`].
@@ -235,12 +234,12 @@ impl<S: Source> Passage<S> {
 
     /// What has to be asked of the register before anything that was written may go on.
     fn ask(&mut self, then: Turn) -> Option<Asked> {
-        let view = self.terms.register.as_ref()?;
+        let desk = self.terms.register.as_ref()?;
         if self.rewriter.waits_for_register() {
-            return Some(Asked::for_pseudonyms(view, then));
+            return Some(Asked::for_pseudonyms(desk, then));
         }
         let batch = &mut self.rewriter.trail().batch;
-        (!batch.is_empty()).then(|| Asked::to_remember(view, std::mem::take(batch), then))
+        (!batch.is_empty()).then(|| Asked::to_remember(desk, std::mem::take(batch), then))
     }
 
     fn write(&mut self, chunk: &[u8]) -> Result<(), Refusal> {

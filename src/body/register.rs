@@ -3,15 +3,79 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::Turn;
-use crate::pseudonym::Batch;
+use crate::alarm::{Alarm, after};
+use crate::clock::Clock;
+use crate::pseudonym::{Batch, Register};
 use crate::refusal::Refusal;
 use crate::store::{Settling, StoreFault, View};
 
+/// Where the messages of one vendor ask the register, and how long they wait for it there.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    view: Arc<View>,
+    clock: Clock,
+    most: Duration,
+}
+
+impl Desk {
+    /// A desk at which nobody waits longer than `most`.
+    #[must_use]
+    pub fn new(view: Arc<View>, clock: &Clock, most: Duration) -> Self {
+        let clock = clock.clone();
+        Self { view, clock, most }
+    }
+
+    /// What is asked without waiting.
+    #[must_use]
+    pub fn register(&self) -> Arc<dyn Register> {
+        Arc::<View>::clone(&self.view)
+    }
+
+    /// [`View::catch_up`], in time.
+    pub fn catch_up(&self) -> InTime {
+        self.in_time(self.view.catch_up())
+    }
+
+    /// [`View::settle`], in time: what is late may be written all the same, and is known then.
+    pub fn settle(&self, batch: Batch) -> InTime {
+        self.in_time(self.view.settle(batch))
+    }
+
+    fn in_time(&self, settling: Settling) -> InTime {
+        let alarm = Alarm::at(after(self.clock.now(), self.most));
+        InTime { settling, alarm }
+    }
+}
+
+/// What the register promised, or the refusal of the message that waited for it.
+#[derive(Debug)]
+#[must_use = "nothing may leave before it has resolved"]
+pub struct InTime {
+    settling: Settling,
+    alarm: Alarm,
+}
+
+impl Future for InTime {
+    type Output = Result<(), Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.settling).poll(cx) {
+            Poll::Ready(done) => Poll::Ready(done.map_err(refusal)),
+            Poll::Pending => {
+                let late = this.alarm.poll(cx);
+                late.map(|()| Err(Refusal::RegisterUnavailable))
+            }
+        }
+    }
+}
+
 /// Something that is asked of the register, and what the turn comes to once it is done.
 pub(super) struct Asked {
-    settling: Settling,
+    done: InTime,
     what: What,
     then: Turn,
 }
@@ -24,18 +88,18 @@ enum What {
 
 impl Asked {
     /// That it may have learned of more identifiers meanwhile, from other nodes.
-    pub(super) fn for_pseudonyms(view: &Arc<View>, then: Turn) -> Self {
+    pub(super) fn for_pseudonyms(desk: &Desk, then: Turn) -> Self {
         Self {
-            settling: view.catch_up(),
+            done: desk.catch_up(),
             what: What::Pseudonyms,
             then,
         }
     }
 
     /// That these are on disk.
-    pub(super) fn to_remember(view: &Arc<View>, batch: Batch, then: Turn) -> Self {
+    pub(super) fn to_remember(desk: &Desk, batch: Batch, then: Turn) -> Self {
         Self {
-            settling: view.settle(batch),
+            done: desk.settle(batch),
             what: What::Remember,
             then,
         }
@@ -47,14 +111,13 @@ impl Asked {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Refusal>> {
-        let settled = Pin::new(&mut self.settling).poll(cx);
-        settled.map(|done| done.map(|()| self.then).map_err(refusal))
+        let done = Pin::new(&mut self.done).poll(cx);
+        done.map_ok(|()| self.then)
     }
 }
 
 /// Why a message waits outside when the register does not do its part.
-#[must_use]
-pub const fn refusal(fault: StoreFault) -> Refusal {
+const fn refusal(fault: StoreFault) -> Refusal {
     match fault {
         StoreFault::Busy => Refusal::Overloaded,
         StoreFault::Collision => Refusal::PseudonymCollision,

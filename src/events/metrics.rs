@@ -14,6 +14,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::help::help;
 use super::process::Process;
 use crate::clock::Clock;
 use crate::config::LogLevel;
@@ -29,6 +30,10 @@ const REQUEST_SECONDS: &[f64] = &[
 /// Seconds of our own work, which is to stay far below the upstream's.
 const TRANSFORM_SECONDS: &[f64] = &[
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0,
+];
+/// Seconds of one commit of the register: a disk that syncs quickly, up to a server that is lost.
+const COMMIT_SECONDS: &[f64] = &[
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 /// Bytes of a body.
 const BODY_BYTES: &[f64] = &[
@@ -63,6 +68,12 @@ pub(super) struct Metrics {
     pub(super) policies: Family<IntGaugeVec, 3>,
     pub(super) keys: Family<IntGaugeVec, 3>,
     pub(super) lists: Family<IntGaugeVec, 3>,
+    pub(super) register_ids: Family<IntGaugeVec, 1>,
+    pub(super) register_usable: Family<IntGaugeVec, 1>,
+    pub(super) register_read_at: Family<IntGaugeVec, 1>,
+    pub(super) register_commits: Family<HistogramVec, 1>,
+    pub(super) register_catch_ups: Family<IntCounterVec, 1>,
+    pub(super) register_failures: Family<IntCounterVec, 1>,
     log_messages: [IntCounter; 4],
     pub(super) connections_open: IntGauge,
     pub(super) reload_successful: IntGauge,
@@ -104,6 +115,16 @@ impl Metrics {
             policies: r.gauges("policy_info", ["school", "vendor", "hash"])?,
             keys: r.gauges("key_info", ["school", "vendor", "fingerprint"])?,
             lists: r.gauges("objection_list_usable", ["school", "vendor", "list"])?,
+            register_ids: r.gauges("register_ids", ["school"])?,
+            register_usable: r.gauges("register_usable", ["store"])?,
+            register_read_at: r.gauges("register_last_read_timestamp_seconds", ["store"])?,
+            register_commits: r.histograms(
+                "register_commit_duration_seconds",
+                COMMIT_SECONDS,
+                ["store"],
+            )?,
+            register_catch_ups: r.counters("register_catch_ups_total", ["store"])?,
+            register_failures: r.counters("register_failures_total", ["reason"])?,
             log_messages: r.log_messages()?,
             connections_open: r.gauge("connections_open")?,
             reload_successful: r.gauge("config_last_reload_successful")?,
@@ -304,83 +325,6 @@ impl Maker {
 fn options(name: &str) -> Opts {
     Opts::new(name, help(name))
 }
-
-/// The help of a metric; none for a name that is not in the table, which then is ill-formed.
-fn help(name: &str) -> &'static str {
-    let row = HELP.iter().find(|(known, _)| *known == name);
-    row.map_or("", |(_, help)| help)
-}
-
-/// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 25] = [
-    (
-        "aborts_total",
-        "Exchanges that were broken off after the head of the answer.",
-    ),
-    (
-        "body_bytes_total",
-        "Bytes of bodies before (in) and after (out) the policy.",
-    ),
-    ("bugs_total", "States that Sluis was built never to reach."),
-    ("build_info", "1, with the version that runs."),
-    (
-        "config_last_reload_success_timestamp_seconds",
-        "When the configuration in force was loaded.",
-    ),
-    (
-        "config_last_reload_successful",
-        "Whether the newest configuration is the one in force.",
-    ),
-    (
-        "connections_failed_total",
-        "Connections that ended in a fault of the wire.",
-    ),
-    ("connections_open", "Open connections of callers."),
-    (
-        "connections_refused_total",
-        "Connections closed on arrival.",
-    ),
-    ("fields_total", "What was done to fields and list items."),
-    (
-        "http_client_request_duration_seconds",
-        "Waiting for upstreams: from the request sent to the head of the answer.",
-    ),
-    (
-        "http_server_request_duration_seconds",
-        "From the head of a request to the end of its answer.",
-    ),
-    ("key_info", "1 for the key in use."),
-    ("log_messages_total", "Log lines written."),
-    (
-        "metric_series_limited_total",
-        "Label sets counted under `other` because there were too many.",
-    ),
-    ("objection_list_usable", "Whether a list can be used."),
-    ("panics_total", "Panics; each ended one exchange."),
-    ("policy_info", "1 for the policy in force."),
-    (
-        "refusals_total",
-        "Requests that were refused, by the code in the problem document.",
-    ),
-    ("request_body_bytes", "Bodies of requests as they came."),
-    ("requests_in_flight", "Requests under way."),
-    (
-        "tls_certificate_expiry_timestamp_seconds",
-        "When the certificate of the listener expires; 0 without TLS.",
-    ),
-    (
-        "transform_duration_seconds",
-        "Our own work on the bodies of one exchange.",
-    ),
-    (
-        "unlisted_field_seen_total",
-        "Fields outside the policy, each counted when first seen under the configuration in force.",
-    ),
-    (
-        "upstream_token_fetches_total",
-        "Tokens asked for at the token servers of upstreams.",
-    ),
-];
 
 /// A metric of our own is ill-formed: a defect of this room, seen at start.
 #[derive(Debug)]

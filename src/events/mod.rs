@@ -5,12 +5,14 @@
 //! library that traces on its own (HTTP/2 does, heads and all) has no subscriber to speak to.
 
 mod alarms;
+mod help;
 mod life;
 mod lists;
 mod log;
 mod meter;
 mod metrics;
 mod process;
+mod register;
 mod requests;
 mod status;
 mod tokens;
@@ -24,6 +26,9 @@ pub use lists::ObjectionListChanged;
 pub use log::Sink;
 pub use meter::{FlowMeters, InFlight, Meters, RouteMeter};
 pub use metrics::BadMetric;
+pub use register::{
+    RegisterCaughtUp, RegisterCommitted, RegisterFailed, RegisterRecovered, RegisterSeen,
+};
 pub use requests::{
     ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection, Outcome,
     RequestEnded, Times, UpstreamCall,
@@ -311,6 +316,7 @@ pub(crate) mod tests {
             events.emit(UpstreamTokenAsked { meter, outcome });
         }
         tell_lists(events, &config);
+        tell_of_the_register(events);
         events.emit(ConnectionRefused {
             crowd: Crowd::OneClient,
         });
@@ -353,6 +359,23 @@ pub(crate) mod tests {
             (name.to_owned(), labels.map(pair).collect())
         });
         split.collect()
+    }
+
+    fn tell_of_the_register(events: &Events) {
+        let store = "redb";
+        let took = Duration::from_millis(2);
+        events.emit(RegisterCommitted { store, took });
+        events.emit(RegisterCaughtUp { store });
+        events.emit(RegisterFailed {
+            code: "server_failed",
+        });
+        events.emit(RegisterRecovered);
+        events.emit(RegisterSeen {
+            store,
+            schools: &[(SchoolId::parse("regenboog").unwrap(), 7)],
+            trouble: None,
+            read_unix_s: 1_790_000_000,
+        });
     }
 
     /// `name | kind | labels` of every row of `docs/metrics.md`.
@@ -443,7 +466,7 @@ pub(crate) mod tests {
         seen.insert("sluis.left_out".to_owned());
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
-        assert_eq!(text.lines().count(), 23);
+        assert_eq!(text.lines().count(), 25);
     }
 
     #[test]

@@ -14,16 +14,14 @@ use super::rate::Wanted;
 use super::record::Record;
 use super::refuse::Refused;
 use super::{Shared, caller, grammar};
-use crate::body::refusal;
+use crate::body::Desk;
 use crate::clock::Clock;
 use crate::config::{Mode, UpstreamAuth, Vendor};
 use crate::minimise::{
     self, Asked, Counts, Credentials, Crossing, Home, Objections, RequestHead, RequestLine,
 };
 use crate::policy::{Content, Side};
-use crate::pseudonym::Register;
 use crate::refusal::{Bug, Refusal};
-use crate::store::View;
 use crate::upstream::Target;
 
 /// The fixed facts of one exchange.
@@ -155,7 +153,7 @@ impl Exchange<'_> {
         };
         let mut request = ask(Asked::First);
         if let Err(Refusal::TargetUnknown) = request {
-            register.catch_up().await.map_err(refusal)?;
+            register.catch_up().await?;
             request = ask(Asked::Again);
         }
         request
@@ -169,15 +167,15 @@ impl Exchange<'_> {
         match self.found.register {
             Some(register) => {
                 let batch = std::mem::take(&mut request.trail.batch);
-                register.settle(batch).await.map_err(refusal)
+                register.settle(batch).await
             }
             None => Ok(()),
         }
     }
 
     /// The register as the vendor sees it.
-    pub(super) fn register(&self) -> Option<Arc<View>> {
-        self.found.register.map(Arc::clone)
+    pub(super) fn register(&self) -> Option<Desk> {
+        self.found.register.cloned()
     }
 
     /// The way of the request.
@@ -191,7 +189,7 @@ impl Exchange<'_> {
     }
 
     fn crossing(&self, to: Side) -> Crossing {
-        let register = self.register().map(|view| -> Arc<dyn Register> { view });
+        let register = self.found.register.map(Desk::register);
         let crossing = Crossing::towards(to, Arc::clone(&self.vendor.law), register);
         let crossing = crossing.in_flow(self.flow()).with_home(self.home.clone());
         crossing.with_objections(Arc::clone(&self.objections))

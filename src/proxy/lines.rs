@@ -6,7 +6,6 @@ use http::header::{CONTENT_LOCATION, HeaderName, HeaderValue, LINK, LOCATION};
 
 use super::admit::Exchange;
 use super::record::Record;
-use crate::body::refusal;
 use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared};
 use crate::policy::Content;
 use crate::refusal::Refusal;
@@ -69,11 +68,11 @@ impl Lines {
         };
         let mut answered = ask(Asked::First);
         if answered.missed {
-            register.catch_up().await.map_err(refusal)?;
+            register.catch_up().await?;
             answered = ask(Asked::Again);
         }
         let batch = answered.trail.batch;
-        register.settle(batch).await.map_err(refusal)?;
+        register.settle(batch).await?;
         Ok(answered.head)
     }
 }

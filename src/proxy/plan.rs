@@ -7,9 +7,11 @@ use super::Shared;
 use super::fetch::Fetcher;
 use super::load::Count;
 use super::rate::Rates;
+use crate::body::Desk;
 use crate::clock::Clock;
 use crate::config::{Client, Config, Door, Flow, NoDoor, TOKEN_PATH, Vendor};
 use crate::events::{FlowMeters, Meters};
+use crate::limits::Bound;
 use crate::pseudonym::TokenPlace;
 use crate::refusal::{Bug, Refusal};
 use crate::store::{Generations, Store, View};
@@ -27,7 +29,7 @@ struct OfDoor {
     meters: FlowMeters,
     load: Count,
     /// The register as the vendor sees it, if any of its ids has a way back.
-    register: Option<Arc<View>>,
+    register: Option<Desk>,
     rates: Option<Rates>,
     fetcher: Option<Fetcher>,
 }
@@ -36,6 +38,7 @@ impl Served {
     fn new(config: Arc<Config>, shared: &Shared) -> Self {
         let meters = shared.events.meters();
         let register = shared.register().map(Arc::as_ref);
+        let most = config.limits.time(Bound::RegisterWait);
         let now = shared.clock.now();
         let of_door = |door: &Door| {
             let vendor = &door.vendor;
@@ -43,7 +46,8 @@ impl Served {
             Some(OfDoor {
                 meters: meters.flow(vendor, door.flow)?,
                 load: shared.load.of(&vendor.school, &vendor.id),
-                register: register.and_then(|store| view(store, vendor)),
+                register: { register.and_then(|store| view(store, vendor)) }
+                    .map(|view| Desk::new(view, &shared.clock, most)),
                 rates: Rates::new(flow, now),
                 fetcher: Fetcher::new(flow),
             })
@@ -165,7 +169,7 @@ pub(super) struct Found<'p> {
     pub(super) flow: &'p Flow,
     pub(super) meters: &'p FlowMeters,
     pub(super) load: &'p Count,
-    pub(super) register: Option<&'p Arc<View>>,
+    pub(super) register: Option<&'p Desk>,
     pub(super) rates: Option<&'p Rates>,
     pub(super) fetcher: Option<&'p Fetcher>,
     target: &'p OnceLock<Option<Arc<Target>>>,

@@ -44,11 +44,18 @@ impl VendorKey {
     /// `HKDF-Expand(vendor key, "sluis v1 kind" ‖ lp(kind), 32)`, filled up with zeros to the block
     /// of SHA-256, as HMAC itself does with a short key (RFC 2104 section 2).
     pub(super) fn kind_key(&self, kind: &str) -> SecretBytes<64> {
-        // A kind's name is a configured name and so far shorter than 2^16.
-        let length = u16::try_from(kind.len()).unwrap_or(u16::MAX).to_be_bytes();
-        let info: [&[u8]; 3] = [b"sluis v1 kind", &length, kind.as_bytes()];
-        block(&subkey(&self.0, &info))
+        let mut info = b"sluis v1 kind".to_vec();
+        push_with_length(kind, &mut info);
+        block(&subkey(&self.0, &[&info]))
     }
+}
+
+/// `lp(text)`: its length as two bytes, big endian, and then the text.
+pub(super) fn push_with_length(text: &str, out: &mut Vec<u8>) {
+    // Names, and the clients and scopes of tokens, are far shorter than 2^16: see `limits`.
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// `HKDF-Expand(key, info, N)` of RFC 5869 with SHA-256.

@@ -19,8 +19,7 @@ use aes_siv::siv::Aes256Siv;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest as _, Sha256};
 
-use super::key::subkey;
-use super::seal::push_with_length;
+use super::key::{push_with_length, subkey};
 use super::{Fingerprint, RegisterKey, VendorKey};
 use crate::names::{SchoolId, VendorId};
 use crate::secret::{NoRandomness, SecretBytes, SecretText};

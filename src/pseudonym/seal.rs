@@ -18,7 +18,7 @@ use aes_siv::siv::Aes256Siv;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::key::{block, subkey};
+use super::key::{block, push_with_length, subkey};
 use super::{Fingerprint, Form, Identifier};
 use crate::limits;
 use crate::names::SchoolId;
@@ -165,14 +165,6 @@ impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seal(redacted)")
     }
-}
-
-/// `lp(text)`: its length as two bytes, big endian, and then the text.
-pub(super) fn push_with_length(text: &str, out: &mut Vec<u8>) {
-    // Names, and the clients and scopes of tokens, are far shorter than 2^16: see `limits`.
-    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -20,8 +20,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::MasterKey;
-use super::key::{block, subkey};
-use super::seal::push_with_length;
+use super::key::{block, push_with_length, subkey};
 use crate::names::{FlowId, SchoolId, VendorId};
 use crate::secret::{SecretBytes, SecretText};
 

@@ -4,15 +4,18 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use crate::names::SchoolId;
-use crate::pseudonym::Lookup;
+use crate::pseudonym::{Form, Identifier, Lookup};
 
 /// Where rows are kept for good. Only the keeper's thread has one.
 pub(super) trait Backend: Send {
     /// Appends rows in one durable transaction: all of them, or none.
     ///
-    /// A row whose `lookup` is taken is there already if it is sealed alike; if not, it is another
-    /// spelling of an identifier, and is appended under its `spelling`, once.
-    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault>;
+    /// `after` is the last row that was read. Who can say so says whether these are the next ones.
+    ///
+    /// Where others write too, a row whose `lookup` is taken is there already if it is sealed
+    /// alike; if not, it is another spelling of an identifier, and is appended under its
+    /// `spelling`, once.
+    fn append(&mut self, after: Mark, rows: &[NewRow<'_>]) -> Result<Appended, Fault>;
 
     /// Reads all rows behind a mark in the order of their numbers.
     ///
@@ -25,6 +28,15 @@ pub(super) trait Backend: Send {
     fn writers(&self) -> Writers;
 }
 
+/// What became of rows that were appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// Others may stand between: which, and where, is known once they are read.
+    Among,
+    /// All of them, and nothing else, come next in their order; this is the last of them.
+    Next(Mark),
+}
+
 /// Who appends rows to a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Writers {
@@ -34,10 +46,22 @@ pub(super) enum Writers {
     One,
 }
 
-/// A row that may be new.
-pub(super) struct NewRow {
-    pub(super) school: SchoolId,
-    pub(super) kind: String,
+impl Writers {
+    /// What the store is called that has such writers.
+    pub(super) const fn store(self) -> &'static str {
+        match self {
+            Self::Many => "postgres",
+            Self::One => "redb",
+        }
+    }
+}
+
+/// A row that is new to this process.
+pub(super) struct NewRow<'a> {
+    pub(super) school: &'a SchoolId,
+    pub(super) kind: &'a str,
+    pub(super) form: Form,
+    pub(super) id: Identifier<'a>,
     pub(super) lookup: Lookup,
     pub(super) spelling: Lookup,
     pub(super) sealed: Vec<u8>,
@@ -111,6 +135,8 @@ pub enum Fault {
     Format(u32),
     /// There are more identifiers than can be numbered.
     Full,
+    /// It does not come back from what it was asked for.
+    Hangs,
     /// Another process has it open.
     InUse(PathBuf),
     /// A row that was there is there no more.
@@ -151,6 +177,7 @@ impl Fault {
             Self::File { .. } => "file_unusable",
             Self::Format(_) => "format_unknown",
             Self::Full => "full",
+            Self::Hangs => "hangs",
             Self::InUse(_) => "in_use",
             Self::Lost { .. } => "rows_lost",
             Self::Moved(_) => "file_moved",
@@ -178,6 +205,7 @@ impl Fault {
             | Self::NotARegister(_) => true,
             Self::Damaged(_)
             | Self::Full
+            | Self::Hangs
             | Self::InUse(_)
             | Self::Resting
             | Self::Server(_)
@@ -247,6 +275,7 @@ impl fmt::Display for Fault {
                 )
             }
             Self::Full => f.write_str("it has more identifiers than can be numbered"),
+            Self::Hangs => f.write_str("it does not come back from what it was asked for"),
             Self::InUse(path) => write!(f, "{}: another process has it open", path.display()),
             Self::Lost { row } => write!(
                 f,
@@ -294,6 +323,7 @@ impl std::error::Error for Fault {
             Self::Damaged(_)
             | Self::Format(_)
             | Self::Full
+            | Self::Hangs
             | Self::InUse(_)
             | Self::Lost { .. }
             | Self::Moved(_)

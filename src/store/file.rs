@@ -1,4 +1,8 @@
 //! The register in one file of this machine: redb, a commit that is on disk for each group of rows.
+//!
+//! Rows are appended and nothing else, so that a commit writes a few pages, however many rows there
+//! are. A table of names, which would keep one from being there twice, would be written all over;
+//! it is not needed, since the one process that writes knows every row.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -9,10 +13,10 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageBackend,
-    StorageError, Table, TableDefinition, TableHandle as _, WriteTransaction,
+    StorageError, TableDefinition, TableHandle as _, WriteTransaction,
 };
 
-use super::backend::{Backend, Fault, Mark, NewRow, Row, Writers};
+use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
 use super::unsynced::{Unsynced, Written};
 use crate::limits;
 
@@ -26,12 +30,10 @@ type RowValue = (
 
 /// Number → school, kind, lookup, sealed, day.
 const ROWS: TableDefinition<'_, u64, RowValue> = TableDefinition::new("rows");
-/// School and lookup → number: no name is there twice.
-const NAMES: TableDefinition<'_, (&str, &[u8; 16]), u64> = TableDefinition::new("names");
 /// What the file is.
 const ABOUT: TableDefinition<'_, &str, u32> = TableDefinition::new("about");
 const FORMAT: &str = "sluis register";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// Opens the database, at first and whenever it failed.
 type Opener = Box<dyn Fn(Turn) -> Result<Open, Fault> + Send>;
@@ -99,27 +101,20 @@ impl OneFile {
 }
 
 impl Backend for OneFile {
-    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault> {
+    fn append(&mut self, after: Mark, rows: &[NewRow<'_>]) -> Result<Appended, Fault> {
         self.attempt(|database| {
             let transaction = database.begin_write()?;
-            match insert(&transaction, rows)? {
-                0 => transaction.abort()?,
-                // Durability::Immediate, the default: on disk when this returns.
-                _ => transaction.commit()?,
-            }
-            Ok(())
+            let appended = insert(&transaction, after, rows)?;
+            // Durability::Immediate, the default: on disk when this returns.
+            transaction.commit()?;
+            Ok(appended)
         })
     }
 
     fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
         self.attempt(|database| {
             let table = database.begin_read()?.open_table(ROWS)?;
-            if after.number > 0 {
-                let there = table.get(after.number)?;
-                let same = there.is_some_and(|row| *row.value().2 == after.lookup);
-                same.then_some(())
-                    .ok_or(Fault::Lost { row: after.number })?;
-            }
+            is_there(&table, after)?;
             for row in table.range(after.number.saturating_add(1)..)? {
                 let (number, value) = row?;
                 let (school, kind, lookup, sealed, day) = value.value();
@@ -141,52 +136,45 @@ impl Backend for OneFile {
     }
 }
 
-/// Inserts the rows that are not there; gives how many these are.
-///
-/// Names are random: taken in their order, those that share a page come together.
-fn insert(transaction: &WriteTransaction, new: &[NewRow]) -> Result<usize, Fault> {
+/// Appends the rows behind the last one.
+fn insert(
+    transaction: &WriteTransaction,
+    after: Mark,
+    new: &[NewRow<'_>],
+) -> Result<Appended, Fault> {
     let mut rows = transaction.open_table(ROWS)?;
-    let mut names = transaction.open_table(NAMES)?;
-    let first = rows.last()?.map_or(0, |(number, _)| number.value());
-    let first = first.checked_add(1).ok_or(Fault::Full)?;
-    let mut numbered: Vec<_> = (first..).zip(new).collect();
-    numbered.sort_unstable_by_key(|(_, row)| row.lookup);
-    let mut free = Vec::new();
-    for (number, row) in numbered {
-        if let Some(lookup) = free_name(&rows, &names, row)? {
-            names.insert((row.school.as_str(), &lookup), number)?;
-            free.push((number, lookup, row));
-        }
+    is_there(&rows, after)?;
+    let before = rows.last()?.map_or(0, |(number, _)| number.value());
+    let mut last = Mark {
+        number: before,
+        ..after
+    };
+    for row in new {
+        let number = last.number.checked_add(1).ok_or(Fault::Full)?;
+        let (school, kind) = (row.school.as_str(), row.kind);
+        rows.insert(
+            number,
+            (school, kind, &row.lookup, row.sealed.as_slice(), row.day),
+        )?;
+        last = Mark {
+            number,
+            lookup: row.lookup,
+        };
     }
-    free.sort_unstable_by_key(|(number, ..)| *number);
-    for (number, lookup, row) in &free {
-        let (school, kind, sealed) = (
-            row.school.as_str(),
-            row.kind.as_str(),
-            row.sealed.as_slice(),
-        );
-        rows.insert(number, (school, kind, lookup, sealed, row.day))?;
+    match before == after.number {
+        true => Ok(Appended::Next(last)),
+        false => Ok(Appended::Among),
     }
-    Ok(free.len())
 }
 
-/// The name under which a row is to be inserted; `None` if it is there.
-fn free_name(
-    rows: &Table<'_, u64, RowValue>,
-    names: &Table<'_, (&str, &[u8; 16]), u64>,
-    row: &NewRow,
-) -> Result<Option<[u8; 16]>, Fault> {
-    let school = row.school.as_str();
-    let Some(number) = names.get((school, &row.lookup))? else {
-        return Ok(Some(row.lookup));
-    };
-    // None if it stands in the same transaction: then it is another spelling.
-    let there = rows.get(number.value())?;
-    if there.is_some_and(|there| there.value().3 == row.sealed) {
-        return Ok(None);
+/// Looks whether the row of a mark is what it was.
+fn is_there(rows: &impl ReadableTable<u64, RowValue>, mark: Mark) -> Result<(), Fault> {
+    if mark.number == 0 {
+        return Ok(());
     }
-    let free = names.get((school, &row.spelling))?.is_none();
-    Ok(free.then_some(row.spelling))
+    let there = rows.get(mark.number)?;
+    let same = there.is_some_and(|row| *row.value().2 == mark.lookup);
+    same.then_some(()).ok_or(Fault::Lost { row: mark.number })
 }
 
 /// Makes the tables of a new database; looks at those of an old one.
@@ -204,7 +192,6 @@ fn prepared(open: Open) -> Result<Open, Fault> {
             .open_table(ABOUT)?
             .insert(FORMAT, FORMAT_VERSION)?;
         transaction.open_table(ROWS)?;
-        transaction.open_table(NAMES)?;
         transaction.commit()?;
         return Ok(open);
     }

@@ -1,19 +1,20 @@
 //! The one thread that reads and writes the backend.
 //!
-//! Batches that wait are written in one commit. What is written becomes known by being read back,
-//! so that places in memory come in the order of the rows, on every node the same.
+//! Batches that wait are written in one commit. What is written becomes known in the order of the
+//! rows, on every node the same: where others write too it is read back, between theirs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use super::backend::{Backend, Fault, NewRow, Writers};
+use super::backend::{Appended, Backend, Fault, NewRow, Writers};
 use super::reader::Reader;
 use super::school::School;
 use super::view::View;
 use super::wait::Promise;
 use super::{Shared, StoreFault};
 use crate::clock::Clock;
+use crate::events::{RegisterCaughtUp, RegisterCommitted};
 use crate::limits;
 use crate::names::SchoolId;
 use crate::pseudonym::{Batch, Lookup};
@@ -86,7 +87,9 @@ impl Keeper {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut stop = false;
         while !stop {
-            match jobs.recv_timeout(limits::REGISTER_POLL) {
+            let asked = jobs.recv_timeout(limits::REGISTER_POLL);
+            self.shared.health.begun();
+            match asked {
                 Ok(job) => {
                     let group = Group::of(job, jobs);
                     stop = group.stop;
@@ -96,6 +99,7 @@ impl Keeper {
                 // The next one who asks is told what went wrong.
                 Err(RecvTimeoutError::Timeout) => self.look().unwrap_or_default(),
             }
+            self.shared.health.ended();
         }
     }
 
@@ -104,7 +108,7 @@ impl Keeper {
     /// A file that failed is opened again when somebody needs it: all of it is looked at then.
     fn look(&mut self) -> Result<(), StoreFault> {
         match self.backend.writers() {
-            Writers::One if !self.shared.is_well() => Ok(()),
+            Writers::One if !self.shared.health.is_well() => Ok(()),
             Writers::Many | Writers::One => self.read(),
         }
     }
@@ -122,15 +126,18 @@ impl Keeper {
         if !group.catch_ups.is_empty() {
             let read = self.read();
             for (view, promise) in group.catch_ups {
+                let store = self.shared.writers.store();
+                self.shared.health.emit(RegisterCaughtUp { store });
                 view.derive();
                 promise.keep(read);
             }
         }
     }
 
-    /// Writes what of these batches is not known, in one commit, and reads it back.
+    /// Writes what of these batches is not known, in one commit, and takes it in.
     fn write(&mut self, batches: &[(Arc<View>, Batch, Promise)]) -> Result<(), StoreFault> {
-        if self.shared.is_lost() {
+        // What failed may have been written all the same.
+        if !self.shared.health.is_well() {
             self.read()?;
         }
         let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
@@ -144,9 +151,20 @@ impl Keeper {
         if rows.new.is_empty() {
             return Ok(());
         }
-        let appended = self.backend.append(&rows.new);
-        self.shared.tell(appended)?;
-        self.read()
+        let begun = self.clock.now();
+        let appended = self.backend.append(self.reader.mark(), &rows.new);
+        if appended.is_ok() {
+            self.shared.health.emit(RegisterCommitted {
+                store: self.shared.writers.store(),
+                took: self.clock.now().saturating_duration_since(begun),
+            });
+        }
+        let taken = match appended {
+            Ok(Appended::Among) => return self.read(),
+            Ok(Appended::Next(last)) => self.reader.take_own(&rows.new, last),
+            Err(fault) => Err(fault),
+        };
+        self.shared.tell_read(taken)
     }
 
     /// Takes in the rows that are new.
@@ -206,14 +224,14 @@ impl Group {
 
 /// Rows for one commit, each identifier once.
 #[derive(Default)]
-struct Rows {
-    new: Vec<NewRow>,
-    spellings: BTreeSet<(SchoolId, Lookup)>,
+struct Rows<'a> {
+    new: Vec<NewRow<'a>>,
+    spellings: BTreeSet<(&'a SchoolId, Lookup)>,
 }
 
-impl Rows {
-    fn add(&mut self, row: NewRow) {
-        if self.spellings.insert((row.school.clone(), row.spelling)) {
+impl<'a> Rows<'a> {
+    fn add(&mut self, row: NewRow<'a>) {
+        if self.spellings.insert((row.school, row.spelling)) {
             self.new.push(row);
         }
     }

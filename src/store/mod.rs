@@ -5,7 +5,7 @@
 //!   (any thread)         └─ not known ─▶ Batch ─▶ View::settle ··········▶ may leave, or 503
 //! the keeper                                        │        ▲
 //!   (one thread)        one commit for all who wait ▼        │ known now
-//! the backend           rows: school, kind, lookup, sealed ──┘ read back
+//! the backend           rows: school, kind, lookup, sealed ──┘ once on disk
 //! ```
 //!
 //! On disk stand sealed identifiers and nothing else: no pseudonym, and no pair. In memory the
@@ -25,6 +25,7 @@ mod offline;
 mod postgres;
 mod reader;
 mod school;
+mod state;
 mod unsynced;
 mod view;
 mod wait;
@@ -40,6 +41,7 @@ mod tests;
 pub use backend::{Damage, Fault};
 pub use offline::{Exported, Imported, Verified, init, verify};
 pub use postgres::Server;
+pub use state::State;
 pub use view::{Generations, View};
 pub use wait::Settling;
 
@@ -47,7 +49,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::{fmt, io};
 
@@ -56,9 +58,11 @@ use file::OneFile;
 use keeper::{Job, Keeper};
 use postgres::Postgres;
 use school::School;
+use state::Health;
 use wait::Promise;
 
 use crate::clock::Clock;
+use crate::events::Events;
 use crate::limits;
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::RegisterKey;
@@ -95,20 +99,10 @@ struct Shared {
     schools: RwLock<BTreeMap<String, Arc<School>>>,
     jobs: SyncSender<Job>,
     writers: Writers,
-    /// What the backend's last failure was, if nothing succeeded since.
-    trouble: Mutex<Option<Arc<Fault>>>,
+    health: Health,
     /// Whether rows are gone that were there: then nothing counts as known, until a reading finds
     /// the last of them again.
     lost: AtomicBool,
-}
-
-/// How the register does.
-#[derive(Clone, Debug)]
-pub struct State {
-    /// Identifiers that are known.
-    pub ids: u64,
-    /// What the backend's last failure was, if nothing succeeded since.
-    pub trouble: Option<Arc<Fault>>,
 }
 
 /// Why a message must wait outside: 503.
@@ -122,14 +116,6 @@ pub enum StoreFault {
     Damaged,
     /// The backend cannot be read or written.
     Gone,
-}
-
-impl State {
-    /// The code of its trouble: one of a fixed set, see [`Fault::code`].
-    #[must_use]
-    pub fn code(&self) -> Option<&'static str> {
-        self.trouble.as_ref().map(|fault| fault.code())
-    }
 }
 
 impl Store {
@@ -161,7 +147,7 @@ impl Store {
         let (tell, told) = sync_channel(1);
         let work = move || {
             let opened = opener(&clock).and_then(|backend| {
-                let shared = Arc::new(Shared::new(schools, jobs, backend.writers()));
+                let shared = Arc::new(Shared::new(schools, jobs, backend.writers(), clock.clone()));
                 Keeper::new(shared, backend, clock)
             });
             // Fails if nobody wants to know any more; then there are no jobs either.
@@ -214,26 +200,28 @@ impl Store {
         self.shared.ask(|promise| Job::Learn { school, promise })
     }
 
+    /// Has what happens to it told by these events from now on.
+    pub fn told_by(&self, events: Events) {
+        self.shared.health.told_by(events);
+    }
+
     /// How it does.
     #[must_use]
     pub fn state(&self) -> State {
-        let schools = self
-            .shared
-            .schools
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let kinds = schools.values().flat_map(|school| school.kinds());
-        let ids = kinds.map(|(_, ids)| u64::try_from(ids.len()).unwrap_or(u64::MAX));
-        let trouble = self
-            .shared
-            .trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let schools: Vec<_> = self.shared.schools().iter().map(|it| it.held()).collect();
+        let (trouble, read_unix_s) = self.shared.health.state();
         let ended = self.keeper.as_ref().is_none_or(JoinHandle::is_finished);
-        let ended = ended.then(|| Arc::new(Fault::Thread(gone())));
+        let ended = ended.then(|| (Arc::new(Fault::Thread(gone())), read_unix_s));
+        let (trouble, since) = ended.or(trouble).unzip();
         State {
-            ids: ids.fold(0, u64::saturating_add),
-            trouble: ended.or_else(|| trouble.clone()),
+            ids: schools
+                .iter()
+                .fold(0, |all, (_, ids)| all.saturating_add(*ids)),
+            schools,
+            store: self.shared.writers.store(),
+            read_unix_s,
+            trouble,
+            trouble_since_unix_s: since,
         }
     }
 }
@@ -272,12 +260,13 @@ impl Shared {
         schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
         jobs: SyncSender<Job>,
         writers: Writers,
+        clock: Clock,
     ) -> Self {
         let shared = Self {
             schools: RwLock::default(),
             jobs,
             writers,
-            trouble: Mutex::default(),
+            health: Health::new(clock),
             lost: AtomicBool::new(false),
         };
         for (id, key) in schools {
@@ -289,6 +278,11 @@ impl Shared {
     fn school_named(&self, name: &str) -> Option<Arc<School>> {
         let schools = self.schools.read().unwrap_or_else(PoisonError::into_inner);
         schools.get(name).cloned()
+    }
+
+    fn schools(&self) -> Vec<Arc<School>> {
+        let schools = self.schools.read().unwrap_or_else(PoisonError::into_inner);
+        schools.values().cloned().collect()
     }
 
     fn add(&self, school: Arc<School>) {
@@ -310,38 +304,30 @@ impl Shared {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Whether the backend did what it was last asked for.
-    fn is_well(&self) -> bool {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.is_none()
-    }
-
     /// Notes that rows were read, from the last one that was known on.
     fn tell_read(&self, read: Result<(), Fault>) -> Result<(), StoreFault> {
         if read.is_ok() {
             self.lost.store(false, Ordering::Release);
+            self.health.read();
         }
         self.tell(read)
     }
 
     /// Notes what the backend did, and says what of it callers need to know.
     fn tell(&self, done: Result<(), Fault>) -> Result<(), StoreFault> {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = match &done {
-            Ok(()) => Ok(()),
-            Err(Fault::Damaged(_) | Fault::Lost { .. }) => Err(StoreFault::Damaged),
-            Err(_) => Err(StoreFault::Gone),
+        let Err(fault) = done else {
+            self.health.succeeded();
+            return Ok(());
         };
-        if done.as_ref().is_err_and(Fault::is_loss) {
+        if fault.is_loss() {
             self.lost.store(true, Ordering::Release);
         }
-        match done {
-            // What went wrong a moment ago says more.
-            Err(Fault::Resting) if trouble.is_some() => {}
-            Err(fault) => *trouble = Some(Arc::new(fault)),
-            Ok(()) => *trouble = None,
-        }
-        told
+        let told = match matches!(fault, Fault::Damaged(_) | Fault::Lost { .. }) {
+            true => StoreFault::Damaged,
+            false => StoreFault::Gone,
+        };
+        self.health.failed(fault);
+        Err(told)
     }
 }
 

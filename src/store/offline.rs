@@ -148,7 +148,7 @@ pub fn verify(
         let mut backend = place.open(clock)?;
         // Nobody keeps it: what is asked of it would fail.
         let (jobs, _) = sync_channel(1);
-        let shared = Shared::new(schools, jobs, backend.writers());
+        let shared = Shared::new(schools, jobs, backend.writers(), clock.clone());
         verified(backend.as_mut(), &shared)
     })
 }

@@ -40,6 +40,10 @@ pub(super) enum Taken {
 }
 
 impl Reader {
+    pub(super) const fn mark(&self) -> Mark {
+        self.mark
+    }
+
     /// Takes in all rows behind the last one that was taken in.
     ///
     /// If one does not open, nothing counts as read, so that the next who asks is told again.
@@ -113,19 +117,38 @@ impl Reader {
         }
     }
 
+    /// Takes in rows that were appended behind all that was read, and are on disk.
+    ///
+    /// # Errors
+    /// [`Fault::Full`].
+    pub(super) fn take_own(&mut self, rows: &[NewRow<'_>], last: Mark) -> Result<(), Fault> {
+        for row in rows {
+            let kinds = self.kept.get(row.school.as_str());
+            let Some(kept) = kinds.and_then(|kinds| kinds.get(row.kind)) else {
+                continue;
+            };
+            let added = kept.ids.add(row.form, row.day, row.id);
+            added.map_err(|_full| Fault::Full)?;
+        }
+        self.mark = last;
+        Ok(())
+    }
+
     /// The row of an identifier; `None` if it is known already.
-    pub(super) fn new_row(
+    pub(super) fn new_row<'a>(
         &mut self,
-        view: &View,
-        (kind, form, id): (usize, Form, Identifier<'_>),
+        view: &'a View,
+        (kind, form, id): (usize, Form, Identifier<'a>),
         day: u32,
-    ) -> Option<NewRow> {
+    ) -> Option<NewRow<'a>> {
         let way = view.way(kind).filter(|way| way.ids.place(id).is_none())?;
         let canonical = way.canonical.form(id).ok()?;
         let kept = self.kept(&view.school, &way.kind);
         Some(NewRow {
-            school: view.school.id.clone(),
-            kind: way.kind.clone(),
+            school: &view.school.id,
+            kind: &way.kind,
+            form,
+            id,
             lookup: kept.seal.lookup(&canonical),
             spelling: kept.seal.spelling(id),
             sealed: kept.seal.close(form, id),

@@ -57,6 +57,15 @@ impl School {
         kinds.collect()
     }
 
+    /// Its name, and how many identifiers of it are known.
+    pub(super) fn held(&self) -> (SchoolId, u64) {
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        let ids = kinds
+            .values()
+            .map(|ids| u64::try_from(ids.len()).unwrap_or(u64::MAX));
+        (self.id.clone(), ids.fold(0, u64::saturating_add))
+    }
+
     /// The index of one kind of one generation: the one that is there, or a new one.
     pub(super) fn index(
         &self,

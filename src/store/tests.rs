@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io, thread};
@@ -10,7 +10,7 @@ use std::{fs, io, thread};
 use redb::StorageBackend;
 use tempfile::TempDir;
 
-use super::backend::{Backend, Fault, Mark, NewRow, Row, Writers};
+use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
 use super::file::{self, OneFile, Open};
 use super::*;
 use crate::pseudonym::{
@@ -459,14 +459,14 @@ fn a_wrong_key_is_loud(bed: &dyn Bed) {
         Err(Fault::Damaged(damage)) => assert_eq!(damage.rows, 2),
         other => panic!("{other:?}"),
     }
-    let shared = Shared::new(wrong(), sync_channel(1).0, Writers::One);
+    let shared = Shared::new(wrong(), sync_channel(1).0, Writers::One, Clock::test(NOW));
     let verified = offline::verified(bed.backend().unwrap().as_mut(), &shared).unwrap();
     assert_eq!(
         (verified.rows, verified.damaged, verified.unkeyed),
         (3, 2, 1)
     );
     assert_eq!(verified.damaged_first.len(), 2);
-    let shared = Shared::new(schools(), sync_channel(1).0, Writers::One);
+    let shared = Shared::new(schools(), sync_channel(1).0, Writers::One, Clock::test(NOW));
     let verified = offline::verified(bed.backend().unwrap().as_mut(), &shared).unwrap();
     assert_eq!(
         (verified.rows, verified.damaged, verified.unkeyed),
@@ -680,17 +680,17 @@ impl Flaky {
 }
 
 impl Backend for Flaky {
-    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault> {
+    fn append(&mut self, after: Mark, rows: &[NewRow<'_>]) -> Result<Appended, Fault> {
         self.appends.fetch_add(1, Ordering::Relaxed);
         let wrong = *self.wrong.lock().unwrap();
         if wrong == Wrong::Append {
-            return Self::fail();
+            Self::fail()?;
         }
-        self.inner.append(rows)?;
-        match wrong {
-            Wrong::AppendUnheard => Self::fail(),
-            Wrong::Append | Wrong::Nothing | Wrong::Read => Ok(()),
+        self.inner.append(after, rows)?;
+        if wrong == Wrong::AppendUnheard {
+            Self::fail()?;
         }
+        Ok(Appended::Among)
     }
 
     fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
@@ -718,7 +718,9 @@ fn a_lost_write_makes_nothing_known_and_is_made_good_later() {
         let store = on(Box::new(flaky), schools()).unwrap();
         let view = view(&store, "regenboog", 7);
         *switch.lock().unwrap() = wrong;
-        for _ in 0..3 {
+        // What was written unheard is found by who asks again.
+        let times = if wrong == Wrong::AppendUnheard { 1 } else { 3 };
+        for _ in 0..times {
             let failed = let_out(&view, PUPIL, &["S-1", "S-2"]);
             assert_eq!(failed, Err(StoreFault::Gone), "{wrong:?}");
             assert_eq!(
@@ -791,23 +793,61 @@ fn a_view_outlives_its_store_and_remembers_nothing_new() {
     assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
 }
 
-/// A disk in memory that can be full, and lose what was not synced.
+/// What a disk does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fails {
+    Nothing,
+    Sync,
+    /// And grow, and sync.
+    Write,
+}
+
+/// A disk in memory behind a cache that does as Linux does: what a failed sync did not write is
+/// clean from then on.
 #[derive(Clone, Debug)]
 struct Disk {
-    bytes: Arc<Mutex<Vec<u8>>>,
-    room: Arc<AtomicU64>,
+    cache: Arc<Mutex<Vec<u8>>>,
+    synced: Arc<Mutex<Vec<u8>>>,
+    dirty: Arc<Mutex<Vec<std::ops::Range<usize>>>>,
+    /// While it is held, a sync does not end.
+    fails: Arc<Mutex<Fails>>,
+    syncs: Arc<AtomicUsize>,
 }
 
 impl Disk {
     fn new() -> Self {
         Self {
-            bytes: Arc::default(),
-            room: Arc::new(AtomicU64::new(u64::MAX)),
+            cache: Arc::default(),
+            synced: Arc::default(),
+            dirty: Arc::default(),
+            fails: Arc::new(Mutex::new(Fails::Nothing)),
+            syncs: Arc::default(),
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.room.load(Ordering::Relaxed) == 0
+    fn now(&self, fails: Fails) {
+        *self.fails.lock().unwrap() = fails;
+    }
+
+    fn syncs(&self) -> usize {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// What is there when the power is back.
+    fn after_a_power_cut(&self) -> Self {
+        let (disk, there) = (Self::new(), self.synced.lock().unwrap());
+        disk.cache.lock().unwrap().clone_from(&there);
+        disk.synced.lock().unwrap().clone_from(&there);
+        drop(there);
+        disk
+    }
+
+    fn fails_to(&self, what: Fails) -> io::Result<()> {
+        let fails = *self.fails.lock().unwrap();
+        match fails == Fails::Write || fails == what {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -818,144 +858,40 @@ fn range(offset: u64, length: usize) -> std::ops::Range<usize> {
 
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        Ok(u64::try_from(self.bytes.lock().unwrap().len()).unwrap())
+        Ok(u64::try_from(self.cache.lock().unwrap().len()).unwrap())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        out.copy_from_slice(&self.bytes.lock().unwrap()[range(offset, out.len())]);
+        out.copy_from_slice(&self.cache.lock().unwrap()[range(offset, out.len())]);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut bytes = self.bytes.lock().unwrap();
+        if len > self.len()? {
+            self.fails_to(Fails::Write)?;
+        }
         let len = usize::try_from(len).unwrap();
-        if self.is_full() && len > bytes.len() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        bytes.resize(len, 0);
+        self.cache.lock().unwrap().resize(len, 0);
+        self.synced.lock().unwrap().resize(len, 0);
         Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        match self.is_full() {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
-        }
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if self.is_full() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.bytes.lock().unwrap()[range(offset, data.len())].copy_from_slice(data);
-        Ok(())
-    }
-
-    fn try_lock_range(
-        &self,
-        _: std::ops::Bound<u64>,
-        _: std::ops::Bound<u64>,
-    ) -> Result<bool, redb::BackendError> {
-        Ok(true)
-    }
-}
-
-#[test]
-fn a_full_disk_loses_nothing_and_is_used_again_when_there_is_room() {
-    let disk = Disk::new();
-    let opened = disk.clone();
-    let backend = OneFile::with(Box::new(move |_| {
-        let database = file::builder().create_with_backend(opened.clone())?;
-        let file = None;
-        Ok(Open { database, file })
-    }));
-    let store = on(Box::new(backend.unwrap()), schools()).unwrap();
-    let view = view(&store, "regenboog", 7);
-    for round in 0..5 {
-        let (kept, refused) = (format!("S-{round}"), format!("T-{round}"));
-        let_out(&view, PUPIL, &[&kept]).unwrap();
-        disk.room.store(0, Ordering::Relaxed);
-        for _ in 0..2 {
-            assert_eq!(let_out(&view, PUPIL, &[&refused]), Err(StoreFault::Gone));
-            assert!(comes_home(&view, 7, &kept));
-        }
-        assert!(matches!(
-            store.state().trouble.as_deref(),
-            Some(Fault::Database(_))
-        ));
-        disk.room.store(u64::MAX, Ordering::Relaxed);
-        let_out(&view, PUPIL, &[&refused]).unwrap();
-    }
-    drop(store);
-    let bed = DiskBed(disk);
-    let store = bed.open();
-    let view = self::view(&store, "regenboog", 7);
-    for round in 0..5 {
-        assert!(comes_home(&view, 7, &format!("S-{round}")));
-        assert!(comes_home(&view, 7, &format!("T-{round}")));
-    }
-}
-
-/// A disk behind a cache that does as Linux does: what a failed sync did not write is clean.
-#[derive(Clone, Debug)]
-struct Cached {
-    cache: Disk,
-    disk: Arc<Mutex<Vec<u8>>>,
-    dirty: Arc<Mutex<Vec<std::ops::Range<usize>>>>,
-}
-
-impl Cached {
-    fn new() -> Self {
-        Self {
-            cache: Disk::new(),
-            disk: Arc::default(),
-            dirty: Arc::default(),
-        }
-    }
-
-    /// What is there when the power is back.
-    fn after_a_power_cut(&self) -> Disk {
-        let disk = Disk::new();
-        disk.bytes
-            .lock()
-            .unwrap()
-            .clone_from(&self.disk.lock().unwrap());
-        disk
-    }
-}
-
-impl StorageBackend for Cached {
-    fn len(&self) -> io::Result<u64> {
-        self.cache.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.cache.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk
-            .lock()
-            .unwrap()
-            .resize(usize::try_from(len).unwrap(), 0);
-        self.cache.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let dirty = std::mem::take(&mut *self.dirty.lock().unwrap());
-        self.cache.sync_data()?;
-        let (cache, mut disk) = (self.cache.bytes.lock().unwrap(), self.disk.lock().unwrap());
-        let end = disk.len();
+        self.fails_to(Fails::Sync)?;
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        let (cache, mut synced) = (self.cache.lock().unwrap(), self.synced.lock().unwrap());
+        let end = synced.len();
         for range in dirty.into_iter().filter(|range| range.end <= end) {
-            disk[range.clone()].copy_from_slice(&cache[range]);
+            synced[range.clone()].copy_from_slice(&cache[range]);
         }
         Ok(())
     }
 
-    /// Writing is to the cache, which has room; only a sync can fail.
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.fails_to(Fails::Write)?;
         let range = range(offset, data.len());
-        self.cache.bytes.lock().unwrap()[range.clone()].copy_from_slice(data);
+        self.cache.lock().unwrap()[range.clone()].copy_from_slice(data);
         self.dirty.lock().unwrap().push(range);
         Ok(())
     }
@@ -970,25 +906,48 @@ impl StorageBackend for Cached {
 }
 
 #[test]
+fn a_full_disk_loses_nothing_and_is_used_again_when_there_is_room() {
+    let bed = DiskBed(Disk::new());
+    let (store, disk) = (bed.open(), &bed.0);
+    let view = view(&store, "regenboog", 7);
+    for round in 0..5 {
+        let (kept, refused) = (format!("S-{round}"), format!("T-{round}"));
+        let_out(&view, PUPIL, &[&kept]).unwrap();
+        disk.now(Fails::Write);
+        for _ in 0..2 {
+            assert_eq!(let_out(&view, PUPIL, &[&refused]), Err(StoreFault::Gone));
+            assert!(comes_home(&view, 7, &kept));
+        }
+        assert!(matches!(
+            store.state().trouble.as_deref(),
+            Some(Fault::Database(_))
+        ));
+        disk.now(Fails::Nothing);
+        let_out(&view, PUPIL, &[&refused]).unwrap();
+    }
+    drop(store);
+    let store = bed.open();
+    let view = self::view(&store, "regenboog", 7);
+    for round in 0..5 {
+        assert!(comes_home(&view, 7, &format!("S-{round}")));
+        assert!(comes_home(&view, 7, &format!("T-{round}")));
+    }
+}
+
+#[test]
 fn what_a_failed_sync_left_in_the_cache_is_on_disk_before_it_counts() {
-    let disk = Cached::new();
-    let (opened, written) = (disk.clone(), unsynced::Written::default());
-    let backend = OneFile::with(Box::new(move |_| {
-        let database = file::database(opened.clone(), &written)?;
-        let file = None;
-        Ok(Open { database, file })
-    }));
-    let store = on(Box::new(backend.unwrap()), schools()).unwrap();
+    let bed = DiskBed(Disk::new());
+    let (store, disk) = (bed.open(), &bed.0);
     let view = view(&store, "regenboog", 7);
     let mut told = Vec::new();
     for round in 0..5 {
         let ids = [0, 1, 2].map(|id| format!("S-{round}-{id}"));
         let ids = ids.each_ref().map(String::as_str);
-        disk.cache.room.store(0, Ordering::Relaxed);
+        disk.now(Fails::Sync);
         for _ in 0..2 {
             assert_eq!(let_out(&view, PUPIL, &ids), Err(StoreFault::Gone));
         }
-        disk.cache.room.store(u64::MAX, Ordering::Relaxed);
+        disk.now(Fails::Nothing);
         let_out(&view, PUPIL, &ids).unwrap();
         told.extend(ids.map(str::to_owned));
         let bed = DiskBed(disk.after_a_power_cut());
@@ -1004,13 +963,55 @@ struct DiskBed(Disk);
 
 impl Bed for DiskBed {
     fn backend(&self) -> Result<Box<dyn Backend>, Fault> {
-        let disk = self.0.clone();
+        let (disk, written) = (self.0.clone(), unsynced::Written::default());
         Ok(Box::new(OneFile::with(Box::new(move |_| {
-            let database = file::builder().create_with_backend(disk.clone())?;
+            let database = file::database(disk.clone(), &written)?;
             let file = None;
             Ok(Open { database, file })
         }))?))
     }
+}
+
+#[test]
+fn a_page_of_new_pupils_costs_one_sync_and_the_next_one_nothing() {
+    let bed = DiskBed(Disk::new());
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let page = |from: usize| (from..from + 100).map(|id| format!("S-{id}"));
+    for from in (0..1_000).step_by(100) {
+        let ids: Vec<_> = page(from).collect();
+        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+        let before = bed.0.syncs();
+        let_out(&view, PUPIL, &ids).unwrap();
+        assert_eq!(bed.0.syncs(), before + 1);
+        // A disk that does nothing any more is not asked.
+        let stalled = bed.0.fails.lock().unwrap();
+        assert_eq!(let_out(&view, PUPIL, &ids), Ok(()));
+        drop(stalled);
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_is_said_to() {
+    let (bed, clock) = (DiskBed(Disk::new()), Clock::test(NOW));
+    let backend = bed.backend().unwrap();
+    let store = Store::on(move |_| Ok(backend), schools(), clock.clone()).unwrap();
+    let view = view(&store, "regenboog", 7);
+    let stalled = bed.0.fails.lock().unwrap();
+    let settling = view.settle(batch(&view, PUPIL, &["S-1"]));
+    assert_eq!(store.state().code(), None);
+    // Turned again and again, since the keeper may not have begun yet.
+    until(|| {
+        clock.turn(limits::REGISTER_HANGS + Duration::from_secs(1));
+        store.state().code() == Some("hangs")
+    });
+    assert!(store.state().trouble_since_unix_s.is_some());
+    drop(stalled);
+    settling.wait().unwrap();
+    until(|| store.state().code().is_none());
+    let state = store.state();
+    assert_eq!((state.ids, state.trouble_since_unix_s), (1, None));
+    assert_eq!(state.schools[0], (school("regenboog"), 1));
 }
 
 fn mode(path: &Path) -> u32 {
@@ -1100,8 +1101,8 @@ impl Replaceable {
 }
 
 impl Backend for Replaceable {
-    fn append(&mut self, rows: &[NewRow]) -> Result<(), Fault> {
-        self.0.lock().unwrap().append(rows)
+    fn append(&mut self, after: Mark, rows: &[NewRow<'_>]) -> Result<Appended, Fault> {
+        self.0.lock().unwrap().append(after, rows)
     }
 
     fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
@@ -1164,7 +1165,10 @@ fn nothing_is_known_to_a_register_that_lost_rows() {
         assert_eq!(refused, Err(StoreFault::Damaged));
     }
     assert!(comes_home_at_once(&view, 7, "S-1"), "nobody lost that one");
-    drop(backend.replace(newer));
+    let mut older = backend.replace(newer);
+    let mut rows = 0;
+    older.read(Mark::default(), &mut |_| rows += 1).unwrap();
+    assert_eq!(rows, 1, "nothing was written to it");
     assert_eq!(let_out(&view, PUPIL, &["S-1", "S-2"]), Ok(()));
     assert!(known());
     assert_eq!(store.state().code(), None);

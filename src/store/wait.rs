@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::StoreFault;
 
@@ -41,12 +42,20 @@ impl Settling {
     /// # Errors
     /// What [`Settling`] resolves to.
     pub fn wait(self) -> Result<(), StoreFault> {
+        self.wait_for(Duration::MAX)
+    }
+
+    /// Holds the thread until it is resolved, but not longer than that.
+    ///
+    /// # Errors
+    /// What [`Settling`] resolves to; [`StoreFault::Gone`] if it does not in time.
+    pub fn wait_for(self, most: Duration) -> Result<(), StoreFault> {
         match self.0 {
             Waiting::Done(result) => result,
             Waiting::For(slot) => {
                 let waits = |state: &mut State| state.result.is_none();
-                let state = slot.done.wait_while(slot.lock(), waits);
-                let state = state.unwrap_or_else(PoisonError::into_inner);
+                let waited = slot.done.wait_timeout_while(slot.lock(), most, waits);
+                let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
                 state.result.unwrap_or(Err(StoreFault::Gone))
             }
         }
@@ -137,5 +146,7 @@ mod tests {
         let polled = Pin::new(&mut settling).poll(&mut context);
         assert_eq!(polled, Poll::Ready(Err(StoreFault::Gone)));
         assert_eq!(Settling::done(Ok(())).wait(), Ok(()));
+        let (_promise, settling) = Promise::new();
+        assert_eq!(settling.wait_for(Duration::ZERO), Err(StoreFault::Gone));
     }
 }

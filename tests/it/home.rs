@@ -337,14 +337,14 @@ to-vendor = { users = "pupil[]" }
     );
 }
 
-#[test]
-fn nothing_that_streams_leaves_before_its_identifiers_are_on_disk() {
-    let known = r#"{"sourcedId":"pupil-zzq-901","grade":7},"#;
+/// The school, and how it is told to send the rest of a page of a group, which ends with a pupil
+/// that is new.
+fn school_that_streams() -> (Upstream, std::sync::mpsc::Sender<()>) {
     let page = format!(
         r#"{{"users":[{}{{"sourcedId":"pupil-zzq-new","grade":77777}}]}}"#,
-        known.repeat(200)
+        KNOWN.repeat(200)
     );
-    let (first, rest) = page.split_at(known.len() * 150);
+    let (first, rest) = page.split_at(KNOWN.len() * 150);
     let (first, rest) = (first.to_owned(), rest.to_owned());
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
@@ -365,17 +365,19 @@ fn nothing_that_streams_leaves_before_its_identifiers_are_on_disk() {
             }
         }
     });
-    let house = Plans {
-        limits: "hold-back = \"1 KiB\"\n".to_owned(),
-        ..plans(POLICY)
-    }
-    .open(upstream);
-    let [_, _, group] = pull(&house);
+    (upstream, go)
+}
+
+const KNOWN: &str = r#"{"sourcedId":"pupil-zzq-901","grade":7},"#;
+
+/// Asks for a group, and lets the register go once the first part of the answer is there.
+fn assert_broken_off(house: &House, let_go: impl FnOnce(), go: &std::sync::mpsc::Sender<()>) {
+    let [_, _, group] = pull(house);
     let mut caller = house.caller();
     caller.send(request("GET", &format!("/pull/users?group={group}"), ""));
-    // The first part is all known and passes; the register is gone when the new pupil comes.
+    // The first part is all known and passes.
     caller.at_least(1_000);
-    std::fs::remove_file(house.folder.path().join("state/register.redb")).unwrap();
+    let_go();
     go.send(()).unwrap();
     let answer = caller.answer();
     assert_eq!((answer.status(), answer.whole), (200, false));
@@ -383,6 +385,101 @@ fn nothing_that_streams_leaves_before_its_identifiers_are_on_disk() {
     assert!(!text.contains("77777"), "the new pupil's record went out");
     house.await_log("register_unavailable");
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
+#[test]
+fn nothing_that_streams_leaves_before_its_identifiers_are_on_disk() {
+    let (upstream, go) = school_that_streams();
+    let house = Plans {
+        limits: "hold-back = \"1 KiB\"\n".to_owned(),
+        ..plans(POLICY)
+    }
+    .open(upstream);
+    let file = house.folder.path().join("state/register.redb");
+    assert_broken_off(&house, || std::fs::remove_file(file).unwrap(), &go);
+}
+
+/// The connections of gateways to a server, which does nothing for them until this is dropped.
+struct Hanging(String);
+
+impl Hanging {
+    fn at(cluster: &Cluster, database: &str) -> Self {
+        let ours = "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity
+            WHERE application_name = 'sluis' AND datname = current_database()";
+        let hanging = Self(cluster.sql(database, ours));
+        hanging.tell("STOP");
+        hanging
+    }
+
+    fn tell(&self, signal: &str) {
+        let mut kill = std::process::Command::new("kill");
+        kill.arg(format!("-{signal}")).args(self.0.split(' '));
+        assert!(kill.status().unwrap().success());
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.tell("CONT");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_register_that_hangs() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let server = cluster.settings(&database);
+    let settings = Server::new(&server, None).unwrap();
+    init(&Place::Postgres(Box::new(settings))).unwrap();
+    let open = |limits: &str, upstream| {
+        let (server, limits) = (server.clone(), limits.to_owned());
+        let plans = Plans {
+            server,
+            limits,
+            ..plans(POLICY)
+        };
+        plans.open(upstream)
+    };
+    let house = open("register-wait = \"100ms\"\n", school());
+    let [known, _, group] = pull(&house);
+    let hanging = Hanging::at(&cluster, &database);
+    let begun = std::time::Instant::now();
+    let nobody = "2a960a95-c70e-88af-b483-e26a38758e39";
+    let inside = format!(r#"{{"result":{{"student":"{nobody}"}}}}"#);
+    let pupil = r#"{"sourcedId":"pupil-zzq-903","grade":7}"#;
+    let to = |pupil: &str| format!("/pull/results/r-1/of/{pupil}");
+    for asked in [
+        request("POST", "/push/members/pupil-zzq-903", r#"{"grade":7}"#),
+        request("POST", "/push/members/pupil-zzq-901", pupil),
+        request("PUT", &to(nobody), r#"{"result":{"score":7}}"#),
+        request("PUT", &to(&known), &inside),
+    ] {
+        let refused = house.ask(&asked);
+        let told = (refused.status(), refused.code());
+        assert_eq!(told, (503, "register_unavailable".to_owned()), "{asked}");
+    }
+    // The register itself gives its server ten seconds.
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        result(&house, &[known.clone(), known.clone(), group]).status(),
+        200
+    );
+    drop(hanging);
+    let begun = std::time::Instant::now();
+    while house.ask(request("PUT", &to(&known), &inside)).status() == 503 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it stays away");
+    }
+    house.search(&markers(), &[("what the vendor got", known.as_bytes())]);
+    drop(house);
+
+    let (upstream, go) = school_that_streams();
+    let house = open(
+        "register-wait = \"100ms\"\nhold-back = \"1 KiB\"\n",
+        upstream,
+    );
+    let mut hanging = None;
+    let hang = || hanging = Some(Hanging::at(&cluster, &database));
+    assert_broken_off(&house, hang, &go);
 }
 
 /// A vendor that asks for one pupil, and an upstream that wants a token of ours.

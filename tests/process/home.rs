@@ -266,6 +266,64 @@ fn a_result_lands_after_an_end_a_kill_and_a_rotation() {
 }
 
 #[test]
+fn the_state_of_the_register_is_shown_and_nothing_in_it() {
+    let school = School::open();
+    let files = files(&school);
+    let gateway = files.serve();
+    let pseudonyms = pull(&files);
+    send_all(&files, "first", &pseudonyms);
+    let register = || gateway.status()["register"].clone();
+    let metric = |line: &str| gateway.page("/metrics").1.lines().any(|it| it == line);
+    let held = json!({ "proef": PUPILS });
+    let well = register();
+    assert_eq!(well["identifiers"], held);
+    assert_eq!(
+        (&well["store"], &well["usable"]),
+        (&json!("redb"), &json!(true))
+    );
+    assert_eq!(
+        (&well["trouble"], &well["since"]),
+        (&json!(null), &json!(null))
+    );
+    assert!(well["seconds_behind"].as_u64().unwrap() < 60);
+    let verbose = gateway.page("/readyz?verbose");
+    assert!(
+        verbose.1.contains("[+] register: takes identifiers\n"),
+        "{verbose:?}"
+    );
+    for line in [
+        format!(r#"sluis_register_ids{{school="proef"}} {PUPILS}"#),
+        r#"sluis_register_usable{store="redb"} 1"#.to_owned(),
+        r#"sluis_register_commit_duration_seconds_count{store="redb"} 1"#.to_owned(),
+    ] {
+        assert!(metric(&line), "{line}");
+    }
+
+    std::fs::remove_file(files.path().join("state/register.redb")).unwrap();
+    let unwell = until(|| Some(register()).filter(|it| it["usable"] == false)).unwrap();
+    assert_eq!(unwell["identifiers"], held);
+    assert_eq!(unwell["trouble"], "file_moved");
+    assert!(unwell["since"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(gateway.page("/readyz"), (200, "ok\n".to_owned()));
+    let verbose = gateway.page("/readyz?verbose");
+    let told = "[!] register: file_moved, so what it does not know is refused\nok\n";
+    assert!(verbose.1.ends_with(told), "{verbose:?}");
+    assert!(metric(r#"sluis_register_usable{store="redb"} 0"#));
+    assert!(metric(
+        r#"sluis_register_failures_total{reason="file_moved"} 1"#
+    ));
+    let failed = gateway.wait_for("register.failed");
+    assert_eq!(failed["error.type"], "file_moved");
+    let pages = ["/status", "/metrics", "/readyz?verbose"].map(|page| gateway.page(page).1);
+    let log = stop(gateway, Signal::TERM);
+    for text in pages.iter().chain([&log]) {
+        assert!(!text.contains("zzq"), "{text}");
+        let shown = pseudonyms.iter().find(|it| text.contains(it.as_str()));
+        assert_eq!(shown, None, "{text}");
+    }
+}
+
+#[test]
 fn a_rotation_under_load_loses_no_result() {
     let school = School::open();
     let files = files(&school);

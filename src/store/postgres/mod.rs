@@ -20,7 +20,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_rustls::TlsConnector;
 
-use super::backend::{Backend, Fault, Mark, NewRow, Row, Writers};
+use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
 use crate::clock::Clock;
 use crate::limits;
 
@@ -212,8 +212,9 @@ impl Postgres {
 }
 
 impl Backend for Postgres {
-    fn append(&mut self, new: &[NewRow]) -> Result<(), Fault> {
-        self.attempt(async |client| rows::append(client, new).await)
+    fn append(&mut self, _: Mark, new: &[NewRow<'_>]) -> Result<Appended, Fault> {
+        self.attempt(async |client| rows::append(client, new).await)?;
+        Ok(Appended::Among)
     }
 
     fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {

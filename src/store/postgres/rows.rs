@@ -32,7 +32,7 @@ const SELECT: &str = "
 const PAGE_ROWS: u32 = 10_000;
 
 /// Appends the rows in one transaction.
-pub(super) async fn append(client: &mut Client, rows: &[NewRow]) -> Result<(), Fault> {
+pub(super) async fn append(client: &mut Client, rows: &[NewRow<'_>]) -> Result<(), Fault> {
     let transaction = in_time(async {
         let transaction = client.transaction().await?;
         transaction.batch_execute(BEGIN).await?;
@@ -45,9 +45,9 @@ pub(super) async fn append(client: &mut Client, rows: &[NewRow]) -> Result<(), F
     in_time(async { Ok(transaction.commit().await?) }).await
 }
 
-async fn insert(transaction: &Transaction<'_>, rows: &[NewRow]) -> Result<(), Fault> {
+async fn insert(transaction: &Transaction<'_>, rows: &[NewRow<'_>]) -> Result<(), Fault> {
     let schools: Vec<_> = rows.iter().map(|row| row.school.as_str()).collect();
-    let kinds: Vec<_> = rows.iter().map(|row| row.kind.as_str()).collect();
+    let kinds: Vec<_> = rows.iter().map(|row| row.kind).collect();
     let lookups: Vec<_> = rows.iter().map(|row| row.lookup.as_slice()).collect();
     let spellings: Vec<_> = rows.iter().map(|row| row.spelling.as_slice()).collect();
     let sealed: Vec<_> = rows.iter().map(|row| row.sealed.as_slice()).collect();

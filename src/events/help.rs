@@ -1,0 +1,99 @@
+//! What every metric says of itself.
+
+/// The help of a metric; none for a name that is not in the table, which then is ill-formed.
+pub(super) fn help(name: &str) -> &'static str {
+    let row = HELP.iter().find(|(known, _)| *known == name);
+    row.map_or("", |(_, help)| help)
+}
+
+/// What every metric says, under its name without the prefix.
+const HELP: [(&str, &str); 31] = [
+    (
+        "aborts_total",
+        "Exchanges that were broken off after the head of the answer.",
+    ),
+    (
+        "body_bytes_total",
+        "Bytes of bodies before (in) and after (out) the policy.",
+    ),
+    ("bugs_total", "States that Sluis was built never to reach."),
+    ("build_info", "1, with the version that runs."),
+    (
+        "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was loaded.",
+    ),
+    (
+        "config_last_reload_successful",
+        "Whether the newest configuration is the one in force.",
+    ),
+    (
+        "connections_failed_total",
+        "Connections that ended in a fault of the wire.",
+    ),
+    ("connections_open", "Open connections of callers."),
+    (
+        "connections_refused_total",
+        "Connections closed on arrival.",
+    ),
+    ("fields_total", "What was done to fields and list items."),
+    (
+        "http_client_request_duration_seconds",
+        "Waiting for upstreams: from the request sent to the head of the answer.",
+    ),
+    (
+        "http_server_request_duration_seconds",
+        "From the head of a request to the end of its answer.",
+    ),
+    ("key_info", "1 for the key in use."),
+    ("log_messages_total", "Log lines written."),
+    (
+        "metric_series_limited_total",
+        "Label sets counted under `other` because there were too many.",
+    ),
+    ("objection_list_usable", "Whether a list can be used."),
+    ("panics_total", "Panics; each ended one exchange."),
+    ("policy_info", "1 for the policy in force."),
+    (
+        "refusals_total",
+        "Requests that were refused, by the code in the problem document.",
+    ),
+    (
+        "register_catch_ups_total",
+        "Pseudonyms that were not known and made the register look for more.",
+    ),
+    (
+        "register_commit_duration_seconds",
+        "Commits of the register, and how long each took.",
+    ),
+    (
+        "register_failures_total",
+        "Times the register could not be read or written.",
+    ),
+    ("register_ids", "Identifiers that the register holds."),
+    (
+        "register_last_read_timestamp_seconds",
+        "When all there was of the register was read last.",
+    ),
+    (
+        "register_usable",
+        "1 if the register did what it was last asked for.",
+    ),
+    ("request_body_bytes", "Bodies of requests as they came."),
+    ("requests_in_flight", "Requests under way."),
+    (
+        "tls_certificate_expiry_timestamp_seconds",
+        "When the certificate of the listener expires; 0 without TLS.",
+    ),
+    (
+        "transform_duration_seconds",
+        "Our own work on the bodies of one exchange.",
+    ),
+    (
+        "unlisted_field_seen_total",
+        "Fields outside the policy, each counted when first seen under the configuration in force.",
+    ),
+    (
+        "upstream_token_fetches_total",
+        "Tokens asked for at the token servers of upstreams.",
+    ),
+];
