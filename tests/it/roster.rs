@@ -15,12 +15,12 @@ const ROSTER: &str = "/ims/oneroster/rostering/v1p2";
 const GRADES: &str = "/ims/oneroster/gradebook/v1p2";
 
 /// What a vendor of both services says of itself.
-fn vendor() -> &'static str {
+fn vendor(at: &str) -> &'static str {
     let text = format!(
         r#"
 [flow.school]
 preset = ["oneroster-1.2/pull@1", "oneroster-1.2/gradebook@1"]
-at = "/vendor"
+at = "{at}"
 upstream = "http://UPSTREAM"
 upstream-auth = {{ bearer = {{ file = "upstream-token" }} }}
 callers = [{{ oauth2 = "client", secret-sha256 = "{}" }}]
@@ -32,7 +32,8 @@ callers = [{{ oauth2 = "client", secret-sha256 = "{}" }}]
 
 fn open(school: &School) -> House {
     Plans {
-        instead: Some(vendor()),
+        instead: Some(vendor("/vendor")),
+        second: Some(vendor("/other")),
         ..Plans::default()
     }
     .open(school.serve())
@@ -614,4 +615,74 @@ fn a_result_for_nobody_reaches_nobody() {
     }
     assert_eq!(school.all("results").len(), all["results"].len());
     house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+/// Every text of a document that can be an id, a name or a link, without where it leads.
+fn texts(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| texts(item, into)),
+        Value::Object(fields) => {
+            let own = ["sourcedId", "href", "title", "familyName", "courseCode"];
+            for (key, value) in fields {
+                let text = value.as_str().filter(|_| own.contains(&key.as_str()));
+                let last = text.map(|text| text.rsplit('/').next().unwrap_or(text));
+                into.extend(last.map(str::to_owned));
+                texts(value, into);
+            }
+        }
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn two_vendors_that_crawl_the_same_school_share_no_value_among_all_ids() {
+    let school = School::new();
+    let house = open(&school);
+    let [one, other] = ["/vendor", "/other"].map(|at| {
+        let client = Client::new(&house, at);
+        let all = whole_school(&client);
+        let mut found = BTreeSet::new();
+        all.values()
+            .flatten()
+            .for_each(|item| texts(item, &mut found));
+        house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+        found
+    });
+    assert_eq!(one.len(), other.len());
+    assert!(one.len() > 2 * PUPILS, "{}", one.len());
+    let shared: Vec<&String> = one.intersection(&other).collect();
+    // What the presets make up for everyone.
+    assert_eq!(shared, ["-", "Periode"]);
+}
+
+#[test]
+fn what_one_vendor_was_given_is_nobodys_to_another() {
+    let school = School::new();
+    let house = open(&school);
+    let (one, other) = (
+        Client::new(&house, "/vendor"),
+        Client::new(&house, "/other"),
+    );
+    let users = one.crawl(&format!("{ROSTER}/students"), "users", 20);
+    let before = house.upstream.received();
+    for path in [
+        format!("{ROSTER}/users/{}", id(&users[0])),
+        format!("{ROSTER}/users?filter=sourcedId='{}'", id(&users[0])),
+    ] {
+        let answer = other.send("GET", &format!("{}{path}", other.root()), None);
+        let seen = (answer.status(), &*answer.code());
+        assert_eq!(seen, (404, "target_unknown"), "{path}");
+    }
+    let token = Client {
+        token: one.token.clone(),
+        ..other
+    };
+    let answer = token.send("GET", &format!("{}{ROSTER}/users", token.root()), None);
+    assert_eq!(
+        (answer.status(), &*answer.code()),
+        (401, "caller_unauthenticated")
+    );
+    assert_eq!(house.upstream.received(), before, "nothing was forwarded");
+    let got = [one.got.take(), token.got.take()].concat();
+    house.search(&markers(), &[("what the vendors got", &got)]);
 }

@@ -60,6 +60,8 @@ pub(crate) struct Plans {
     /// What follows the vendor's own lines instead of the usual; `UPSTREAM` becomes the address
     /// of the upstream.
     pub(crate) instead: Option<&'static str>,
+    /// What follows the own lines of a second vendor, if there is one.
+    pub(crate) second: Option<&'static str>,
     /// When the agreement is in force.
     pub(crate) valid: String,
     /// Whether callers speak TLS.
@@ -84,6 +86,7 @@ impl Default for Plans {
             vendor: String::new(),
             more: String::new(),
             instead: None,
+            second: None,
             valid: "{ from = 2020-01-01, until = 2099-12-31 }".to_owned(),
             tls: false,
             tls_min: "",
@@ -198,6 +201,9 @@ language = "nl"
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&secret, private).unwrap();
         std::fs::write(vendors.join("bron.toml"), self.policy(upstream)).unwrap();
+        if let Some(file) = self.second {
+            std::fs::write(vendors.join("boek.toml"), vendor_file(file, upstream)).unwrap();
+        }
     }
 
     fn register(&self, folder: &Path) -> &'static str {
@@ -213,7 +219,7 @@ language = "nl"
 
     fn policy(&self, upstream: SocketAddr) -> String {
         if let Some(file) = self.instead {
-            return VENDOR.to_owned() + &file.replace("UPSTREAM", &upstream.to_string());
+            return vendor_file(file, upstream);
         }
         format!(
             r#"version = 1
@@ -272,6 +278,11 @@ from-vendor = "Receipt"
             push = digest(PUSH_TOKEN),
         )
     }
+}
+
+/// A vendor's file: its own lines, and what follows them.
+fn vendor_file(file: &str, upstream: SocketAddr) -> String {
+    VENDOR.to_owned() + &file.replace("UPSTREAM", &upstream.to_string())
 }
 
 /// The shapes of the usual flows.
@@ -403,7 +414,7 @@ pub(crate) fn digest(secret: &str) -> String {
     data_encoding::HEXLOWER.encode(sha256(secret.as_bytes()).expose())
 }
 
-/// Keys that are the same for everyone, and visibly nobody's.
+/// Keys that are visibly nobody's: one for `bron`, another for every other vendor.
 struct MadeUp {
     token_key: u8,
 }
@@ -412,10 +423,11 @@ impl KeySource for MadeUp {
     fn of_vendor(
         &mut self,
         _: &SchoolId,
-        _: &VendorId,
+        vendor: &VendorId,
         _: &mut Problems,
     ) -> Option<Vec<(u32, VendorKey)>> {
-        Some(vec![(1, VendorKey::from([7; 32]))])
+        let byte = if vendor.as_str() == "bron" { 7 } else { 6 };
+        Some(vec![(1, VendorKey::from([byte; 32]))])
     }
 
     fn of_register(&mut self, _: &SchoolId, _: &mut Problems) -> Option<RegisterKey> {
