@@ -9,7 +9,7 @@ use sluis::store::{Place, Server, init};
 use sluis_test_postgres::Cluster;
 
 use crate::harness::upstream::ok;
-use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+use crate::harness::{House, Markers, Message, Peer, Plans, Upstream, request};
 
 /// A vendor that fetches pupils and sends results back, and one that is pushed to.
 const POLICY: &str = r#"
@@ -75,15 +75,6 @@ fn plans(policy: &'static str) -> Plans {
         instead: Some(policy),
         ..Plans::default()
     }
-}
-
-fn request(method: &str, target: &str, body: &str) -> String {
-    let length = body.len();
-    let of_body = match body {
-        "" => String::new(),
-        _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
-    };
-    format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}\r\n{body}")
 }
 
 /// The school: gives its users to who asks for them, and takes what is sent.

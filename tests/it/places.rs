@@ -1,7 +1,7 @@
 //! Identifiers in the places of a head: filters, orders and links.
 
 use crate::harness::upstream::ok;
-use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream, request};
 
 /// A vendor that fetches pupils page by page and asks about them.
 const POLICY: &str = r#"
@@ -109,10 +109,6 @@ fn open(upstream: Upstream) -> House {
     .open(upstream)
 }
 
-fn request(method: &str, target: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n")
-}
-
 /// The targets that the school was asked for, in order.
 fn targets(house: &House) -> Vec<String> {
     let text = house.upstream.received_text();
@@ -131,7 +127,7 @@ fn user(answer: &Message) -> serde_json::Value {
 #[test]
 fn a_filter_asks_the_school_about_the_pupil_that_is_meant() {
     let house = open(Upstream::json(USERS));
-    let first = house.ask(request("GET", "/pull/users"));
+    let first = house.ask(request("GET", "/pull/users", ""));
     let (id, mail) = (&user(&first)["sourcedId"], &user(&first)["email"]);
     let (id, mail) = (id.as_str().unwrap(), mail.as_str().unwrap());
     let mut got = first.body;
@@ -147,7 +143,7 @@ fn a_filter_asks_the_school_about_the_pupil_that_is_meant() {
         ),
     ] {
         let target = format!("/pull/users?limit=1&filter={filter}");
-        let answer = house.ask(request("GET", &target));
+        let answer = house.ask(request("GET", &target, ""));
         assert_eq!(user(&answer)["sourcedId"], id);
         let expected = format!("GET /api/users?limit=1&filter={asked}");
         assert_eq!(targets(&house).last(), Some(&expected));
@@ -159,7 +155,7 @@ fn a_filter_asks_the_school_about_the_pupil_that_is_meant() {
 #[test]
 fn a_filter_on_what_the_vendor_does_not_see_reaches_nobody() {
     let house = open(Upstream::json(USERS));
-    let first = house.ask(request("GET", "/pull/users"));
+    let first = house.ask(request("GET", "/pull/users", ""));
     let group = user(&first)["group"].as_str().unwrap().to_owned();
     let mut got = first.body;
     for (filter, status, code) in [
@@ -183,7 +179,7 @@ fn a_filter_on_what_the_vendor_does_not_see_reaches_nobody() {
         // A kind without a way back.
         (format!("group='{group}'"), 400, "query_invalid"),
     ] {
-        let answer = house.ask(request("GET", &format!("/pull/users?filter={filter}")));
+        let answer = house.ask(request("GET", &format!("/pull/users?filter={filter}"), ""));
         assert_eq!(
             (answer.status(), &*answer.code()),
             (status, code),
@@ -198,7 +194,11 @@ fn a_filter_on_what_the_vendor_does_not_see_reaches_nobody() {
 #[test]
 fn an_order_and_a_choice_of_fields_are_of_what_the_vendor_sees() {
     let house = open(Upstream::json(USERS));
-    let answer = house.ask(request("GET", "/pull/users?sort=grade&fields=email,grade"));
+    let answer = house.ask(request(
+        "GET",
+        "/pull/users?sort=grade&fields=email,grade",
+        "",
+    ));
     assert_eq!(user(&answer)["grade"], 7);
     let asked = ["GET /api/users?sort=grade&fields=sourcedId%2Cgrade"];
     assert_eq!(targets(&house), asked);
@@ -210,7 +210,7 @@ fn an_order_and_a_choice_of_fields_are_of_what_the_vendor_sees() {
         "fields=grade,name",
         "fields=*",
     ] {
-        let answer = house.ask(request("GET", &format!("/pull/users?{query}")));
+        let answer = house.ask(request("GET", &format!("/pull/users?{query}"), ""));
         assert_eq!(
             (answer.status(), &*answer.code()),
             (400, "query_invalid"),
@@ -222,16 +222,9 @@ fn an_order_and_a_choice_of_fields_are_of_what_the_vendor_sees() {
     house.search(&markers(), &[("what the vendor got", &got)]);
 }
 
-/// A request with a body of JSON.
-fn sending(method: &str, target: &str, body: &str) -> String {
-    let length = body.len();
-    let head = format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n");
-    format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
-}
-
 /// The pseudonym of the pupil.
 fn pseudonym(house: &House) -> String {
-    let answer = house.ask(request("GET", "/pull/users"));
+    let answer = house.ask(request("GET", "/pull/users", ""));
     user(&answer)["sourcedId"].as_str().unwrap().to_owned()
 }
 
@@ -254,15 +247,15 @@ fn a_head_is_that_of_what_get_answers() {
         "/pull/users?limit=1".to_owned(),
         format!("/pull/users/{id}"),
     ] {
-        caller.send(request("HEAD", &target));
+        caller.send(request("HEAD", &target, ""));
         let answer = caller.answer_to_head();
         assert_eq!(answer.status(), 200, "{}", answer.head);
         let names = ["cache-control", "content-type", "date", "via"];
         assert_eq!(answer.names(), names, "{}", answer.head);
     }
-    caller.send(request("HEAD", "/pull/results"));
+    caller.send(request("HEAD", "/pull/results", ""));
     assert_eq!(caller.answer_to_head().status(), 405);
-    caller.send(request("GET", "/pull/users"));
+    caller.send(request("GET", "/pull/users", ""));
     assert_eq!(caller.answer().status(), 200, "the connection goes on");
     let asked = targets(&house);
     assert_eq!(asked[1], "HEAD /api/users?limit=1");
@@ -276,7 +269,7 @@ fn an_answer_to_head_that_get_would_not_pass_does_not_pass() {
     let html = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\n";
     let house = open(Upstream::answering(html));
     let mut caller = house.caller();
-    caller.send(request("HEAD", "/pull/users"));
+    caller.send(request("HEAD", "/pull/users", ""));
     assert_eq!(caller.answer_to_head().status(), 502);
 }
 
@@ -310,10 +303,10 @@ fn every_method_goes_either_way() {
             "/push/members"
         };
         for (request, status, text) in [
-            (sending("PUT", &format!("/{way}/{path}"), body), 204, ""),
-            (sending("PATCH", &format!("/{way}/{path}"), body), 202, ""),
-            (sending("POST", create, body), 201, r#"{"grade":7}"#),
-            (request("DELETE", &format!("/{way}/{path}")), 204, ""),
+            (request("PUT", &format!("/{way}/{path}"), body), 204, ""),
+            (request("PATCH", &format!("/{way}/{path}"), body), 202, ""),
+            (request("POST", create, body), 201, r#"{"grade":7}"#),
+            (request("DELETE", &format!("/{way}/{path}"), ""), 204, ""),
         ] {
             let answer = house.ask(request);
             assert_eq!((answer.status(), answer.text()), (status, text), "{way}");
@@ -334,7 +327,7 @@ fn every_method_goes_either_way() {
 fn a_vendor_is_told_to_go_on_with_its_body() {
     let house = open(Upstream::answering(ok(USERS)));
     let id = pseudonym(&house);
-    let whole = sending("PUT", &format!("/pull/users/{id}"), r#"{"grade":7}"#);
+    let whole = request("PUT", &format!("/pull/users/{id}"), r#"{"grade":7}"#);
     let (head, body) = whole.split_once("\r\n\r\n").unwrap();
     let mut caller = house.caller();
     caller.send(format!("{head}\r\nexpect: 100-continue\r\n\r\n"));
@@ -363,7 +356,7 @@ const LINES: &str = "link: <https://sis-zzq.example/api/users?limit=1&offset=1&f
 #[test]
 fn links_lead_a_vendor_back_through_the_gateway() {
     let house = open(Upstream::answering(with_lines("201 Created", LINES, USERS)));
-    let answer = house.ask(request("GET", "/pull/users?limit=1"));
+    let answer = house.ask(request("GET", "/pull/users?limit=1", ""));
     assert_eq!(answer.status(), 201, "{}", answer.head);
     let id = answer.json()["users"][0]["sourcedId"]
         .as_str()
@@ -403,7 +396,7 @@ fn links_lead_a_vendor_back_through_the_gateway() {
     assert_eq!(answer.names(), names, "{}", answer.head);
     // Whoever stands in a link only has been remembered too.
     let path = first.split_once(HOST).unwrap().1.split_once('>').unwrap().0;
-    let second = house.ask(request("GET", path));
+    let second = house.ask(request("GET", path, ""));
     assert_eq!(second.status(), 201, "{}", second.text());
     assert_eq!(
         targets(&house).last().unwrap(),
@@ -437,7 +430,7 @@ fn the_school_finds_what_it_has_made_at_a_vendor() {
     });
     let house = open(upstream);
     let body = r#"{"sourcedId":"pupil-zzq-901","grade":7}"#;
-    let answer = house.ask(sending("POST", "/push/members", body));
+    let answer = house.ask(request("POST", "/push/members", body));
     assert_eq!(answer.status(), 201, "{}", answer.head);
     let place = format!("http://{HOST}/push/members/pupil-zzq-901");
     assert_eq!(answer.lines("location"), [place]);

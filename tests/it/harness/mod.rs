@@ -492,3 +492,13 @@ pub(crate) fn push(method: &str, path: &str, body: &str) -> String {
          {length}\r\n{body}"
     )
 }
+
+/// A request without credentials; with no body if it is empty.
+pub(crate) fn request(method: &str, target: &str, body: &str) -> String {
+    let length = body.len();
+    let of_body = match body {
+        "" => String::new(),
+        _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+    };
+    format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}\r\n{body}")
+}
