@@ -84,3 +84,5 @@ pub const TLS_KEY_OPEN: &str = "F21";
 pub const OBJECTIONS: &str = "F22";
 /// A line of a list of objections that is no identifier.
 pub const OBJECTIONS_LINE: &str = "F23";
+/// A text of an error passes.
+pub const ERROR_TEXT: &str = "F24";

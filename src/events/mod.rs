@@ -145,6 +145,7 @@ pub(crate) mod tests {
             query: Box::default(),
             to_vendor: Content::Nothing,
             from_vendor: Content::Nothing,
+            statuses: Box::default(),
         };
         Flow {
             name: "pull".to_owned(),

@@ -132,6 +132,7 @@ fn flow() -> Flow {
         .into(),
         to_vendor: Content::Nothing,
         from_vendor: Content::Nothing,
+        statuses: Box::default(),
     };
     Flow {
         name: "results".to_owned(),

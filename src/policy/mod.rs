@@ -15,6 +15,7 @@ pub use keys::{KeyTable, key_hash};
 pub use records::{Gate, Glimpse, Only, Records, Scalar};
 pub use route::{
     Bases, Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
+    StatusContent, Statuses,
 };
 pub use value::{DateForm, Generaliser, Template, ValueRules, ValueType};
 pub use visible::Visible;

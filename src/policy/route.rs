@@ -138,6 +138,32 @@ pub enum Content {
     Nothing,
 }
 
+/// The statuses of an answer that something is declared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statuses {
+    /// All that begin with this digit: `"4xx"`.
+    Class(u16),
+    /// This one: `"404"`.
+    One(u16),
+}
+
+impl Statuses {
+    /// Whether they are 401 or 403, as a line of their own.
+    #[must_use]
+    pub const fn is_about_credentials(self) -> bool {
+        matches!(self, Self::One(401 | 403))
+    }
+}
+
+/// What an answer with one of these statuses carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusContent {
+    /// The statuses.
+    pub statuses: Statuses,
+    /// What it carries.
+    pub content: Content,
+}
+
 /// One method and path, and what each direction may carry.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -153,6 +179,18 @@ pub struct Route {
     pub to_vendor: Content,
     /// What comes from the vendor.
     pub from_vendor: Content,
+    /// What an answer with another status than the usual carries: `status`. Of errors only what is
+    /// declared here passes.
+    pub statuses: Box<[StatusContent]>,
+}
+
+impl Route {
+    /// What is declared for a status; the status itself before its class.
+    fn declared(&self, status: u16) -> Option<Content> {
+        let of = |statuses| self.statuses.iter().find(|it| it.statuses == statuses);
+        let found = of(Statuses::One(status)).or_else(|| of(Statuses::Class(status / 100)));
+        found.map(|declared| declared.content)
+    }
 }
 
 /// Where the two sides of a flow find each other's things, as addresses without a slash at the end.
@@ -185,12 +223,29 @@ impl Flow {
         }
     }
 
-    /// What the answer of a route carries.
+    /// All that a route lets go to the vendor.
+    pub fn to_vendor(&self, route: &Route) -> impl Iterator<Item = Content> {
+        let answers = match self.caller {
+            Side::School => &[],
+            Side::Vendor => &*route.statuses,
+        };
+        let answers = answers.iter().map(|it| it.content);
+        std::iter::once(route.to_vendor).chain(answers)
+    }
+
+    /// What the answer of a route carries if it has that status; `None` for an error of which
+    /// nothing is declared.
     #[must_use]
-    pub const fn answer_content(&self, route: &Route) -> Content {
-        match self.caller {
+    pub fn answer_content(&self, route: &Route, status: u16) -> Option<Content> {
+        let usual = match self.caller {
             Side::School => route.from_vendor,
             Side::Vendor => route.to_vendor,
+        };
+        match status {
+            // They have no body (RFC 9110 sections 15.3.5 and 15.3.6).
+            204 | 205 => Some(Content::Nothing),
+            200..=299 => Some(route.declared(status).unwrap_or(usual)),
+            _ => route.declared(status),
         }
     }
 }

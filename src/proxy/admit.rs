@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::header::HeaderValue;
 use http::request::Parts;
 
@@ -20,7 +21,7 @@ use crate::config::{Mode, UpstreamAuth, Vendor};
 use crate::minimise::{
     self, Asked, Counts, Credentials, Crossing, Home, Objections, RequestHead, RequestLine,
 };
-use crate::policy::{Content, Side};
+use crate::policy::{self, Content, Side};
 use crate::refusal::{Bug, Refusal};
 use crate::upstream::Target;
 
@@ -38,11 +39,23 @@ pub(super) struct Exchange<'p> {
     found: Found<'p>,
 }
 
-/// What the two messages of a route may carry.
+/// The route of a request.
 #[derive(Clone, Copy)]
-pub(super) struct Route {
-    pub(super) request: Content,
-    pub(super) answer: Content,
+pub(super) struct Matched<'e> {
+    flow: &'e policy::Flow,
+    route: &'e policy::Route,
+}
+
+impl Matched<'_> {
+    /// What its request may carry.
+    pub(super) const fn request(&self) -> Content {
+        self.flow.request_content(self.route)
+    }
+
+    /// What an answer with that status may carry, if that is declared.
+    pub(super) fn answer(&self, status: StatusCode) -> Option<Content> {
+        self.flow.answer_content(self.route, status.as_u16())
+    }
 }
 
 /// Finds out who is called, before anybody asks who is calling.
@@ -205,7 +218,7 @@ impl Exchange<'_> {
         flow.map_or(Side::Vendor, |flow| flow.caller)
     }
 
-    /// What the messages of the matched route may carry.
+    /// The route that was matched.
     ///
     /// # Errors
     /// [`Refusal::Bug`] if there is no such route after all.
@@ -213,15 +226,12 @@ impl Exchange<'_> {
         &self,
         request: &RequestHead,
         record: &mut Record,
-    ) -> Result<Route, Refusal> {
+    ) -> Result<Matched<'_>, Refusal> {
         let flow = self.vendor.law.policy.flows.get(self.found.door.flow);
         let found = flow.and_then(|flow| Some((flow, flow.routes.get(request.route)?)));
         let (flow, route) = found.ok_or(Refusal::Bug(Bug::Policy))?;
         record.meter = self.found.meters.route(request.route).clone();
-        Ok(Route {
-            request: flow.request_content(route),
-            answer: flow.answer_content(route),
-        })
+        Ok(Matched { flow, route })
     }
 
     /// The flow's upstream.

@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VIA};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VIA, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
+use super::admit::{Exchange, Matched};
 use super::media::{self, is_chunked_at_most, is_framed_once, only};
 use super::record::Record;
-use super::refuse::Refused;
+use super::refuse::{BEARER, Refused};
 use super::streams::Progress;
 use super::{Work, lines};
 use crate::body::{Body, Facts, Passage, Terms, Wait, discard};
 use crate::limits::Bound;
-use crate::minimise::{AnswerHead, Cleared, Credentials, Rewriter, answer_status};
+use crate::minimise::{AnswerHead, Cleared, Rewriter, answer_status};
 use crate::policy::{Content, Rule};
 use crate::refusal::Refusal;
 use crate::upstream::{self, Untrusted};
@@ -121,10 +124,24 @@ impl Drop for Answer {
 /// What is left to do with an answer whose head is as it should be.
 #[derive(Debug)]
 pub(super) struct Checked {
-    pub(super) status: StatusCode,
+    status: StatusCode,
     /// Whether it is the head of an answer with a body, and no body comes: of an answer to HEAD.
-    pub(super) bare: bool,
-    pub(super) rest: Rest,
+    bare: bool,
+    retry_after_s: Option<u64>,
+    rest: Rest,
+}
+
+impl Checked {
+    /// The head, with the lines that were cleared, and what is to be taken.
+    pub(super) fn passed(self, head: Cleared<AnswerHead>) -> (Passed, Rest) {
+        let passed = Passed {
+            status: self.status,
+            bare: self.bare,
+            retry_after_s: self.retry_after_s,
+            head,
+        };
+        (passed, self.rest)
+    }
 }
 
 /// The head of an answer that goes on.
@@ -133,7 +150,29 @@ pub(super) struct Passed {
     pub(super) status: StatusCode,
     /// As in [`Checked`].
     pub(super) bare: bool,
+    /// Seconds to wait, where an upstream's error asks for that.
+    pub(super) retry_after_s: Option<u64>,
     pub(super) head: Cleared<AnswerHead>,
+}
+
+impl Passed {
+    /// What a caller is told instead, if nothing has gone on yet.
+    pub(super) fn instead_of(&self, refused: Refused) -> Refused {
+        instead_of(refused, self.status, self.retry_after_s)
+    }
+}
+
+/// An error whose body cannot pass is told as one of which nothing is declared: its status matters
+/// more to the caller than what was wrong with its text. What is our own fault stays so.
+fn instead_of(refused: Refused, status: StatusCode, retry_after_s: Option<u64>) -> Refused {
+    if status.is_success() || !refused.is_of_upstream() {
+        return refused;
+    }
+    let status = status.as_u16();
+    Refused {
+        retry_after_s,
+        ..Refused::outward(Refusal::UpstreamError { status })
+    }
 }
 
 /// The body of an upstream's answer.
@@ -148,12 +187,13 @@ pub(super) enum Rest {
 /// Checks the head of an upstream's answer against what the route lets back.
 ///
 /// An upstream may answer with no body at all where JSON is declared (204, or a length of 0): then
-/// only its status goes on. The answer to HEAD has none, whatever it says of it.
+/// only its status goes on; but an error without the body that is declared is told as one of which
+/// nothing is. The answer to HEAD has none, whatever it says of it.
 pub(super) fn check(
+    exchange: &Exchange<'_>,
+    route: &Matched<'_>,
+    method: &Method,
     answer: Untrusted,
-    (method, content): (&Method, Content),
-    credentials: Credentials,
-    bytes_max: u64,
 ) -> Result<Checked, Refused> {
     let Untrusted {
         status,
@@ -164,41 +204,49 @@ pub(super) fn check(
     if !is_framed_well(version, &headers) {
         return Err(Refused::outward(Refusal::UpstreamBroken));
     }
-    let passed = match answer_status(status.as_u16(), credentials) {
-        Ok(passed) => StatusCode::from_u16(passed.release()).unwrap_or(StatusCode::BAD_GATEWAY),
+    let retry_after_s = retry_after(status, &headers);
+    let credentials = exchange.whose_credentials();
+    let (passed, content) = match answer_status(status.as_u16(), credentials, route.answer(status))
+    {
+        Ok(passed) => passed,
         Err(refusal) => {
             body.settle();
-            let retry_after_s = retry_after(status, &headers);
             return Err(Refused {
                 retry_after_s,
                 ..Refused::outward(refusal)
             });
         }
     };
-    let json = matches!(content, Content::Json(_));
-    let bare = json && method == Method::HEAD && headers.contains_key(CONTENT_TYPE);
-    if bare {
-        media::check(&headers).map_err(Refused::outward)?;
-    }
-    let rewritten = match content {
-        Content::Nothing => None,
-        Content::Json(_) if body.has_ended() => None,
-        Content::Json(rule) => {
-            media::check(&headers).map_err(Refused::outward)?;
-            if body.declared().is_some_and(|length| length > bytes_max) {
-                return Err(Refused::outward(Refusal::BodyTooLarge));
-            }
-            Some(rule)
-        }
+    let passed = StatusCode::from_u16(passed.release()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let bare = method == Method::HEAD && headers.contains_key(CONTENT_TYPE);
+    let bytes_max = exchange.vendor.body_bytes_max;
+    let good = match content {
+        Content::Nothing => Ok(()),
+        Content::Json(_) if body.has_ended() && !bare => match status.is_success() {
+            true => Ok(()),
+            false => Err(Refusal::BodyMissing),
+        },
+        Content::Json(_) => media::check(&headers).and_then(|()| match body.declared() {
+            Some(length) if length > bytes_max => Err(Refusal::BodyTooLarge),
+            Some(_) | None => Ok(()),
+        }),
     };
+    if let Err(refusal) = good {
+        if !status.is_success() {
+            body.settle();
+        }
+        return Err(instead_of(Refused::outward(refusal), passed, retry_after_s));
+    }
     body.recycle(headers);
-    let rest = match rewritten {
-        None => Rest::Discard(body),
-        Some(rule) => Rest::Rewrite(body, rule),
+    let (bare, rest) = match content {
+        Content::Json(_) if body.has_ended() => (bare, Rest::Discard(body)),
+        Content::Json(rule) => (bare, Rest::Rewrite(body, rule)),
+        Content::Nothing => (false, Rest::Discard(body)),
     };
     Ok(Checked {
         status: passed,
         bare,
+        retry_after_s,
         rest,
     })
 }
@@ -255,13 +303,24 @@ pub(super) fn build(
     body: Body<upstream::Answer>,
     mut headers: HeaderMap,
 ) -> Response<Body<upstream::Answer>> {
-    let Passed { status, bare, head } = passed;
+    let Passed {
+        status,
+        bare,
+        retry_after_s,
+        head,
+    } = passed;
     headers.clear();
     if bare || body.length() != Some(0) {
         headers.insert(CONTENT_TYPE, JSON);
     }
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(VIA, OUR_VIA);
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, BEARER);
+    }
+    if let Some(seconds) = retry_after_s {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
     lines::write(head, &mut headers);
     let mut answer = Response::new(body);
     *answer.status_mut() = status;

@@ -136,6 +136,7 @@ pub(super) fn answer(token: Cleared<Bytes>, spare: HeaderMap) -> Response<Body<u
     let passed = Passed {
         status: StatusCode::OK,
         bare: false,
+        retry_after_s: None,
         head: Cleared::default(),
     };
     let mut answer = answer::build(passed, Body::Whole(token), spare);

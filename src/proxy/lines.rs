@@ -9,6 +9,7 @@ use super::record::Record;
 use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared};
 use crate::policy::Content;
 use crate::refusal::Refusal;
+use crate::upstream::Untrusted;
 
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -22,8 +23,12 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Those of an answer.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// Those of an answer. An error has none.
+    pub(super) fn of(answer: &Untrusted) -> Self {
+        if !answer.status.is_success() {
+            return Self::default();
+        }
+        let headers = &answer.headers;
         let all = |name: HeaderName| headers.get_all(name).iter().cloned().collect();
         Self {
             content_location: all(CONTENT_LOCATION),
@@ -40,7 +45,7 @@ impl Lines {
     pub(super) async fn cleared(
         self,
         exchange: &Exchange<'_>,
-        body: Content,
+        body: Option<Content>,
         record: &mut Record,
     ) -> Result<Cleared<AnswerHead>, Refusal> {
         let lines = AnswerLines {
@@ -49,8 +54,8 @@ impl Lines {
             location: bytes(&self.location),
             total_count: bytes(&self.total_count),
             body: match body {
-                Content::Json(rule) => Some(rule),
-                Content::Nothing => None,
+                Some(Content::Json(rule)) => Some(rule),
+                Some(Content::Nothing) | None => None,
             },
         };
         if lines.is_empty() {

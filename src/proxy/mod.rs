@@ -205,14 +205,14 @@ impl Gateway {
         let mut request = exchange.request(head, record).await?;
         let route = exchange.route(&request, record)?;
 
-        inward::check(&exchange, route.request, head, &body)?;
+        inward::check(&exchange, route.request(), head, &body)?;
         exchange.remember(&mut request).await?;
         let work = Work {
             shared,
             limits,
             exchange: &exchange,
         };
-        let body = inward::take(&work, route.request, body, record).await?;
+        let body = inward::take(&work, route.request(), body, record).await?;
 
         let outbound = Outbound {
             head: request.outbound,
@@ -222,18 +222,14 @@ impl Gateway {
         };
         let untrusted = forward::send(&work, outbound, record).await?;
 
-        let credentials = exchange.whose_credentials();
-        let bytes_max = exchange.vendor.body_bytes_max;
-        let expected = (&head.method, route.answer);
-        let lines = Lines::of(&untrusted.headers);
-        let checked = answer::check(untrusted, expected, credentials, bytes_max)?;
-        let cleared = lines.cleared(&exchange, route.answer, record).await;
-        let passed = Passed {
-            status: checked.status,
-            bare: checked.bare,
-            head: cleared.map_err(Refused::outward)?,
-        };
-        let body = answer::take(&work, checked.rest, record).await?;
+        let lines = Lines::of(&untrusted);
+        let content = route.answer(untrusted.status);
+        let checked = answer::check(&exchange, &route, &head.method, untrusted)?;
+        let cleared = lines.cleared(&exchange, content, record).await;
+        let cleared = cleared.map_err(Refused::outward)?;
+        let (passed, rest) = checked.passed(cleared);
+        let taken = answer::take(&work, rest, record).await;
+        let body = taken.map_err(|refused| passed.instead_of(refused))?;
         Ok(Handled::Passed(passed, body))
     }
 

@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 /// RFC 9457 section 3.
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// RFC 6750 section 3.
-const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+pub(super) const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 /// RFC 7617 section 2.
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"sluis\"");
@@ -88,6 +88,11 @@ impl Refused {
             },
             _ => self,
         }
+    }
+
+    /// Whether an upstream is at fault, and not the gateway.
+    pub(super) const fn is_of_upstream(self) -> bool {
+        matches!(status(self.refusal, self.side), 502 | 504)
     }
 
     /// The whole answer, and what becomes of the connection after it.

@@ -149,8 +149,18 @@ impl Compare<'_> {
                 (route.to_vendor, other.to_vendor),
                 (route.from_vendor, other.from_vendor),
             ];
+            let declared = |it: &Route, flow: &Flow| {
+                let statuses: [u16; 7] = [200, 201, 400, 404, 499, 500, 503];
+                statuses.map(|status| flow.answer_content(it, status))
+            };
+            let errors = declared(route, flow).into_iter().zip(declared(other, flow));
+            let errors = errors.map(|(mine, theirs)| {
+                let nothing = Content::Nothing;
+                (mine.unwrap_or(nothing), theirs.unwrap_or(nothing))
+            });
             let differs = contents
                 .into_iter()
+                .chain(errors)
                 .find_map(|(mine, theirs)| self.content(mine, theirs));
             match differs {
                 None => return None,

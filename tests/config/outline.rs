@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use sluis::config::{UpstreamAuthDraft, VendorDraft};
 use sluis::policy::{
-    Content, Item, Keep, Otherwise, Policy, QueryRule, Rule, Segment, ShapeBody, Unlisted,
+    Content, Item, Keep, Otherwise, Policy, QueryRule, Rule, Segment, ShapeBody, StatusContent,
+    Unlisted,
 };
 
 /// Everything that decides what leaves, and the settings of each flow.
@@ -137,6 +138,13 @@ fn route_into(text: &mut String, policy: &Policy, route: &sluis::policy::Route) 
             }
             Content::Nothing => {}
         }
+    }
+    for StatusContent { statuses, content } in &route.statuses {
+        let body = match content {
+            Content::Json(body) => rule(policy, *body),
+            Content::Nothing => "nothing".to_owned(),
+        };
+        writeln!(text, "    {statuses:?} {body}").unwrap();
     }
 }
 

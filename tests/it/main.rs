@@ -14,6 +14,7 @@
 )]
 
 mod crowd;
+mod errors;
 mod gradebook;
 mod h2;
 mod harness;

@@ -42,6 +42,9 @@ pub(super) struct Options {
     /// Which of the two messages of the exchange the sample is
     #[arg(long, value_enum)]
     message: Option<Message>,
+    /// The status of the answer that the sample is: for what `status` of a route declares
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..600))]
+    status: Option<u16>,
     /// The flow, if more than one has such a route
     #[arg(long)]
     flow: Option<String>,
@@ -87,6 +90,29 @@ struct Found<'d> {
 }
 
 impl Found<'_> {
+    /// The message that is meant.
+    fn meant(&self, options: &Options) -> Message {
+        let of_status = options.status.map(|_| Message::Answer);
+        options
+            .message
+            .or(of_status)
+            .unwrap_or_else(|| self.message())
+    }
+
+    /// What a message may carry, if anything is declared for it, and where it goes.
+    fn carries(&self, message: Message, status: Option<u16>) -> (Option<Content>, Side) {
+        match message {
+            Message::Answer => (
+                self.flow.answer_content(self.route, status.unwrap_or(200)),
+                self.flow.caller,
+            ),
+            Message::Request => (
+                Some(self.flow.request_content(self.route)),
+                self.flow.caller.other(),
+            ),
+        }
+    }
+
     /// The message that people mean if they do not say.
     const fn message(&self) -> Message {
         match self.flow.request_content(self.route) {
@@ -130,14 +156,8 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
             return Exit::Input;
         }
     };
-    let message = options.message.unwrap_or_else(|| found.message());
-    let (content, to) = match message {
-        Message::Answer => (found.flow.answer_content(found.route), found.flow.caller),
-        Message::Request => (
-            found.flow.request_content(found.route),
-            found.flow.caller.other(),
-        ),
-    };
+    let message = found.meant(options);
+    let (content, to) = found.carries(message, options.status);
     let crossing = trial.crossing(to).in_flow(found.place);
     let show = Show {
         vendor,
@@ -147,8 +167,8 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
         format: options.common.format,
     };
     match content {
-        Content::Nothing => show.nothing(out),
-        Content::Json(rule) => match sample(options) {
+        None | Some(Content::Nothing) => show.nothing(content, out),
+        Some(Content::Json(rule)) => match sample(options) {
             Ok(None) => show.head_only(out),
             Ok(Some(bytes)) => show.preview(Preview::of(crossing, rule, &bytes), &bytes, out),
             Err(why) => {

@@ -7,6 +7,7 @@ use super::{Found, Message};
 use crate::cli::out::{Exit, Format, Out};
 use crate::config::VendorDraft;
 use crate::minimise::{Action, Fate};
+use crate::policy::Content;
 use crate::refusal::Refusal;
 
 /// The widest a value is shown, in characters.
@@ -30,16 +31,20 @@ impl Show<'_> {
         )
     }
 
-    pub(super) fn nothing(&self, out: &mut Out) -> Exit {
+    pub(super) fn nothing(&self, content: Option<Content>, out: &mut Out) -> Exit {
         match self.format {
             Format::Json => out.json(&self.document(None, &[])),
             Format::Text => {
                 out.say(&self.head());
-                let name = match self.message {
-                    Message::Answer => "answer: only its status passes",
-                    Message::Request => "request",
-                };
-                out.say(&format!("this route carries nothing in its {name}"));
+                out.say(match (content, self.message) {
+                    (None, _) => {
+                        "this route declares nothing for that status: the gateway tells it itself"
+                    }
+                    (Some(_), Message::Answer) => {
+                        "this route carries nothing in its answer: only its status passes"
+                    }
+                    (Some(_), Message::Request) => "this route carries nothing in its request",
+                });
             }
         }
         Exit::Fine

@@ -4,7 +4,8 @@ use super::Canon;
 use crate::policy::{
     self, Any, Constant, Content, DateForm, Field, Generaliser, IdKind, Item, Keep, Only,
     Otherwise, ParameterType, Policy, QueryParameter, QueryRule, Records, Route, Rule, Scalar,
-    Segment, Shape, ShapeBody, Switch, Template, Unlisted, ValueRules, ValueType,
+    Segment, Shape, ShapeBody, StatusContent, Statuses, Switch, Template, Unlisted, ValueRules,
+    ValueType,
 };
 
 impl Canon {
@@ -227,6 +228,7 @@ impl Canon {
             query,
             to_vendor,
             from_vendor,
+            statuses,
         } = route;
         self.texts(&[name, method.as_str()]);
         self.list(path, |canon, segment| match segment {
@@ -245,14 +247,24 @@ impl Canon {
                 QueryRule::Sort(items) => canon.named("sort", items.place()),
             }
         });
-        for content in [to_vendor, from_vendor] {
-            match content {
-                Content::Json(rule) => {
-                    self.text("json");
-                    self.rule(*rule);
-                }
-                Content::Nothing => self.text("nothing"),
+        self.content(*to_vendor);
+        self.content(*from_vendor);
+        self.list(statuses, |canon, StatusContent { statuses, content }| {
+            match statuses {
+                Statuses::Class(class) => canon.named("class", usize::from(*class)),
+                Statuses::One(status) => canon.named("status", usize::from(*status)),
             }
+            canon.content(*content);
+        });
+    }
+
+    fn content(&mut self, content: Content) {
+        match content {
+            Content::Json(rule) => {
+                self.text("json");
+                self.rule(rule);
+            }
+            Content::Nothing => self.text("nothing"),
         }
     }
 
@@ -267,6 +279,48 @@ impl Canon {
             }
             ParameterType::Slug => self.text("slug"),
             ParameterType::Uuid => self.text("uuid"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Method;
+
+    fn hash(statuses: &[(Statuses, Content)]) -> String {
+        let line = |(statuses, content): &(Statuses, Content)| StatusContent {
+            statuses: *statuses,
+            content: *content,
+        };
+        let route = Route {
+            name: "GET /".to_owned(),
+            method: Method::Get,
+            path: Box::default(),
+            query: Box::default(),
+            to_vendor: Content::Nothing,
+            from_vendor: Content::Nothing,
+            statuses: statuses.iter().map(line).collect(),
+        };
+        let mut canon = Canon::new("route");
+        canon.route(&route);
+        canon.hash().0
+    }
+
+    #[test]
+    fn what_is_declared_for_a_status_is_part_of_a_policy() {
+        let (all, nothing) = (Content::Json(Rule::KeepAll), Content::Nothing);
+        let hashes = [
+            hash(&[]),
+            hash(&[(Statuses::One(404), nothing)]),
+            hash(&[(Statuses::One(404), all)]),
+            hash(&[(Statuses::One(409), all)]),
+            hash(&[(Statuses::Class(4), all)]),
+            hash(&[(Statuses::Class(5), all)]),
+            hash(&[(Statuses::Class(5), all), (Statuses::One(404), all)]),
+        ];
+        for (place, one) in hashes.iter().enumerate() {
+            assert_eq!(hashes.iter().position(|it| it == one), Some(place));
         }
     }
 }

@@ -53,6 +53,8 @@ impl<'d> Compiler<'d, '_> {
         routes.extend(self.routes(table, caller));
         let on_token_path = { routes.iter() }.filter(|it| can_match(&it.route, TOKEN_PATH));
         let on_token_path = on_token_path.map(|it| it.place.clone()).collect();
+        let credentials = routes.iter().flat_map(PlacedRoute::about_credentials);
+        let credentials: Vec<Place> = credentials.cloned().collect();
         let routes = self.ordered(routes);
         self.policy.flows.push(Flow {
             name: name.value.to_owned(),
@@ -61,6 +63,7 @@ impl<'d> Compiler<'d, '_> {
         });
         let draft = self.settings(id, name, table);
         self.check_token_path(draft.as_ref(), on_token_path);
+        self.check_credentials(draft.as_ref().map(|it| &it.upstream_auth), &credentials);
         table.finish(self.problems);
         draft
     }

@@ -9,7 +9,7 @@ use super::named::{Named, Origin};
 use super::words::WORDS;
 use crate::config::{At, Place, Problem, code, shown};
 use crate::policy::{
-    Content, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Side, Template,
+    Content, IdKind, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Side, Template,
 };
 use crate::pseudonym::{Back, KindSpec, Unknown};
 
@@ -179,19 +179,30 @@ impl Compiler<'_, '_> {
 
     /// The fields with ids that a rule leads to, each with its way from a named shape.
     fn id_paths(&self, rule: Rule) -> Vec<(String, Index<IdKind>)> {
-        let mut paths = Vec::new();
+        let ids = self.ends(rule).into_iter();
+        let ids = ids.filter_map(|(path, target)| match target {
+            Target::Id(kind) => Some((path, kind)),
+            Target::Ids(_) | Target::Kept(_) | Target::Nothing | Target::Shape(_) => None,
+        });
+        ids.collect()
+    }
+
+    /// The fields that a rule leads to, each with its way from a named shape.
+    pub(super) fn ends(&self, rule: Rule) -> Vec<(String, Target)> {
+        let mut ends = Vec::new();
         let mut seen = BTreeSet::new();
         let mut queue = VecDeque::from([(String::new(), String::new(), target(rule))]);
         while let Some((path, key, target)) = queue.pop_front() {
             match target {
-                Target::Id(kind) if path.is_empty() && key.is_empty() => {
-                    paths.push(("[]".to_owned(), kind));
+                Target::Id(_) | Target::Kept(_) if path.is_empty() && key.is_empty() => {
+                    ends.push(("[]".to_owned(), target));
                 }
-                Target::Id(kind) => paths.push((joined(&path, &key), kind)),
+                Target::Id(_) | Target::Kept(_) => ends.push((joined(&path, &key), target)),
                 Target::Ids(template) => {
                     let template = self.policy.templates.get(template.place());
                     let parts = template.iter().flat_map(|template| &template.parts);
-                    paths.extend(parts.map(|(_, kind)| (joined(&path, &key), *kind)));
+                    let ids = parts.map(|(_, kind)| (joined(&path, &key), Target::Id(*kind)));
+                    ends.extend(ids);
                 }
                 Target::Nothing => {}
                 Target::Shape(shape) if !seen.insert(shape.place()) => {}
@@ -202,7 +213,7 @@ impl Compiler<'_, '_> {
                 }
             }
         }
-        paths
+        ends
     }
 
     /// What the fields of a shape lead to. The cases of a switch stand for it, without a key.
@@ -269,10 +280,11 @@ impl Compiler<'_, '_> {
 
     /// How much leaves of each shape that goes to the vendor.
     pub(super) fn count_shapes(&self) -> Vec<ShapeCount> {
-        let routes = self.policy.flows.iter().flat_map(|flow| &flow.routes);
+        let flows = self.policy.flows.iter();
+        let contents = flows.flat_map(|flow| flow.routes.iter().flat_map(|it| flow.to_vendor(it)));
         let mut queue: Vec<Index<Shape>> = Vec::new();
-        for route in routes {
-            if let Content::Json(rule) = route.to_vendor
+        for content in contents {
+            if let Content::Json(rule) = content
                 && let Target::Shape(shape) = target(rule)
             {
                 queue.push(shape);
@@ -286,7 +298,7 @@ impl Compiler<'_, '_> {
                     .into_iter()
                     .filter_map(|(_, target)| match target {
                         Target::Shape(shape) => Some(shape),
-                        Target::Id(_) | Target::Ids(_) | Target::Nothing => None,
+                        Target::Id(_) | Target::Ids(_) | Target::Kept(_) | Target::Nothing => None,
                     });
                 queue.extend(next);
             }
@@ -318,9 +330,10 @@ const SIMILAR_SHAPES_MAX: usize = 512;
 
 /// What a rule leads to.
 #[derive(Clone, Copy, Debug)]
-enum Target {
+pub(super) enum Target {
     Id(Index<IdKind>),
     Ids(Index<Template>),
+    Kept(Keep),
     Nothing,
     Shape(Index<Shape>),
 }
@@ -330,11 +343,13 @@ fn target(rule: Rule) -> Target {
         Rule::Identifier(kind) => Target::Id(kind),
         Rule::List(item) | Rule::ListOrOne(item) => match item {
             Item::Identifier(kind) => Target::Id(kind),
+            Item::Keep(keep) => Target::Kept(keep),
             // Only to what a route answers, whose ids are looked at there.
-            Item::Keep(_) | Item::Link(_) => Target::Nothing,
+            Item::Link(_) => Target::Nothing,
             Item::Object(shape) => Target::Shape(shape),
             Item::Template(template) => Target::Ids(template),
         },
+        Rule::Keep(keep) => Target::Kept(keep),
         Rule::Nested(shape) | Rule::Object(shape) => Target::Shape(shape),
         Rule::Template(template) => Target::Ids(template),
         Rule::Blank
@@ -343,7 +358,6 @@ fn target(rule: Rule) -> Target {
         | Rule::Derived { .. }
         | Rule::Drop
         | Rule::Generalise(_)
-        | Rule::Keep(_)
         | Rule::KeepAll
         | Rule::Link(_) => Target::Nothing,
     }

@@ -6,7 +6,7 @@
 //! [ids.X]              kinds of identifier                    ids
 //! [shape.X]            fields, words, choices                 shapes, switch, words, inner, values
 //! [flow.X]             who calls whom, with what credentials  flows, callers, grant
-//! [[flow.X.route]]     which requests, and what they carry    routes, queries, overlap
+//! [[flow.X.route]]     which requests, and what they carry    routes, queries, statuses, overlap
 //! [only.X] [except]    which records are sent at all           records
 //! preset = "…"         what a standard's vendor gets; a file
 //!                      may say less, and nothing else         preset, overlay
@@ -30,6 +30,7 @@ mod queries;
 mod records;
 mod routes;
 mod shapes;
+mod statuses;
 mod switch;
 mod values;
 mod words;
@@ -108,6 +109,7 @@ pub fn read_vendor(
         vocabulary: Vocabulary::default(),
         cases: Vec::new(),
         homeward: Vec::new(),
+        errors_told: Vec::new(),
         rate: None,
     };
     compiler.vocabulary.kinds.open = named.unknown;
@@ -196,6 +198,8 @@ struct Compiler<'d, 'p> {
     cases: Vec<(String, Place)>,
     /// What comes from the vendor, with where that is said, and who calls.
     homeward: Vec<(Rule, Place, Side)>,
+    /// What errors carry, with where that is said first.
+    errors_told: Vec<(Rule, Place)>,
     /// `[limits] rate`, for the flows that have none of their own.
     rate: Option<Rate>,
 }
@@ -259,6 +263,7 @@ impl<'d> Compiler<'d, '_> {
 
     fn check_whole(&mut self, objections: &[ObjectionsDraft]) {
         self.check_homeward();
+        self.find_error_texts();
         if self.errors() == 0 {
             self.check_excepted(objections);
         }

@@ -3,7 +3,10 @@
 use super::Compiler;
 use super::queries::Answer;
 use crate::config::{At, Place, Problem, Table, TextOrTable, code, shown};
-use crate::policy::{Content, IdKind, Index, Method, ParameterType, Route, Rule, Segment, Side};
+use crate::policy::{
+    Content, IdKind, Index, Method, ParameterType, QueryRule, Route, Rule, Segment, Side,
+    StatusContent,
+};
 
 /// The types of parameters in paths and queries.
 pub(super) const TYPES: &[(&str, ParameterType)] = &[
@@ -21,36 +24,51 @@ const FORMATS_NOT_YET: &[&str] = &["csv", "form", "multipart", "ndjson", "xml"];
 pub(super) struct PlacedRoute {
     pub(super) route: Route,
     pub(super) place: Place,
+    /// Those of the route, with the places of their keys.
+    pub(super) statuses: Vec<At<StatusContent>>,
 }
 
 impl<'d> Compiler<'d, '_> {
     /// Reads a route, or several that differ in their paths only. `caller` says on which side its
     /// request begins.
     pub(super) fn route(&mut self, table: &Table<'d>, caller: Side) -> Vec<PlacedRoute> {
-        if let Some(value) = table.value("status") {
-            self.not_yet("status", value.key_place());
-        }
         let json = self.format(table);
         let matches = self.matches(table);
         let errors = self.errors();
-        let to_vendor = self.content(table, "to-vendor", matches.first());
-        let from_vendor = self.content(table, "from-vendor", matches.first());
-        let answer = match caller {
-            _ if self.errors() > errors => Answer::Unknown,
-            Side::School => Answer::Of(from_vendor),
-            Side::Vendor => Answer::Of(to_vendor),
+        let name = matches.first().map_or("", |it| it.value);
+        let body = format!("body of {name}");
+        let mut to_vendor = self.content(table, "to-vendor", body.clone());
+        let mut from_vendor = self.content(table, "from-vendor", body);
+        let (answer, usual) = match caller {
+            Side::School => (&mut from_vendor, "from-vendor"),
+            Side::Vendor => (&mut to_vendor, "to-vendor"),
+        };
+        let declared = self.statuses(table, usual, name);
+        if let Some(usual) = &declared.usual {
+            *answer = usual.value;
+        }
+        let answer = match self.errors() > errors {
+            true => Answer::Unknown,
+            false => Answer::Of(*answer),
         };
         let query = self.query(table, caller, &answer);
+        let rules: Vec<&QueryRule> = query.iter().map(|it| &it.rule).collect();
+        self.check_asked_alike(&declared.others, &rules);
         table.finish(self.problems);
         let request = match caller {
             Side::School => ("to-vendor", to_vendor),
             Side::Vendor => ("from-vendor", from_vendor),
         };
-        if let (Content::Json(rule), true) = (from_vendor, json)
-            && let Some(value) = table.value("from-vendor")
-        {
-            self.homeward.push((rule, value.place(), caller));
+        if json {
+            let value = table.value("from-vendor").map(|it| it.place());
+            let usual = declared.usual.as_ref().map(|it| it.place.clone());
+            if let (Content::Json(rule), Some(place)) = (from_vendor, value.or(usual)) {
+                self.homeward.push((rule, place, caller));
+            }
+            self.note_statuses(&declared.others, caller);
         }
+        let statuses: Box<[_]> = declared.others.iter().map(|it| it.value).collect();
+        let mut places = declared.others;
         let mut routes = Vec::new();
         for matched in matches {
             let Some((method, path)) = self.matched(&matched, caller) else {
@@ -64,10 +82,13 @@ impl<'d> Compiler<'d, '_> {
                 query: query.clone(),
                 to_vendor,
                 from_vendor,
+                statuses: statuses.clone(),
             };
             routes.push(PlacedRoute {
                 route,
                 place: matched.place,
+                // What they say is looked at once.
+                statuses: std::mem::take(&mut places),
             });
         }
         routes
@@ -124,7 +145,8 @@ impl<'d> Compiler<'d, '_> {
         false
     }
 
-    fn content(&mut self, table: &Table<'d>, key: &str, matched: Option<&At<&str>>) -> Content {
+    /// What a body carries; one that is written out field by field gets that name.
+    pub(super) fn content(&mut self, table: &Table<'d>, key: &str, name: String) -> Content {
         let value = table.value(key);
         let Some(body) = value.and_then(|value| value.text_or_table(self.problems)) else {
             return Content::Nothing;
@@ -141,9 +163,8 @@ impl<'d> Compiler<'d, '_> {
             }
             TextOrTable::Text(word) => (self.short(&word), word.place),
             TextOrTable::Table(table) => {
-                let route = matched.map_or("", |it| it.value);
                 let place = table.place();
-                let shape = self.anonymous(format!("body of {route}"), table);
+                let shape = self.anonymous(name, table);
                 (shape.map(Rule::Object), place)
             }
         };

@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
-use crate::policy::{Flow, Method, Route, Segment};
+use crate::policy::{Content, Flow, Method, Route, Segment};
 use crate::refusal::{Bug, Refusal};
 use query::write_query;
 
@@ -144,18 +144,24 @@ pub enum Credentials {
     Ours,
 }
 
-/// Which statuses of an upstream may be answered with.
+/// Which statuses of an upstream may be answered with, and what such an answer may carry, if that
+/// is `declared`.
 ///
 /// # Errors
 /// [`Refusal::UpstreamUnexpected`] for 1xx, 3xx, 206 and what is no status;
 /// [`Refusal::UpstreamAuthentication`] for 407, and for 401 and 403 against our own credentials;
-/// [`Refusal::UpstreamError`] for all other 4xx and 5xx, whose status passes without a body.
-pub const fn answer_status(status: u16, credentials: Credentials) -> Result<Cleared<u16>, Refusal> {
-    match (status, credentials) {
-        (206, _) => Err(Refusal::UpstreamUnexpected { status }),
-        (200..=299, _) => Ok(Cleared::new(status)),
-        (407, _) | (401 | 403, Credentials::Ours) => Err(Refusal::UpstreamAuthentication),
-        (400..=599, _) => Err(Refusal::UpstreamError { status }),
+/// [`Refusal::UpstreamError`] for all other 4xx and 5xx of which nothing is declared: their status
+/// passes without a body.
+pub const fn answer_status(
+    status: u16,
+    credentials: Credentials,
+    declared: Option<Content>,
+) -> Result<(Cleared<u16>, Content), Refusal> {
+    match (status, credentials, declared) {
+        (206, ..) => Err(Refusal::UpstreamUnexpected { status }),
+        (407, ..) | (401 | 403, Credentials::Ours, _) => Err(Refusal::UpstreamAuthentication),
+        (200..=299 | 400..=599, _, Some(content)) => Ok((Cleared::new(status), content)),
+        (400..=599, _, None) => Err(Refusal::UpstreamError { status }),
         _ => Err(Refusal::UpstreamUnexpected { status }),
     }
 }

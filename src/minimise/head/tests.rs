@@ -8,6 +8,11 @@ use crate::policy::{
 };
 use crate::pseudonym::{Back, Canonical, Generation, KindSpec, Notation, Unknown, VendorKey};
 
+fn kind_named(name: &str) -> IdKind {
+    let name = name.to_owned();
+    IdKind { name }
+}
+
 fn law(caller: Side) -> Law {
     let kind = Index::new(0).unwrap();
     let route = |method, path: Vec<Segment>, query: Vec<QueryParameter>| Route {
@@ -17,6 +22,7 @@ fn law(caller: Side) -> Law {
         query: query.into(),
         to_vendor: Content::Nothing,
         from_vendor: Content::Nothing,
+        statuses: Box::default(),
     };
     let literal = |text: &str| Segment::Literal(text.into());
     let parameter = |name: &str, rule| QueryParameter {
@@ -56,9 +62,7 @@ fn law(caller: Side) -> Law {
     };
     Law {
         policy: Policy {
-            kinds: vec![IdKind {
-                name: "pupil".to_owned(),
-            }],
+            kinds: vec![kind_named("pupil")],
             flows: vec![Flow {
                 name: "pull".to_owned(),
                 caller,
@@ -225,7 +229,15 @@ fn what_a_query_may_not_hold_is_refused() {
 
 #[test]
 fn only_whole_successes_pass_as_they_are() {
-    let ours = |status| answer_status(status, Credentials::Ours).map(Cleared::release);
+    let passes = |status, credentials, declared| {
+        let passed = answer_status(status, credentials, declared);
+        passed.map(|(status, content)| (status.release(), content))
+    };
+    let nothing = Some(Content::Nothing);
+    let ours = |status| {
+        let declared = nothing.filter(|_| (200..300).contains(&status));
+        passes(status, Credentials::Ours, declared).map(|(status, _)| status)
+    };
     assert_eq!(ours(200), Ok(200));
     assert_eq!(ours(204), Ok(204));
     assert_eq!(ours(206), Err(Refusal::UpstreamUnexpected { status: 206 }));
@@ -235,8 +247,27 @@ fn only_whole_successes_pass_as_they_are() {
     assert_eq!(ours(401), Err(Refusal::UpstreamAuthentication));
     assert_eq!(ours(407), Err(Refusal::UpstreamAuthentication));
     assert_eq!(ours(404), Err(Refusal::UpstreamError { status: 404 }));
-    let callers = answer_status(403, Credentials::Callers).map(Cleared::release);
-    assert_eq!(callers, Err(Refusal::UpstreamError { status: 403 }));
+    let callers = |declared| passes(403, Credentials::Callers, declared);
+    assert_eq!(callers(None), Err(Refusal::UpstreamError { status: 403 }));
+    assert_eq!(callers(nothing), Ok((403, Content::Nothing)));
+}
+
+#[test]
+fn what_is_declared_for_an_error_passes_and_nothing_else() {
+    let shape = Content::Json(crate::policy::Rule::KeepAll);
+    let ours = |status| {
+        let passed = answer_status(status, Credentials::Ours, Some(shape));
+        passed.map(|(status, content)| (status.release(), content))
+    };
+    for status in [200, 299, 400, 404, 499, 500, 599] {
+        assert_eq!(ours(status), Ok((status, shape)));
+    }
+    for status in [401, 403, 407] {
+        assert_eq!(ours(status), Err(Refusal::UpstreamAuthentication));
+    }
+    for status in [100, 199, 206, 300, 304, 399, 600] {
+        assert_eq!(ours(status), Err(Refusal::UpstreamUnexpected { status }));
+    }
 }
 
 #[test]

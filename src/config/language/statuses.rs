@@ -1,0 +1,205 @@
+//! `status` of a route: what an answer carries that has another status than the usual.
+
+use super::Compiler;
+use super::draft::UpstreamAuthDraft;
+use super::lints::Target;
+use super::routes::PlacedRoute;
+use crate::config::{At, Place, Problem, Table, code, shown};
+use crate::policy::{Content, Keep, QueryRule, Rule, Side, StatusContent, Statuses, ValueType};
+
+/// What `status` says of the answers of a route.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    /// `"2xx"`: what the usual answer carries.
+    pub(super) usual: Option<At<Content>>,
+    /// All others, each with the place of its key.
+    pub(super) others: Vec<At<StatusContent>>,
+}
+
+impl<'d> Compiler<'d, '_> {
+    /// Reads `status` of a route whose answer is what `usual` names: `to-vendor` or `from-vendor`.
+    pub(super) fn statuses(&mut self, table: &Table<'d>, usual: &str, route: &str) -> Declared {
+        let mut declared = Declared::default();
+        let Some(lines) = table.table("status", self.problems) else {
+            return declared;
+        };
+        for (key, _) in lines.entries() {
+            let name = format!("body of {} to {route}", key.value);
+            let content = self.content(&lines, key.value, name);
+            let statuses = match statuses(key.value) {
+                Ok(statuses) => statuses,
+                Err(why) => {
+                    let message = format!("nothing can be declared for {}", shown(key.value));
+                    let problem = Problem::error(code::VALUE, message).at(&key.place);
+                    let problem = problem.label(why);
+                    self.problems
+                        .push(problem.help("for example \"404\" or \"4xx\""));
+                    continue;
+                }
+            };
+            let place = key.place;
+            if statuses == Statuses::Class(2) {
+                self.check_said_once(table, usual, &place);
+                let value = content;
+                declared.usual = Some(At { value, place });
+            } else {
+                let value = StatusContent { statuses, content };
+                declared.others.push(At { value, place });
+            }
+        }
+        declared
+    }
+
+    fn check_said_once(&mut self, table: &Table<'d>, usual: &str, place: &Place) {
+        if let Some(value) = table.value(usual) {
+            let message = format!("`{usual}` says already what a 2xx answer carries");
+            let problem = Problem::error(code::CONFLICT, message).at(place);
+            self.problems.push(problem.also(value.key_place(), "here"));
+        }
+    }
+
+    /// What is asked about the items of one answer must not be told of another's.
+    pub(super) fn check_asked_alike(
+        &mut self,
+        statuses: &[At<StatusContent>],
+        query: &[&QueryRule],
+    ) {
+        let asks = query.iter().any(|rule| match rule {
+            QueryRule::Fields(_) | QueryRule::Filter(_) | QueryRule::Sort(_) => true,
+            QueryRule::Identifier(_) | QueryRule::Identifiers(_) | QueryRule::One(_) => false,
+        });
+        for At { value, place } in statuses.iter().filter(|_| asks) {
+            if let Statuses::One(200..=299) = value.statuses {
+                let message = "what `ids` and `known` ask about is in every 2xx answer the same";
+                let problem = Problem::error(code::CONFLICT, message).at(place);
+                self.problems
+                    .push(problem.help("write a route without them for it, or leave it out"));
+            }
+        }
+    }
+
+    /// Ids and texts in what the other statuses carry.
+    pub(super) fn note_statuses(&mut self, statuses: &[At<StatusContent>], caller: Side) {
+        for At { value, place } in statuses {
+            let Content::Json(rule) = value.content else {
+                continue;
+            };
+            if caller == Side::School {
+                self.homeward.push((rule, place.clone(), caller));
+            }
+            let is_error = match value.statuses {
+                Statuses::Class(class) => class >= 4,
+                Statuses::One(status) => status >= 400,
+            };
+            let known = self.errors_told.iter().any(|(told, _)| *told == rule);
+            if is_error && !known {
+                self.errors_told.push((rule, place.clone()));
+            }
+        }
+    }
+
+    /// Error texts repeat what was asked: ids, and names beside them.
+    pub(super) fn find_error_texts(&mut self) {
+        for (rule, place) in std::mem::take(&mut self.errors_told) {
+            let texts = self.text_paths(rule);
+            let Some((first, others)) = texts.split_first() else {
+                continue;
+            };
+            let more = match others.len() {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            let problem = Problem::finding(code::ERROR_TEXT, "a text of an error passes");
+            let problem = problem
+                .at(&place)
+                .label(format!("{} is kept{more}", shown(first)))
+                .help("error texts repeat ids and names: say which words may pass, with `one-of`");
+            self.problems.push(problem);
+        }
+    }
+
+    /// The fields that a rule leads to and that keep a text of the sender's choice, each with its
+    /// way from a named shape.
+    fn text_paths(&self, rule: Rule) -> Vec<String> {
+        let texts = self.ends(rule).into_iter();
+        let texts = texts.filter_map(|(path, target)| match target {
+            Target::Kept(keep) if self.keeps_text(keep) => Some(path),
+            Target::Id(_)
+            | Target::Ids(_)
+            | Target::Kept(_)
+            | Target::Nothing
+            | Target::Shape(_) => None,
+        });
+        texts.collect()
+    }
+
+    /// Whether what is kept can be a text that the policy does not know.
+    fn keeps_text(&self, keep: Keep) -> bool {
+        let rules = keep
+            .rules
+            .and_then(|it| self.policy.value_rules.get(it.place()));
+        let listed = rules.is_some_and(|rules| rules.one_of.is_some());
+        let text = match keep.of {
+            ValueType::Any | ValueType::Slug | ValueType::Url | ValueType::Uuid => true,
+            ValueType::Bool
+            | ValueType::Date
+            | ValueType::DateTime
+            | ValueType::Int
+            | ValueType::Lang
+            | ValueType::Number => false,
+        };
+        text && !listed
+    }
+
+    /// 401 and 403 against our own credentials are no business of the caller's.
+    pub(super) fn check_credentials(
+        &mut self,
+        auth: Option<&UpstreamAuthDraft>,
+        credentials: &[Place],
+    ) {
+        let ours = match auth {
+            Some(UpstreamAuthDraft::Forward) | None => false,
+            Some(
+                UpstreamAuthDraft::BasicFile(_)
+                | UpstreamAuthDraft::BearerFile(_)
+                | UpstreamAuthDraft::None
+                | UpstreamAuthDraft::Oauth2(_),
+            ) => true,
+        };
+        for place in credentials.iter().filter(|_| ours) {
+            let message = "401 and 403 are about the gateway's own credentials here";
+            let problem = Problem::error(code::CONFLICT, message).at(place);
+            let label = "the caller gets 502, whatever it says";
+            self.problems.push(problem.label(label));
+        }
+    }
+}
+
+impl PlacedRoute {
+    /// Where 401 and 403 have a line of their own.
+    pub(super) fn about_credentials(&self) -> impl Iterator<Item = &Place> {
+        let about = |it: &&At<StatusContent>| it.value.statuses.is_about_credentials();
+        self.statuses.iter().filter(about).map(|it| &it.place)
+    }
+}
+
+/// A status or a class of them, of which something can be declared; else why nothing can.
+fn statuses(text: &str) -> Result<Statuses, &'static str> {
+    match text {
+        "2xx" => return Ok(Statuses::Class(2)),
+        "4xx" => return Ok(Statuses::Class(4)),
+        "5xx" => return Ok(Statuses::Class(5)),
+        _ => {}
+    }
+    let digits = text.len() == 3 && text.bytes().all(|it| it.is_ascii_digit());
+    let status: Option<u16> = text.parse().ok().filter(|_| digits);
+    match status {
+        Some(204 | 205) => Err("such an answer has no body"),
+        Some(206) => Err("a part of an answer does not pass"),
+        Some(300..=399) => Err("a redirect does not pass"),
+        Some(407) => Err("it is about the gateway's own way to the upstream"),
+        Some(status @ (200..=299 | 400..=599)) => Ok(Statuses::One(status)),
+        Some(_) | None if text == "3xx" => Err("a redirect does not pass"),
+        Some(_) | None => Err("this is no status of an answer, and no class of them"),
+    }
+}
