@@ -207,7 +207,7 @@ impl Counts {
     }
 
     /// As often as in a part of the message.
-    pub(super) fn absorb(&mut self, part: &Self) {
+    pub fn absorb(&mut self, part: &Self) {
         for (count, more) in self.actions.iter_mut().zip(part.actions) {
             *count = count.wrapping_add(more);
         }

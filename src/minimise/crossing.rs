@@ -60,6 +60,14 @@ impl Crossing {
         self
     }
 
+    /// What must not leave again: on the way to the vendor, what was brought home.
+    pub(super) fn guarded(&self) -> Option<&Home> {
+        match self.to {
+            Side::School => None,
+            Side::Vendor => self.home.as_deref(),
+        }
+    }
+
     /// Who is on the lists of `[except]`. Without, nobody is sent of whose kind there is a list.
     #[must_use]
     pub fn with_objections(mut self, objections: Arc<Objections>) -> Self {

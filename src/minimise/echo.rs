@@ -13,6 +13,7 @@ use aho_corasick::AhoCorasick;
 
 use super::head;
 use crate::limits;
+use crate::policy::{ParameterType, ValueType};
 use crate::secret::SecretText;
 
 /// Identifiers shorter than this stand in other texts by chance: `12` in every date. They are
@@ -75,6 +76,26 @@ pub(super) enum Holds {
     Codes,
     /// Free text: any identifier.
     Text,
+}
+
+impl Holds {
+    /// What a text of that type can hold; nothing, if no identifier is of it.
+    pub(super) const fn of(of: ValueType) -> Option<Self> {
+        match of {
+            ValueType::Any | ValueType::Slug | ValueType::Url => Some(Self::Text),
+            ValueType::Int | ValueType::Number | ValueType::Uuid => Some(Self::Codes),
+            ValueType::Bool | ValueType::Date | ValueType::DateTime | ValueType::Lang => None,
+        }
+    }
+
+    /// The same of a parameter in a path or query.
+    pub(super) const fn of_parameter(of: &ParameterType) -> Option<Self> {
+        match of {
+            ParameterType::Date | ParameterType::DateTime | ParameterType::OneOf(_) => None,
+            ParameterType::Int | ParameterType::Uuid => Some(Self::Codes),
+            ParameterType::Slug => Some(Self::Text),
+        }
+    }
 }
 
 /// Looks for what was brought home; knows as much of it as there was when it last looked.

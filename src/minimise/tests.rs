@@ -489,6 +489,58 @@ fn what_came_home_does_not_leave_again_in_a_kept_value() {
     assert_eq!(rewriter.counts().of(Action::DroppedEcho), 4);
 }
 
+/// What becomes of a body in an exchange in which these came home.
+fn after(ids: &[&str], to: Side, law: Arc<Law>, body: &str) -> (String, Counts) {
+    let home = Arc::<Home>::default();
+    ids.iter().for_each(|id| home.add(id, id));
+    let crossing = Crossing::towards(to, law, Some(book())).in_flow(0);
+    let mut rewriter = Rewriter::new(crossing.with_home(Some(home)), Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    rewriter.write(body.as_bytes(), &mut out).unwrap();
+    rewriter.end(&mut out).unwrap();
+    let text = String::from_utf8(out.release()).unwrap();
+    (text, *rewriter.counts())
+}
+
+#[test]
+fn what_came_home_does_not_leave_again_in_a_link() {
+    let to_vendor = |law, body| after(&["9531200", "95312"], Side::Vendor, law, body);
+    let body = r#"{"href":"/api/S-1/9531200","inner":"{\"href\":\"/api/S-1/9531200?of=x\"}"}"#;
+    let (left, counts) = to_vendor(law(), body);
+    assert_eq!(left, r#"{"inner":"{}"}"#);
+    assert_eq!(counts.of(Action::DroppedEcho), 2);
+    // One that is short enough to be met by chance is not looked for in a number.
+    let (left, counts) = to_vendor(law(), r#"{"href":"/api/S-1/95312"}"#);
+    assert!(left.ends_with(r#"/95312"}"#), "{left}");
+    assert_eq!(counts.of(Action::DroppedEcho), 0);
+    // A constant in its place does not hide it.
+    let mut law = Arc::into_inner(law()).unwrap();
+    law.policy.constants = vec![crate::policy::Constant {
+        json: (*b"\"-\"").into(),
+    }];
+    let lines = vec![Field {
+        key: "href".into(),
+        rule: Rule::Link(Some(at(0))),
+    }];
+    law.policy.shapes[0].body = ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop));
+    let (left, counts) = to_vendor(Arc::new(law), r#"{"href":"/api/S-1/9531200"}"#);
+    assert_eq!(left, r#"{"href":"-"}"#);
+    assert_eq!(counts.of(Action::DroppedEcho), 1);
+}
+
+#[test]
+fn on_the_way_home_nothing_is_an_echo() {
+    let body =
+        r#"{"pupil":"p1","note":"of S-64003","all":{"S-64003":9531200},"href":"/v/p1/9531200"}"#;
+    let (left, counts) = after(&["S-64003", "9531200"], Side::School, law(), body);
+    let home = "https://sis.example/api/S-64003/9531200";
+    let expected = format!(
+        r#"{{"pupil":"S-64003","note":"of S-64003","all":{{"S-64003":9531200}},"href":"{home}"}}"#
+    );
+    assert_eq!(left, expected);
+    assert_eq!(counts.of(Action::DroppedEcho), 0);
+}
+
 #[test]
 fn what_leaves_is_noted_for_the_register_once() {
     let crossing = Crossing::towards(Side::Vendor, law(), Some(book()));

@@ -6,7 +6,7 @@ use http::header::{CONTENT_LOCATION, HeaderName, HeaderValue, LINK, LOCATION};
 
 use super::admit::Exchange;
 use super::record::Record;
-use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared};
+use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared, Counts};
 use crate::policy::Content;
 use crate::refusal::Refusal;
 use crate::upstream::Untrusted;
@@ -62,11 +62,10 @@ impl Lines {
             return Ok(Cleared::default());
         }
         let back = exchange.back();
-        let before = record.target;
         let mut ask = |asked| {
             // What is asked again is counted once.
-            record.target = before;
-            minimise::answer(&back, exchange.flow(), &lines, asked, &mut record.target)
+            record.lines = Counts::default();
+            minimise::answer(&back, exchange.flow(), &lines, asked, &mut record.lines)
         };
         let Some(register) = exchange.register() else {
             return Ok(ask(Asked::Again).head);

@@ -29,6 +29,8 @@ pub(super) struct Record {
     pub(super) answer: Option<Arc<Facts>>,
     /// What was done to identifiers in the target.
     pub(super) target: Counts,
+    /// What was done to identifiers in the lines of the answer's head.
+    pub(super) lines: Counts,
     /// What came of calling the upstream.
     pub(super) upstream: Option<UpstreamCall>,
     /// What it holds of the limits and gauges while it is under way.
@@ -56,6 +58,7 @@ impl Record {
             asked_whole: false,
             answer: None,
             target: Counts::default(),
+            lines: Counts::default(),
             upstream: None,
             under_way: None,
             began: clock.now(),
@@ -114,7 +117,8 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let (request, spent) = traffic(self.request.as_deref());
-        let (answer, more) = traffic(self.answer.as_deref());
+        let (mut answer, more) = traffic(self.answer.as_deref());
+        answer.fields.absorb(&self.lines);
         self.events.emit(RequestEnded {
             meter: &self.meter,
             status: self.status,

@@ -235,6 +235,85 @@ fn what_came_home_is_not_sent_back_in_a_title() {
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
 }
 
+/// A vendor that is told where things are.
+const TOLD_WHERE: &str = r#"
+[ids.pupil]
+back = "school-only"
+
+[flow.pull]
+caller = "vendor"
+at = "/pull"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.pull.route]]
+match = "GET /users"
+query = { page = "slug", filter = "ids" }
+to-vendor = { users = "User[]" }
+
+[[flow.pull.route]]
+match = "PUT /users/{pupil}"
+from-vendor = "User"
+to-vendor = { next = "url", all = "url[]" }
+
+[[flow.pull.route]]
+match = "GET /things/{thing:slug}"
+
+[shape.User]
+sourcedId = "pupil"
+note = "keep"
+"#;
+
+#[test]
+fn what_came_home_is_not_sent_back_in_a_link() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let lines = "link: </users?page=pupil-zzq-901>; rel=next, </users?page=2>; rel=last\r\n\
+                         location: /things/pupil-zzq-901\r\n\
+                         content-location: /users?filter=note%7E'by%20pupil-zzq-901'\r\n";
+            let body = r#"{"next":"/things/of-PUPIL-zzq-901","all":["/users?page=pupil-zzq-901","/things/7"]}"#;
+            let answer = match request.head.starts_with("GET ") {
+                true => ok(USERS),
+                false => ok(body).replace("200 OK\r\n", &format!("201 Created\r\n{lines}")),
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let house = plans(TOLD_WHERE).open(upstream);
+    let users = house.ask(request("GET", "/pull/users", "")).json();
+    let first = users["users"][0]["sourcedId"].as_str().unwrap();
+    let answer = house.ask(request("PUT", &format!("/pull/users/{first}"), "{}"));
+    let here = |path: &str| format!("http://school.example/pull{path}");
+    let expected = json!({"all": [here("/things/7")]});
+    assert_eq!((answer.status(), answer.json()), (201, expected));
+    let last = format!("<{}>; rel=\"last\"", here("/users?page=2"));
+    assert_eq!(answer.lines("link"), [last]);
+    for name in ["location", "content-location"] {
+        assert_eq!(answer.lines(name), [""; 0]);
+    }
+    house.await_log("vendor.echo");
+    let metrics = house.events.metrics_page();
+    let dropped =
+        r#"sluis_fields_total{action="dropped_echo",direction="to_vendor",vendor="bron"} 5"#;
+    assert!(metrics.contains(dropped), "{metrics}");
+    let seen = [answer.head.as_bytes(), &answer.body].concat();
+    house.search(&markers(), &[("what the vendor got", &seen)]);
+}
+
+#[test]
+fn what_a_vendor_writes_itself_reaches_the_school_whatever_came_home_beside_it() {
+    let house = plans(TOLD_WHERE).open(school());
+    let users = house.ask(request("GET", "/pull/users", "")).json();
+    let first = users["users"][0]["sourcedId"].as_str().unwrap();
+    let body = json!({"sourcedId": first, "note": "of pupil-zzq-901"}).to_string();
+    let answer = house.ask(request("PUT", &format!("/pull/users/{first}"), &body));
+    assert_eq!((answer.status(), answer.text()), (200, "{}"));
+    let expected = json!({"sourcedId": "pupil-zzq-901", "note": "of pupil-zzq-901"});
+    assert_eq!(arrived(&house).1, expected);
+    assert!(!house.log().contains("vendor.echo"));
+    house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
 #[test]
 fn nothing_is_given_out_while_the_register_cannot_be_written() {
     let house = plans(POLICY).open(school());

@@ -89,8 +89,7 @@ pub fn answer(
         total_count,
     };
     let (missed, trail) = (answering.missed, answering.ids.trail);
-    let left_out = dropped.of(Action::DroppedValue);
-    counts.extend((0..left_out).map(|_| Action::DroppedValue));
+    counts.absorb(&dropped);
     Answered {
         head: Cleared::new(head),
         trail,
@@ -150,7 +149,8 @@ impl Answering<'_, '_> {
             Some(Err(Refusal::TargetUnknown)) => self.missed = true,
             Some(Ok(_) | Err(_)) | None => {}
         }
-        self.dropped.add(Action::DroppedValue);
+        let why = std::mem::replace(&mut self.ids.why, Action::DroppedValue);
+        self.dropped.add(why);
         None
     }
 

@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
+use super::echo::Holds;
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::{Content, Flow, Method, Route, Segment};
@@ -109,7 +110,11 @@ fn write_target(
         target.push('/');
         match segment {
             Segment::Identifier(kind) => ids.write(*kind, text, target)?,
-            Segment::Literal(_) | Segment::Parameter(_) => encode(text, target),
+            Segment::Literal(_) => encode(text, target),
+            Segment::Parameter(of) => {
+                ids.pass(text, Holds::of_parameter(of))?;
+                encode(text, target);
+            }
         }
     }
     write_query(ids, route, query, target)

@@ -130,11 +130,57 @@ mod tests {
 
     use super::*;
     use crate::minimise::head::filter::tests::{book, law};
-    use crate::minimise::{Counts, Crossing, Trail};
+    use crate::minimise::{Action, Counts, Crossing, Home, Trail};
     use crate::policy::Side;
 
     fn linked(caller: &str, to: Side, link: &str) -> Option<String> {
         linked_in(Some(0), caller, to, link)
+    }
+
+    /// What becomes of a link, and what is counted of it if nothing does.
+    fn linked_after(ids: &[&str], to: Side, link: &str) -> Result<String, Action> {
+        let mut law = law("vendor");
+        let policy = &mut Arc::get_mut(&mut law).unwrap().policy;
+        policy.bases = vec![Bases {
+            public: "https://gw.example/v".to_owned(),
+            upstream: "https://sis.example/api".to_owned(),
+        }];
+        let home = Arc::<Home>::default();
+        ids.iter().for_each(|id| home.add(id, id));
+        let crossing = Crossing::towards(to, law, Some(book())).with_home(Some(home));
+        let mut counts = Counts::default();
+        let mut ids = Ids::within(&crossing, Trail::default(), &mut counts);
+        translate(&mut ids, Some(0), link).map_err(|_refusal| ids.why)
+    }
+
+    #[test]
+    fn a_filter_in_a_link_carries_back_nothing_that_came_home() {
+        let home = ["S-64003", "9531200", "active", "2026-08-01"];
+        for filter in [
+            "note='S-64003'",
+            "note~'of s%2D64003'",
+            "title='S-64003'",
+            "status='active' AND note='S-64003'",
+        ] {
+            let link = format!("/api/users?filter={}", filter.replace(' ', "%20"));
+            let seen = linked_after(&home, Side::Vendor, &link);
+            assert_eq!(seen, Err(Action::DroppedEcho), "{filter}");
+            assert!(linked_after(&[], Side::Vendor, &link).is_ok(), "{filter}");
+        }
+        for (filter, why) in [
+            // Words of the policy, and days: nobody's identifiers.
+            ("status='active'", None),
+            ("since>'2026-08-01'", None),
+            ("note='S-6400'", None),
+            ("sourcedId='S-64003'", None),
+            ("name='S-64003'", Some(Action::DroppedValue)),
+        ] {
+            let link = format!("/api/users?filter={filter}");
+            let seen = linked_after(&home, Side::Vendor, &link);
+            assert_eq!(seen.err(), why, "{filter}");
+        }
+        let link = "https://gw.example/v/users?filter=note='S-64003'";
+        assert!(linked_after(&home, Side::School, link).is_ok());
     }
 
     fn linked_in(flow: Option<usize>, caller: &str, to: Side, link: &str) -> Option<String> {

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use super::{Asked, choice, decode, encode, filter};
 use crate::minimise::crossing::{Refused, Turned};
+use crate::minimise::echo::{Echo, Holds};
 use crate::minimise::value::is_parameter;
-use crate::minimise::{Counts, Crossing, Trail};
+use crate::minimise::{Action, Counts, Crossing, Trail};
 use crate::policy::{IdKind, Index, QueryParameter, QueryRule, Route, Side};
 use crate::pseudonym::Form;
 use crate::refusal::Refusal;
@@ -20,6 +21,10 @@ pub(in crate::minimise) struct Ids<'c> {
     room: Vec<u8>,
     /// Why an identifier refuses the message that it is in.
     pub(in crate::minimise) refused: Option<Refused>,
+    /// Looks for what was brought home.
+    pub(in crate::minimise) echo: Echo,
+    /// Why the text as a whole does not go on, if it does not.
+    pub(in crate::minimise) why: Action,
 }
 
 impl<'c> Ids<'c> {
@@ -39,6 +44,8 @@ impl<'c> Ids<'c> {
             counts,
             room: Vec::new(),
             refused: None,
+            echo: Echo::default(),
+            why: Action::DroppedValue,
         }
     }
 
@@ -79,6 +86,20 @@ impl<'c> Ids<'c> {
                 Ok(())
             }
         }
+    }
+
+    /// Lets a value go on as it came, unless that sends back what was brought home.
+    ///
+    /// # Errors
+    /// [`Refusal::QueryInvalid`], for whatever it stands in.
+    pub(super) fn pass(&mut self, text: &str, holds: Option<Holds>) -> Result<(), Refusal> {
+        if let (Some(home), Some(holds)) = (self.crossing.guarded(), holds)
+            && self.echo.is_in(text.as_bytes(), holds, home)
+        {
+            self.why = Action::DroppedEcho;
+            return Err(Refusal::QueryInvalid);
+        }
+        Ok(())
     }
 
     /// What takes the place of an identifier.
@@ -179,6 +200,7 @@ fn write_value(
             if !is_parameter(&value, of) {
                 return Err(Refusal::QueryInvalid);
             }
+            ids.pass(&value, Holds::of_parameter(of))?;
             encode(&value, target);
         }
         QueryRule::Sort(items) => choice::write_order(ids, *items, raw, target)?,

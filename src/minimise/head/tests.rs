@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::limits::Limits;
-use crate::minimise::{Action, Law};
+use crate::minimise::{Action, Home, Law};
 use crate::policy::{
-    Content, IdKind, Index, ParameterType, Policy, QueryParameter, QueryRule, Side,
+    Bases, Content, IdKind, Index, ParameterType, Policy, QueryParameter, QueryRule, Side,
 };
 use crate::pseudonym::{Back, Canonical, Generation, KindSpec, Notation, Unknown, VendorKey};
 
@@ -281,4 +281,43 @@ fn every_problem_document_is_json_with_its_code() {
         assert_eq!(detail.unwrap_or_else(|| refusal.title()), refusal.words());
         assert_eq!(json["at"].as_u64(), refusal.at());
     }
+}
+
+/// What of these lines of an answer's head reaches the vendor after these came home.
+fn lines_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, Counts) {
+    let mut law = law(Side::Vendor);
+    law.policy.bases = vec![Bases {
+        public: "https://gw.example/v".to_owned(),
+        upstream: "https://sis.example".to_owned(),
+    }];
+    let home = Arc::<Home>::default();
+    ids.iter().for_each(|id| home.add(id, id));
+    let crossing = Crossing::towards(Side::Vendor, Arc::new(law), None).with_home(Some(home));
+    let mut counts = Counts::default();
+    let answered = answer(&crossing, 0, lines, Asked::Again, &mut counts);
+    (answered.head.release(), counts)
+}
+
+#[test]
+fn a_line_that_would_carry_back_what_came_home_is_dropped() {
+    let links: &[u8] = b"</users?limit=9531200>; rel=next, </classes/of-s-64003>; rel=last, \
+                         </users?limit=2>; rel=first, </nowhere>; rel=prev";
+    let lines = AnswerLines {
+        content_location: vec![b"/classes/S%2D64003"],
+        link: vec![links],
+        location: vec![b"/classes/S-64003"],
+        total_count: vec![],
+        body: None,
+    };
+    let (head, counts) = lines_after(&["S-64003", "9531200"], &lines);
+    let first = "<https://gw.example/v/users?limit=2>; rel=\"first\"";
+    assert_eq!(head.link.as_deref(), Some(first));
+    assert_eq!((head.location, head.content_location), (None, None));
+    assert_eq!(counts.of(Action::DroppedEcho), 4);
+    assert_eq!(counts.of(Action::DroppedValue), 1, "that leads nowhere");
+    // Without anybody at home they all pass.
+    let (head, counts) = lines_after(&[], &lines);
+    assert_eq!(head.link.map(|link| link.matches("rel=").count()), Some(3));
+    assert!(head.location.is_some() && head.content_location.is_some());
+    assert_eq!(counts.of(Action::DroppedEcho), 0);
 }

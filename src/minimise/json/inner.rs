@@ -29,7 +29,14 @@ impl<W: Watch> Pass<'_, W> {
         };
         Ok(match (plan, otherwise) {
             // Nothing is added on the way home.
-            (Plan::Drop(_) | Plan::Keep, Some(constant)) if self.crossing.to == Side::Vendor => {
+            (Plan::Drop(why), Some(constant)) if self.crossing.to == Side::Vendor => {
+                // What stands in its place must not hide that.
+                if why == Action::DroppedEcho {
+                    self.state.counts.add(why);
+                }
+                Plan::Constant(constant)
+            }
+            (Plan::Keep, Some(constant)) if self.crossing.to == Side::Vendor => {
                 Plan::Constant(constant)
             }
             (plan, _) => plan,
@@ -66,9 +73,10 @@ impl<W: Watch> Pass<'_, W> {
         let mut counts = Counts::default();
         let trail = std::mem::take(&mut state.trail);
         let mut ids = Ids::within(self.crossing, trail, &mut counts);
+        std::mem::swap(&mut ids.echo, &mut state.echo);
         let made = make(&mut ids, text);
-        let refused = ids.refused;
-        state.trail = ids.trail;
+        let (refused, why) = (ids.refused, ids.why);
+        (state.trail, state.echo) = (ids.trail, ids.echo);
         let home = self.crossing.to == Side::School;
         if let (Err(Refusal::TargetUnknown), true, false) = (&made, home, state.trail.caught_up) {
             state.missed = true;
@@ -78,7 +86,7 @@ impl<W: Watch> Pass<'_, W> {
         match (made, refused) {
             (_, Some(refused)) if home => Err(refused.at(at)),
             (Err(Refusal::Bug(bug)), _) => Err(Refusal::Bug(bug)),
-            (Err(_), _) => Ok(Plan::Drop(Action::DroppedValue)),
+            (Err(_), _) => Ok(Plan::Drop(why)),
             (Ok(made), _) => {
                 state.made.clear();
                 scan::escape_into(&made, &mut state.made);

@@ -61,11 +61,8 @@ impl<'a, W: Watch> Pass<'a, W> {
             came_home: None,
         };
         let Some(fields) = fields(&law.policy, kind) else {
-            let (home, echo) = (&self.crossing.home, &mut self.state.echo);
-            let is_echo = home
-                .as_ref()
-                .is_some_and(|home| echo.is_in(text, Holds::Text, home));
-            if is_echo {
+            let (home, echo) = (self.crossing.guarded(), &mut self.state.echo);
+            if home.is_some_and(|home| echo.is_in(text, Holds::Text, home)) {
                 self.key.why = Action::DroppedEcho;
                 return Ok(&Rule::Drop);
             }

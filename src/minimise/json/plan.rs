@@ -130,7 +130,7 @@ impl<W: Watch> Pass<'_, W> {
 
     /// Whether a kept value would send back what was brought home in this exchange.
     fn is_echo(&mut self, token: Token, holds: Holds) -> bool {
-        let Some(home) = &self.crossing.home else {
+        let Some(home) = self.crossing.guarded() else {
             return false;
         };
         let state = &mut *self.state;
@@ -147,18 +147,10 @@ impl<W: Watch> Pass<'_, W> {
             // A word from the policy is nobody's identifier.
             return false;
         }
-        let text = matches!(token.kind, TokenKind::Text { .. });
-        match keep.of {
-            ValueType::Bool | ValueType::Date | ValueType::DateTime | ValueType::Lang => false,
-            ValueType::Any | ValueType::Slug | ValueType::Url if text => {
-                self.is_echo(token, Holds::Text)
-            }
-            ValueType::Any
-            | ValueType::Int
-            | ValueType::Number
-            | ValueType::Slug
-            | ValueType::Url
-            | ValueType::Uuid => self.is_echo(token, Holds::Codes),
+        match (Holds::of(keep.of), token.kind) {
+            (None, _) => false,
+            (Some(holds), TokenKind::Text { .. }) => self.is_echo(token, holds),
+            (Some(_), _) => self.is_echo(token, Holds::Codes),
         }
     }
 
