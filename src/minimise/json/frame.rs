@@ -1,5 +1,6 @@
 //! What the rewriter remembers between two tokens.
 
+use super::look::Room;
 use super::skip::Skip;
 use crate::limits::{Bound, Limits};
 use crate::minimise::echo::Echo;
@@ -179,6 +180,10 @@ pub(super) struct State {
     pub(super) text: Vec<u8>,
     /// Room for one value that is made.
     pub(super) made: Vec<u8>,
+    /// Room for looking ahead.
+    pub(super) look: Room,
+    /// Room for which lines of a filter a record meets.
+    pub(super) met: Vec<bool>,
     pub(super) counts: Counts,
     /// What the identifiers leave behind.
     pub(super) trail: Trail,
@@ -205,6 +210,8 @@ impl State {
             key: Vec::new(),
             text: Vec::new(),
             made: Vec::new(),
+            look: Room::default(),
+            met: Vec::new(),
             counts: Counts::default(),
             trail: Trail::default(),
             echo: Echo::default(),

@@ -1,6 +1,6 @@
 //! Whether a record is sent at all, decided before anything of it is noted or written.
 
-use super::frame::FrameKind;
+use super::frame::{FrameKind, State};
 use super::look::{self, Read, Scalar, Seek};
 use super::pass::{Pass, Place};
 use super::plan::{Plan, Token, TokenKind, text_of};
@@ -44,20 +44,26 @@ impl<W: Watch> Pass<'_, W> {
         if outer_gate.only.is_empty() && gate.only.is_empty() && !watched {
             return Ok(enter);
         }
+        let bytes_max = self.state.bounds.switch_max;
+        let State {
+            met, text, look, ..
+        } = &mut *self.state;
+        let lines = match outer == chosen {
+            true => gate.only.len(),
+            false => outer_gate.only.len().wrapping_add(gate.only.len()),
+        };
+        met.clear();
+        met.resize(lines, false);
         let mut judging = Judging {
             crossing: self.crossing,
             policy: &law.policy,
             gates: [outer_gate, gate],
-            met: vec![false; outer_gate.only.len().wrapping_add(gate.only.len())],
+            met,
             objected: false,
-            room: &mut self.state.text,
+            room: text,
         };
-        if outer == chosen {
-            judging.met.truncate(gate.only.len());
-        }
         let shape = watched.then_some(chosen);
-        let bytes_max = self.state.bounds.switch_max;
-        let sought = (&mut judging, shape);
+        let sought = (&mut judging, shape, look);
         let read = look::look(self.bytes, token.start, sought, bytes_max, self.then);
         let withheld = judging.withheld();
         if read.map_err(|fault| self.found(fault))? == Read::More {
@@ -148,7 +154,7 @@ struct Judging<'a> {
     /// That of the switch, and that of the shape that was chosen; the same without a switch.
     gates: [&'a Gate; 2],
     /// Whether the lines of both were met, in order.
-    met: Vec<bool>,
+    met: &'a mut [bool],
     /// Whether an identifier of an excepted kind stands in it that is on the list.
     objected: bool,
     room: &'a mut Vec<u8>,

@@ -36,19 +36,20 @@ pub(super) enum Read {
 pub(super) fn look(
     bytes: &[u8],
     open: usize,
-    (seek, shape): (&mut impl Seek, Option<Index<Shape>>),
+    (seek, shape, room): (&mut impl Seek, Option<Index<Shape>>, &mut Room),
     bytes_max: usize,
     then: Rest,
 ) -> Result<Read, Fault> {
     let all = bytes.get(open..).unwrap_or_default();
     let here = all.get(..bytes_max).unwrap_or(all);
+    room.open.clear();
+    room.live.clear();
+    room.seen.clear();
     let mut look = Look {
         bytes: here,
         at: 1,
         seek,
-        open: Vec::new(),
-        live: Vec::new(),
-        seen: Vec::new(),
+        room,
         left: 0,
     };
     look.begin(shape);
@@ -116,9 +117,9 @@ struct Open {
     close: u8,
     /// So many of its items or keys were read.
     parts: usize,
-    /// Where what is looked for in it begins in [`Look::live`], and ends.
+    /// Where what is looked for in it begins in [`Room::live`], and ends.
     live: (usize, usize),
-    /// Where the keys of it that matter begin in [`Look::seen`].
+    /// Where the keys of it that matter begin in [`Room::seen`].
     seen: usize,
 }
 
@@ -132,15 +133,21 @@ enum Part {
     Next,
 }
 
-struct Look<'a, S> {
-    bytes: &'a [u8],
-    at: usize,
-    seek: &'a mut S,
+/// What is remembered while it is looked: room that one look leaves to the next.
+#[derive(Default)]
+pub(super) struct Room {
     open: Vec<Open>,
     live: Vec<Live>,
     /// Of every key that mattered, of all open objects, what it led to first: the same key would
     /// lead there again.
     seen: Vec<Live>,
+}
+
+struct Look<'a, S> {
+    bytes: &'a [u8],
+    at: usize,
+    seek: &'a mut S,
+    room: &'a mut Room,
     /// So many ways begin in the outermost object at keys that did not come yet.
     left: usize,
 }
@@ -149,17 +156,17 @@ impl<S: Seek> Look<'_, S> {
     fn begin(&mut self, shape: Option<Index<Shape>>) {
         let paths = (0_usize..).take_while(|path| !self.seek.path(*path).is_empty());
         let paths = paths.map(|path| Live::Path { path, keys: 0 });
-        self.live.extend(paths);
+        self.room.live.extend(paths);
         let glimpses = shape.map_or(0, |shape| self.seek.glimpses(shape).len());
-        self.left = self.live.len().wrapping_add(glimpses);
-        self.live.extend(shape.map(Live::Shape));
+        self.left = self.room.live.len().wrapping_add(glimpses);
+        self.room.live.extend(shape.map(Live::Shape));
         self.enter(b'}', 0);
     }
 
     fn run(&mut self) -> Result<Read, Fault> {
-        while let Some(here) = self.open.last() {
+        while let Some(here) = self.room.open.last() {
             let (close, parts, (from, to)) = (here.close, here.parts, here.live);
-            if self.left == 0 && self.open.len() == 1 {
+            if self.left == 0 && self.room.open.len() == 1 {
                 return Ok(Read::Enough);
             }
             match self.part(parts, close)? {
@@ -170,11 +177,11 @@ impl<S: Seek> Look<'_, S> {
                 }
                 Part::Next => {}
             }
-            if let Some(here) = self.open.last_mut() {
+            if let Some(here) = self.room.open.last_mut() {
                 here.parts = here.parts.wrapping_add(1);
             }
             if close == b']' {
-                self.live.extend_from_within(from..to);
+                self.room.live.extend_from_within(from..to);
             } else if self.key((from, to))?.is_none() {
                 return Ok(Read::More);
             }
@@ -205,18 +212,18 @@ impl<S: Seek> Look<'_, S> {
     }
 
     fn enter(&mut self, close: u8, live: usize) {
-        self.open.push(Open {
+        self.room.open.push(Open {
             close,
             parts: 0,
-            live: (live, self.live.len()),
-            seen: self.seen.len(),
+            live: (live, self.room.live.len()),
+            seen: self.room.seen.len(),
         });
     }
 
     fn leave(&mut self) {
-        if let Some(ended) = self.open.pop() {
-            self.live.truncate(ended.live.0);
-            self.seen.truncate(ended.seen);
+        if let Some(ended) = self.room.open.pop() {
+            self.room.live.truncate(ended.live.0);
+            self.room.seen.truncate(ended.seen);
         }
     }
 
@@ -236,21 +243,27 @@ impl<S: Seek> Look<'_, S> {
             Some(_) => return Err(Fault::new(JsonFault::Syntax, colon)),
         }
         for place in from..to {
-            let Some(live) = self.live.get(place).copied() else {
+            let Some(live) = self.room.live.get(place).copied() else {
                 continue;
             };
             self.follow(live, (start, end));
         }
-        let Some(first) = self.live.get(to).copied() else {
+        let Some(first) = self.room.live.get(to).copied() else {
             return Ok(Some(()));
         };
-        let seen = self.open.last().map_or(0, |here| here.seen);
-        if self.seen.get(seen..).unwrap_or_default().contains(&first) {
+        let seen = self.room.open.last().map_or(0, |here| here.seen);
+        if self
+            .room
+            .seen
+            .get(seen..)
+            .unwrap_or_default()
+            .contains(&first)
+        {
             return Err(Fault::new(JsonFault::DuplicateKey, start));
         }
-        self.seen.push(first);
-        if self.open.len() == 1 {
-            let led = self.live.len().wrapping_sub(to);
+        self.room.seen.push(first);
+        if self.room.open.len() == 1 {
+            let led = self.room.live.len().wrapping_sub(to);
             self.left = self.left.saturating_sub(led);
         }
         Ok(Some(()))
@@ -265,19 +278,19 @@ impl<S: Seek> Look<'_, S> {
                 let key = self.seek.path(path).get(keys);
                 if key.is_some_and(|key| is(key)) {
                     let keys = keys.wrapping_add(1);
-                    self.live.push(Live::Path { path, keys });
+                    self.room.live.push(Live::Path { path, keys });
                 }
             }
             Live::Shape(shape) => {
                 let glimpses = self.seek.glimpses(shape).iter();
                 let place = { glimpses }.position(|glimpse| is(&glimpse.key));
                 let led = place.map(|place| Live::Glimpse(shape, place));
-                self.live.extend(led);
+                self.room.live.extend(led);
             }
         }
     }
 
-    /// Reads a value to which what stands in [`Look::live`] from `from` on leads, or enters it.
+    /// Reads a value to which what stands in [`Room::live`] from `from` on leads, or enters it.
     fn value(&mut self, from: usize) -> Result<Read, Fault> {
         let start = self.at;
         let bracket = match self.bytes.get(start) {
@@ -290,7 +303,7 @@ impl<S: Seek> Look<'_, S> {
             Some(_) => self.go_into(from),
             None => {}
         }
-        if let (Some(bracket), true) = (bracket, from < self.live.len()) {
+        if let (Some(bracket), true) = (bracket, from < self.room.live.len()) {
             self.at = start.wrapping_add(1);
             self.enter(if bracket == b'[' { b']' } else { b'}' }, from);
             return Ok(Read::Enough);
@@ -299,7 +312,7 @@ impl<S: Seek> Look<'_, S> {
             return Ok(Read::More);
         }
         let bytes = self.bytes.get(start..self.at).unwrap_or_default();
-        for live in self.live.drain(from..) {
+        for live in self.room.live.drain(from..) {
             tell(self.seek, live, &Scalar { bytes });
         }
         Ok(Read::Enough)
@@ -308,7 +321,7 @@ impl<S: Seek> Look<'_, S> {
     /// Of a list, only the paths lead on: its items are records of their own.
     fn keep_paths(&mut self, from: usize) {
         let mut place = 0_usize;
-        self.live.retain(|live| {
+        self.room.live.retain(|live| {
             let inner = place >= from;
             place = place.wrapping_add(1);
             !inner || matches!(live, Live::Path { .. })
@@ -317,16 +330,17 @@ impl<S: Seek> Look<'_, S> {
 
     /// What is looked for in an object, of what led to it.
     fn go_into(&mut self, from: usize) {
-        let led = self.live.split_off(from);
-        for live in led {
-            match live {
-                Live::Path { path, keys } if keys < self.seek.path(path).len() => {
-                    self.live.push(live);
+        let to = self.room.live.len();
+        for place in from..to {
+            match self.room.live.get(place).copied() {
+                Some(live @ Live::Path { path, keys }) if keys < self.seek.path(path).len() => {
+                    self.room.live.push(live);
                 }
-                Live::Glimpse(shape, place) => self.go_into_shapes(from, (shape, place)),
-                Live::Path { .. } | Live::Shape(_) => {}
+                Some(Live::Glimpse(shape, place)) => self.go_into_shapes(to, (shape, place)),
+                Some(Live::Path { .. } | Live::Shape(_)) | None => {}
             }
         }
+        self.room.live.drain(from..to);
     }
 
     /// The shapes that the object behind a glimpse can have, each once.
@@ -334,9 +348,9 @@ impl<S: Seek> Look<'_, S> {
         let glimpse = self.seek.glimpses(shape).get(place);
         for inside in glimpse.into_iter().flat_map(|it| &it.inside) {
             let inside = Live::Shape(*inside);
-            let known = self.live.get(from..).unwrap_or_default();
+            let known = self.room.live.get(from..).unwrap_or_default();
             if !known.contains(&inside) {
-                self.live.push(inside);
+                self.room.live.push(inside);
             }
         }
     }

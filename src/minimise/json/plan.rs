@@ -176,7 +176,8 @@ impl<W: Watch> Pass<'_, W> {
             ShapeBody::Switch(switch) => switch,
         };
         let bytes_max = self.state.bounds.switch_max;
-        let choice = switch::choose(self.bytes, token.start, switch, bytes_max, self.then);
+        let sought = (switch, &mut self.state.look);
+        let choice = switch::choose(self.bytes, token.start, sought, bytes_max, self.then);
         match choice.map_err(|fault| self.found(fault))? {
             Choice::Drop => Ok(Plan::Drop(Action::DroppedItem)),
             Choice::More => Ok(Plan::Wait),

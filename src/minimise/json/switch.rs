@@ -1,6 +1,6 @@
 //! Which shape an object has, told by one of its fields, before the object is entered.
 
-use super::look::{self, Read, Scalar, Seek};
+use super::look::{self, Read, Room, Scalar, Seek};
 use super::scan::{Fault, Rest};
 use crate::policy::{Glimpse, Index, Otherwise, Shape, Switch};
 
@@ -22,12 +22,12 @@ pub(super) enum Choice {
 pub(super) fn choose(
     bytes: &[u8],
     open: usize,
-    switch: &Switch,
+    (switch, room): (&Switch, &mut Room),
     bytes_max: usize,
     then: Rest,
 ) -> Result<Choice, Fault> {
     let mut choosing = Choosing { switch, best: None };
-    match look::look(bytes, open, (&mut choosing, None), bytes_max, then)? {
+    match look::look(bytes, open, (&mut choosing, None, room), bytes_max, then)? {
         Read::More => Ok(Choice::More),
         Read::Enough => Ok(choosing.choice()),
     }
@@ -90,6 +90,16 @@ mod tests {
 
     fn shape(place: usize) -> Result<Choice, Fault> {
         Ok(Choice::Shape(Index::new(place).unwrap()))
+    }
+
+    fn choose(
+        bytes: &[u8],
+        open: usize,
+        switch: &Switch,
+        bytes_max: usize,
+        then: Rest,
+    ) -> Result<Choice, Fault> {
+        super::choose(bytes, open, (switch, &mut Room::default()), bytes_max, then)
     }
 
     #[test]
