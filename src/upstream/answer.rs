@@ -96,6 +96,20 @@ impl Answer {
         }
     }
 
+    fn poll_driven(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
+        let mut polled = self.poll_body(cx);
+        if polled.is_pending()
+            && let Some(link) = &mut self.link
+        {
+            // Only what is driven brings more.
+            if link.poll_over(cx).is_ready() {
+                self.link = None;
+            }
+            polled = self.poll_body(cx);
+        }
+        polled
+    }
+
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
         loop {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
@@ -118,17 +132,11 @@ impl Answer {
 
 impl Source for Answer {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
-        let mut polled = self.poll_body(cx);
-        if polled.is_pending()
-            && let Some(link) = &mut self.link
-        {
-            // Only what is driven brings more.
-            if link.poll_over(cx).is_ready() {
-                self.link = None;
-            }
-            polled = self.poll_body(cx);
-        }
-        polled
+        let Some(link) = &self.link else {
+            return self.poll_body(cx);
+        };
+        let bell = Arc::clone(link.bell());
+        bell.drive(cx, |cx| self.poll_driven(cx))
     }
 }
 

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Patience;
+use super::bell::Bell;
 use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
 use crate::refusal::Refusal;
@@ -28,6 +29,7 @@ pub(super) struct Link {
     requests: http1::SendRequest<Body<Caller>>,
     connection: http1::Connection<TokioIo<Counted>, Body<Caller>>,
     read: Arc<AtomicU64>,
+    bell: Arc<Bell>,
     /// Kept with the connection: a timer that is moved costs less than one that is made.
     alarm: Alarm,
     /// An empty map, to write the next head into.
@@ -67,6 +69,7 @@ impl Link {
             requests,
             connection,
             read,
+            bell: Bell::new(),
             alarm,
             spare,
         }))
@@ -96,6 +99,11 @@ impl Link {
         self.spare = headers;
     }
 
+    /// What belongs to the link is polled under this.
+    pub(super) const fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
     /// Drives the connection; ready once it has ended, in whatever way.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.connection).poll(cx).map(|_how| ())
@@ -114,9 +122,10 @@ impl Link {
             .load(Ordering::Relaxed)
             .saturating_add(head_bytes_max);
         self.alarm.set(patience.due);
-        let mut answer = pin!(self.requests.try_send_request(request));
+        let bell = Arc::clone(&self.bell);
+        let mut answer = pin!(bell.hush(|| self.requests.try_send_request(request)));
         let mut link = Some(self);
-        let outcome = std::future::poll_fn(|cx| {
+        let mut poll = |cx: &mut Context<'_>| {
             if link
                 .as_mut()
                 .is_some_and(|link| link.poll_over(cx).is_ready())
@@ -137,8 +146,9 @@ impl Link {
                 }
                 None => Poll::Pending,
             }
-        });
-        match outcome.await {
+        };
+        let outcome = std::future::poll_fn(|cx| bell.drive(cx, &mut poll)).await;
+        match outcome {
             Ok(Ok(answer)) => Sent::Answered(link, answer),
             Ok(Err(mut error)) => match error.take_message() {
                 Some(unsent) => Sent::Returned(Box::new(unsent)),

@@ -6,6 +6,7 @@
 
 mod address;
 mod answer;
+mod bell;
 mod connect;
 mod link;
 mod pool;
