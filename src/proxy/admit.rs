@@ -90,7 +90,7 @@ pub(super) fn admit<'p>(
     let (address, now) = (entry.address.ip(), shared.clock.unix_s());
     let caller = caller::check(&found, plan.config(), &head.headers, address, now)?;
     let credentials = caller::forwarded(found.flow, &head.headers)?;
-    found.check_agreement(shared)?;
+    found.check_agreement(shared, now)?;
     let objections = found.door.vendor.lists.current(now);
     let objections = objections.ok_or(Refusal::ObjectionsUnknown)?;
     found.take(Wanted::Request, caller, &shared.clock)?;
@@ -109,9 +109,9 @@ impl Found<'_> {
     ///
     /// # Errors
     /// [`Refusal::AgreementNotInForce`], [`Refusal::VendorObserved`].
-    pub(super) fn check_agreement(&self, shared: &Shared) -> Result<(), Refusal> {
+    pub(super) fn check_agreement(&self, shared: &Shared, unix_s: u64) -> Result<(), Refusal> {
         let vendor = &self.door.vendor;
-        let today = shared.calendar.day(shared.clock.unix_s());
+        let today = shared.calendar.day(unix_s);
         if !(vendor.valid.from..=vendor.valid.until).contains(&today) {
             return Err(Refusal::AgreementNotInForce);
         }

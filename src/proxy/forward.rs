@@ -74,7 +74,7 @@ async fn once(
 ) -> Result<Untrusted, Refused> {
     let clock = &work.shared.clock;
     let begun = clock.now();
-    let answered = target.send(outbound, work.limits).await;
+    let answered = target.send(outbound, begun, work.limits).await;
     record.upstream = Some(UpstreamCall {
         status: answered.as_ref().ok().map(|answer| answer.status.as_u16()),
         waited: clock.now().saturating_duration_since(begun),

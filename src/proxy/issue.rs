@@ -56,7 +56,8 @@ impl<'d> Desk<'d> {
         let request = self.read(head, body, record).await.map_err(as_oauth)?;
         let client = self.authenticate(&request.client).map_err(as_oauth)?;
         check_address(self.found.flow, entry.address.ip())?;
-        self.found.check_agreement(self.shared)?;
+        let now = self.shared.clock.unix_s();
+        self.found.check_agreement(self.shared, now)?;
         let place = place_of_client(self.found.flow, &client.id);
         let place = place.ok_or(Refusal::Bug(Bug::Policy))?;
         self.found.take(Wanted::Token, place, &self.shared.clock)?;

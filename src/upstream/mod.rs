@@ -80,16 +80,16 @@ impl Target {
         })
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request at the moment `now`, and waits for the head of its answer.
     ///
     /// # Errors
     /// Why there is none: the upstream's fault, or what was found in the body that was on its way.
     pub async fn send(
         self: &Arc<Self>,
         outbound: Outbound,
+        mut now: Instant,
         limits: &Limits,
     ) -> Result<Untrusted, Refusal> {
-        let now = self.clock.now();
         let facts = outbound.facts.clone();
         let mut kept = self.pool.take(now, limits);
         let headers = kept.as_mut().map(|link| link.spare()).unwrap_or_default();
@@ -98,9 +98,13 @@ impl Target {
             let was_kept = kept.is_some();
             let link = match kept {
                 Some(link) => link,
-                None => connect::open(self, limits).await?,
+                None => {
+                    let opened = connect::open(self, limits).await;
+                    now = self.clock.now();
+                    opened?
+                }
             };
-            let patience = self.patience(facts.clone(), limits);
+            let patience = self.patience(now, facts.clone(), limits);
             match link
                 .send(request, patience, limits.of(Bound::UpstreamHead))
                 .await
@@ -162,9 +166,9 @@ impl Target {
         Ok(request)
     }
 
-    fn patience(&self, facts: Option<Arc<Facts>>, limits: &Limits) -> Patience {
+    fn patience(&self, now: Instant, facts: Option<Arc<Facts>>, limits: &Limits) -> Patience {
         let wait = limits.time(Bound::UpstreamHeadTime);
-        let due = after(self.clock.now(), wait);
+        let due = after(now, wait);
         Patience {
             due,
             wait,
