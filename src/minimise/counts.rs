@@ -232,7 +232,13 @@ impl UnlistedIn {
 
     /// The places, rising.
     pub fn places(self) -> impl Iterator<Item = usize> {
-        (0..=Self::LAST).filter(move |place| self.0 >> place & 1 == 1)
+        // Most often there is none.
+        let last = if self.0 == 0 {
+            0
+        } else {
+            Self::LAST.saturating_add(1)
+        };
+        (0..last).filter(move |place| self.0 >> place & 1 == 1)
     }
 }
 

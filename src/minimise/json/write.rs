@@ -29,12 +29,10 @@ impl<W: Watch> Pass<'_, W> {
         };
         self.bound(token).map_err(|fault| self.found(fault))?;
         let plan = self.plan(*rule, token)?;
-        match (plan, self.state.frame.kind) {
-            (Plan::Drop(_), FrameKind::Outside) => return Err(Refusal::BodyOfAnotherShape),
-            (Plan::Withhold(why), FrameKind::Outside) => return Err(self.refuse_whole(why)),
-            _ => {}
-        }
+        let alone = self.state.frame.kind == FrameKind::Outside;
         match plan {
+            Plan::Drop(_) if alone => return Err(Refusal::BodyOfAnotherShape),
+            Plan::Withhold(why) if alone => return Err(self.refuse_whole(why)),
             Plan::Missed => return Ok(Step::Waits),
             Plan::Wait => return self.wait(at, usize::MAX),
             Plan::Blank
