@@ -63,6 +63,8 @@ struct Stamp {
 pub enum ListFault {
     /// It is not there.
     Missing,
+    /// A line of it is no identifier: who is meant there is not known.
+    NotClear,
     /// It is not UTF-8.
     NotText,
     /// It is longer than [`limits::OBJECTIONS_BYTES_MAX`].
@@ -79,6 +81,7 @@ impl ListFault {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Missing => "is missing",
+            Self::NotClear => "has a line that is no identifier",
             Self::NotText => "is not text",
             Self::TooLong => "is too long",
             Self::TooOld => "is older than its max-age",
@@ -198,11 +201,11 @@ impl Now {
             // Looked at first: what changes while it is read looks different afterwards.
             let stamp = stamp(&list.path);
             let read = stamp.and_then(|_| text(&list.path));
-            match &read {
-                Ok(text) => list.add(text, &mut objections, problems),
-                Err(fault) => problems.push(list.problem(*fault)),
+            let read = read.and_then(|text| list.add(&text, &mut objections, problems));
+            if let Err(fault) = read {
+                problems.push(list.problem(fault));
             }
-            seen.push(stamp.and_then(|stamp| read.map(|_| stamp)));
+            seen.push(read.and(stamp));
         }
         let whole = seen.iter().all(Result::is_ok);
         Self {
@@ -230,7 +233,13 @@ impl List {
     }
 
     /// Adds what stands on it: one identifier a line, and comments from `#` on.
-    fn add(&self, text: &SecretText, objections: &mut Objections, problems: &mut Problems) {
+    fn add(
+        &self,
+        text: &SecretText,
+        objections: &mut Objections,
+        problems: &mut Problems,
+    ) -> Result<(), ListFault> {
+        let mut clear = Ok(());
         // Exposed to be hashed.
         for (place, line) in text.expose().lines().enumerate() {
             let id = without_comment(line);
@@ -246,8 +255,10 @@ impl List {
             let (name, number) = (shown(&self.name), place.saturating_add(1));
             let message = format!("{name}: line {number} is no identifier: {why}");
             let problem = Problem::finding(code::OBJECTIONS_LINE, message).at(&self.place);
-            problems.push(problem.label("whoever is meant there is not kept out"));
+            problems.push(problem.label("who is meant there is not known"));
+            clear = Err(ListFault::NotClear);
         }
+        clear
     }
 }
 
@@ -347,22 +358,44 @@ mod tests {
     #[test]
     fn a_list_has_one_identifier_a_line_and_comments() {
         let folder = tempfile::tempdir().unwrap();
-        let long = "a".repeat(2_000);
         write(
             folder.path(),
-            format!("\u{feff}# who\nS-1\r\n\n  S-2 \t# since May\n S-1\nS#3\n{long}\nS\u{200b}4"),
+            "\u{feff}# who\nS-1\r\n\n  S-2 \t# since May\n S-1\nS#3\n",
         );
         let (lists, problems) = lists(folder.path(), None);
         assert_eq!(count(&lists), Some(3));
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(lists.counts(), [("list.txt", Some(3))]);
+        assert!(!format!("{lists:?}").contains("S-1"), "{lists:?}");
+    }
+
+    #[test]
+    fn a_line_that_is_no_identifier_says_nobody_may_be_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "a".repeat(2_000);
+        write(folder.path(), format!("S-1\n{long}\nS\u{200b}4"));
+        let (unclear, mut problems) = lists(folder.path(), None);
+        problems.sort_unstable();
         assert_eq!(
             problems,
             [
-                "`list.txt`: line 7 is no identifier: it is too long",
-                "`list.txt`: line 8 is no identifier: it has invisible characters in it",
+                "`list.txt` has a line that is no identifier",
+                "`list.txt`: line 2 is no identifier: it is too long",
+                "`list.txt`: line 3 is no identifier: it has invisible characters in it",
             ]
         );
-        assert_eq!(lists.counts(), [("list.txt", Some(3))]);
-        assert!(!format!("{lists:?}").contains("S-1"), "{lists:?}");
+        assert_eq!(count(&unclear), None);
+        write(folder.path(), "S-1\n");
+        unclear.look();
+        unclear.look();
+        assert_eq!(count(&unclear), Some(1));
+        // Nobody reads findings while the gateway runs.
+        write(folder.path(), "S-1\nS\u{200b}4\n");
+        unclear.look();
+        unclear.look();
+        assert_eq!(count(&unclear), None);
+        let standing = unclear.standing(NOW);
+        assert_eq!(standing, [("list.txt", Some(ListFault::NotClear))]);
     }
 
     #[test]

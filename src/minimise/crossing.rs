@@ -228,8 +228,10 @@ impl Crossing {
     }
 
     fn has_objected(&self, kind: Index<IdKind>, id: &[u8]) -> bool {
-        // What the register gives is text.
-        self.objects(kind, std::str::from_utf8(id).unwrap_or_default())
+        // What the register gives is text: of a kind that is made of another, that one's.
+        let id = std::str::from_utf8(id).unwrap_or_default();
+        let mut sources = self.law.policy.excepted_sources(kind);
+        sources.any(|kind| self.is_listed(kind, id))
     }
 
     fn note_home(&self, kind: &Kind, id: &[u8]) {

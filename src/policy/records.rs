@@ -25,6 +25,8 @@ pub struct Records {
     pub only: Vec<Only>,
     /// The kinds of which `[except]` names a list.
     pub excepted: Vec<Index<IdKind>>,
+    /// The kinds that are made of identifiers of an excepted kind, each with that kind.
+    made: Vec<(Index<IdKind>, Index<IdKind>)>,
     /// At the places of the shapes; none if nothing is filtered.
     gates: Vec<Gate>,
 }
@@ -85,11 +87,13 @@ impl Policy {
         self.records = Records {
             only,
             excepted,
+            made: Vec::new(),
             gates: Vec::new(),
         };
         if idle {
             return;
         }
+        self.records.made = self.made_of_excepted();
         let shapes: Vec<Index<Shape>> = (0..self.shapes.len()).filter_map(Index::new).collect();
         let glimpses = self.all_glimpses();
         let gates: Vec<Gate> = shapes
@@ -122,6 +126,36 @@ impl Policy {
     #[inline]
     pub fn excepts(&self, kind: Index<IdKind>) -> bool {
         self.records.excepted.contains(&kind)
+    }
+
+    /// The kinds on whose lists the source of an identifier of that kind may stand: its own, and
+    /// those that it is made of somewhere.
+    pub fn excepted_sources(
+        &self,
+        kind: Index<IdKind>,
+    ) -> impl Iterator<Item = Index<IdKind>> + '_ {
+        let own = self.excepts(kind).then_some(kind);
+        let made = self
+            .records
+            .made
+            .iter()
+            .filter(move |(made, _)| *made == kind);
+        own.into_iter().chain(made.map(|(_, of)| *of))
+    }
+
+    fn made_of_excepted(&self) -> Vec<(Index<IdKind>, Index<IdKind>)> {
+        let mut made = Vec::new();
+        let shapes = (0..self.shapes.len()).filter_map(Index::new);
+        for fields in shapes.filter_map(|shape| self.fields(shape)) {
+            for derived in fields.derived() {
+                let of = self.excepted_at(fields, derived.of);
+                made.extend(
+                    of.map(|of| (derived.kind, of))
+                        .filter(|(kind, of)| kind != of),
+                );
+            }
+        }
+        made
     }
 
     /// Whether as many items leave as came, whatever stands in them: of the outermost lists under

@@ -23,6 +23,11 @@ pupil = { list = "lists/objections.txt", max-age = "7 days" }
 [ids.pupil]
 back = "school-only"
 
+[ids.mail]
+looks = "email"
+domain = "bron.example"
+back = "school-only"
+
 [flow.pull]
 caller = "vendor"
 at = "/pull"
@@ -49,6 +54,15 @@ to-vendor = { seat = "Seat" }
 [[flow.pull.route]]
 match = "PUT /results/{result:slug}"
 from-vendor = { student = "pupil" }
+
+[[flow.pull.route]]
+match = "PUT /marks/{result:slug}"
+from-vendor = { mail = "mail" }
+
+[[flow.pull.route]]
+match = "GET /cards"
+query = { filter = "ids" }
+to-vendor = { cards = "Card[]" }
 
 [flow.push]
 caller = "school"
@@ -77,6 +91,10 @@ user = "Ref"
 [shape.Ref]
 sourcedId = "pupil"
 
+[shape.Card]
+sourcedId = "pupil"
+mail = { as = "mail", of = "sourcedId" }
+
 [shape.Member]
 sourcedId = "pupil"
 grade = "keep:int"
@@ -90,6 +108,7 @@ const SEATS: &str = r#"{"seats":[
     {"number":1,"user":{"sourcedId":"pupil-zzq-909"}},
     {"number":2,"user":{"sourcedId":"pupil-zzq-903"}}]}"#;
 const SEAT: &str = r#"{"seat":{"number":1,"user":{"sourcedId":"pupil-zzq-909"}}}"#;
+const CARDS: &str = r#"{"cards":[{"sourcedId":"pupil-zzq-909","mail":"x"}]}"#;
 
 /// Who objects in these tests.
 const FENNA: &str = "# art. 21\npupil-zzq-909  # since May\n";
@@ -102,6 +121,7 @@ fn school() -> Upstream {
                 "/seats" => SEATS,
                 "/seats/s-1" => SEAT,
                 "/seats/s-0" => "",
+                "/cards" => CARDS,
                 _ => USERS,
             };
             let whole = ok(body).replace("200 OK\r\n", "200 OK\r\nx-total-count: 17\r\n");
@@ -363,5 +383,23 @@ fn a_vendor_is_not_served_while_it_is_not_known_who_objected() {
     assert_eq!(status(), unknown);
     aged(6);
     assert_eq!(status(), fine);
+    scene.house.search(&markers(), &[]);
+}
+
+#[test]
+fn what_is_made_of_their_id_is_nobodys_either() {
+    let scene = Scene::open("");
+    let cards = scene.get("/pull/cards").json();
+    let mail = cards["cards"][0]["mail"].as_str().unwrap().to_owned();
+    scene.objects(FENNA);
+    let before = scene.forwarded();
+    let asked = scene.get(&format!("/pull/cards?filter=mail='{mail}'"));
+    let put = scene.ask(
+        "PUT",
+        "/pull/marks/m-1",
+        &json!({ "mail": mail }).to_string(),
+    );
+    assert_eq!((asked.status(), put.status()), (404, 422));
+    assert_eq!(scene.forwarded(), before, "nothing was forwarded");
     scene.house.search(&markers(), &[]);
 }
