@@ -133,7 +133,8 @@ impl Seal {
 
     /// Seals an identifier as the school wrote it: 17 bytes more than its own.
     pub fn close(&mut self, form: Form, id: Identifier<'_>) -> Vec<u8> {
-        let mut sealed = vec![0; 16];
+        let mut sealed = Vec::with_capacity(id.0.len().saturating_add(17));
+        sealed.extend([0; 16]);
         sealed.push(form.byte());
         sealed.extend_from_slice(id.0.as_bytes());
         let (tag_room, text) = sealed.split_at_mut(16);

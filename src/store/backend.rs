@@ -63,7 +63,8 @@ pub(super) struct NewRow<'a> {
     pub(super) form: Form,
     pub(super) id: Identifier<'a>,
     pub(super) lookup: Lookup,
-    pub(super) spelling: Lookup,
+    /// Its name if another spelling has taken its `lookup`; only where others write too.
+    pub(super) spelling: Option<Lookup>,
     pub(super) sealed: Vec<u8>,
     pub(super) day: u32,
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::events::{RegisterCaughtUp, RegisterCommitted};
 use crate::limits;
 use crate::names::SchoolId;
-use crate::pseudonym::{Batch, Lookup};
+use crate::pseudonym::Batch;
 
 const DAY_S: u64 = 86_400;
 
@@ -141,11 +141,12 @@ impl Keeper {
             self.read()?;
         }
         let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
+        let dated = (day, self.backend.writers());
         let mut rows = Rows::default();
         for (view, batch, _) in batches {
             let new = batch
                 .iter()
-                .filter_map(|news| self.reader.new_row(view, news, day));
+                .filter_map(|news| self.reader.new_row(view, news, dated));
             new.for_each(|row| rows.add(row));
         }
         if rows.new.is_empty() {
@@ -226,12 +227,13 @@ impl Group {
 #[derive(Default)]
 struct Rows<'a> {
     new: Vec<NewRow<'a>>,
-    spellings: BTreeSet<(&'a SchoolId, Lookup)>,
+    /// Text, kind and school.
+    there: BTreeSet<(&'a str, &'a str, &'a SchoolId)>,
 }
 
 impl<'a> Rows<'a> {
     fn add(&mut self, row: NewRow<'a>) {
-        if self.spellings.insert((row.school, row.spelling)) {
+        if self.there.insert((row.id.text(), row.kind, row.school)) {
             self.new.push(row);
         }
     }

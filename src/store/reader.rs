@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::Shared;
-use super::backend::{Backend, Damage, Fault, Mark, NewRow, Row};
+use super::backend::{Backend, Damage, Fault, Mark, NewRow, Row, Writers};
 use super::ids::Ids;
 use super::school::School;
 use super::view::View;
@@ -139,18 +139,22 @@ impl Reader {
         &mut self,
         view: &'a View,
         (kind, form, id): (usize, Form, Identifier<'a>),
-        day: u32,
+        (day, writers): (u32, Writers),
     ) -> Option<NewRow<'a>> {
         let way = view.way(kind).filter(|way| way.ids.place(id).is_none())?;
         let canonical = way.canonical.form(id).ok()?;
         let kept = self.kept(&view.school, &way.kind);
+        let spelling = match writers {
+            Writers::Many => Some(kept.seal.spelling(id)),
+            Writers::One => None,
+        };
         Some(NewRow {
             school: &view.school.id,
             kind: &way.kind,
             form,
             id,
             lookup: kept.seal.lookup(&canonical),
-            spelling: kept.seal.spelling(id),
+            spelling,
             sealed: kept.seal.close(form, id),
             day,
         })

@@ -49,7 +49,10 @@ async fn insert(transaction: &Transaction<'_>, rows: &[NewRow<'_>]) -> Result<()
     let schools: Vec<_> = rows.iter().map(|row| row.school.as_str()).collect();
     let kinds: Vec<_> = rows.iter().map(|row| row.kind).collect();
     let lookups: Vec<_> = rows.iter().map(|row| row.lookup.as_slice()).collect();
-    let spellings: Vec<_> = rows.iter().map(|row| row.spelling.as_slice()).collect();
+    let spellings: Vec<_> = rows
+        .iter()
+        .map(|row| row.spelling.as_ref().map(<[u8; 16]>::as_slice))
+        .collect();
     let sealed: Vec<_> = rows.iter().map(|row| row.sealed.as_slice()).collect();
     let days: Vec<_> = rows
         .iter()
