@@ -424,6 +424,31 @@ fn an_own_id_cannot_be_taken_for_a_pseudonym_or_for_the_schools() {
 }
 
 #[test]
+fn whoever_objected_is_asked_for_again_like_nobody() {
+    let mut law = Arc::into_inner(law()).unwrap();
+    law.policy.send_only(Vec::new(), vec![at(PUPIL)]);
+    let mut objections = Objections::default();
+    let canonical = Canonical::default();
+    objections.add(at(PUPIL), &canonical, "S-64003").unwrap();
+    let crossing = Crossing::towards(Side::School, Arc::new(law), Some(book()));
+    let crossing = crossing.with_objections(Arc::new(objections));
+    for (pupil, waits, done) in [
+        ("p1", true, Err(Refusal::PseudonymUnknown { at: 9 })),
+        ("p9", true, Err(Refusal::PseudonymUnknown { at: 9 })),
+        ("p2", false, Ok(())),
+    ] {
+        let mut rewriter = Rewriter::new(crossing.clone(), Rule::Object(at(0)));
+        let mut out = Cleared::default();
+        let body = format!(r#"{{"pupil":"{pupil}"}}"#);
+        rewriter.write(body.as_bytes(), &mut out).unwrap();
+        assert_eq!(rewriter.waits_for_register(), waits, "{pupil}");
+        if waits {
+            assert_eq!(rewriter.resume(&mut out), done, "{pupil}");
+        }
+    }
+}
+
+#[test]
 fn what_is_nobodys_is_so_in_every_split() {
     for (body, expected) in [
         (r#"{"group":"g9"}"#, Ok("{}")),

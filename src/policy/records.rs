@@ -84,6 +84,7 @@ impl Policy {
     /// what is withheld.
     pub fn send_only(&mut self, only: Vec<Only>, excepted: Vec<Index<IdKind>>) {
         let idle = only.is_empty() && excepted.is_empty();
+        let mut made = Vec::new();
         self.records = Records {
             only,
             excepted,
@@ -93,8 +94,14 @@ impl Policy {
         if idle {
             return;
         }
-        self.records.made = self.made_of_excepted();
         let shapes: Vec<Index<Shape>> = (0..self.shapes.len()).filter_map(Index::new).collect();
+        for fields in shapes.iter().filter_map(|shape| self.fields(*shape)) {
+            for line in fields.derived() {
+                let of = self.excepted_at(fields, line.of);
+                made.extend(of.map(|of| (line.kind, of)));
+            }
+        }
+        self.records.made = made;
         let glimpses = self.all_glimpses();
         let gates: Vec<Gate> = shapes
             .iter()
@@ -141,21 +148,6 @@ impl Policy {
             .iter()
             .filter(move |(made, _)| *made == kind);
         own.into_iter().chain(made.map(|(_, of)| *of))
-    }
-
-    fn made_of_excepted(&self) -> Vec<(Index<IdKind>, Index<IdKind>)> {
-        let mut made = Vec::new();
-        let shapes = (0..self.shapes.len()).filter_map(Index::new);
-        for fields in shapes.filter_map(|shape| self.fields(shape)) {
-            for derived in fields.derived() {
-                let of = self.excepted_at(fields, derived.of);
-                made.extend(
-                    of.map(|of| (derived.kind, of))
-                        .filter(|(kind, of)| kind != of),
-                );
-            }
-        }
-        made
     }
 
     /// Whether as many items leave as came, whatever stands in them: of the outermost lists under

@@ -64,6 +64,10 @@ match = "GET /cards"
 query = { filter = "ids" }
 to-vendor = { cards = "Card[]" }
 
+[[flow.pull.route]]
+match = "GET /staff"
+to-vendor = { users = "Staff[]" }
+
 [flow.push]
 caller = "school"
 at = "/push"
@@ -90,6 +94,13 @@ user = "Ref"
 
 [shape.Ref]
 sourcedId = "pupil"
+
+[shape.Staff]
+_switch = "role"
+_otherwise = "drop-item"
+
+[shape.Staff-parent]
+role = "keep"
 
 [shape.Card]
 sourcedId = "pupil"
@@ -402,4 +413,17 @@ fn what_is_made_of_their_id_is_nobodys_either() {
     assert_eq!((asked.status(), put.status()), (404, 422));
     assert_eq!(scene.forwarded(), before, "nothing was forwarded");
     scene.house.search(&markers(), &[]);
+}
+
+#[test]
+fn a_count_of_items_that_a_switch_may_remove_is_dropped() {
+    let scene = Scene::open("");
+    let answer = scene.get("/pull/staff");
+    let staff = answer.json();
+    assert_eq!(staff["users"].as_array().unwrap().len(), 1, "{staff}");
+    let none: [&str; 0] = [];
+    assert_eq!(answer.lines("x-total-count"), none, "it would be wrong");
+    scene
+        .house
+        .search(&markers(), &[("what the vendor got", &answer.body)]);
 }

@@ -384,3 +384,24 @@ fn count(metrics: &str, action: &str) -> u64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
     line.map_or(0, |value| value.parse().unwrap())
 }
+
+#[test]
+fn who_objects_while_it_runs_is_withheld_without_a_reload() {
+    let school = School::open();
+    let files = files(&school);
+    let vendor = "schools/proef/vendors/bron.toml";
+    let text = std::fs::read_to_string(files.path().join(vendor)).unwrap();
+    let except = "[except]\npupil = \"lists/who.txt\"\n[ids.pupil]";
+    files.write(vendor, &text.replace("[ids.pupil]", except));
+    files.write("schools/proef/lists/who.txt", "# nobody yet\n");
+    let gateway = files.serve();
+    assert_eq!(pull(&files).len(), PUPILS);
+    files.write("schools/proef/lists/who.txt", &pupil(3));
+    let fewer = until(|| {
+        let answer = get(files.public, "/bron/pupils").unwrap();
+        (answer.matches("\"id\"").count() == PUPILS - 1).then_some(())
+    });
+    assert!(fewer.is_some(), "nobody looks at the list");
+    let log = stop(gateway, Signal::TERM);
+    assert!(!log.contains(&pupil(3)), "{log}");
+}
