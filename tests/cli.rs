@@ -324,6 +324,74 @@ fn bless() -> bool {
     std::env::var_os("BLESS").is_some()
 }
 
+/// A register with two pupils in it.
+fn with_register() -> Place {
+    let place = Place::with_base();
+    let vendor = "config/schools/regenboog/vendors/rekenwijs.toml";
+    let text = fs::read_to_string(place.path(vendor)).unwrap();
+    let kind = "[ids.pupil]\nback = \"school-only\"\n";
+    place.write(vendor, &text.replace("[ids.pupil]\n", kind));
+    place.write("users.csv", "sourcedId\nS-1\nS-2\n");
+    for args in [
+        &["keys", "new"][..],
+        &["register", "import", "users.csv", "--kind", "pupil"],
+    ] {
+        let done = place.run(args, "");
+        assert!(done.status.success(), "{done:?}");
+    }
+    place
+}
+
+#[test]
+fn a_register_in_use_is_left_to_who_uses_it() {
+    let place = with_register();
+    let path = place.path("config/state/register.redb");
+    let held = File::options().read(true).write(true).open(path).unwrap();
+    held.try_lock().unwrap();
+    for args in [
+        &["register", "verify"][..],
+        &["register", "import", "users.csv", "--kind", "pupil"],
+        &["register", "export", "out.csv", "--reason", "test"],
+    ] {
+        let refused = place.run(args, "");
+        assert_eq!(refused.status.code(), Some(69), "{refused:?}");
+        assert_eq!(
+            str::from_utf8(&refused.stderr).unwrap(),
+            "the register cannot be opened: config/state/register.redb: another process has it open\n\
+             stop the gateway first: it has this file to itself while it runs\n"
+        );
+    }
+    assert!(!place.path("out.csv").exists());
+    drop(held);
+    assert!(place.run(&["register", "verify"], "").status.success());
+}
+
+#[test]
+fn rows_of_another_key_are_counted_and_not_exported() {
+    let place = with_register();
+    fs::remove_file(place.path("config/keys/ring.toml")).unwrap();
+    assert!(place.run(&["keys", "new"], "").status.success());
+    let verified = place.run(&["register", "verify"], "");
+    assert_eq!(verified.status.code(), Some(1));
+    assert_eq!(
+        str::from_utf8(&verified.stdout).unwrap(),
+        "2 rows, 0 of schools without a key here\n\
+         2 do not open: they were sealed under another key, or changed; the first have the numbers 1 2\n"
+    );
+    let export = ["register", "export", "out.csv", "--reason", "test"];
+    assert_eq!(place.run(&export, "").status.code(), Some(69));
+    assert!(!place.path("out.csv").exists());
+}
+
+#[test]
+fn an_export_is_its_owners_alone() {
+    let place = with_register();
+    let export = ["register", "export", "out.csv", "--reason", "test"];
+    assert!(place.run(&export, "").status.success());
+    let about = fs::metadata(place.path("out.csv")).unwrap();
+    assert_eq!(about.permissions().mode() & 0o7777, 0o600);
+}
+
 #[test]
 fn a_reader_that_went_away_is_no_error() {
     let place = Place::with_base();

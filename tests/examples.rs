@@ -15,8 +15,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use sluis::config::{Config, keys, load};
 use sluis::minimise::{Cleared, Crossing, Rewriter};
-use sluis::policy::Content;
-use sluis::pseudonym::{AccessToken, TokenPlace};
+use sluis::policy::{Content, Side};
+use sluis::pseudonym::{
+    AccessToken, Batch, Form, Identifier, IdentifierFault, Recall, Register, TokenPlace,
+};
 
 /// Vendor, route, sample, and every text of the sample that the vendor may see.
 const SAMPLES: &[(&str, &str, &str, &[&str])] = &[
@@ -89,6 +91,13 @@ const SAMPLES: &[(&str, &str, &str, &[&str])] = &[
     ),
 ];
 
+/// The one sample of a vendor's, and whom its pseudonyms stand for.
+const SAMPLE_HOME: &str = "toetsbron/result.json";
+const KNOWN: [(&str, &str); 2] = [
+    ("5bf050c4-86b7-86fa-b14b-0818f555af87", "L-0001"),
+    ("5uoas7zw35k6", "groep 7/A"),
+];
+
 #[test]
 fn the_examples_load_without_a_finding() {
     let home = Home::new();
@@ -139,13 +148,30 @@ fn of_a_sample_only_what_is_named_leaves_as_it_was() {
 }
 
 #[test]
+fn a_result_reaches_the_school_under_its_own_ids_and_without_the_remark() {
+    let home = Home::new();
+    let came = fs::read(home.samples.join(SAMPLE_HOME)).unwrap();
+    let brought = home.carry("toetsbron", "POST /results", &came, Side::School);
+    let brought: Value = serde_json::from_slice(&brought).unwrap();
+    let expected = serde_json::json!({
+        "pupil": "L-0001",
+        "group": "groep 7/A",
+        "assignment": "a-2026-11",
+        "test": "RW-7",
+        "score": 31,
+        "finishedAt": "2026-11-24T09:40:00+01:00",
+    });
+    assert_eq!(brought, expected);
+}
+
+#[test]
 fn every_sample_is_looked_at() {
     let home = Home::new();
     let mut found = 0;
     for vendor in fs::read_dir(&home.samples).unwrap() {
         found += fs::read_dir(vendor.unwrap().path()).unwrap().count();
     }
-    assert_eq!(found, SAMPLES.len());
+    assert_eq!(found, SAMPLES.len() + 1);
 }
 
 /// A copy of the examples with keys of its own.
@@ -179,6 +205,11 @@ impl Home {
 
     /// What that vendor gets of this message on that route.
     fn send(&self, vendor: &str, route: &str, message: &[u8]) -> Vec<u8> {
+        self.carry(vendor, route, message, Side::Vendor)
+    }
+
+    /// What a side gets of this message on that route of that vendor.
+    fn carry(&self, vendor: &str, route: &str, message: &[u8], to: Side) -> Vec<u8> {
         let vendor = self
             .config
             .vendors
@@ -186,15 +217,47 @@ impl Home {
             .find(|it| it.id.as_str() == vendor)
             .unwrap();
         let mut routes = vendor.law.policy.flows.iter().flat_map(|flow| &flow.routes);
-        let Some(Content::Json(rule)) = routes.find(|it| it.name == route).map(|it| it.to_vendor)
-        else {
-            panic!("{route} sends nothing");
+        let route = routes.find(|it| it.name == route).unwrap();
+        let content = match to {
+            Side::School => &route.from_vendor,
+            Side::Vendor => &route.to_vendor,
+        };
+        let Content::Json(rule) = *content else {
+            panic!("{} carries nothing", route.name);
         };
         let mut sent = Cleared::default();
-        let mut rewriter = Rewriter::new(Crossing::one_way(Arc::clone(&vendor.law)), rule);
+        let crossing = Crossing::towards(to, Arc::clone(&vendor.law), Some(Arc::new(Known)));
+        let mut rewriter = Rewriter::new(crossing, rule);
         rewriter.write(message, &mut sent).unwrap();
         rewriter.end(&mut sent).unwrap();
         sent.release()
+    }
+}
+
+/// A register that knows the pseudonyms of the sample.
+#[derive(Debug)]
+struct Known;
+
+impl Register for Known {
+    fn remember(
+        &self,
+        _: usize,
+        _: Identifier<'_>,
+        _: Form,
+        _: &mut Batch,
+    ) -> Result<(), IdentifierFault> {
+        Ok(())
+    }
+
+    fn recall(&self, _: usize, pseudonym: &str, into: &mut Vec<u8>) -> Recall {
+        let Some((_, id)) = KNOWN.iter().find(|(known, _)| *known == pseudonym) else {
+            return Recall::Unknown;
+        };
+        into.extend_from_slice(id.as_bytes());
+        Recall::Found {
+            form: Form::Text,
+            age: 0,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::clock::{Calendar, Clock};
 use crate::config::{self, Config, RegisterPlace};
 use crate::names::SchoolId;
 use crate::pseudonym::{Back, Canonical, Form, Identifier};
-use crate::store::{self, Fault, Imported, Store};
+use crate::store::{self, Fault, Imported, Store, Verified};
 
 const DAY_S: u64 = 86_400;
 /// Lines of a roster that are named; the rest is counted.
@@ -120,24 +120,48 @@ fn verify(common: &Common, out: &mut Out) -> Result<Exit, Exit> {
         })),
         Format::Text => {
             out.say(&format!(
-                "{} rows, {} of schools without a key here",
-                verified.rows, verified.unkeyed
+                "{}, {} of schools without a key here",
+                counted(verified.rows, "row", "rows"),
+                verified.unkeyed
             ));
-            let numbers = verified.damaged_first.iter().map(u64::to_string);
-            match verified.damaged {
-                0 => out.say("every other row opens"),
-                damaged => out.say(&format!(
-                    "{damaged} do not open: they were sealed under another key, or changed; \
-                     the first have the numbers {}",
-                    numbers.collect::<Vec<_>>().join(" ")
-                )),
-            }
+            out.say(&opening(&verified));
         }
     }
     Ok(match verified.damaged {
         0 => Exit::Fine,
         _ => Exit::Failed,
     })
+}
+
+/// Whether its rows open, in words.
+fn opening(verified: &Verified) -> String {
+    let mut numbers = verified.damaged_first.iter().map(u64::to_string);
+    match (
+        verified.damaged,
+        verified.rows.saturating_sub(verified.unkeyed),
+    ) {
+        (0, 0) => "no row to open".to_owned(),
+        (0, 1) => "it opens".to_owned(),
+        (0, _) => "all with a key here open".to_owned(),
+        (1, _) => format!(
+            "1 does not open: it was sealed under another key, or changed; it has the number {}",
+            numbers.next().unwrap_or_default()
+        ),
+        (damaged, _) => format!(
+            "{damaged} do not open: they were sealed under another key, or changed; \
+             the first have the numbers {}",
+            numbers.collect::<Vec<_>>().join(" ")
+        ),
+    }
+}
+
+/// `1 row`, `2 rows`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    let noun = match count {
+        1 => one,
+        _ => many,
+    };
+    format!("{count} {noun}")
 }
 
 fn import(options: &Import, out: &mut Out) -> Result<Exit, Exit> {
@@ -178,7 +202,7 @@ fn import(options: &Import, out: &mut Out) -> Result<Exit, Exit> {
     let told = RefCell::new(Out::default());
     let progress = |so_far: Imported| {
         if rustix::termios::isatty(io::stderr()) {
-            told.borrow_mut().tell(&format!("{} rows", so_far.rows));
+            told.borrow_mut().tell(&counted(so_far.rows, "row", "rows"));
         }
     };
     let imported = store
@@ -206,16 +230,21 @@ fn say_imported(imported: Imported, bad: &[u64], format: Format, out: &mut Out) 
         })),
         Format::Text => {
             out.say(&format!(
-                "{} identifiers read, {} of them new",
-                imported.rows, imported.added
+                "{} read, {} of them new",
+                counted(imported.rows, "identifier", "identifiers"),
+                imported.added
             ));
             let shown: Vec<String> = shown.map(u64::to_string).collect();
-            if !bad.is_empty() {
-                out.tell(&format!(
+            match bad {
+                [] => {}
+                [line] => out.tell(&format!(
+                    "1 row has no identifier that can be used; it is on line {line}"
+                )),
+                _ => out.tell(&format!(
                     "{} rows have no identifier that can be used; the first are on the lines {}",
                     bad.len(),
                     shown.join(" ")
-                ));
+                )),
             }
         }
     }

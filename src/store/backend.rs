@@ -262,6 +262,11 @@ impl From<tokio_postgres::Error> for Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Damaged(Damage { rows: 1, first }) => write!(
+                f,
+                "1 of its rows, number {first}, does not open: it was sealed under another \
+                 register key, or was changed"
+            ),
             Self::Damaged(Damage { rows, first }) => write!(
                 f,
                 "{rows} of its rows do not open, the first one is number {first}: they were \
