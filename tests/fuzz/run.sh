@@ -46,8 +46,10 @@ seed_json() {
     mkdir -p corpus/json
     for message in ../golden/json/*/in.json; do
         (($(stat -c %s "$message") < 4096)) || continue
-        { printf '\003anyseed.\100' && head -c 64 run.sh && cat "$message"; } \
-            >"corpus/json/$(basename "$(dirname "$message")")"
+        local name
+        name="corpus/json/$(basename "$(dirname "$message")")"
+        { printf '\003anyseed.\100' && head -c 64 run.sh && cat "$message"; } >"$name"
+        { printf '\203anyseed.\100' && head -c 64 run.sh && cat "$message"; } >"$name-home"
     done
 }
 

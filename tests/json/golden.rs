@@ -1,15 +1,21 @@
 //! The golden cases in `tests/golden/json`: each a folder with
 //!
 //! * `policy.toml`: the `[ids]` and `[shape]` tables of a vendor's file. Above them stands
-//!   `root = …`, what `to-vendor` would say, and where a case needs it `limits = { … }`;
+//!   `root = …`, what `to-vendor` would say, and where a case needs it `limits = { … }`; or
+//!   `direction = "from-vendor"`, and then `root` is what `from-vendor` would say;
+//! * `register.json`, of a case from the vendor: which pseudonyms are whose, one a line. Each is of a `kind`,
+//!   has the `id` as the school wrote it, text or number, or `is` foreign or retired. `age` says
+//!   how many keys ago it was made, `late` that it is found once the register has caught up;
 //! * `in.json`: what is sent, byte for byte;
 //! * `out.json`, what leaves (and a line end, which does not), or `refused.txt`, why nothing may;
 //! * `why.md`: what the case is about.
 //!
 //! On every list of `[except]` stand the pupils of [`crate::oracle::records::objected`]: `S-64009`.
 //!
-//! Each case runs whole, byte by byte, and in pieces at [`SPLITS`] random splits. The pseudonyms in
-//! them were made by `tests/vectors/make_vectors.py`, under the first key of the vectors.
+//! A link leads from `https://gw.example/v` to `https://api.vendor.example`, and back.
+//!
+//! Each case runs whole, byte by byte, and in pieces at [`SPLITS`] random splits. The pseudonyms
+//! towards the vendor were made by `tests/vectors/make_vectors.py`, under the first key of the vectors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,10 +27,11 @@ use sluis::config::{Colour, Context, Presets, Problems, SourceFile, read_vendor}
 use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::names::VendorId;
-use sluis::policy::{Content, Rule};
-use sluis::pseudonym::{Generation, VendorKey};
+use sluis::policy::{Bases, Content, Rule, Side};
+use sluis::pseudonym::{Form, Generation, Recall, VendorKey};
 use sluis::refusal::Refusal;
 
+use crate::oracle::book::{Book, Owner, Since, Way};
 use crate::oracle::compare::{Done, counts, feed};
 use crate::oracle::dice::pieces;
 use crate::oracle::rewrite;
@@ -41,7 +48,7 @@ fn every_golden_case_comes_out_as_written() {
         let what = Case::read(name, folder).map_or_else(Some, |case| case.check(seed));
         wrong.extend(what.map(|what| format!("{name}: {what}")));
     }
-    assert!(cases.len() >= 190, "only {} cases were found", cases.len());
+    assert!(cases.len() >= 290, "only {} cases were found", cases.len());
     assert!(wrong.is_empty(), "seed {seed}:\n{}", wrong.join("\n"));
 }
 
@@ -61,7 +68,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 struct Case {
-    law: Arc<Law>,
+    way: Way,
     root: Rule,
     message: Vec<u8>,
     expected: Result<Vec<u8>, String>,
@@ -71,7 +78,11 @@ impl Case {
     fn read(name: &str, folder: &Path) -> Result<Self, String> {
         let policy = fs::read_to_string(folder.join("policy.toml")).unwrap();
         assert!(folder.join("why.md").exists(), "{name} does not say why");
-        let (law, root) = law(name, &policy)?;
+        let (law, root, to) = law(name, &policy)?;
+        let register = fs::read(folder.join("register.json"));
+        assert_eq!(register.is_ok(), to == Side::School, "{name}: register");
+        let book = Arc::new(book(&law, &register.unwrap_or_default()));
+        let way = Way { law, to, book };
         let out = fs::read(folder.join("out.json"));
         let refused = fs::read_to_string(folder.join("refused.txt"));
         let expected = match (out, refused) {
@@ -88,7 +99,7 @@ impl Case {
         };
         let message = fs::read(folder.join("in.json")).unwrap();
         Ok(Self {
-            law,
+            way,
             root,
             message,
             expected,
@@ -97,13 +108,13 @@ impl Case {
 
     /// What is not as it should be.
     fn check(&self, seed: u64) -> Option<String> {
-        let (law, message) = (&self.law, self.message.as_slice());
-        let oracle = rewrite::rewrite(law, self.root, message);
+        let (way, message) = (&self.way, self.message.as_slice());
+        let oracle = rewrite::rewrite(way, self.root, message);
         let given_by_oracle = oracle.as_ref().map(|left| left.bytes.clone());
         if let Some(wrong) = self.differs(&given_by_oracle.map_err(|refusal| *refusal)) {
             return Some(format!("the oracle gives {wrong}"));
         }
-        let whole = feed(law, self.root, [message]);
+        let whole = feed(way, self.root, [message]);
         if let Some(wrong) = self.differs(&given(&whole)) {
             return Some(format!("whole it gives {wrong}"));
         }
@@ -111,10 +122,10 @@ impl Case {
             let wrong = counts(&whole);
             return Some(format!("it counts {wrong:?} and not {:?}", left.counts));
         }
-        let byte_by_byte = feed(law, self.root, message.chunks(1));
+        let byte_by_byte = feed(way, self.root, message.chunks(1));
         let splits = (0..SPLITS).map(|split| {
             let seed = seed.wrapping_add(split);
-            feed(law, self.root, pieces(message, seed))
+            feed(way, self.root, pieces(message, seed))
         });
         std::iter::once(byte_by_byte)
             .chain(splits)
@@ -149,22 +160,28 @@ fn given(done: &Done) -> Result<Vec<u8>, Refusal> {
 }
 
 /// Makes a whole vendor's file of a case's policy and reads it.
-fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule), String> {
+fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule, Side), String> {
     let (head, tables) = match policy.find("\n[") {
         Some(at) => policy.split_at(at),
         None => (policy, ""),
     };
     let mut limits = Limits::default();
     let mut root = None;
+    let mut to = Side::Vendor;
     for line in head.lines().filter(|line| !line.trim().is_empty()) {
         match line.split_once(" = ").unwrap() {
+            ("direction", "\"from-vendor\"") => to = Side::School,
             ("root", word) => root = Some(word),
             ("limits", table) => set(&mut limits, table),
             (other, _) => panic!("{name}: {other}"),
         }
     }
     let root = root.unwrap();
-    let file = format!("{VENDOR}to-vendor = {root}\n{tables}");
+    let direction = match to {
+        Side::School => "from-vendor",
+        Side::Vendor => "to-vendor",
+    };
+    let file = format!("{VENDOR}{direction} = {root}\n{tables}");
     let file = SourceFile::new(format!("{name}/policy.toml"), file);
     let mut problems = Problems::new();
     let id = VendorId::parse("vendor").unwrap();
@@ -175,10 +192,19 @@ fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule), String> {
         .iter()
         .map(|problem| problem.text(Colour::Off))
         .collect();
-    let draft = draft.ok_or_else(|| shown.join("\n"))?;
-    let Content::Json(root) = draft.policy.flows[0].routes[0].to_vendor else {
-        panic!("{name}: nothing goes to the vendor");
+    let mut draft = draft.ok_or_else(|| shown.join("\n"))?;
+    let route = &draft.policy.flows[0].routes[0];
+    let content = match to {
+        Side::School => route.from_vendor,
+        Side::Vendor => route.to_vendor,
     };
+    let Content::Json(root) = content else {
+        panic!("{name}: nothing goes to that side");
+    };
+    draft.policy.bases = vec![Bases {
+        public: "https://gw.example/v".to_owned(),
+        upstream: "https://api.vendor.example".to_owned(),
+    }];
     let key = VendorKey::from(std::array::from_fn(|place| u8::try_from(place).unwrap()));
     let newest = Generation::new(1, &key, draft.kind_specs);
     Ok((
@@ -188,7 +214,36 @@ fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule), String> {
             limits,
         }),
         root,
+        to,
     ))
+}
+
+fn book(law: &Law, register: &[u8]) -> Book {
+    let mut book = Book::default();
+    for line in register.split(|byte| *byte == b'\n') {
+        if line.is_empty() {
+            continue;
+        }
+        let entry: serde_json::Value = serde_json::from_slice(line).unwrap();
+        let kind = entry["kind"].as_str().unwrap();
+        let kind = law.policy.kinds.iter().position(|it| it.name == kind);
+        let age = entry["age"].as_u64().unwrap_or(0).try_into().unwrap();
+        let found = |form| Recall::Found { form, age };
+        let (id, recall) = match (&entry["id"], entry["is"].as_str()) {
+            (serde_json::Value::String(id), None) => (id.clone(), found(Form::Text)),
+            (serde_json::Value::Number(id), None) => (id.to_string(), found(Form::Number)),
+            (_, Some("foreign")) => (String::new(), Recall::Foreign),
+            (_, Some("retired")) => (String::new(), Recall::Retired),
+            _ => panic!("{entry}"),
+        };
+        let since = match entry["late"].as_bool() {
+            Some(true) => Since::CaughtUp,
+            Some(false) | None => Since::Always,
+        };
+        let owner = Owner { id, recall, since };
+        book.add(kind.unwrap(), entry["pseudonym"].as_str().unwrap(), owner);
+    }
+    book
 }
 
 /// What every vendor's file must say, up to the route whose `to-vendor` a case gives.

@@ -2,9 +2,9 @@
 //! `make soak`.
 
 use proptest::prelude::*;
-use sluis::minimise::Law;
-use sluis::policy::Rule;
+use sluis::policy::{Rule, Side};
 
+use crate::oracle::book::Way;
 use crate::oracle::compare::{Message, agree};
 use crate::oracle::dice::Dice;
 use crate::oracle::{audit, documents, policies, rewrite};
@@ -13,15 +13,15 @@ const CASES: u32 = 3_000;
 const CASES_LONG: u32 = 1_000_000;
 
 /// Does something to a message and says what is known of it then.
-type Change = fn(&Law, Rule, &mut Vec<u8>, &mut Dice<'_>) -> Message;
+type Change = fn(&Way, Rule, &mut Vec<u8>, &mut Dice<'_>) -> Message;
 
 const AS_MADE: Change = |_, _, message, _| {
     audit::any_reader_takes(str::from_utf8(message).unwrap());
     Message::AsMade
 };
 
-const WITH_ONE_FAULT: Change = |law, root, message, dice| {
-    if rewrite::rewrite(law, root, message).is_err() {
+const WITH_ONE_FAULT: Change = |way, root, message, dice| {
+    if rewrite::rewrite(way, root, message).is_err() {
         return Message::AsMade;
     }
     documents::plant(message, dice);
@@ -34,51 +34,85 @@ const SPOILT: Change = |_, _, message, dice| {
 };
 
 /// Runs the rewriter beside the oracle; a failure prints the throws of the dice and the seed.
-fn run(cases: u32, change: Change) {
+fn run(cases: u32, to: Side, change: Change) {
     let throws = || proptest::collection::vec(any::<u8>(), 0..500);
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let dice = (throws(), throws(), throws(), any::<u64>());
-    proptest!(config, |((of_policy, of_message, of_change, seed) in dice)| {
-        let (law, root) = policies::law(&mut Dice::new(&of_policy));
-        let mut message = documents::document(&law, root, &mut Dice::new(&of_message));
-        let known = change(&law, root, &mut message, &mut Dice::new(&of_change));
-        agree(&law, root, &message, seed, known);
+    let dice = (throws(), throws(), throws(), throws(), any::<u64>());
+    proptest!(config, |((of_policy, of_book, of_message, of_change, seed) in dice)| {
+        let (of_policy, of_book) = (&mut Dice::new(&of_policy), &mut Dice::new(&of_book));
+        let (way, root) = policies::way(to, of_policy, of_book);
+        let mut message = documents::document(&way, root, &mut Dice::new(&of_message));
+        let known = change(&way, root, &mut message, &mut Dice::new(&of_change));
+        agree(&way, root, &message, seed, known);
     });
 }
 
 #[test]
 fn nothing_outside_the_policy_leaves() {
-    run(CASES, AS_MADE);
+    run(CASES, Side::Vendor, AS_MADE);
+}
+
+#[test]
+fn nothing_outside_the_policy_reaches_the_school() {
+    run(CASES, Side::School, AS_MADE);
 }
 
 #[test]
 fn one_fault_is_found_at_its_place() {
-    run(CASES, WITH_ONE_FAULT);
+    run(CASES, Side::Vendor, WITH_ONE_FAULT);
+}
+
+#[test]
+fn one_fault_is_found_at_its_place_on_the_way_home() {
+    run(CASES, Side::School, WITH_ONE_FAULT);
 }
 
 #[test]
 fn a_spoilt_message_is_refused_or_rewritten_as_the_oracle_does() {
-    run(CASES, SPOILT);
+    run(CASES, Side::Vendor, SPOILT);
+}
+
+#[test]
+fn a_spoilt_message_comes_home_as_the_oracle_brings_it() {
+    run(CASES, Side::School, SPOILT);
 }
 
 #[test]
 #[ignore = "long: make soak"]
 fn long_nothing_outside_the_policy_leaves() {
-    run(CASES_LONG, AS_MADE);
+    run(CASES_LONG, Side::Vendor, AS_MADE);
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn long_nothing_outside_the_policy_reaches_the_school() {
+    run(CASES_LONG, Side::School, AS_MADE);
 }
 
 #[test]
 #[ignore = "long: make soak"]
 fn long_one_fault_is_found_at_its_place() {
-    run(CASES_LONG, WITH_ONE_FAULT);
+    run(CASES_LONG, Side::Vendor, WITH_ONE_FAULT);
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn long_one_fault_is_found_at_its_place_on_the_way_home() {
+    run(CASES_LONG, Side::School, WITH_ONE_FAULT);
 }
 
 #[test]
 #[ignore = "long: make soak"]
 fn long_a_spoilt_message_is_refused_or_rewritten_as_the_oracle_does() {
-    run(CASES_LONG, SPOILT);
+    run(CASES_LONG, Side::Vendor, SPOILT);
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn long_a_spoilt_message_comes_home_as_the_oracle_brings_it() {
+    run(CASES_LONG, Side::School, SPOILT);
 }

@@ -1,13 +1,14 @@
 //! A search of what left: only what the policy lists, and nothing that was marked.
 
 use sluis::limits::Limits;
-use sluis::minimise::Law;
 use sluis::policy::{Fields, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Template};
-use sluis::pseudonym::Notation;
+use sluis::pseudonym::{Notation, Recall, Unknown};
 use sluis::refusal::Refusal;
 
+use super::book::Way;
 use super::documents::{MARK, MARK_DIGITS};
 use super::grammar::{Length, Reader};
+use super::records::has_objected;
 
 /// A message as a tree, with duplicate keys and the order of keys kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,14 +98,14 @@ pub(crate) fn no_mark_left(left: &[u8]) {
 }
 
 /// Fails if what left is not JSON, or holds a key or value that the policy does not let out.
-pub(crate) fn only_what_is_listed(law: &Law, rule: Rule, left: &[u8]) {
+pub(crate) fn only_what_is_listed(way: &Way, rule: Rule, left: &[u8]) {
     if left.is_empty() {
         return; // the root itself was of the wrong type
     }
     let text = str::from_utf8(left).unwrap();
     any_reader_takes(text);
     let tree = Tree::read(left).unwrap();
-    assert!(fits(law, rule, &tree), "not what {rule:?} lets out: {text}");
+    assert!(fits(way, rule, &tree), "not what {rule:?} lets out: {text}");
 }
 
 /// Fails if serde_json would not read this text. (It reads numbers into 64 bits, and says so.)
@@ -117,12 +118,16 @@ pub(crate) fn any_reader_takes(text: &str) {
     }
 }
 
-fn fits(law: &Law, rule: Rule, tree: &Tree) -> bool {
+fn fits(way: &Way, rule: Rule, tree: &Tree) -> bool {
     let null = *tree == Tree::Plain("null".to_owned());
-    let policy = &law.policy;
+    let policy = &way.law.policy;
+    let is_home = way.is_home();
     match rule {
         Rule::KeepAll => true,
         Rule::Drop => false,
+        Rule::Blank | Rule::Constant(_) | Rule::Derived { .. } | Rule::Generalise(_) if is_home => {
+            false
+        }
         Rule::Constant(index) => {
             Tree::read(&policy.constants[index.place()].json).as_ref() == Ok(tree)
         }
@@ -133,50 +138,53 @@ fn fits(law: &Law, rule: Rule, tree: &Tree) -> bool {
             Tree::Plain(text) => text == "0" || text == "false",
             Tree::Text(text) => text.is_empty(),
         },
-        Rule::Derived { kind, .. } | Rule::Identifier(kind) => {
-            let notation = &law.kind(kind).unwrap().spec().notation;
-            match tree {
-                Tree::Text(text) => {
-                    matches!(rule, Rule::Identifier(_)) && text.is_empty() || looks(notation, text)
-                }
-                Tree::Plain(text) => {
-                    matches!(notation, Notation::Digits(_)) && looks(notation, text)
-                }
-                Tree::List(_) | Tree::Object(_) => false,
+        Rule::Derived { kind, .. } | Rule::Identifier(kind) => match tree {
+            Tree::Text(text) => {
+                matches!(rule, Rule::Identifier(_)) && text.is_empty()
+                    || stands_for(way, kind, text)
             }
-        }
+            Tree::Plain(text) => {
+                let notation = &way.law.kind(kind).unwrap().spec().notation;
+                let digits = is_home || matches!(notation, Notation::Digits(_));
+                digits && stands_for(way, kind, text)
+            }
+            Tree::List(_) | Tree::Object(_) => false,
+        },
         Rule::Generalise(_) | Rule::Keep(_) => matches!(tree, Tree::Plain(_) | Tree::Text(_)),
+        Rule::Link(_) if is_home => false,
         Rule::Link(None) => false,
-        Rule::Link(Some(constant)) => fits(law, Rule::Constant(constant), tree),
+        Rule::Link(Some(constant)) => fits(way, Rule::Constant(constant), tree),
         Rule::Nested(shape) => match tree {
             Tree::Text(text) => {
                 let inner = Tree::read(text.as_bytes());
-                inner.is_ok_and(|inner| fits(law, Rule::Object(shape), &inner))
+                inner.is_ok_and(|inner| fits(way, Rule::Object(shape), &inner))
             }
             Tree::List(_) | Tree::Object(_) | Tree::Plain(_) => false,
         },
         Rule::Template(index) => match tree {
-            Tree::Text(text) => template_fits(law, &policy.templates[index.place()], text),
+            Tree::Text(text) => template_fits(way, &policy.templates[index.place()], text),
             Tree::List(_) | Tree::Object(_) | Tree::Plain(_) => false,
         },
-        Rule::List(item) => matches!(tree, Tree::List(items) if all_fit(law, item, items)),
+        Rule::List(item) => matches!(tree, Tree::List(items) if all_fit(way, item, items)),
         Rule::ListOrOne(item) => match tree {
-            Tree::List(items) => all_fit(law, item, items),
-            Tree::Object(_) | Tree::Plain(_) | Tree::Text(_) => fits(law, item.rule(), tree),
+            Tree::List(items) => all_fit(way, item, items),
+            Tree::Object(_) | Tree::Plain(_) | Tree::Text(_) => fits(way, item.rule(), tree),
         },
-        Rule::Object(shape) => shape_fits(law, shape, tree),
+        Rule::Object(shape) => shape_fits(way, shape, tree),
     }
 }
 
-fn shape_fits(law: &Law, shape: Index<Shape>, tree: &Tree) -> bool {
+fn shape_fits(way: &Way, shape: Index<Shape>, tree: &Tree) -> bool {
     let Tree::Object(entries) = tree else {
         return false;
     };
+    let law = &way.law;
     let stub = law.policy.gate(shape).and_then(|gate| gate.stub);
+    let stub = stub.filter(|_| !way.is_home());
     let stub = stub.and_then(|stub| law.policy.fields(stub));
     match &law.policy.shape(shape).unwrap().body {
-        _ if stub.is_some_and(|stub| object_fits(law, stub, entries)) => true,
-        ShapeBody::Fields(fields) => object_fits(law, fields, entries),
+        _ if stub.is_some_and(|stub| object_fits(way, stub, entries)) => true,
+        ShapeBody::Fields(fields) => object_fits(way, fields, entries),
         ShapeBody::Switch(switch) => {
             let otherwise = match switch.otherwise {
                 Otherwise::DropItem => None,
@@ -185,26 +193,23 @@ fn shape_fits(law: &Law, shape: Index<Shape>, tree: &Tree) -> bool {
             let cases = switch.cases.iter().map(|(_, shape)| *shape);
             cases
                 .chain(otherwise)
-                .any(|shape| shape_fits(law, shape, tree))
+                .any(|shape| shape_fits(way, shape, tree))
         }
     }
 }
 
-/// Whether the identifiers in a text of that form are pseudonyms.
-fn template_fits(law: &Law, template: &Template, text: &str) -> bool {
-    let good = |(kind, id): &(Index<IdKind>, &str)| {
-        let notation = &law.kind(*kind).unwrap().spec().notation;
-        looks(notation, id)
-    };
+/// Whether the identifiers in a text of that form are what may stand there.
+fn template_fits(way: &Way, template: &Template, text: &str) -> bool {
+    let good = |(kind, id): &(Index<IdKind>, &str)| stands_for(way, *kind, id);
     let ids = template.read(text);
     ids.is_some_and(|ids| ids.iter().all(good))
 }
 
-fn all_fit(law: &Law, item: Item, items: &[Tree]) -> bool {
-    items.iter().all(|tree| fits(law, item.rule(), tree))
+fn all_fit(way: &Way, item: Item, items: &[Tree]) -> bool {
+    items.iter().all(|tree| fits(way, item.rule(), tree))
 }
 
-fn object_fits(law: &Law, fields: &Fields, entries: &[(String, Tree)]) -> bool {
+fn object_fits(way: &Way, fields: &Fields, entries: &[(String, Tree)]) -> bool {
     let constants = fields
         .lines()
         .iter()
@@ -215,15 +220,38 @@ fn object_fits(law: &Law, fields: &Fields, entries: &[(String, Tree)]) -> bool {
             fields.lines().iter().find(|line| *line.key == **key),
             fields.any,
         ) {
-            (Some(line), _) if has(key) == 1 && fits(law, line.rule, value) => true,
+            (Some(line), _) if has(key) == 1 && fits(way, line.rule, value) => true,
             (_, Some(any)) => {
-                let notation = &law.kind(any.key).unwrap().spec().notation;
-                (key.is_empty() || looks(notation, key)) && fits(law, any.rule, value)
+                (key.is_empty() || stands_for(way, any.key, key))
+                    && has(key) == 1
+                    && fits(way, any.rule, value)
             }
             (_, None) => false,
         }
     });
-    each && { constants }.all(|line| has(&line.key) == 1)
+    each && (way.is_home() || { constants }.all(|line| has(&line.key) == 1))
+}
+
+/// Whether a text may stand where an identifier of that kind stood: towards the vendor a pseudonym,
+/// at home an id of the school's or of the vendor's making, and no pseudonym of anybody's.
+fn stands_for(way: &Way, kind: Index<IdKind>, text: &str) -> bool {
+    let spec = way.law.kind(kind).unwrap().spec();
+    if !way.is_home() {
+        return looks(&spec.notation, text);
+    }
+    let mut found = way.book.of_kind(kind.place());
+    let is_id = found.any(|(_, owner)| owner.id == text);
+    let own = text.strip_prefix(&format!("{}~", way.law.policy.vendor));
+    let is_own = own.is_some_and(|own| own.ends_with('~'));
+    is_id
+        || match spec.unknown {
+            Unknown::Drop | Unknown::Reject => false,
+            Unknown::Keep => way.book.owner(kind.place(), text).is_none_or(|owner| {
+                matches!(owner.recall, Recall::Found { .. })
+                    && has_objected(&way.law, kind, &owner.id)
+            }),
+            Unknown::Own => is_own,
+        }
 }
 
 /// Whether a text can be a pseudonym in that notation.

@@ -1,11 +1,12 @@
 //! Random messages for a given policy, with marks in all that must not leave.
 
-use sluis::minimise::Law;
 use sluis::policy::{
-    Fields, Generaliser, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch, Template,
-    ValueType,
+    Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch,
+    Template, ValueType,
 };
+use sluis::pseudonym::{Recall, Unknown};
 
+use super::book::{Owner, Way};
 use super::dice::{Dice, scrambled};
 use super::policies::KEYS;
 
@@ -19,9 +20,9 @@ const FUEL: usize = 150;
 const DEPTH: usize = 7;
 
 /// A well-formed message, now and then with a key given twice, too deep or with a bad identifier.
-pub(crate) fn document(law: &Law, rule: Rule, dice: &mut Dice<'_>) -> Vec<u8> {
+pub(crate) fn document(way: &Way, rule: Rule, dice: &mut Dice<'_>) -> Vec<u8> {
     let mut writer = Writer {
-        law,
+        way,
         dice,
         out: Vec::new(),
         fuel: FUEL,
@@ -159,7 +160,7 @@ struct Chosen<'s> {
 }
 
 struct Writer<'a, 'd> {
-    law: &'a Law,
+    way: &'a Way,
     dice: &'a mut Dice<'d>,
     out: Vec<u8>,
     fuel: usize,
@@ -175,18 +176,19 @@ impl Writer<'_, '_> {
         }
         match rule {
             Rule::Blank | Rule::Constant(_) | Rule::Derived { .. } | Rule::Drop => self.secret(),
+            Rule::Generalise(_) if self.way.is_home() => self.secret(),
             Rule::Generalise(index) => {
-                let generaliser = self.law.policy.generalisers[index.place()].clone();
+                let generaliser = self.way.law.policy.generalisers[index.place()].clone();
                 self.general(&generaliser);
             }
-            Rule::Identifier(_) => self.identifier(),
+            Rule::Identifier(kind) => self.identifier(kind),
             Rule::Keep(keep) => self.kept(keep),
             Rule::KeepAll => self.anything(What::Free),
             Rule::Link(_) => self.secret(),
             // Not a text: one that is JSON of the shape may leave.
             Rule::Nested(_) if self.dice.once_in(8) || !self.room() => self.secret_but(b"\""),
             Rule::Nested(shape) => self.nested(shape),
-            Rule::Template(index) => self.template(&self.law.policy.templates[index.place()]),
+            Rule::Template(index) => self.template(&self.way.law.policy.templates[index.place()]),
             Rule::List(item) if self.dice.once_in(12) => self.not_of(item),
             Rule::List(item) => self.list(item),
             Rule::ListOrOne(item) if self.dice.once_in(3) => self.one(item),
@@ -199,10 +201,10 @@ impl Writer<'_, '_> {
     /// One item where a list may stand too: then a list is not of the wrong type.
     fn one(&mut self, item: Item) {
         match item {
-            Item::Identifier(_) => self.identifier(),
+            Item::Identifier(kind) => self.identifier(kind),
             Item::Keep(keep) => self.kept_scalar(keep),
             Item::Link(_) => self.secret_but(b"["),
-            Item::Template(index) => self.template(&self.law.policy.templates[index.place()]),
+            Item::Template(index) => self.template(&self.way.law.policy.templates[index.place()]),
             Item::Object(shape) if self.room() => self.shaped(shape),
             Item::Object(_) => self.put("null"),
         }
@@ -431,7 +433,61 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn identifier(&mut self) {
+    /// A pseudonym, as a text or as a number; now and then nobody's, or none.
+    fn pseudonym(&mut self, kind: Index<IdKind>) {
+        match self.dice.below(12) {
+            // A list would be one of pseudonyms, where one may stand alone.
+            0 => self.secret_but(b"[\"-0123456789"),
+            1 => self.string(""),
+            _ => {
+                let says = self.pseudonym_text(kind);
+                let digits = says.bytes().all(|byte| byte.is_ascii_digit());
+                let short = (1..30).contains(&says.len());
+                if digits && short && self.dice.once_in(2) {
+                    self.put(&says);
+                } else {
+                    self.string(&says);
+                }
+            }
+        }
+    }
+
+    /// Somebody's pseudonym, or a text that is nobody's. With a mark, unless it may reach the school.
+    fn pseudonym_text(&mut self, kind: Index<IdKind>) -> String {
+        let spec = self.way.law.kind(kind).unwrap().spec();
+        let accepted = |owner: &Owner| match owner.recall {
+            Recall::Found { age, .. } => age < spec.accept_keys,
+            Recall::Foreign | Recall::Retired | Recall::Unknown => false,
+        };
+        let any = self.dice.once_in(40);
+        let fits = |(text, owner): &(&str, &Owner)| match spec.unknown {
+            Unknown::Drop => true,
+            // Whoever objected is nobody, and what is nobody's stays as it came.
+            Unknown::Keep => owner.id != "S-64009" && (any || accepted(owner)),
+            // What does not look like one is of the vendor's own making.
+            Unknown::Own => spec.notation.read(text).is_some() && (any || accepted(owner)),
+            Unknown::Reject => any || accepted(owner),
+        };
+        let mut known = self.way.book.of_kind(kind.place()).filter(fits);
+        let somebodys = known.nth(self.dice.below(6));
+        let throws = if spec.unknown == Unknown::Reject {
+            60
+        } else {
+            4
+        };
+        match (somebodys, spec.unknown) {
+            (Some((text, _)), _) if !self.dice.once_in(throws) => text.to_owned(),
+            (_, Unknown::Keep) => "V-1".to_owned(),
+            (_, Unknown::Own) => format!("LI-{}.a", self.dice.below(3)),
+            (None, Unknown::Reject) if !any => String::new(),
+            (_, Unknown::Drop | Unknown::Reject) => self.mark(),
+        }
+    }
+
+    fn identifier(&mut self, kind: Index<IdKind>) {
+        if self.way.is_home() {
+            return self.pseudonym(kind);
+        }
         match self.dice.below(12) {
             0 => self.marked_number(),
             1 => self.string(""),
@@ -542,12 +598,13 @@ impl Writer<'_, '_> {
     /// A text of that form with marked identifiers, or one that nearly is.
     fn template(&mut self, template: &Template) {
         let mut says = String::new();
-        for (before, _) in &template.parts {
+        for (before, kind) in &template.parts {
             says += before;
             says += &match self.dice.below(12) {
                 0 => String::new(),
                 1 => format!("{}{before}", self.mark()),
-                2 => " \t".to_owned(),
+                2 if !self.way.is_home() => " \t".to_owned(),
+                _ if self.way.is_home() => self.pseudonym_text(*kind),
                 _ => self.mark(),
             };
         }
@@ -560,7 +617,7 @@ impl Writer<'_, '_> {
     }
 
     fn shaped(&mut self, shape: Index<Shape>) {
-        let law = self.law;
+        let law = &self.way.law;
         match &law.policy.shape(shape).unwrap().body {
             ShapeBody::Fields(fields) => self.object(fields, None),
             ShapeBody::Switch(switch) => self.switched(switch),
@@ -575,7 +632,7 @@ impl Writer<'_, '_> {
             (None, Otherwise::Shape(shape)) => shape,
             (None, Otherwise::DropItem) => switch.cases[0].1, // nothing of it may leave
         };
-        let fields = self.law.policy.fields(shape).unwrap();
+        let fields = self.way.law.policy.fields(shape).unwrap();
         let chosen = Chosen {
             switch,
             case: throw,
@@ -668,6 +725,11 @@ impl Writer<'_, '_> {
         let is_other = !is_line && chooses != Some(near.as_str());
         match self.dice.below(3) {
             0 if is_other && fields.any.is_none() => self.string(&near),
+            _ if self.way.is_home() && fields.any.is_some() => {
+                let kind = fields.any.unwrap().key;
+                let says = self.pseudonym_text(kind);
+                self.string(&says);
+            }
             1 if fields.any.is_some() => {
                 let start = *self.dice.pick(&[" ", "", "A", "e\u{308}", "\u{feff}"]);
                 let mark = self.mark();

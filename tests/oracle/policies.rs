@@ -6,13 +6,14 @@ use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::policy::{
     Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Only,
-    Otherwise, Policy, Rule, Scalar, Shape, ShapeBody, Switch, Template, Unlisted, ValueRules,
-    ValueType,
+    Otherwise, Policy, Rule, Scalar, Shape, ShapeBody, Side, Switch, Template, Unlisted,
+    ValueRules, ValueType,
 };
 use sluis::pseudonym::{
     Back, Canonical, CanonicalRule, Generation, KindSpec, Notation, Unknown, VendorKey,
 };
 
+use super::book::{Book, Way};
 use super::dice::Dice;
 
 /// Keys of shapes: ordinary ones, and such as a parser may take for something else.
@@ -61,9 +62,16 @@ pub(crate) const KEEPS: [ValueType; 10] = [
 
 const CONSTANTS: [&str; 5] = ["\"Leerling\"", "0", "false", "\"\"", "\"tobedeleted\""];
 
-/// A policy and the rule of its root.
-pub(crate) fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
+/// A policy and the rule of its root, for messages on the way to that side.
+pub(crate) fn way(to: Side, dice: &mut Dice<'_>, of_book: &mut Dice<'_>) -> (Way, Rule) {
+    let (law, root) = law(dice);
+    let book = Arc::new(Book::random(of_book, law.policy.kinds.len()));
+    (Way { law, to, book }, root)
+}
+
+fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
     let mut policy = Policy {
+        vendor: "vendor".to_owned(),
         kinds: kinds()
             .into_iter()
             .map(|spec| IdKind { name: spec.name })
@@ -171,13 +179,22 @@ fn limits(dice: &mut Dice<'_>) -> Limits {
 
 /// One kind of every notation, with every rule of canonical forms among them.
 fn kinds() -> Vec<KindSpec> {
-    let spec = |name: &str, rules: Vec<CanonicalRule>, notation| KindSpec {
-        name: name.to_owned(),
-        canonical: Canonical::new(rules),
-        notation,
-        back: Back::Never,
-        unknown: Unknown::Reject,
-        accept_keys: 1,
+    let spec = |name: &str, rules: Vec<CanonicalRule>, notation| {
+        let (unknown, accept_keys) = match name {
+            "number" => (Unknown::Drop, 1),
+            "mail" => (Unknown::Keep, 2),
+            "raw" => (Unknown::Own, 2),
+            "chain" => (Unknown::Drop, 3),
+            _ => (Unknown::Reject, 2),
+        };
+        KindSpec {
+            name: name.to_owned(),
+            canonical: Canonical::new(rules),
+            notation,
+            back: Back::SchoolOnly,
+            unknown,
+            accept_keys,
+        }
     };
     use CanonicalRule::{Lower, Nfc, StripZeros, Trim};
     vec![

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluis::limits::Bound;
 use sluis::minimise::{Action, Law};
 use sluis::policy::{
-    Any, Constant, Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise, Rule, Shape,
-    ShapeBody, Switch, Template, Unlisted, ValueType,
+    Any, Constant, Fields, Generaliser, IdKind, Index, Item, Keep, Method, Otherwise, Route, Rule,
+    Segment, Shape, ShapeBody, Side, Switch, Template, Unlisted, ValueType,
 };
-use sluis::pseudonym::{Identifier, IdentifierFault, Notation};
+use sluis::pseudonym::{Form, Identifier, IdentifierFault, Notation, Recall, Unknown};
 use sluis::refusal::{JsonFault, Refusal};
 
+use super::book::{Owner, Way};
 use super::grammar::{Length, Reader, Text, fault, text, wide};
 use super::records::{Question, Sought, Why, has_objected, names_objected};
 use super::values;
@@ -20,22 +21,22 @@ use super::values;
 pub(crate) struct Left {
     pub(crate) bytes: Vec<u8>,
     pub(crate) counts: BTreeMap<Action, u64>,
+    /// Whether JSON in a text was dropped for a fault in it.
+    pub(crate) faulty_text: bool,
 }
 
 /// What leaves of the message, or why none of it may.
-pub(crate) fn rewrite(law: &Law, rule: Rule, message: &[u8]) -> Result<Left, Refusal> {
-    let mut oracle = Oracle {
-        law,
-        reader: Reader::new(message, &law.limits),
-        counts: BTreeMap::new(),
-        nesting: 0,
-    };
+pub(crate) fn rewrite(way: &Way, rule: Rule, message: &[u8]) -> Result<Left, Refusal> {
+    let mut oracle = Oracle::new(way, message, 0);
     oracle.reader.begin()?;
     let bytes = oracle.value(rule, Stands::Whole)?;
     let bytes = bytes.ok_or(Refusal::BodyOfAnotherShape)?;
     oracle.reader.finish()?;
-    let counts = oracle.counts;
-    Ok(Left { bytes, counts })
+    Ok(Left {
+        bytes,
+        counts: oracle.counts,
+        faulty_text: oracle.faulty_text,
+    })
 }
 
 /// Where a value stands.
@@ -50,11 +51,13 @@ enum Stands {
 }
 
 struct Oracle<'a> {
+    way: &'a Way,
     law: &'a Law,
     reader: Reader<'a>,
     counts: BTreeMap<Action, u64>,
     /// In how many texts the message stands.
     nesting: usize,
+    faulty_text: bool,
 }
 
 /// What leaves of one value: nothing, or this.
@@ -83,10 +86,34 @@ struct Frame<'s> {
     entries: Vec<Vec<u8>>,
 }
 
+/// What becomes of a pseudonym on the way home.
+enum Comes {
+    AsItCame,
+    Dropped(Action),
+    Empty,
+    Home(Action, Form, String),
+}
+
 impl<'a> Oracle<'a> {
+    fn new(way: &'a Way, message: &'a [u8], nesting: usize) -> Self {
+        Self {
+            way,
+            law: &way.law,
+            reader: Reader::new(message, way.limits()),
+            counts: BTreeMap::new(),
+            nesting,
+            faulty_text: false,
+        }
+    }
+
     fn value(&mut self, rule: Rule, stands: Stands) -> Leaves {
         let first = self.reader.peek()?;
-        let made = matches!(rule, Rule::Drop | Rule::Derived { .. }) || stands_in(rule).is_some();
+        let is_home = self.way.is_home();
+        if is_home && is_made(rule) {
+            return self.dropped(Action::DroppedValue);
+        }
+        let stands_in = stands_in(rule).is_some() && !is_home;
+        let made = matches!(rule, Rule::Drop | Rule::Derived { .. }) || stands_in;
         if first == b'n' && !made {
             let null = self.reader.literal()?;
             return self.leaves(Action::Kept, null);
@@ -103,7 +130,7 @@ impl<'a> Oracle<'a> {
             Rule::Identifier(kind) => self.identifier(kind, first, stands),
             Rule::Keep(keep) => self.keep(keep, first),
             Rule::KeepAll => self.keep_all(first),
-            Rule::Link(otherwise) => self.link(otherwise, first),
+            Rule::Link(otherwise) => self.link(otherwise.filter(|_| !is_home), first),
             Rule::Nested(shape) => self.nested(shape, first),
             Rule::Template(template) => self.template(template, first, stands),
             Rule::List(item) => match first {
@@ -210,13 +237,21 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// These policies have no flows: no link leads anywhere.
     fn link(&mut self, otherwise: Option<Index<Constant>>, first: u8) -> Leaves {
+        let start = self.reader.at;
         let why = match first {
-            b'"' => Action::DroppedValue,
-            _ => Action::DroppedType,
+            b'"' => {
+                let says = self.reader.string(Length::Bounded)?.says;
+                if let Some(made) = self.led(&says, start)? {
+                    return self.leaves(Action::Translated, shortest(&made).as_bytes());
+                }
+                Action::DroppedValue
+            }
+            _ => {
+                self.reader.skip(Length::Bounded)?;
+                Action::DroppedType
+            }
         };
-        self.reader.skip(Length::Bounded)?;
         match otherwise {
             Some(constant) => {
                 let constant = self.constant(constant.place());
@@ -226,17 +261,125 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    /// Where a link leads on the other side: in the one flow of a golden case, which the school
+    /// calls, along routes without parameters. Random policies have no flow.
+    fn led(&mut self, link: &str, start: usize) -> Result<Option<String>, Refusal> {
+        let law = self.law;
+        let Some(bases) = law.policy.bases.first() else {
+            return Ok(None);
+        };
+        let (from, to) = match self.way.to {
+            Side::School => (&bases.upstream, &bases.public),
+            Side::Vendor => (&bases.public, &bases.upstream),
+        };
+        let Some(path) = link.strip_prefix(&format!("{from}/")) else {
+            return Ok(None);
+        };
+        let parts: Vec<&str> = path.split('/').collect();
+        let fits = |route: &&Route| {
+            let mut both = route.path.iter().zip(&parts);
+            route.method == Method::Get
+                && route.path.len() == parts.len()
+                && both.all(|(segment, part)| match segment {
+                    Segment::Identifier(_) => true,
+                    Segment::Literal(literal) => **literal == **part,
+                    Segment::Parameter(_) => panic!("a parameter in a golden case"),
+                })
+        };
+        let Some(route) = law.policy.flows[0].routes.iter().find(fits) else {
+            return Ok(None);
+        };
+        let mut made = to.clone();
+        for (segment, part) in route.path.iter().zip(parts) {
+            made.push('/');
+            match segment {
+                Segment::Identifier(kind) => match self.turned(*kind, part, start)? {
+                    Some(turned) => made += &percent_encoded(&turned),
+                    None => return Ok(None),
+                },
+                Segment::Literal(_) | Segment::Parameter(_) => made += part,
+            }
+        }
+        Ok(Some(made))
+    }
+
+    /// What takes the place of an identifier in a text; `None` if the text cannot go on.
+    fn turned(
+        &mut self,
+        kind: Index<IdKind>,
+        id: &str,
+        start: usize,
+    ) -> Result<Option<String>, Refusal> {
+        if self.way.is_home() {
+            return Ok(match self.comes(kind, id, start)? {
+                Comes::AsItCame => Some(id.to_owned()),
+                Comes::Dropped(why) => {
+                    self.count(why);
+                    None
+                }
+                Comes::Empty => None,
+                Comes::Home(action, _, id) => {
+                    self.count(action);
+                    Some(id)
+                }
+            });
+        }
+        if has_objected(self.law, kind, id) {
+            self.count(Action::RecordObjected);
+            return Ok(None);
+        }
+        let keyed = self.law.kind(kind).unwrap();
+        let mut pseudonym = Vec::new();
+        if keyed.write(Identifier::new(id), &mut pseudonym).is_err() {
+            return Ok(None);
+        }
+        self.count(Action::Pseudonymised);
+        Ok(Some(text(&pseudonym).to_owned()))
+    }
+
+    /// What becomes of a pseudonym that stands at `start`.
+    fn comes(&self, kind: Index<IdKind>, says: &str, start: usize) -> Result<Comes, Refusal> {
+        let spec = self.law.kind(kind).unwrap().spec();
+        if says.is_empty() {
+            return Ok(Comes::Empty);
+        }
+        let refusal = Refusal::PseudonymUnknown { at: wide(start) };
+        if spec.unknown == Unknown::Own && spec.notation.read(says).is_none() {
+            let marked = format!("{}~{says}~", self.law.policy.vendor);
+            let is_slug = values::text_is(says, ValueType::Slug);
+            let home = is_slug.then_some(Comes::Home(Action::Kept, Form::Text, marked));
+            return home.ok_or(refusal);
+        }
+        let owner = self.way.book.owner(kind.place(), says);
+        let why = match owner.map(|Owner { id, recall, .. }| (id, *recall)) {
+            Some((id, Recall::Found { .. })) if has_objected(self.law, kind, id) => {
+                Action::PseudonymObjected
+            }
+            Some((id, Recall::Found { form, age: 0 })) => {
+                return Ok(Comes::Home(Action::BroughtHome, form, id.clone()));
+            }
+            Some((id, Recall::Found { form, age })) if age < spec.accept_keys => {
+                return Ok(Comes::Home(Action::BroughtHomeOld, form, id.clone()));
+            }
+            Some((_, Recall::Found { .. } | Recall::Retired)) => Action::PseudonymRetired,
+            Some((_, Recall::Foreign)) => Action::PseudonymForeign,
+            Some((_, Recall::Unknown)) | None => Action::PseudonymUnknown,
+        };
+        let somebodys = matches!(why, Action::PseudonymForeign | Action::PseudonymRetired);
+        match spec.unknown {
+            Unknown::Drop => Ok(Comes::Dropped(why)),
+            Unknown::Keep if !somebodys => Ok(Comes::AsItCame),
+            Unknown::Keep | Unknown::Own | Unknown::Reject => Err(refusal),
+        }
+    }
+
     fn nested(&mut self, shape: Index<Shape>, first: u8) -> Leaves {
         if first != b'"' {
             return self.dropped(Action::DroppedType);
         }
+        let start = self.reader.at;
         let says = self.reader.string(Length::Bounded)?.says;
-        let mut inner = Oracle {
-            law: self.law,
-            reader: Reader::new(says.as_bytes(), &self.law.limits),
-            counts: BTreeMap::new(),
-            nesting: self.nesting + 1,
-        };
+        let mut inner = Oracle::new(self.way, says.as_bytes(), self.nesting + 1);
         if inner.nesting > 4 {
             return self.nothing(Action::DroppedValue);
         }
@@ -245,6 +388,7 @@ impl<'a> Oracle<'a> {
         let read = read.and_then(|left| inner.reader.finish().map(|()| left));
         match read {
             Ok(Some(json)) => {
+                self.faulty_text |= inner.faulty_text;
                 let counts = inner.counts;
                 for (action, count) in counts {
                     *self.counts.entry(action).or_insert(0) += count;
@@ -252,7 +396,13 @@ impl<'a> Oracle<'a> {
                 let json = serde_json::to_string(text(&json)).unwrap();
                 self.leaves(Action::Translated, json.as_bytes())
             }
-            Ok(None) | Err(_) => self.nothing(Action::DroppedValue),
+            Err(Refusal::PseudonymUnknown { .. }) => {
+                Err(Refusal::PseudonymUnknown { at: wide(start) })
+            }
+            Ok(None) | Err(_) => {
+                self.faulty_text = true;
+                self.nothing(Action::DroppedValue)
+            }
         }
     }
 
@@ -260,39 +410,27 @@ impl<'a> Oracle<'a> {
         if first != b'"' {
             return self.dropped(Action::DroppedType);
         }
+        let start = self.reader.at;
         let says = self.reader.string(Length::Bounded)?.says;
-        let template = &self.law.policy.templates[template.place()];
+        let law = self.law;
+        let template = &law.policy.templates[template.place()];
         let Some(ids) = ids_in(template, &says) else {
             return self.nothing(Action::DroppedValue);
         };
-        if stands != Stands::Field && names_objected(self.law, template, &ids) {
+        let is_home = self.way.is_home();
+        if !is_home && stands != Stands::Field && names_objected(law, template, &ids) {
             return self.withheld(Why::Objected, stands);
         }
         let mut made = String::new();
-        let mut done = 0;
         for ((before, kind), id) in template.parts.iter().zip(&ids) {
-            let mut pseudonym = Vec::new();
-            if has_objected(self.law, *kind, id) {
-                self.count(Action::RecordObjected);
-                break;
-            }
-            let kind = self.law.kind(*kind).unwrap();
-            if kind.write(Identifier::new(id), &mut pseudonym).is_err() {
-                break;
-            }
+            let Some(turned) = self.turned(*kind, id, start)? else {
+                return self.nothing(Action::DroppedValue);
+            };
             made += before;
-            made += text(&pseudonym);
-            self.count(Action::Pseudonymised);
-            done += 1;
-        }
-        if done < ids.len() {
-            return self.nothing(Action::DroppedValue);
+            made += &turned;
         }
         made += &template.end;
-        self.leaves(
-            Action::Translated,
-            serde_json::to_string(&made).unwrap().as_bytes(),
-        )
+        self.leaves(Action::Translated, shortest(&made).as_bytes())
     }
 
     fn keep_all(&mut self, first: u8) -> Leaves {
@@ -362,6 +500,14 @@ impl<'a> Oracle<'a> {
             }
             _ => return self.dropped(Action::DroppedType),
         };
+        if self.way.is_home() {
+            return match self.comes(kind, &source.says, start)? {
+                Comes::AsItCame => self.leaves(Action::Kept, self.reader.since(start)),
+                Comes::Dropped(why) => self.nothing(why),
+                Comes::Empty => self.leaves(Action::IdentifierEmpty, b"\"\""),
+                Comes::Home(action, form, id) => self.leaves(action, as_json(form, &id).as_bytes()),
+            };
+        }
         if stands != Stands::Field && has_objected(self.law, kind, &source.says) {
             return self.withheld(Why::Objected, stands);
         }
@@ -420,8 +566,11 @@ impl<'a> Oracle<'a> {
             Stands::Field => Sought::Filters,
             Stands::Item | Stands::Whole => Sought::FiltersAndIds,
         };
-        let why = Question::judge(law, &self.reader, (shape, chosen), sought)?;
         let fields = |shape| law.policy.fields(shape).unwrap();
+        if self.way.is_home() {
+            return self.object(fields(chosen)).map(Some);
+        }
+        let why = Question::judge(law, &self.reader, (shape, chosen), sought)?;
         let Some(why) = why else {
             return self.object(fields(chosen)).map(Some);
         };
@@ -546,7 +695,8 @@ impl<'a> Oracle<'a> {
         while self.reader.more(b'}')? {
             self.field(&mut frame)?;
         }
-        for (place, line) in fields.lines().iter().enumerate() {
+        let added = fields.lines().iter().enumerate();
+        for (place, line) in added.filter(|_| !self.way.is_home()) {
             if let (Some(index), false) = (stands_in(line.rule), frame.places.contains(&place)) {
                 let value = self.constant(index.place());
                 self.count(Action::Constant);
@@ -588,6 +738,11 @@ impl<'a> Oracle<'a> {
 
     fn listed(&mut self, frame: &mut Frame<'_>, place: usize, key: &[u8]) -> Result<(), Refusal> {
         let rule = frame.fields.lines()[place].rule;
+        if self.way.is_home() {
+            let value = self.value(rule, Stands::Field)?;
+            frame.entries.extend(value.map(|value| entry(key, &value)));
+            return Ok(());
+        }
         if let Rule::Derived { kind, of } = rule {
             return self.derived(frame, (place, kind, of), key);
         }
@@ -683,6 +838,9 @@ impl<'a> Oracle<'a> {
         key: &str,
         start: usize,
     ) -> Result<(), Refusal> {
+        if self.way.is_home() {
+            return self.entry_comes(frame, any, key, start);
+        }
         if has_objected(self.law, any.key, key) {
             self.reader.colon()?;
             return self.dropped(Action::RecordObjected).map(drop);
@@ -719,6 +877,55 @@ impl<'a> Oracle<'a> {
         frame.entries.extend(value.map(|value| entry(&key, &value)));
         Ok(())
     }
+
+    /// The same on the way home.
+    fn entry_comes(
+        &mut self,
+        frame: &mut Frame<'_>,
+        any: Any,
+        key: &str,
+        start: usize,
+    ) -> Result<(), Refusal> {
+        self.reader.colon()?;
+        self.reader.peek()?;
+        let (id, action) = match self.comes(any.key, key, start)? {
+            Comes::AsItCame => (key.to_owned(), None),
+            Comes::Dropped(why) => return self.dropped(why).map(drop),
+            Comes::Empty => (String::new(), None),
+            Comes::Home(action, _, id) => (id, Some(action)),
+        };
+        // Beside a line of that name it would be a second.
+        if frame.fields.lines().iter().any(|line| *line.key == *id) {
+            return self.dropped(Action::DroppedUnlisted).map(drop);
+        }
+        if !frame.canonical.insert(id.clone()) {
+            return Err(fault(JsonFault::DuplicateKey, start));
+        }
+        action.into_iter().for_each(|action| self.count(action));
+        let value = self.value(any.rule, Stands::Item)?;
+        let key = shortest(&id);
+        frame
+            .entries
+            .extend(value.map(|value| entry(key.as_bytes(), &value)));
+        Ok(())
+    }
+}
+
+/// Whether a rule makes something of the value: on the way home nothing is made.
+fn is_made(rule: Rule) -> bool {
+    match rule {
+        Rule::Blank | Rule::Constant(_) | Rule::Derived { .. } | Rule::Generalise(_) => true,
+        Rule::Drop
+        | Rule::Identifier(_)
+        | Rule::Keep(_)
+        | Rule::KeepAll
+        | Rule::Link(_)
+        | Rule::List(_)
+        | Rule::ListOrOne(_)
+        | Rule::Nested(_)
+        | Rule::Object(_)
+        | Rule::Template(_) => false,
+    }
 }
 
 /// What a field holds that did not come, or that came as null.
@@ -731,6 +938,24 @@ fn stands_in(rule: Rule) -> Option<Index<Constant>> {
 
 fn shortest(key: &str) -> String {
     serde_json::to_string(key).unwrap()
+}
+
+fn as_json(form: Form, id: &str) -> String {
+    match form {
+        Form::Number => id.to_owned(),
+        Form::Text => shortest(id),
+    }
+}
+
+/// As RFC 3986 section 2.3 has it.
+fn percent_encoded(text: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encoded).collect()
 }
 
 fn entry(key: &[u8], value: &[u8]) -> Vec<u8> {

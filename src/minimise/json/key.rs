@@ -7,7 +7,7 @@ use crate::minimise::Action;
 use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::echo::Holds;
 use crate::minimise::watch::Watch;
-use crate::policy::{IdKind, Index, Rule, Side, Unlisted, key_hash};
+use crate::policy::{Fields, IdKind, Index, Rule, Side, Unlisted, key_hash};
 use crate::pseudonym::Form;
 use crate::refusal::{Bug, JsonFault, Refusal};
 
@@ -75,10 +75,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         }
         match (&fields.any, fields.unlisted) {
             (Some(any), _) => {
-                let known = self.turn_key(any.key, start)?
-                    // An empty identifier stays empty: beside a line of that name it would be a
-                    // second.
-                    && (self.state.key != b"\"\"" || fields.find(key_hash(b""), b"").is_none());
+                let known = self.turn_key(any.key, fields, start)?;
                 self.stands = if known { Place::Any } else { Place::Key };
                 Ok(if known { &any.rule } else { &Rule::Drop })
             }
@@ -134,7 +131,12 @@ impl<'a, W: Watch> Pass<'a, W> {
     /// `false` if nothing does.
     ///
     /// Two keys with one canonical form would become one: they count as the same key.
-    fn turn_key(&mut self, kind: Index<IdKind>, start: usize) -> Result<bool, Refusal> {
+    fn turn_key(
+        &mut self,
+        kind: Index<IdKind>,
+        fields: &Fields,
+        start: usize,
+    ) -> Result<bool, Refusal> {
         let at = self.place(start);
         let content = start.wrapping_add(1)..self.key.end.wrapping_sub(1);
         let state = &mut *self.state;
@@ -169,6 +171,11 @@ impl<'a, W: Watch> Pass<'a, W> {
                 state.counts.extend(refused.why());
                 return Err(refused.at(at));
             }
+        }
+        // What an empty identifier or an id at home reads as may be a line's own key: beside that
+        // line it would be a second.
+        if fields.find(key_hash(&state.key), &state.key).is_some() {
+            return Ok(false);
         }
         scan::quote(Form::Text, &mut state.key);
         Ok(true)

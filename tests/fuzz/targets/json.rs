@@ -1,9 +1,10 @@
-//! Invariant: for every policy and every message, in whatever pieces it comes, the rewriter gives
-//! what the oracle gives or refuses what the oracle refuses; what leaves is JSON of which every key
-//! is listed; nothing that was marked leaves; and nothing panics.
+//! Invariant: for every policy and every message, towards either side and in whatever pieces it
+//! comes, the rewriter gives what the oracle gives or refuses what the oracle refuses; what leaves is JSON
+//! of which every key is listed; nothing that was marked leaves; and nothing panics.
 //!
-//! Input: how the message is made (1 byte), the seed of the pieces (8), how many throws choose the
-//! policy (1), those throws, and then the message itself or the throws that make it.
+//! Input: how the message is made, and in the highest bit whether it comes home (1 byte), the seed
+//! of the pieces (8), how many throws choose the policy (1), those throws, and then the message
+//! itself or the throws that make it. What chooses the policy fills the register too.
 
 #![no_main]
 
@@ -11,6 +12,7 @@
 mod oracle;
 
 use libfuzzer_sys::fuzz_target;
+use sluis::policy::Side;
 
 use oracle::compare::{Message, agree};
 use oracle::dice::Dice;
@@ -27,15 +29,17 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let (of_policy, rest) = input.split_at(usize::from(*throws).min(input.len()));
-    let (law, root) = policies::law(&mut Dice::new(of_policy));
+    let to = if how & 0x80 == 0 { Side::Vendor } else { Side::School };
+    let (dice, of_book) = (&mut Dice::new(of_policy), &mut Dice::new(of_policy));
+    let (way, root) = policies::way(to, dice, of_book);
     let (of_message, of_change) = rest.split_at(rest.len() - rest.len() / 4);
-    let made = || documents::document(&law, root, &mut Dice::new(of_message));
+    let made = || documents::document(&way, root, &mut Dice::new(of_message));
     let change = &mut Dice::new(of_change);
-    let (message, known) = match how % 6 {
+    let (message, known) = match (how & 0x7F) % 6 {
         0 => (made(), Message::AsMade),
         1 => {
             let mut message = made();
-            if rewrite::rewrite(&law, root, &message).is_err() {
+            if rewrite::rewrite(&way, root, &message).is_err() {
                 return;
             }
             documents::plant(&mut message, change);
@@ -48,5 +52,5 @@ fuzz_target!(|input: &[u8]| {
         }
         _ => (rest.to_vec(), Message::Spoilt),
     };
-    agree(&law, root, &message, u64::from_le_bytes(*seed), known);
+    agree(&way, root, &message, u64::from_le_bytes(*seed), known);
 });
