@@ -479,7 +479,6 @@ impl Writer<'_, '_> {
             (Some((text, _)), _) if !self.dice.once_in(throws) => text.to_owned(),
             (_, Unknown::Keep) => "V-1".to_owned(),
             (_, Unknown::Own) => format!("LI-{}.a", self.dice.below(3)),
-            (None, Unknown::Reject) if !any => String::new(),
             (_, Unknown::Drop | Unknown::Reject) => self.mark(),
         }
     }

@@ -48,6 +48,26 @@ pub(crate) fn has_objected(law: &Law, kind: Index<IdKind>, says: &str) -> bool {
     law.policy.records.excepted.contains(&kind) && listed.any(|other| other == form)
 }
 
+/// The same of an identifier that comes home, which may have been let out as something made of one
+/// of another kind.
+pub(crate) fn source_has_objected(law: &Law, kind: Index<IdKind>, says: &str) -> bool {
+    let shapes = law.policy.shapes.iter();
+    let fields = shapes.filter_map(|shape| match &shape.body {
+        ShapeBody::Fields(fields) => Some(fields),
+        ShapeBody::Switch(_) => None,
+    });
+    let of_another = |fields: &Fields| {
+        fields.lines().iter().any(|line| {
+            let Rule::Derived { kind: made, of } = line.rule else {
+                return false;
+            };
+            let kinds = kinds_at(fields, of).into_iter();
+            made == kind && { kinds }.any(|other| has_objected(law, other, says))
+        })
+    };
+    has_objected(law, kind, says) || { fields }.any(of_another)
+}
+
 /// Whether one of the identifiers of a text does.
 pub(crate) fn names_objected(law: &Law, template: &Template, ids: &[String]) -> bool {
     let mut both = template.parts.iter().zip(ids);

@@ -13,7 +13,7 @@ use sluis::refusal::{JsonFault, Refusal};
 
 use super::book::{Owner, Way};
 use super::grammar::{Length, Reader, Text, fault, text, wide};
-use super::records::{Question, Sought, Why, has_objected, names_objected};
+use super::records::{Question, Sought, Why, has_objected, names_objected, source_has_objected};
 use super::values;
 
 /// What leaves of a message, and what was done to it.
@@ -352,7 +352,7 @@ impl<'a> Oracle<'a> {
         }
         let owner = self.way.book.owner(kind.place(), says);
         let why = match owner.map(|Owner { id, recall, .. }| (id, *recall)) {
-            Some((id, Recall::Found { .. })) if has_objected(self.law, kind, id) => {
+            Some((id, Recall::Found { .. })) if source_has_objected(self.law, kind, id) => {
                 Action::PseudonymObjected
             }
             Some((id, Recall::Found { form, age: 0 })) => {

@@ -29,7 +29,11 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let (of_policy, rest) = input.split_at(usize::from(*throws).min(input.len()));
-    let to = if how & 0x80 == 0 { Side::Vendor } else { Side::School };
+    let to = if how & 0x80 == 0 {
+        Side::Vendor
+    } else {
+        Side::School
+    };
     let (dice, of_book) = (&mut Dice::new(of_policy), &mut Dice::new(of_policy));
     let (way, root) = policies::way(to, dice, of_book);
     let (of_message, of_change) = rest.split_at(rest.len() - rest.len() / 4);
