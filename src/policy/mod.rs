@@ -10,6 +10,7 @@ mod records;
 mod route;
 mod value;
 mod visible;
+mod withheld;
 
 pub use keys::{KeyTable, key_hash};
 pub use records::{Gate, Glimpse, Only, Records, Scalar};

@@ -427,3 +427,31 @@ fn a_count_of_items_that_a_switch_may_remove_is_dropped() {
         .house
         .search(&markers(), &[("what the vendor got", &answer.body)]);
 }
+
+#[test]
+fn the_head_of_a_record_that_may_be_withheld_is_not_told() {
+    let scene = Scene::open(FENNA);
+    let mut got = Vec::new();
+    for target in ["/pull/seats/s-1", "/pull/seats/s-0", "/pull/seats/s-2"] {
+        let mut caller = scene.house.caller();
+        caller.send(format!("HEAD {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n"));
+        let answer = caller.answer_to_head();
+        assert_eq!(answer.status(), 405, "{target}");
+        got.extend_from_slice(answer.head.as_bytes());
+    }
+    assert_eq!(
+        scene.house.upstream.received_text(),
+        "",
+        "nothing was asked"
+    );
+    let mut caller = scene.house.caller();
+    caller.send(format!("HEAD /pull/seats HTTP/1.1\r\nhost: {HOST}\r\n\r\n"));
+    assert_eq!(
+        caller.answer_to_head().status(),
+        200,
+        "a list is never withheld"
+    );
+    scene
+        .house
+        .search(&markers(), &[("what the vendor got", &got)]);
+}
