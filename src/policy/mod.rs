@@ -404,6 +404,14 @@ pub struct Switch {
     pub otherwise: Otherwise,
 }
 
+impl Switch {
+    /// Every shape that an object can have by it: those of its cases, and that of all others.
+    pub fn shapes(&self) -> impl Iterator<Item = Index<Shape>> {
+        let cases = self.cases.iter().map(|(_, shape)| *shape);
+        cases.chain(self.otherwise.shape())
+    }
+}
+
 /// What becomes of an object that no case of its switch matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
@@ -411,6 +419,17 @@ pub enum Otherwise {
     DropItem,
     /// It is taken to be of this shape.
     Shape(Index<Shape>),
+}
+
+impl Otherwise {
+    /// The shape, unless the object is removed.
+    #[must_use]
+    pub const fn shape(self) -> Option<Index<Shape>> {
+        match self {
+            Self::DropItem => None,
+            Self::Shape(shape) => Some(shape),
+        }
+    }
 }
 
 /// A compiled policy.

@@ -223,11 +223,7 @@ impl Policy {
             Some(ShapeBody::Fields(_)) => return vec![shape],
             Some(ShapeBody::Switch(switch)) => switch,
         };
-        let other = match switch.otherwise {
-            Otherwise::DropItem => None,
-            Otherwise::Shape(shape) => Some(shape),
-        };
-        let cases = switch.cases.iter().map(|(_, shape)| *shape).chain(other);
+        let cases = switch.shapes();
         let mut leaves: Vec<Index<Shape>> = Vec::new();
         for leaf in cases {
             if !leaves.contains(&leaf) && self.fields(leaf).is_some() {

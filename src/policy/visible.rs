@@ -1,7 +1,7 @@
 //! What may be asked about the items of an answer: which fields a filter, an order or a choice of
 //! fields may name without telling the vendor more than the answer itself.
 
-use super::{Field, Fields, IdKind, Index, Item, Keep, Otherwise, Policy, Rule, Shape, ShapeBody};
+use super::{Field, Fields, IdKind, Index, Item, Keep, Policy, Rule, Shape, ShapeBody};
 use crate::limits;
 
 /// A field that a filter may name, and what it may be compared with.
@@ -121,10 +121,7 @@ impl Policy {
     fn other(&self, items: Index<Shape>) -> Option<Index<Shape>> {
         match &self.shape(items)?.body {
             ShapeBody::Fields(_) => None,
-            ShapeBody::Switch(switch) => match switch.otherwise {
-                Otherwise::DropItem => None,
-                Otherwise::Shape(shape) => Some(shape),
-            },
+            ShapeBody::Switch(switch) => switch.otherwise.shape(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Content, Index, Item, Otherwise, Policy, Rule, Shape, ShapeBody};
+use super::{Content, Index, Item, Policy, Rule, Shape, ShapeBody};
 
 impl Policy {
     /// Whether a message may be withheld as a whole, as if there were none: outside of all lists
@@ -45,11 +45,6 @@ impl Policy {
             }
             Some(ShapeBody::Switch(switch)) => switch,
         };
-        let otherwise = match switch.otherwise {
-            Otherwise::DropItem => None,
-            Otherwise::Shape(shape) => Some(shape),
-        };
-        let cases = switch.cases.iter().map(|(_, shape)| *shape);
-        cases.chain(otherwise).collect()
+        switch.shapes().collect()
     }
 }

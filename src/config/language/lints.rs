@@ -8,9 +8,7 @@ use super::draft::ShapeCount;
 use super::named::{Named, Origin};
 use super::words::WORDS;
 use crate::config::{At, Place, Problem, code, shown};
-use crate::policy::{
-    Content, IdKind, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Side, Template,
-};
+use crate::policy::{Content, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, Template};
 use crate::pseudonym::{Back, KindSpec, Unknown};
 
 /// Words that are not for fields, but that a name could be taken for as well.
@@ -230,16 +228,8 @@ impl Compiler<'_, '_> {
                 targets
             }
             Some(ShapeBody::Switch(switch)) => {
-                let otherwise = match switch.otherwise {
-                    Otherwise::DropItem => None,
-                    Otherwise::Shape(shape) => Some(shape),
-                };
-                let cases = switch
-                    .cases
-                    .iter()
-                    .map(|(_, shape)| *shape)
-                    .chain(otherwise);
-                cases
+                let shapes = switch.shapes();
+                shapes
                     .map(|shape| (String::new(), Target::Shape(shape)))
                     .collect()
             }
