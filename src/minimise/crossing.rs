@@ -75,10 +75,10 @@ impl Crossing {
         self
     }
 
-    /// Whether an identifier is on the list of its kind, if that has one.
-    #[inline]
+    /// Whether an identifier is on the list of its kind, or on that of a kind that it is made of.
     pub(super) fn objects(&self, kind: Index<IdKind>, text: &str) -> bool {
-        self.law.policy.excepts(kind) && self.is_listed(kind, text)
+        let mut sources = self.law.policy.excepted_sources(kind);
+        sources.any(|kind| self.is_listed(kind, text))
     }
 
     /// Whether somebody is named in a text who is on a list.
@@ -229,9 +229,7 @@ impl Crossing {
 
     fn has_objected(&self, kind: Index<IdKind>, id: &[u8]) -> bool {
         // What the register gives is text: of a kind that is made of another, that one's.
-        let id = std::str::from_utf8(id).unwrap_or_default();
-        let mut sources = self.law.policy.excepted_sources(kind);
-        sources.any(|kind| self.is_listed(kind, id))
+        self.objects(kind, std::str::from_utf8(id).unwrap_or_default())
     }
 
     fn note_home(&self, kind: &Kind, id: &[u8]) {

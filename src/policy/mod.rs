@@ -8,12 +8,13 @@
 mod keys;
 mod records;
 mod route;
+mod stubs;
 mod value;
 mod visible;
 mod withheld;
 
 pub use keys::{KeyTable, key_hash};
-pub use records::{Gate, Glimpse, Only, Records, Scalar};
+pub use records::{Gate, Glimpse, Names, Only, Records, Scalar};
 pub use route::{
     Bases, Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
     StatusContent, Statuses,
@@ -165,6 +166,26 @@ impl Rule {
             | Self::List(_)
             | Self::ListOrOne(_)
             | Self::Nested(_)
+            | Self::Object(_)
+            | Self::Template(_) => None,
+        }
+    }
+
+    /// The shape of the JSON in its text.
+    pub const fn of_text(self) -> Option<Index<Shape>> {
+        match self {
+            Self::Nested(shape) => Some(shape),
+            Self::Blank
+            | Self::Constant(_)
+            | Self::Derived { .. }
+            | Self::Drop
+            | Self::Generalise(_)
+            | Self::Identifier(_)
+            | Self::Keep(_)
+            | Self::KeepAll
+            | Self::Link(_)
+            | Self::List(_)
+            | Self::ListOrOne(_)
             | Self::Object(_)
             | Self::Template(_) => None,
         }

@@ -4,19 +4,10 @@
 //! What has to be known of one before any of it may leave is worked out here, once, for every shape
 //! that an object can have: its [`Gate`].
 
-use std::collections::BTreeSet;
-
 use super::{
-    Constant, Field, Fields, IdKind, Index, Item, Otherwise, Policy, Rule, Shape, ShapeBody,
-    Template, ValueType,
+    Field, Fields, IdKind, Index, Policy, QueryRule, Route, Rule, Segment, Shape, ShapeBody,
+    Template,
 };
-
-/// What a `status` says of a record that is to be deleted, in OneRoster and beyond.
-const GONE: &str = "tobedeleted";
-/// The line that says so.
-const STATUS: &str = "status";
-/// The line that says when, which a stub keeps: who asks for what has changed must get the stub.
-const CHANGED: &str = "dateLastModified";
 
 /// Which records of a policy are sent.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +18,8 @@ pub struct Records {
     pub excepted: Vec<Index<IdKind>>,
     /// The kinds that are made of identifiers of an excepted kind, each with that kind.
     made: Vec<(Index<IdKind>, Index<IdKind>)>,
+    /// Whether a link may lead to somebody of an excepted kind.
+    pub(super) linked: bool,
     /// At the places of the shapes; none if nothing is filtered.
     gates: Vec<Gate>,
 }
@@ -70,12 +63,22 @@ pub struct Glimpse {
     pub key: Box<str>,
     /// The excepted kinds that its value is an identifier of.
     pub kinds: Box<[Index<IdKind>]>,
-    /// The text with such identifiers that its value is.
-    pub template: Option<Index<Template>>,
+    /// What else its value can be that names somebody.
+    pub text: Option<Names>,
     /// The shapes that it can have as an object, none of them a switch.
     pub inside: Box<[Index<Shape>]>,
 }
 
+/// A text that names somebody.
+#[derive(Clone, Debug)]
+pub enum Names {
+    /// A link.
+    Link,
+    /// JSON of one of these shapes, none of them a switch.
+    Nested(Box<[Index<Shape>]>),
+    /// A text with identifiers in it.
+    Template(Index<Template>),
+}
 impl Policy {
     /// Sends only some records from now on: those that match all lines of their shape, and that no
     /// identifier of an excepted kind stands in that is on the kind's list.
@@ -84,24 +87,18 @@ impl Policy {
     /// what is withheld.
     pub fn send_only(&mut self, only: Vec<Only>, excepted: Vec<Index<IdKind>>) {
         let idle = only.is_empty() && excepted.is_empty();
-        let mut made = Vec::new();
         self.records = Records {
             only,
             excepted,
-            made: Vec::new(),
-            gates: Vec::new(),
+            ..Records::default()
         };
         if idle {
             return;
         }
         let shapes: Vec<Index<Shape>> = (0..self.shapes.len()).filter_map(Index::new).collect();
-        for fields in shapes.iter().filter_map(|shape| self.fields(*shape)) {
-            for line in fields.derived() {
-                let of = self.excepted_at(fields, line.of);
-                made.extend(of.map(|of| (line.kind, of)));
-            }
-        }
-        self.records.made = made;
+        self.note_made(&shapes);
+        let routes = self.flows.iter().flat_map(|flow| &flow.routes);
+        self.records.linked = { routes }.any(|route| self.may_ask_of_excepted(route));
         let glimpses = self.all_glimpses();
         let gates: Vec<Gate> = shapes
             .iter()
@@ -130,9 +127,8 @@ impl Policy {
 
     /// Whether identifiers of that kind are looked for on a list.
     #[must_use]
-    #[inline]
     pub fn excepts(&self, kind: Index<IdKind>) -> bool {
-        self.records.excepted.contains(&kind)
+        self.excepted_sources(kind).next().is_some()
     }
 
     /// The kinds on whose lists the source of an identifier of that kind may stand: its own, and
@@ -141,71 +137,44 @@ impl Policy {
         &self,
         kind: Index<IdKind>,
     ) -> impl Iterator<Item = Index<IdKind>> + '_ {
-        let own = self.excepts(kind).then_some(kind);
+        let own = self.records.excepted.iter().filter(move |of| **of == kind);
         let made = self
             .records
             .made
             .iter()
             .filter(move |(made, _)| *made == kind);
-        own.into_iter().chain(made.map(|(_, of)| *of))
+        own.copied().chain(made.map(|(_, of)| *of))
     }
 
-    /// Whether as many items leave as came, whatever stands in them: of the outermost lists under
-    /// `rule`, which are what an API counts. A record that leaves a stub leaves.
-    #[must_use]
-    pub fn leaves_all(&self, rule: Rule) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut queue = vec![rule];
-        while let Some(rule) = queue.pop() {
-            match rule {
-                Rule::List(item) | Rule::ListOrOne(item) if !self.leaves_each(item) => {
-                    return false;
-                }
-                Rule::Object(shape) if seen.insert(shape.place()) => {
-                    let fields = self.leaf_shapes(shape).into_iter();
-                    let fields = fields.filter_map(|shape| self.fields(shape));
-                    queue.extend(fields.flat_map(|it| it.lines().iter().map(|line| line.rule)));
-                }
-                Rule::Blank
-                | Rule::Constant(_)
-                | Rule::Derived { .. }
-                | Rule::Drop
-                | Rule::Generalise(_)
-                | Rule::Identifier(_)
-                | Rule::Keep(_)
-                | Rule::KeepAll
-                | Rule::Link(_)
-                | Rule::List(_)
-                | Rule::ListOrOne(_)
-                | Rule::Nested(_)
-                | Rule::Object(_)
-                | Rule::Template(_) => {}
-            }
+    /// Notes which kinds are made of identifiers of an excepted kind, also by way of another.
+    fn note_made(&mut self, shapes: &[Index<Shape>]) {
+        loop {
+            let all = shapes.iter().filter_map(|shape| self.fields(*shape));
+            let lines = all.flat_map(|it| it.derived().iter().map(move |line| (it, line)));
+            let pairs = lines.flat_map(|(fields, line)| {
+                let sources = self.excepted_at(fields, line.of);
+                sources.map(|of| (line.kind, of))
+            });
+            let is_known = |(made, of)| self.excepted_sources(made).any(|it| it == of);
+            let Some(new) = { pairs }.find(|pair| !is_known(*pair)) else {
+                return;
+            };
+            self.records.made.push(new);
         }
-        true
     }
 
-    fn leaves_each(&self, item: Item) -> bool {
-        let shape = match item {
-            Item::Identifier(kind) => return !self.excepts(kind),
-            Item::Keep(_) | Item::Link(_) => return true,
-            Item::Template(template) => return !self.names_excepted(template),
-            Item::Object(shape) => shape,
-        };
-        let filtered = |shape: Index<Shape>| {
-            let gate = self.gate(shape);
-            gate.is_some_and(|gate| !gate.only.is_empty() || !gate.glimpses.is_empty())
-        };
-        if let Some(ShapeBody::Switch(switch)) = self.shape(shape).map(|shape| &shape.body)
-            && switch.otherwise == Otherwise::DropItem
-        {
-            return false;
-        }
-        let outer = self.records.places_of(shape).next().is_some();
-        let leaves = self.leaf_shapes(shape);
-        { leaves }
-            .into_iter()
-            .all(|leaf| !outer && !filtered(leaf) || self.stub_among(shape, leaf).is_some())
+    /// Whether a request of a route may name somebody of an excepted kind: then so may a link.
+    fn may_ask_of_excepted(&self, route: &Route) -> bool {
+        let in_path = route.path.iter().any(|segment| match segment {
+            Segment::Identifier(kind) => self.excepts(*kind),
+            Segment::Literal(_) | Segment::Parameter(_) => false,
+        });
+        in_path
+            || route.query.iter().any(|parameter| match &parameter.rule {
+                QueryRule::Filter(_) => !self.records.excepted.is_empty(),
+                QueryRule::Identifier(kind) | QueryRule::Identifiers(kind) => self.excepts(*kind),
+                QueryRule::Fields(_) | QueryRule::One(_) | QueryRule::Sort(_) => false,
+            })
     }
 
     /// What an object of shape `outer` becomes where it is withheld as one of shape `chosen`; the
@@ -217,7 +186,7 @@ impl Policy {
     }
 
     /// The shapes with fields that an object of a shape can have.
-    fn leaf_shapes(&self, shape: Index<Shape>) -> Vec<Index<Shape>> {
+    pub(super) fn leaf_shapes(&self, shape: Index<Shape>) -> Vec<Index<Shape>> {
         let switch = match self.shape(shape).map(|shape| &shape.body) {
             None => return Vec::new(),
             Some(ShapeBody::Fields(_)) => return vec![shape],
@@ -262,28 +231,30 @@ impl Policy {
 
     /// Whether an object in one of the fields can be of a shape that leads to an identifier.
     fn leads_on(&self, fields: &Fields, leading: &[bool]) -> bool {
-        let objects = fields
-            .lines()
-            .iter()
-            .filter_map(|line| line.rule.of_object());
+        let lines = fields.lines().iter();
+        let objects =
+            lines.filter_map(|line| line.rule.of_object().or_else(|| line.rule.of_text()));
         let mut shapes = objects.flat_map(|shape| self.leaf_shapes(shape));
         shapes.any(|shape| leading.get(shape.place()) == Some(&true))
     }
 
     fn glimpses(&self, fields: &Fields, leading: &[bool]) -> Box<[Glimpse]> {
+        let leads = |shape: Option<Index<Shape>>| -> Box<[Index<Shape>]> {
+            let shapes = shape.into_iter().flat_map(|shape| self.leaf_shapes(shape));
+            shapes
+                .filter(|shape| leading.get(shape.place()) == Some(&true))
+                .collect()
+        };
         let lines = fields.lines().iter().enumerate();
         let glimpse = |(place, line): (usize, &Field)| {
-            let inside = line.rule.of_object().into_iter();
-            let inside = inside.flat_map(|shape| self.leaf_shapes(shape));
+            let nested = Some(leads(line.rule.of_text())).filter(|shapes| !shapes.is_empty());
             let glimpse = Glimpse {
                 key: line.key.clone(),
                 kinds: self.excepted_at(fields, place).collect(),
-                template: self.template_at(line),
-                inside: inside
-                    .filter(|shape| leading.get(shape.place()) == Some(&true))
-                    .collect(),
+                text: self.names_at(line).or_else(|| nested.map(Names::Nested)),
+                inside: leads(line.rule.of_object()),
             };
-            let direct = !glimpse.kinds.is_empty() || glimpse.template.is_some();
+            let direct = !glimpse.kinds.is_empty() || glimpse.text.is_some();
             (direct || !glimpse.inside.is_empty()).then_some(glimpse)
         };
         lines.filter_map(glimpse).collect()
@@ -292,17 +263,30 @@ impl Policy {
     fn has_excepted(&self, fields: &Fields) -> bool {
         let mut lines = fields.lines().iter().enumerate();
         lines.any(|(place, line)| {
-            let template = self.template_at(line).is_some();
-            template || self.excepted_at(fields, place).next().is_some()
+            let named = self.names_at(line).is_some();
+            named || self.excepted_at(fields, place).next().is_some()
         })
     }
 
-    /// The text with identifiers of an excepted kind that the value of a line is.
-    fn template_at(&self, line: &Field) -> Option<Index<Template>> {
-        if let Rule::Template(template) = line.rule {
-            Some(template).filter(|template| self.names_excepted(*template))
-        } else {
-            None
+    /// How the value of a line names somebody of an excepted kind, by itself.
+    fn names_at(&self, line: &Field) -> Option<Names> {
+        match line.rule {
+            Rule::Link(_) => self.records.linked.then_some(Names::Link),
+            Rule::Template(template) => self
+                .names_excepted(template)
+                .then_some(Names::Template(template)),
+            Rule::Blank
+            | Rule::Constant(_)
+            | Rule::Derived { .. }
+            | Rule::Drop
+            | Rule::Generalise(_)
+            | Rule::Identifier(_)
+            | Rule::Keep(_)
+            | Rule::KeepAll
+            | Rule::List(_)
+            | Rule::ListOrOne(_)
+            | Rule::Nested(_)
+            | Rule::Object(_) => None,
         }
     }
 
@@ -326,122 +310,13 @@ impl Policy {
         };
         let made = fields.derived().iter().filter(move |it| it.of == place);
         let kinds = own.into_iter().chain(made.map(|it| it.kind));
-        kinds.filter(|kind| self.excepts(*kind))
-    }
-
-    /// The stub of a shape, if what is withheld of it leaves one: the other shape of a switch, if
-    /// that says itself that it is to be deleted, else one that is made of the shape's own lines.
-    fn stub_of(&mut self, shape: Index<Shape>) -> Option<Index<Shape>> {
-        match &self.shape(shape)?.body {
-            ShapeBody::Switch(switch) => match switch.otherwise {
-                Otherwise::Shape(other) if self.says_gone(other) => Some(other),
-                Otherwise::DropItem | Otherwise::Shape(_) => None,
-            },
-            ShapeBody::Fields(fields) => {
-                let can_say = |line: &Field| *line.key == *STATUS && self.can_say(line.rule, GONE);
-                if !fields.lines().iter().any(can_say) {
-                    return None;
-                }
-                let lines = fields.lines().to_vec();
-                self.make_stub(shape, lines)
-            }
-        }
-    }
-
-    fn make_stub(&mut self, of: Index<Shape>, lines: Vec<Field>) -> Option<Index<Shape>> {
-        let gone = self.constant_of(GONE)?;
-        let stub = Index::new(self.shapes.len())?;
-        let line = |line: Field| {
-            let rule = match line.rule {
-                _ if *line.key == *STATUS => Rule::Constant(gone),
-                Rule::Constant(_) | Rule::Derived { .. } | Rule::Identifier(_) => line.rule,
-                Rule::Keep(_) if *line.key == *CHANGED => line.rule,
-                Rule::Blank
-                | Rule::Drop
-                | Rule::Generalise(_)
-                | Rule::Keep(_)
-                | Rule::KeepAll
-                | Rule::Link(_)
-                | Rule::List(_)
-                | Rule::ListOrOne(_)
-                | Rule::Nested(_)
-                | Rule::Object(_)
-                | Rule::Template(_) => Rule::Drop,
-            };
-            Field {
-                key: line.key,
-                rule,
-            }
-        };
-        let lines = lines.into_iter().map(line).collect();
-        let fields = Fields::new(lines, None, super::Unlisted::Drop);
-        let name = format!("{} (stub)", self.shape(of)?.name);
-        self.shapes.push(Shape {
-            name,
-            body: ShapeBody::Fields(fields),
-        });
-        Some(stub)
-    }
-
-    fn constant_of(&mut self, text: &str) -> Option<Index<Constant>> {
-        let json = format!("\"{text}\"").into_bytes();
-        let known = self.constants.iter().position(|it| *it.json == *json);
-        let place = known.unwrap_or(self.constants.len());
-        let index = Index::new(place)?;
-        if known.is_none() {
-            self.constants.push(Constant { json: json.into() });
-        }
-        Some(index)
-    }
-
-    fn says_gone(&self, shape: Index<Shape>) -> bool {
-        let lines = self.fields(shape).map_or(&[][..], Fields::lines);
-        let says = |line: &Field| {
-            let always = matches!(line.rule, Rule::Constant(_));
-            always && *line.key == *STATUS && self.can_say(line.rule, GONE)
-        };
-        lines.iter().any(says)
-    }
-
-    /// Whether a text can leave under a rule.
-    fn can_say(&self, rule: Rule, text: &str) -> bool {
-        let json = format!("\"{text}\"");
-        match rule {
-            Rule::Constant(constant) => {
-                let constant = self.constants.get(constant.place());
-                constant.is_some_and(|it| *it.json == *json.as_bytes())
-            }
-            Rule::Keep(keep) => {
-                let Some(rules) = keep.rules else {
-                    return matches!(keep.of, ValueType::Any | ValueType::Slug);
-                };
-                let rules = self.value_rules.get(rules.place());
-                rules.is_some_and(|rules| {
-                    let listed = rules.one_of.as_ref();
-                    listed.is_none_or(|all| all.iter().any(|one| **one == *json))
-                        && rules.chars_max.is_none_or(|most| text.len() <= most)
-                        && rules.like.as_ref().is_none_or(|like| like.is_match(text))
-                })
-            }
-            Rule::Blank
-            | Rule::Derived { .. }
-            | Rule::Drop
-            | Rule::Generalise(_)
-            | Rule::Identifier(_)
-            | Rule::KeepAll
-            | Rule::Link(_)
-            | Rule::List(_)
-            | Rule::ListOrOne(_)
-            | Rule::Nested(_)
-            | Rule::Object(_)
-            | Rule::Template(_) => false,
-        }
+        kinds.flat_map(|kind| self.excepted_sources(kind))
     }
 }
 
 impl Records {
     /// The lines for objects of a shape, by their places.
-    fn places_of(&self, shape: Index<Shape>) -> impl Iterator<Item = usize> {
+    pub(super) fn places_of(&self, shape: Index<Shape>) -> impl Iterator<Item = usize> {
         let only = self.only.iter().enumerate();
         only.filter(move |(_, only)| only.shape == shape)
             .map(|(place, _)| place)

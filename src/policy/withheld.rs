@@ -1,8 +1,8 @@
-//! Which messages may be withheld as a whole.
+//! What of a message may be withheld: all of it, or items of it.
 
 use std::collections::BTreeSet;
 
-use super::{Content, Index, Item, Policy, Rule, Shape, ShapeBody};
+use super::{Content, Index, Item, Otherwise, Policy, Rule, Shape, ShapeBody};
 
 impl Policy {
     /// Whether a message may be withheld as a whole, as if there were none: outside of all lists
@@ -14,37 +14,79 @@ impl Policy {
         let Content::Json(rule) = content else {
             return false;
         };
-        let mut seen = BTreeSet::new();
         // Alone, without its brackets, the item is the message.
         let one = if let Rule::ListOrOne(Item::Object(shape)) = rule {
             Some(shape)
         } else {
             rule.of_object()
         };
-        let mut left: Vec<Index<Shape>> = one.into_iter().collect();
+        let mut shapes = self.outside_lists(one).into_iter();
+        shapes.any(|shape| self.is_filtered(shape))
+    }
+
+    /// Whether as many items leave as came, whatever stands in them: of the outermost lists under
+    /// `rule`, which are what an API counts. A record that leaves a stub leaves.
+    #[must_use]
+    pub fn leaves_all(&self, rule: Rule) -> bool {
+        let shapes = self.outside_lists(rule.of_object()).into_iter();
+        let fields = shapes.filter_map(|shape| self.fields(shape));
+        let rules = fields.flat_map(|fields| fields.lines().iter().map(|line| line.rule));
+        let mut rules = std::iter::once(rule).chain(rules);
+        rules.all(|rule| {
+            if let Rule::List(item) | Rule::ListOrOne(item) = rule {
+                self.leaves_each(item)
+            } else {
+                true
+            }
+        })
+    }
+
+    fn leaves_each(&self, item: Item) -> bool {
+        let shape = match item {
+            Item::Identifier(kind) => return !self.excepts(kind),
+            Item::Keep(_) => return true,
+            Item::Link(otherwise) => return otherwise.is_some() || !self.records.linked,
+            Item::Template(template) => return !self.names_excepted(template),
+            Item::Object(shape) => shape,
+        };
+        if let Some(ShapeBody::Switch(switch)) = self.shape(shape).map(|shape| &shape.body)
+            && switch.otherwise == Otherwise::DropItem
+        {
+            return false;
+        }
+        let outer = self.records.places_of(shape).next().is_some();
+        let leaves = self.leaf_shapes(shape);
+        { leaves }
+            .into_iter()
+            .all(|leaf| !outer && !self.is_filtered(leaf) || self.stub_among(shape, leaf).is_some())
+    }
+
+    /// Whether an object of a shape may be withheld, by its own gate.
+    fn is_filtered(&self, shape: Index<Shape>) -> bool {
+        let gate = self.gate(shape);
+        gate.is_some_and(|gate| !gate.only.is_empty() || !gate.glimpses.is_empty())
+    }
+
+    /// The shapes that a message of a shape can have, and its fields that are objects: switches,
+    /// and those that they choose from.
+    fn outside_lists(&self, first: Option<Index<Shape>>) -> Vec<Index<Shape>> {
+        let mut seen = BTreeSet::new();
+        let mut shapes = Vec::new();
+        let mut left: Vec<Index<Shape>> = first.into_iter().collect();
         while let Some(shape) = left.pop() {
             if !seen.insert(shape.place()) {
                 continue;
             }
-            let gate = self.gate(shape);
-            if gate.is_some_and(|gate| !gate.only.is_empty() || !gate.glimpses.is_empty()) {
-                return true;
+            shapes.push(shape);
+            match self.shape(shape).map(|shape| &shape.body) {
+                None => {}
+                Some(ShapeBody::Fields(fields)) => {
+                    let rules = fields.lines().iter().map(|line| line.rule);
+                    left.extend(rules.filter_map(Rule::of_object));
+                }
+                Some(ShapeBody::Switch(switch)) => left.extend(switch.shapes()),
             }
-            left.extend(self.within(shape));
         }
-        false
-    }
-
-    /// The shapes that an object of a shape can have, or its fields that are objects.
-    fn within(&self, shape: Index<Shape>) -> Vec<Index<Shape>> {
-        let switch = match self.shape(shape).map(|shape| &shape.body) {
-            None => return Vec::new(),
-            Some(ShapeBody::Fields(fields)) => {
-                let rules = fields.lines().iter().map(|line| line.rule);
-                return rules.filter_map(Rule::of_object).collect();
-            }
-            Some(ShapeBody::Switch(switch)) => switch,
-        };
-        switch.shapes().collect()
+        shapes
     }
 }

@@ -121,6 +121,10 @@ const SEATS: &str = r#"{"seats":[
 const SEAT: &str = r#"{"seat":{"number":1,"user":{"sourcedId":"pupil-zzq-909"}}}"#;
 const CARDS: &str = r#"{"cards":[{"sourcedId":"pupil-zzq-909","mail":"x"}]}"#;
 
+/// How many there are, and where the last of them is.
+const PAGED: &str = "200 OK\r\nx-total-count: 17\r\n\
+    link: </users?limit=1>; rel=\"next\", </users?limit=17>; rel=\"last\"\r\n";
+
 /// Who objects in these tests.
 const FENNA: &str = "# art. 21\npupil-zzq-909  # since May\n";
 
@@ -135,7 +139,7 @@ fn school() -> Upstream {
                 "/cards" => CARDS,
                 _ => USERS,
             };
-            let whole = ok(body).replace("200 OK\r\n", "200 OK\r\nx-total-count: 17\r\n");
+            let whole = ok(body).replace("200 OK\r\n", PAGED);
             let answer = match body {
                 "" => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
                 _ => whole,
@@ -244,6 +248,7 @@ fn a_page_stays_as_long_as_it_was() {
         [("tobedeleted", 2), ("tobedeleted", 2), ("active", 4)]
     );
     assert_eq!(answer.lines("x-total-count"), ["17"], "as many leave");
+    assert!(answer.lines("link")[0].ends_with("?limit=17>; rel=\"last\""));
     let metrics = scene.house.events.metrics_page();
     let stubbed =
         r#"sluis_fields_total{action="record_stubbed",direction="to_vendor",vendor="bron"} 2"#;
@@ -264,6 +269,9 @@ fn what_names_who_objected_goes_as_a_whole() {
     assert_eq!(seats["seats"][0]["number"], 2);
     let none: [&str; 0] = [];
     assert_eq!(answer.lines("x-total-count"), none, "it would be wrong");
+    // So would be the way to the last one, which tells the same.
+    let next = format!("<http://{HOST}/pull/users?limit=1>; rel=\"next\"");
+    assert_eq!(answer.lines("link"), [next]);
     let both = Markers::of(&["pupil-zzq-909", &pseudonym]);
     scene
         .house

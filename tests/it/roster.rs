@@ -120,7 +120,9 @@ impl<'h> Client<'h> {
                 };
                 fields.iter().for_each(inside);
                 let href = fields.get("href").map(|href| href.as_str().unwrap());
-                let here = href.is_none_or(|href| href.starts_with(&self.root()));
+                // Nobody is nowhere.
+                let nobody = fields.get("sourcedId").is_some_and(|id| id == "nobody");
+                let here = href.is_none_or(|href| nobody || href.starts_with(&self.root()));
                 assert!(here, "{href:?} in {at}");
             }
             Value::Bool(_) | Value::Number(_) => {}
@@ -319,6 +321,67 @@ fn a_strict_client_finds_a_whole_school() {
         .iter()
         .filter(|user| user["status"] == "tobedeleted");
     assert_eq!(gone.count(), 4, "the parents");
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn whoever_objected_is_nobody_in_the_whole_roster() {
+    let school = School::new();
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("schools/proef/lists/who.txt");
+    std::fs::create_dir_all(list.parent().unwrap()).unwrap();
+    std::fs::write(&list, "").unwrap();
+    let vendor = format!(
+        "[except]\nperson = \"lists/who.txt\"\n{}",
+        vendor("/vendor")
+    );
+    let plans = Plans {
+        instead: Some(vendor.leak()),
+        ..Plans::default()
+    };
+    let house = plans.open_in(folder, school.serve());
+    let objects = |text: &str| {
+        std::fs::write(&list, text).unwrap();
+        for vendor in &house.deployed.current().vendors {
+            vendor.lists.look();
+            vendor.lists.look();
+        }
+    };
+    objects("");
+    let client = Client::new(&house, "/vendor");
+    let before = client.crawl(&format!("{ROSTER}/enrollments"), "enrollments", 20);
+    let theirs = id(&before[0]["user"]).to_owned();
+    let of_them = |it: &&Value| it["user"]["sourcedId"] == *theirs;
+    let mut told: BTreeSet<&str> = before.iter().filter(of_them).map(id).collect();
+    let enrolled = told.len();
+    assert!(enrolled > 0);
+    let source = &school.all("enrollments")[0]["user"];
+    objects(&format!("{}\n", id(source)));
+
+    told.insert(&theirs);
+    for (service, collection) in [
+        (ROSTER, "users"),
+        (ROSTER, "enrollments"),
+        (ROSTER, "classes"),
+        (GRADES, "results"),
+    ] {
+        let items = client.crawl(&format!("{service}/{collection}"), collection, 20);
+        for item in &items {
+            let gone = item["status"] == "tobedeleted";
+            assert!(!item["user"].to_string().contains(&theirs), "{item}");
+            if told.contains(id(item)) {
+                assert!(gone, "{item}");
+                let whole = required(collection).iter().all(|it| item.get(it).is_some());
+                assert!(whole, "{item}");
+            }
+            let text = item.to_string();
+            assert!(!text.contains(&theirs) || id(item) == theirs, "{item}");
+        }
+        let nobody = items
+            .iter()
+            .filter(|it| it["user"]["sourcedId"] == "nobody");
+        assert!(collection != "enrollments" || nobody.count() >= enrolled);
+    }
     house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
 }
 

@@ -8,7 +8,7 @@ use sluis::refusal::Refusal;
 use super::book::Way;
 use super::documents::{MARK, MARK_DIGITS};
 use super::grammar::{Length, Reader};
-use super::records::source_has_objected;
+use super::records::has_objected;
 
 /// A message as a tree, with duplicate keys and the order of keys kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,7 +248,7 @@ fn stands_for(way: &Way, kind: Index<IdKind>, text: &str) -> bool {
             Unknown::Drop | Unknown::Reject => false,
             Unknown::Keep => way.book.owner(kind.place(), text).is_none_or(|owner| {
                 matches!(owner.recall, Recall::Found { .. })
-                    && source_has_objected(&way.law, kind, &owner.id)
+                    && has_objected(&way.law, kind, &owner.id)
             }),
             Unknown::Own => is_own,
         }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use sluis::limits::Bound;
 use sluis::minimise::{Action, Law, Objections};
 use sluis::policy::{
-    Fields, IdKind, Index, Only, Otherwise, Rule, Scalar, Shape, ShapeBody, Template,
+    Field, Fields, IdKind, Index, Only, Otherwise, Rule, Scalar, Segment, Shape, ShapeBody, Side,
+    Template,
 };
 use sluis::pseudonym::Identifier;
 use sluis::refusal::{JsonFault, Refusal};
 
 use super::documents::MARK;
 use super::grammar::{Length, Reader, fault, text};
-use super::rewrite::ids_in;
+use super::rewrite::{ids_in, route_of};
 use super::values;
 
 /// Who is on the list of every kind that has one: here, and in the golden cases.
@@ -35,8 +36,8 @@ pub(crate) fn objections(law: &Law) -> Arc<Objections> {
     Arc::new(objections)
 }
 
-/// Whether an identifier of that kind belongs to somebody who objected.
-pub(crate) fn has_objected(law: &Law, kind: Index<IdKind>, says: &str) -> bool {
+/// Whether an identifier stands on the list of that kind, if there is one.
+fn is_listed(law: &Law, kind: Index<IdKind>, says: &str) -> bool {
     let canonical = &law.kind(kind).unwrap().spec().canonical;
     let Ok(form) = canonical.form(Identifier::new(says)) else {
         return false;
@@ -48,24 +49,50 @@ pub(crate) fn has_objected(law: &Law, kind: Index<IdKind>, says: &str) -> bool {
     law.policy.records.excepted.contains(&kind) && listed.any(|other| other == form)
 }
 
-/// The same of an identifier that comes home, which may have been let out as something made of one
-/// of another kind.
-pub(crate) fn source_has_objected(law: &Law, kind: Index<IdKind>, says: &str) -> bool {
-    let shapes = law.policy.shapes.iter();
-    let fields = shapes.filter_map(|shape| match &shape.body {
-        ShapeBody::Fields(fields) => Some(fields),
-        ShapeBody::Switch(_) => None,
-    });
-    let of_another = |fields: &Fields| {
-        fields.lines().iter().any(|line| {
-            let Rule::Derived { kind: made, of } = line.rule else {
-                return false;
-            };
-            let kinds = kinds_at(fields, of).into_iter();
-            made == kind && { kinds }.any(|other| has_objected(law, other, says))
-        })
-    };
-    has_objected(law, kind, says) || { fields }.any(of_another)
+/// Whether an identifier of that kind belongs to somebody who objected: by its own list, or by that
+/// of a kind that it is made of somewhere.
+pub(crate) fn has_objected(law: &Law, kind: Index<IdKind>, says: &str) -> bool {
+    let mut sources = sources(law, kind).into_iter();
+    sources.any(|kind| is_listed(law, kind, says))
+}
+
+/// A kind, and those of whose identifiers it is made somewhere, in however many steps.
+fn sources(law: &Law, kind: Index<IdKind>) -> Vec<Index<IdKind>> {
+    let mut found = vec![kind];
+    let mut looked = 0;
+    while let Some(made) = found.get(looked).copied() {
+        looked += 1;
+        let fields = law.policy.shapes.iter().filter_map(|it| match &it.body {
+            ShapeBody::Fields(fields) => Some(fields),
+            ShapeBody::Switch(_) => None,
+        });
+        let of = |fields| move |line: &Field| made_of(fields, line, made);
+        for kind in fields.flat_map(|fields| fields.lines().iter().flat_map(of(fields))) {
+            if !found.contains(&kind) {
+                found.push(kind);
+            }
+        }
+    }
+    found
+}
+
+/// The kinds at the sibling that a line is made from, if the line is of that kind.
+fn made_of(fields: &Fields, line: &Field, made: Index<IdKind>) -> Vec<Index<IdKind>> {
+    if let Rule::Derived { kind, of } = line.rule
+        && kind == made
+    {
+        kinds_at(fields, of)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Whether identifiers of that kind are looked for on a list.
+fn is_excepted(law: &Law, kind: Index<IdKind>) -> bool {
+    let excepted = &law.policy.records.excepted;
+    sources(law, kind)
+        .iter()
+        .any(|kind| excepted.contains(kind))
 }
 
 /// Whether one of the identifiers of a text does.
@@ -106,6 +133,8 @@ pub(crate) struct Question<'a> {
     objected: bool,
     /// Keys on the outermost level that did not come yet.
     left: usize,
+    /// In how many texts, one within the other, the object stands.
+    nesting: usize,
 }
 
 /// What an object is asked for.
@@ -137,7 +166,7 @@ impl<'a> Question<'a> {
     /// Judges an object of a shape, which a switch of `outer` may have chosen. The reader stays.
     pub(crate) fn judge(
         law: &'a Law,
-        reader: &Reader<'_>,
+        (reader, nesting): (&Reader<'_>, usize),
         (outer, chosen): (Index<Shape>, Index<Shape>),
         sought: Sought,
     ) -> Result<Option<Why>, Refusal> {
@@ -160,6 +189,7 @@ impl<'a> Question<'a> {
             left: only.len() + sought,
             only,
             objected: false,
+            nesting,
         };
         if question.left == 0 {
             return Ok(None);
@@ -290,11 +320,56 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Whether somebody who objected is named in a text with identifiers.
+    /// Whether somebody who objected is named in a text with identifiers, or in JSON in a text.
     fn is_named(&self, says: &str, (fields, place): (&Fields, usize)) -> bool {
-        template_at(self.law, fields, place).is_some_and(|template| {
+        let in_template = template_at(self.law, fields, place).is_some_and(|template| {
             let ids = ids_in(template, says).unwrap_or_default();
             names_objected(self.law, template, &ids)
+        });
+        in_template || self.is_named_within(says, fields.lines()[place].rule)
+    }
+
+    fn is_named_within(&self, says: &str, rule: Rule) -> bool {
+        if matches!(rule, Rule::Link(_)) {
+            let route = route_of(self.law, Side::Vendor, says);
+            return route.is_some_and(|(route, parts)| {
+                let mut both = route.path.iter().zip(parts);
+                both.any(|(segment, part)| match segment {
+                    Segment::Identifier(kind) => has_objected(self.law, *kind, part),
+                    Segment::Literal(_) | Segment::Parameter(_) => false,
+                })
+            });
+        }
+        self.is_named_in_json(says, rule)
+    }
+
+    fn is_named_in_json(&self, says: &str, rule: Rule) -> bool {
+        let Rule::Nested(shape) = rule else {
+            return false;
+        };
+        if self.nesting == 4 {
+            return false;
+        }
+        let json = says.trim_start_matches([' ', '\t', '\n', '\r']);
+        let all = all_fields(self.law, shape).into_iter();
+        { all }.any(|fields| {
+            let lines = 0..fields.lines().len();
+            let left = lines.filter(|place| is_sought(self.law, fields, *place));
+            let mut inner = Question {
+                law: self.law,
+                only: Vec::new(),
+                met: Vec::new(),
+                objected: false,
+                left: left.count(),
+                nesting: self.nesting + 1,
+            };
+            let mut reader = Reader::new(json.as_bytes(), &self.law.limits);
+            if inner.left > 0 && json.starts_with('{') {
+                // What is met before a fault counts.
+                let ways = [Way::Fields(fields)];
+                inner.object(&mut reader, &ways, Level::Outermost).ok();
+            }
+            inner.objected
         })
     }
 
@@ -358,19 +433,19 @@ fn is_sought(law: &Law, fields: &Fields, place: usize) -> bool {
     let mut seen = BTreeSet::new();
     let mut queue = vec![(fields, place)];
     while let Some((fields, place)) = queue.pop() {
-        let excepted = &law.policy.records.excepted;
-        if kinds_at(fields, place)
-            .iter()
-            .any(|kind| excepted.contains(kind))
-        {
+        let mut kinds = kinds_at(fields, place).into_iter();
+        if kinds.any(|kind| is_excepted(law, kind)) {
             return true;
         }
         let template = template_at(law, fields, place).into_iter();
         let mut named = template.flat_map(|template| &template.parts);
-        if named.any(|(_, kind)| excepted.contains(kind)) {
+        if named.any(|(_, kind)| is_excepted(law, *kind)) {
             return true;
         }
-        if let Rule::Object(shape) = fields.lines()[place].rule
+        if matches!(fields.lines()[place].rule, Rule::Link(_)) && may_lead_to_them(law) {
+            return true;
+        }
+        if let Rule::Nested(shape) | Rule::Object(shape) = fields.lines()[place].rule
             && seen.insert(shape.place())
         {
             for fields in all_fields(law, shape) {
@@ -379,6 +454,17 @@ fn is_sought(law: &Law, fields: &Fields, place: usize) -> bool {
         }
     }
     false
+}
+
+/// Whether a link can name somebody of an excepted kind.
+fn may_lead_to_them(law: &Law) -> bool {
+    let mut routes = law.policy.flows.iter().flat_map(|flow| &flow.routes);
+    routes.any(|route| {
+        route.path.iter().any(|segment| match segment {
+            Segment::Identifier(kind) => is_excepted(law, *kind),
+            Segment::Literal(_) | Segment::Parameter(_) => false,
+        })
+    })
 }
 
 /// The fields of every shape that an object of a shape can have.

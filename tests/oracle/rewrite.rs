@@ -13,7 +13,7 @@ use sluis::refusal::{JsonFault, Refusal};
 
 use super::book::{Owner, Way};
 use super::grammar::{Length, Reader, Text, fault, text, wide};
-use super::records::{Question, Sought, Why, has_objected, names_objected, source_has_objected};
+use super::records::{Question, Sought, Why, has_objected, names_objected};
 use super::values;
 
 /// What leaves of a message, and what was done to it.
@@ -46,6 +46,8 @@ enum Stands {
     Field,
     /// In a list, behind a key of a map, or alone where a list may stand too.
     Item,
+    /// Behind the key of the own id of a stub.
+    OwnId,
     /// It is the whole message.
     Whole,
 }
@@ -72,6 +74,8 @@ struct Source {
 /// An object while it is read.
 struct Frame<'s> {
     fields: &'s Fields,
+    /// Of a stub, the place of its own id.
+    own: Option<usize>,
     /// Keys that came, unescaped.
     keys: BTreeSet<String>,
     /// Keys that came, as identifiers in canonical form.
@@ -84,6 +88,16 @@ struct Frame<'s> {
     waiting: BTreeSet<usize>,
     /// What leaves: `key:value`, encoded.
     entries: Vec<Vec<u8>>,
+}
+
+impl Frame<'_> {
+    /// As what the value of a line stands there.
+    fn stands(&self, place: usize) -> Stands {
+        match self.own == Some(place) {
+            true => Stands::OwnId,
+            false => Stands::Field,
+        }
+    }
 }
 
 /// What becomes of a pseudonym on the way home.
@@ -261,33 +275,15 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Where a link leads on the other side: in the one flow of a golden case, which the school
-    /// calls, along routes without parameters. Random policies have no flow.
+    /// Where a link leads on the other side.
     fn led(&mut self, link: &str, start: usize) -> Result<Option<String>, Refusal> {
-        let law = self.law;
-        let Some(bases) = law.policy.bases.first() else {
+        let Some((route, parts)) = route_of(self.law, self.way.to, link) else {
             return Ok(None);
         };
-        let (from, to) = match self.way.to {
-            Side::School => (&bases.upstream, &bases.public),
-            Side::Vendor => (&bases.public, &bases.upstream),
-        };
-        let Some(path) = link.strip_prefix(&format!("{from}/")) else {
-            return Ok(None);
-        };
-        let parts: Vec<&str> = path.split('/').collect();
-        let fits = |route: &&Route| {
-            let mut both = route.path.iter().zip(&parts);
-            route.method == Method::Get
-                && route.path.len() == parts.len()
-                && both.all(|(segment, part)| match segment {
-                    Segment::Identifier(_) => true,
-                    Segment::Literal(literal) => **literal == **part,
-                    Segment::Parameter(_) => panic!("a parameter in a golden case"),
-                })
-        };
-        let Some(route) = law.policy.flows[0].routes.iter().find(fits) else {
-            return Ok(None);
+        let bases = &self.law.policy.bases[0];
+        let to = match self.way.to {
+            Side::School => &bases.public,
+            Side::Vendor => &bases.upstream,
         };
         let mut made = to.clone();
         for (segment, part) in route.path.iter().zip(parts) {
@@ -352,7 +348,7 @@ impl<'a> Oracle<'a> {
         }
         let owner = self.way.book.owner(kind.place(), says);
         let why = match owner.map(|Owner { id, recall, .. }| (id, *recall)) {
-            Some((id, Recall::Found { .. })) if source_has_objected(self.law, kind, id) => {
+            Some((id, Recall::Found { .. })) if has_objected(self.law, kind, id) => {
                 Action::PseudonymObjected
             }
             Some((id, Recall::Found { form, age: 0 })) => {
@@ -418,7 +414,8 @@ impl<'a> Oracle<'a> {
             return self.nothing(Action::DroppedValue);
         };
         let is_home = self.way.is_home();
-        if !is_home && stands != Stands::Field && names_objected(law, template, &ids) {
+        let field = matches!(stands, Stands::Field | Stands::OwnId);
+        if !is_home && !field && names_objected(law, template, &ids) {
             return self.withheld(Why::Objected, stands);
         }
         let mut made = String::new();
@@ -508,7 +505,7 @@ impl<'a> Oracle<'a> {
                 Comes::Home(action, form, id) => self.leaves(action, as_json(form, &id).as_bytes()),
             };
         }
-        if stands != Stands::Field && has_objected(self.law, kind, &source.says) {
+        if stands != Stands::OwnId && has_objected(self.law, kind, &source.says) {
             return self.withheld(Why::Objected, stands);
         }
         self.must_identify(kind, &source, start)?;
@@ -563,21 +560,25 @@ impl<'a> Oracle<'a> {
             },
         };
         let sought = match stands {
-            Stands::Field => Sought::Filters,
+            Stands::Field | Stands::OwnId => Sought::Filters,
             Stands::Item | Stands::Whole => Sought::FiltersAndIds,
         };
         let fields = |shape| law.policy.fields(shape).unwrap();
         if self.way.is_home() {
-            return self.object(fields(chosen)).map(Some);
+            return self.object(fields(chosen), None).map(Some);
         }
-        let why = Question::judge(law, &self.reader, (shape, chosen), sought)?;
+        let why = Question::judge(law, (&self.reader, self.nesting), (shape, chosen), sought)?;
         let Some(why) = why else {
-            return self.object(fields(chosen)).map(Some);
+            return self.object(fields(chosen), None).map(Some);
         };
         match law.policy.stub_among(shape, chosen) {
             Some(stub) if stands != Stands::Whole || why == Why::Filtered => {
                 self.count(Action::RecordStubbed);
-                self.object(fields(stub)).map(Some)
+                let own = ["sourcedId", "id"].into_iter().find_map(|own| {
+                    let mut lines = fields(stub).lines().iter();
+                    lines.position(|line| *line.key == *own)
+                });
+                self.object(fields(stub), own).map(Some)
             }
             _ if stands == Stands::Whole => self.withheld(why, stands),
             _ => self.dropped(why.action()),
@@ -588,7 +589,7 @@ impl<'a> Oracle<'a> {
     fn withheld(&mut self, why: Why, stands: Stands) -> Leaves {
         match stands {
             Stands::Whole => Err(why.refusal()),
-            Stands::Field | Stands::Item => self.nothing(why.action()),
+            Stands::Field | Stands::Item | Stands::OwnId => self.nothing(why.action()),
         }
     }
 
@@ -681,9 +682,11 @@ impl<'a> Oracle<'a> {
         Ok(())
     }
 
-    fn object(&mut self, fields: &Fields) -> Result<Vec<u8>, Refusal> {
+    /// An object, or a stub: then with the place of its own id.
+    fn object(&mut self, fields: &Fields, own: Option<usize>) -> Result<Vec<u8>, Refusal> {
         let mut frame = Frame {
             fields,
+            own,
             keys: BTreeSet::new(),
             canonical: BTreeSet::new(),
             places: BTreeSet::new(),
@@ -747,7 +750,8 @@ impl<'a> Oracle<'a> {
             return self.derived(frame, (place, kind, of), key);
         }
         let start = self.reader.at;
-        let value = self.value(rule, Stands::Field)?;
+        let stands = frame.stands(place);
+        let value = self.value(rule, stands)?;
         frame.entries.extend(value.map(|value| entry(key, &value)));
         let source = self.source(start);
         for line in frame.fields.lines() {
@@ -763,7 +767,7 @@ impl<'a> Oracle<'a> {
                 && of == place
                 && frame.waiting.remove(&field)
             {
-                let made = self.made(kind, source.as_ref());
+                let made = self.made(kind, source.as_ref(), stands);
                 let key = shortest(&line.key);
                 frame
                     .entries
@@ -791,16 +795,24 @@ impl<'a> Oracle<'a> {
             None => {
                 frame.waiting.insert(place);
             }
-            Some((_, source)) => {
-                let made = self.made(kind, source.as_ref());
+            Some((sibling, source)) => {
+                let made = self.made(kind, source.as_ref(), frame.stands(*sibling));
                 frame.entries.extend(made.map(|value| entry(key, &value)));
             }
         }
         Ok(())
     }
 
-    /// What is made from a sibling that came, if it can be.
-    fn made(&mut self, kind: Index<IdKind>, source: Option<&Source>) -> Option<Vec<u8>> {
+    /// What is made from a sibling that came, if it can be: of whoever objected, only in a stub and
+    /// of its own id.
+    fn made(
+        &mut self,
+        kind: Index<IdKind>,
+        source: Option<&Source>,
+        stands: Stands,
+    ) -> Option<Vec<u8>> {
+        let is_own = stands == Stands::OwnId;
+        let source = source.filter(|it| is_own || !has_objected(self.law, kind, &it.says));
         let made = source.and_then(|source| self.pseudonym(kind, source).ok());
         let action = made
             .as_ref()
@@ -993,4 +1005,32 @@ pub(super) fn ids_in(template: &Template, says: &str) -> Option<Vec<String>> {
         [way] => Some(way.iter().map(|id| (*id).to_owned()).collect()),
         _ => None,
     }
+}
+
+/// The route that a link leads along, and the parts of its path: in the one flow of a golden case,
+/// which the school calls, along routes without parameters. Random policies have no flow.
+pub(crate) fn route_of<'l>(
+    law: &'l Law,
+    to: Side,
+    link: &'l str,
+) -> Option<(&'l Route, Vec<&'l str>)> {
+    let bases = law.policy.bases.first()?;
+    let from = match to {
+        Side::School => &bases.upstream,
+        Side::Vendor => &bases.public,
+    };
+    let path = link.strip_prefix(&format!("{from}/"))?;
+    let parts: Vec<&str> = path.split('/').collect();
+    let fits = |route: &&Route| {
+        let mut both = route.path.iter().zip(&parts);
+        route.method == Method::Get
+            && route.path.len() == parts.len()
+            && both.all(|(segment, part)| match segment {
+                Segment::Identifier(_) => true,
+                Segment::Literal(literal) => **literal == **part,
+                Segment::Parameter(_) => panic!("a parameter in a golden case"),
+            })
+    };
+    let route = law.policy.flows[0].routes.iter().find(fits)?;
+    Some((route, parts))
 }

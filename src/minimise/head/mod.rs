@@ -9,7 +9,7 @@ mod filter;
 mod place;
 mod query;
 
-pub(super) use place::translate;
+pub(super) use place::{names_objected, translate};
 pub(super) use query::Ids;
 
 pub use answer::{AnswerHead, AnswerLines, Answered, answer};

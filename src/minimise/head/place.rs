@@ -6,6 +6,9 @@
 
 use super::query::Ids;
 use super::{find, segments, write_target};
+use crate::limits;
+use crate::minimise::crossing::Refused;
+use crate::minimise::{Counts, Crossing};
 use crate::policy::{Bases, Method};
 use crate::refusal::{Bug, Refusal};
 
@@ -22,6 +25,9 @@ pub(in crate::minimise) fn translate(
     flow: Option<usize>,
     link: &str,
 ) -> Result<String, Refusal> {
+    if link.len() > limits::URL_CHARS_MAX {
+        return Err(Refusal::RouteUnknown);
+    }
     let own = flow.map(|flow| translate_in(ids, (flow, Whose::Own), link));
     if let Some(own) = own.filter(|own| *own != Err(Refusal::RouteUnknown)) {
         return own;
@@ -34,6 +40,16 @@ pub(in crate::minimise) fn translate(
         }
     }
     Err(Refusal::RouteUnknown)
+}
+
+/// Whether somebody who objected is named in a link that leads the vendor somewhere. One that leads
+/// nowhere would be left out whoever it is about.
+pub(in crate::minimise) fn names_objected(crossing: &Crossing, link: &str) -> bool {
+    let mut counts = Counts::default();
+    let mut ids = Ids::looking(crossing, &mut counts);
+    // All that counts is whom it met on the way.
+    drop(translate(&mut ids, crossing.flow, link));
+    ids.refused == Some(Refused::Objected)
 }
 
 /// As [`translate`], into one flow; [`Refusal::RouteUnknown`] for a link that does not lead there.
@@ -130,8 +146,9 @@ mod tests {
 
     use super::*;
     use crate::minimise::head::filter::tests::{book, law};
-    use crate::minimise::{Action, Counts, Crossing, Home, Trail};
-    use crate::policy::Side;
+    use crate::minimise::{Action, Home, Objections, Trail};
+    use crate::policy::{Index, Side};
+    use crate::pseudonym::Canonical;
 
     fn linked(caller: &str, to: Side, link: &str) -> Option<String> {
         linked_in(Some(0), caller, to, link)
@@ -181,6 +198,50 @@ mod tests {
         }
         let link = "https://gw.example/v/users?filter=note='S-64003'";
         assert!(linked_after(&home, Side::School, link).is_ok());
+    }
+
+    #[test]
+    fn a_link_names_who_objected_also_by_what_is_made_of_their_id() {
+        let mut law = law("vendor");
+        let policy = &mut Arc::get_mut(&mut law).unwrap().policy;
+        policy.bases = vec![Bases {
+            public: "https://gw.example/v".to_owned(),
+            upstream: "https://sis.example/api".to_owned(),
+        }];
+        let person = Index::new(0).unwrap();
+        policy.send_only(Vec::new(), vec![person]);
+        let mut objections = Objections::default();
+        objections
+            .add(person, &Canonical::default(), "S-64003")
+            .unwrap();
+        let home = Arc::<Home>::default();
+        home.add("cheese", "cheese");
+        let crossing = Crossing::towards(Side::Vendor, law, None).in_flow(0);
+        let crossing = crossing
+            .with_home(Some(home))
+            .with_objections(Arc::new(objections));
+        for (link, named) in [
+            ("/api/seats?filter=owner='S-64003'", true),
+            ("/api/users?filter=sourcedId='S-64003'", true),
+            (
+                "/api/users?filter=note='cheese' AND sourcedId='S-64003'",
+                true,
+            ),
+            (
+                "/api/users?filter=sourcedId='S-1' OR email='S-64003'",
+                false,
+            ),
+            ("/api/seats?filter=owner='S-1'", false),
+            ("/api/users?filter=note='S-64003'", false),
+            ("/api/nowhere?filter=owner='S-64003'", false),
+        ] {
+            let link = link.replace(' ', "%20");
+            assert_eq!(names_objected(&crossing, &link), named, "{link}");
+            let mut counts = Counts::default();
+            let mut ids = Ids::within(&crossing, Trail::default(), &mut counts);
+            let led = translate(&mut ids, Some(0), &link);
+            assert!(!named || led.is_err(), "{link} leads to {led:?}");
+        }
     }
 
     fn linked_in(flow: Option<usize>, caller: &str, to: Side, link: &str) -> Option<String> {

@@ -11,9 +11,19 @@ use crate::policy::{IdKind, Index, QueryParameter, QueryRule, Route, Side};
 use crate::pseudonym::Form;
 use crate::refusal::Refusal;
 
+/// What identifiers are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// To see who is named; none is turned, and none leaves a trail.
+    Look,
+    /// To be turned.
+    Turn,
+}
+
 /// Turns the identifiers of a head.
 pub(in crate::minimise) struct Ids<'c> {
     pub(super) crossing: &'c Crossing,
+    reading: Reading,
     pub(in crate::minimise) trail: Trail,
     /// Who asked: the answer goes back there.
     caller: Side,
@@ -36,6 +46,7 @@ impl<'c> Ids<'c> {
     ) -> Self {
         Self {
             crossing,
+            reading: Reading::Turn,
             caller,
             trail: Trail {
                 caught_up: asked == Asked::Again,
@@ -58,6 +69,14 @@ impl<'c> Ids<'c> {
         Self {
             trail,
             ..Self::new(crossing, crossing.to, Asked::First, counts)
+        }
+    }
+
+    /// For a text that is looked at only.
+    pub(super) fn looking(crossing: &'c Crossing, counts: &'c mut Counts) -> Self {
+        Self {
+            reading: Reading::Look,
+            ..Self::within(crossing, Trail::default(), counts)
         }
     }
 
@@ -93,7 +112,8 @@ impl<'c> Ids<'c> {
     /// # Errors
     /// [`Refusal::QueryInvalid`], for whatever it stands in.
     pub(super) fn pass(&mut self, text: &str, holds: Option<Holds>) -> Result<(), Refusal> {
-        if let (Some(home), Some(holds)) = (self.crossing.guarded(), holds)
+        if let (Some(home), Some(holds), Reading::Turn) =
+            (self.crossing.guarded(), holds, self.reading)
             && self.echo.is_in(text.as_bytes(), holds, home)
         {
             self.why = Action::DroppedEcho;
@@ -110,9 +130,11 @@ impl<'c> Ids<'c> {
     ) -> Result<&'t str, Refusal> {
         self.room.clear();
         let (room, trail) = (&mut self.room, &mut self.trail);
-        let turned = match self.crossing.to == Side::Vendor && self.crossing.objects(kind, text) {
-            true => Err(Refused::Objected),
-            false => self.crossing.turn(kind, (text, Form::Text), room, trail),
+        let objected = self.crossing.to == Side::Vendor && self.crossing.objects(kind, text);
+        let turned = match (objected, self.reading) {
+            (true, _) => Err(Refused::Objected),
+            (false, Reading::Look) => Ok(Turned::AsItCame),
+            (false, Reading::Turn) => self.crossing.turn(kind, (text, Form::Text), room, trail),
         };
         match turned {
             Ok(Turned::Done(action, _)) => {

@@ -45,6 +45,8 @@ pub(super) struct Frame {
     seen: [u64; 4],
     /// Which derived fields wait for their sibling ([`crate::limits::SHAPE_DERIVED_MAX`]).
     pub(super) waiting: u64,
+    /// Of a stub, the line with its own id.
+    pub(super) own_id: Option<usize>,
 }
 
 /// What is known of the keys of one object that have no line.
@@ -98,6 +100,7 @@ impl Frame {
             line_next: 0,
             seen: [0; 4],
             waiting: 0,
+            own_id: None,
         }
     }
 

@@ -1,12 +1,17 @@
 //! Whether a record is sent at all, decided before anything of it is noted or written.
 
 use super::frame::{FrameKind, State};
-use super::look::{self, Read, Scalar, Seek};
+use super::look::{self, Read, Room, Scalar, Seek};
 use super::pass::{Pass, Place};
 use super::plan::{Plan, Token, TokenKind, text_of};
+use super::scan::{self, Rest};
+use crate::limits;
+use crate::minimise::head;
 use crate::minimise::watch::{Entered, Watch, Withheld};
 use crate::minimise::{Action, Crossing};
-use crate::policy::{self, Gate, Glimpse, IdKind, Index, Policy, Shape, Side, Template};
+use crate::policy::{
+    self, Fields, Gate, Glimpse, IdKind, Index, Names, Policy, Shape, Side, Template,
+};
 use crate::refusal::Refusal;
 
 /// Whether an object is a record: what is said of somebody in it then goes with it.
@@ -46,7 +51,11 @@ impl<W: Watch> Pass<'_, W> {
         }
         let bytes_max = self.state.bounds.switch_max;
         let State {
-            met, text, look, ..
+            met,
+            text,
+            look,
+            nesting,
+            ..
         } = &mut *self.state;
         let lines = match outer == chosen {
             true => gate.only.len(),
@@ -61,6 +70,7 @@ impl<W: Watch> Pass<'_, W> {
             met,
             objected: false,
             room: text,
+            nesting: *nesting,
         };
         let shape = watched.then_some(chosen);
         let sought = (&mut judging, shape, look);
@@ -98,18 +108,23 @@ impl<W: Watch> Pass<'_, W> {
         self.state.counts.add(Action::RecordStubbed);
         self.emit.copy(token.start, token.end);
         self.enter_watched(Entered::Stub(stub, why));
-        self.enter(FrameKind::Object(stub), token.start)
+        self.enter(FrameKind::Object(stub), token.start)?;
+        let fields = self.law.policy.fields(stub);
+        self.state.frame.own_id = fields.and_then(Fields::own_id);
+        Ok(())
     }
 
     /// An identifier, which may be a record of its own: an item of a list of identifiers, or what
-    /// stands behind a key of a map. In a field it is the record around it that goes.
+    /// stands behind a key of a map. In a field it is the record around it that goes, and of
+    /// whoever objected nothing is left but the id of a stub itself.
     pub(super) fn plan_person(
         &mut self,
         kind: Index<IdKind>,
         standing: Standing,
         token: Token,
     ) -> Result<Plan, Refusal> {
-        let sent = standing == Standing::Field || self.crossing.to == Side::School;
+        let own = standing == Standing::Field && self.is_own_id();
+        let sent = own || self.crossing.to == Side::School;
         if !sent && self.law.policy.excepts(kind) {
             let text = text_of(self.bytes, token, &mut self.state.text);
             if self.crossing.objects(kind, text) {
@@ -117,6 +132,11 @@ impl<W: Watch> Pass<'_, W> {
             }
         }
         self.plan_identifier(kind, token)
+    }
+
+    /// Whether the value stands behind the key of a stub's own id.
+    pub(super) fn is_own_id(&self) -> bool {
+        self.key.line.is_some() && self.key.line == self.state.frame.own_id
     }
 
     /// The same of a text with identifiers in it.
@@ -158,6 +178,8 @@ struct Judging<'a> {
     /// Whether an identifier of an excepted kind stands in it that is on the list.
     objected: bool,
     room: &'a mut Vec<u8>,
+    /// In how many texts, one within the other, what is looked at stands.
+    nesting: usize,
 }
 
 impl Judging<'_> {
@@ -170,6 +192,29 @@ impl Judging<'_> {
 
     fn only(&self, path: usize) -> Option<&policy::Only> {
         self.policy.records.only.get(self.line(path)?)
+    }
+
+    /// Whether JSON in a text names somebody who objected, in whatever shape it can have. What is
+    /// no such JSON is dropped whoever it is about.
+    fn names_in_json(&self, shapes: &[Index<Shape>], json: &str) -> bool {
+        let open = scan::space(json.as_bytes(), 0);
+        if self.nesting >= limits::JSON_NESTING_MAX || json.as_bytes().get(open) != Some(&b'{') {
+            return false;
+        }
+        let mut judging = Judging {
+            gates: self.gates,
+            met: &mut [],
+            objected: false,
+            room: &mut Vec::new(),
+            nesting: self.nesting.wrapping_add(1),
+            ..*self
+        };
+        for shape in shapes {
+            let sought = (&mut judging, Some(*shape), &mut Room::default());
+            // What is met before a fault counts.
+            look::look(json.as_bytes(), open, sought, usize::MAX, Rest::IsNothing).ok();
+        }
+        judging.objected
     }
 
     fn withheld(&self) -> Option<Withheld> {
@@ -206,12 +251,21 @@ impl Seek for Judging<'_> {
         let (policy, crossing) = (self.policy, self.crossing);
         let glimpse = policy.gate(shape).and_then(|gate| gate.glimpses.get(place));
         let kinds = glimpse.map_or(&[][..], |glimpse| &glimpse.kinds);
-        let template = glimpse.and_then(|glimpse| glimpse.template);
         let is_string = scalar.is_string();
-        if let Some(text) = scalar.identifier(self.room) {
-            self.objected |= kinds.iter().any(|kind| crossing.objects(*kind, text));
-            let names = |template| is_string && crossing.names_objected(template, text);
-            self.objected |= template.is_some_and(names);
-        }
+        let Some(text) = scalar.identifier(self.room) else {
+            return;
+        };
+        self.objected |= kinds.iter().any(|kind| crossing.objects(*kind, text));
+        self.objected |= match glimpse.and_then(|glimpse| glimpse.text.as_ref()) {
+            Some(Names::Link) => is_string && head::names_objected(crossing, text),
+            Some(Names::Nested(shapes)) => {
+                let json = text.to_owned();
+                is_string && self.names_in_json(shapes, &json)
+            }
+            Some(Names::Template(template)) => {
+                is_string && crossing.names_objected(*template, text)
+            }
+            None => false,
+        };
     }
 }

@@ -22,10 +22,7 @@ impl<W: Watch> Pass<'_, W> {
         let plan = if token.kind == TokenKind::Null {
             Plan::Keep
         } else {
-            self.plan_text(token, |ids, link| match link.len() {
-                ..=limits::URL_CHARS_MAX => head::translate(ids, flow, link),
-                _ => Err(Refusal::RouteUnknown),
-            })?
+            self.plan_text(token, |ids, link| head::translate(ids, flow, link))?
         };
         Ok(match (plan, otherwise) {
             // Nothing is added on the way home.

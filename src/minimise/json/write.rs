@@ -255,13 +255,16 @@ impl<W: Watch> Pass<'_, W> {
         if !self.is_identifier(token) || self.crossing.to == Side::School {
             return Ok(());
         }
-        let law = self.law;
+        let (law, own) = (self.law, self.is_own_id());
         let (kind, waiting) = (self.state.frame.kind, self.state.frame.waiting);
         let derived = fields(&law.policy, kind).map_or(&[][..], |fields| fields.derived());
         for (place, one) in derived.iter().enumerate().filter(|(_, one)| one.of == line) {
             let mut json = Vec::new();
             let (crossing, state) = (self.crossing, &mut *self.state);
             let text = text_of(self.bytes, token, &mut state.text);
+            if !own && crossing.objects(one.kind, text) {
+                continue;
+            }
             let id = (text, form(token));
             let made = make(crossing, one.kind, id, &mut json, &mut state.trail);
             if !made.map_err(|refused| refused.at(self.place(token.start)))? {
