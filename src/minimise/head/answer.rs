@@ -78,13 +78,17 @@ pub fn answer(
     // removed from this answer, but whether they may be.
     let counts_all = crossing.to == Side::School || { lines.body }
         .is_none_or(|rule| crossing.law.policy.leaves_all(rule));
+    let relations = match counts_all {
+        true => &RELATIONS[..],
+        false => RELATIONS.get(1..).unwrap_or_default(),
+    };
     let total_count = Answering::total(&lines.total_count).filter(|_| counts_all);
     if total_count.is_none() && !lines.total_count.is_empty() {
         answering.dropped.add(Action::DroppedValue);
     }
     let head = AnswerHead {
         content_location: answering.place(&lines.content_location),
-        link: answering.links(&lines.link),
+        link: answering.links(&lines.link, relations),
         location: answering.place(&lines.location),
         total_count,
     };
@@ -115,7 +119,7 @@ impl Answering<'_, '_> {
         self.translated(text)
     }
 
-    fn links(&mut self, lines: &[&[u8]]) -> Option<String> {
+    fn links(&mut self, lines: &[&[u8]], relations: &[&str]) -> Option<String> {
         let mut written = Vec::new();
         for line in lines {
             let text = std::str::from_utf8(line).unwrap_or_default();
@@ -123,15 +127,19 @@ impl Answering<'_, '_> {
                 self.dropped.add(Action::DroppedValue);
                 continue;
             };
-            let read = links.into_iter().map(|link| self.link(link));
+            let read = links.into_iter().map(|link| self.link(link, relations));
             written.extend(read.flatten());
         }
         (!written.is_empty()).then(|| written.join(", "))
     }
 
-    fn link(&mut self, (link, relation): (&str, Option<&str>)) -> Option<String> {
+    fn link(
+        &mut self,
+        (link, relation): (&str, Option<&str>),
+        relations: &[&str],
+    ) -> Option<String> {
         let known = relation.and_then(|relation| {
-            let mut known = RELATIONS.into_iter();
+            let mut known = relations.iter().copied();
             known.find(|known| known.eq_ignore_ascii_case(relation))
         });
         let link = self.translated(known.map(|_| link));
@@ -167,8 +175,9 @@ impl Answering<'_, '_> {
     }
 }
 
-/// The relations of pages to each other (RFC 8288, RFC 5005): nothing else is of use here.
-const RELATIONS: [&str; 4] = ["first", "last", "next", "prev"];
+/// The relations of pages to each other (RFC 8288, RFC 5005): nothing else is of use here. The
+/// first of these tells how many items there are, to whoever reads the offset in it.
+const RELATIONS: [&str; 4] = ["last", "first", "next", "prev"];
 /// The digits of a count: what every reader has room for.
 const COUNT_DIGITS_MAX: usize = 18;
 
