@@ -51,6 +51,13 @@ pub const OBJECTIONS_BYTES_MAX: u64 = 16 << 20;
 /// How often it is looked whether a list of objections has changed; what is half written then is
 /// whole the next time.
 pub const OBJECTIONS_LOOK: Duration = Duration::from_secs(2);
+/// Reading the lists of a vendor with the configuration: as long as a disk may take to wake up.
+pub const OBJECTIONS_READ: Duration = Duration::from_secs(5);
+/// What was read of a list holds for so long after it was last seen unchanged: a file server may
+/// start again, and nobody who objects meanwhile is sent for long.
+pub const OBJECTIONS_KNOWN: Duration = Duration::from_mins(10);
+/// So far in the future a list may have been changed: the clocks of two machines differ.
+pub const OBJECTIONS_AHEAD: Duration = Duration::from_mins(10);
 /// The reason for something that is done by hand, in characters: a few sentences.
 pub const REASON_CHARS_MAX: usize = 500;
 /// Problems shown of one configuration; the rest is counted.

@@ -3,14 +3,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
 use super::failure::{Failure, in_one_line};
-use super::lists::ListsSeen;
+use super::lists::Lists;
 use super::register::open_register;
 use crate::admin::{Admin, Stage, State};
 use crate::clock::Clock;
@@ -35,7 +35,7 @@ pub struct House {
     events: Events,
     /// Told by each thread of the data plane when it ends; closed when all have.
     left: mpsc::UnboundedReceiver<()>,
-    lists: Mutex<ListsSeen>,
+    pub(super) lists: Lists,
     places: Places,
     shared: Arc<Shared>,
     state: Arc<State>,
@@ -85,7 +85,7 @@ impl House {
             doorkeeper,
             events,
             left,
-            lists: Mutex::default(),
+            lists: Lists::default(),
             places,
             shared,
             state,
@@ -144,7 +144,6 @@ impl House {
         self.deployed.put(Arc::clone(&config));
         self.state.reloaded(Arc::clone(&config));
         self.say_deployed(&config);
-        self.look_at_lists();
         self.events.emit(ReloadSucceeded { config: &config });
         Ok(findings)
     }
@@ -171,11 +170,12 @@ impl House {
         }
     }
 
-    /// Reads the lists of objections that have changed since it last looked.
-    pub fn look_at_lists(&self) {
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        let (config, unix_s) = (self.deployed.current(), self.clock.unix_s());
-        lists.look(&config, unix_s, &self.events);
+    /// Reads the lists of objections that have changed since it last looked; on a thread, if one
+    /// could be started.
+    pub fn look_at_lists(&self) -> Option<JoinHandle<()>> {
+        let config = self.deployed.current();
+        self.lists
+            .look(config, self.clock.clone(), self.events.clone())
     }
 
     /// Readiness drops, nothing new is taken, what is under way may finish.
@@ -234,7 +234,6 @@ impl House {
     fn say_ready(&self) {
         let config = self.deployed.current();
         self.say_deployed(&config);
-        self.look_at_lists();
         let Places { public, admin } = self.places;
         self.state.enter(Stage::Ready);
         self.events.emit(Ready {
@@ -244,9 +243,10 @@ impl House {
         });
     }
 
-    fn say_deployed(&self, config: &Config) {
+    fn say_deployed(&self, config: &Arc<Config>) {
         let unix_s = self.clock.unix_s();
         self.events.emit(ConfigurationDeployed { config, unix_s });
+        self.lists.begin(config, unix_s, &self.events);
         let expires = self.doorkeeper.tls().and_then(Acceptor::expires_unix_s);
         self.state.certificate_expires(expires);
         if let Some(expires_unix_s) = expires {

@@ -65,13 +65,15 @@ pub fn serve(folder: &Path, threads: Option<usize>) -> Result<Ending, Failure> {
 
 /// Waits for signals and does what they say.
 async fn until_told(folder: &Path, mut house: House, mut signals: Signals) -> Ending {
+    // They have just been read: what they were then is compared with what they are later.
     let mut lists = tokio::time::interval(limits::OBJECTIONS_LOOK);
+    lists.reset();
     loop {
         let told = tokio::select! {
             told = signals.next() => told,
             () = house.thread_left() => return Ending::Broken,
             _ = lists.tick() => {
-                house.look_at_lists();
+                drop(house.look_at_lists());
                 continue;
             }
         };

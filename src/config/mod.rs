@@ -14,6 +14,7 @@ mod guarded;
 mod hash;
 pub mod keys;
 mod language;
+mod list;
 mod load;
 mod oauth;
 mod objections;
@@ -34,9 +35,10 @@ pub use language::{
     CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, ObjectionsDraft,
     Presets, ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
 };
+pub use list::ListFault;
 pub use load::{admin_address, load, notify_socket, register_place};
 pub use oauth::{Client, Grant, GrantAuth, Listed, TOKEN_PATH};
-pub use objections::{ListFault, Lists};
+pub use objections::Lists;
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use rate::{Period, Rate};
 pub use raw::{At, Document, Table, TextOrTable, Value};

@@ -1,93 +1,41 @@
 //! The lists of `[except]`: who objected, as it stands in files that change while the gateway runs.
 
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, TryLockError, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::code;
 use super::language::ObjectionsDraft;
-use super::problem::{Place, Problem, Problems, shown};
+use super::list::{List, ListFault, ListRead, Seen, stamp};
+use super::problem::Problems;
 use crate::limits;
 use crate::minimise::Objections;
-use crate::policy::{IdKind, Index};
-use crate::pseudonym::{Canonical, IdentifierFault, KindSpec};
-use crate::secret::SecretText;
+use crate::pseudonym::KindSpec;
 
 /// The lists of one vendor, and what they said when they were last read.
 #[derive(Debug)]
 pub struct Lists {
-    lists: Box<[List]>,
+    lists: Arc<[List]>,
     now: ArcSwap<Now>,
     /// How the files looked the last time, if that was not how they looked when they were read.
+    /// Held by whoever looks: for as long as a file system hangs.
     changing: Mutex<Option<Box<[Seen]>>>,
-}
-
-/// One list.
-#[derive(Debug)]
-struct List {
-    kind: Index<IdKind>,
-    canonical: Canonical,
-    path: PathBuf,
-    /// As it is written in the vendor's file.
-    name: String,
-    place: Place,
-    age_max_s: Option<u64>,
+    /// When it was last known that the files say what they said when they were read; 0 until
+    /// somebody asks.
+    known_unix_s: AtomicU64,
+    /// Whether the files have been seen at rest since they were read.
+    at_rest: AtomicBool,
 }
 
 /// What the lists say.
 #[derive(Debug)]
 struct Now {
-    seen: Box<[Seen]>,
+    read: Box<[ListRead]>,
     /// Everyone on them; `None` if one of them could not be read.
     objections: Option<Arc<Objections>>,
-}
-
-/// How a file looks from outside.
-type Seen = Result<Stamp, ListFault>;
-
-/// What changes when a file does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified_s: i64,
-    modified_ns: i64,
-    bytes: u64,
-    inode: u64,
-}
-
-/// Why a list cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListFault {
-    /// It is not there.
-    Missing,
-    /// A line of it is no identifier: who is meant there is not known.
-    NotClear,
-    /// It is not UTF-8.
-    NotText,
-    /// It is longer than [`limits::OBJECTIONS_BYTES_MAX`].
-    TooLong,
-    /// It was last changed longer ago than `max-age`.
-    TooOld,
-    /// It cannot be read.
-    Unreadable,
-}
-
-impl ListFault {
-    /// In words that fit behind the name of the file.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Missing => "is missing",
-            Self::NotClear => "has a line that is no identifier",
-            Self::NotText => "is not text",
-            Self::TooLong => "is too long",
-            Self::TooOld => "is older than its max-age",
-            Self::Unreadable => "cannot be read",
-        }
-    }
 }
 
 impl Lists {
@@ -116,38 +64,96 @@ impl Lists {
                 age_max_s: draft.age_max_s,
             })
         };
-        let lists: Box<[List]> = drafts.iter().filter_map(list).collect();
-        let now = Now::read(&lists, problems);
+        let lists: Arc<[List]> = drafts.iter().filter_map(list).collect();
+        let now = Now::read_within(limits::OBJECTIONS_READ, &lists, Now::read, problems);
         Self {
             lists,
             now: ArcSwap::from_pointee(now),
             changing: Mutex::new(None),
+            known_unix_s: AtomicU64::new(0),
+            at_rest: AtomicBool::new(false),
         }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lists.is_empty()
     }
 
     /// Who objected, at a time; `None` if that is not known: then nobody can be sent.
     #[must_use]
     pub fn current(&self, unix_s: u64) -> Option<Arc<Objections>> {
         let now = self.now.load();
-        let old = self.lists.iter().zip(&now.seen);
-        let old = { old }.any(|(list, seen)| list.fault(*seen, unix_s).is_some());
-        now.objections.clone().filter(|_| !old)
+        let good = self.is_empty() || self.faults(&now, unix_s).all(|it| it.is_none());
+        now.objections.clone().filter(|_| good)
     }
 
     /// Looks whether a file has changed, and reads it again if it has and looks the same as the
     /// last time: what is half written is left to the next.
-    pub fn look(&self) {
+    ///
+    /// A file system may hang: then this does not come back, and whoever looks next comes back at
+    /// once, having seen nothing.
+    pub fn look(&self, unix_s: u64) {
+        let mut changing = match self.changing.try_lock() {
+            Ok(changing) => changing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let seen: Box<[Seen]> = self.lists.iter().map(|list| stamp(&list.path)).collect();
-        let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.now.load().seen == seen {
-            *changing = None;
-        } else if changing.as_ref() == Some(&seen) {
-            let now = Now::read(&self.lists, &mut Problems::new());
-            self.now.store(Arc::new(now));
-            *changing = None;
-        } else {
+        let now = self.now.load();
+        let same = now
+            .read
+            .iter()
+            .map(|read| read.seen)
+            .eq(seen.iter().copied());
+        if !same && changing.as_ref() != Some(&seen) {
             *changing = Some(seen);
+            return;
         }
+        if !same {
+            let now = Now::read(&self.lists, &mut Problems::new());
+            if now
+                .read
+                .iter()
+                .any(|read| read.fault == Some(ListFault::Changing))
+            {
+                return;
+            }
+            self.now.store(Arc::new(now));
+        }
+        *changing = None;
+        self.at_rest.store(true, Ordering::Release);
+        self.known_unix_s.store(unix_s, Ordering::Release);
+    }
+
+    /// As if the disk that they are on did not answer, until what this gives is let go.
+    #[cfg(test)]
+    pub(crate) fn hang(&self) -> impl Drop + '_ {
+        self.changing.lock().unwrap()
+    }
+
+    /// Why each list cannot be used at a time, if it cannot.
+    fn faults<'n>(
+        &self,
+        now: &'n Now,
+        unix_s: u64,
+    ) -> impl Iterator<Item = Option<ListFault>> + use<'n, '_> {
+        let first =
+            self.known_unix_s
+                .compare_exchange(0, unix_s, Ordering::AcqRel, Ordering::Acquire);
+        let known_s = first.err().unwrap_or(unix_s);
+        let silent = unix_s.saturating_sub(known_s) > limits::OBJECTIONS_KNOWN.as_secs();
+        let silent = silent.then_some(ListFault::Silent);
+        let at_rest = self.at_rest.load(Ordering::Acquire);
+        let lists = self.lists.iter().zip(&now.read);
+        lists.map(move |(list, read)| {
+            let young = read.is_young(unix_s) && !at_rest;
+            let fault = read.fault.or_else(|| list.age_fault(read.seen, unix_s));
+            fault
+                .or_else(|| young.then_some(ListFault::Changing))
+                .or(silent)
+        })
     }
 
     /// Every list by its name in the vendor's file, and why it cannot be used at a time, if it
@@ -155,9 +161,8 @@ impl Lists {
     #[must_use]
     pub fn standing(&self, unix_s: u64) -> Vec<(&str, Option<ListFault>)> {
         let now = self.now.load();
-        let lists = self.lists.iter().zip(&now.seen);
-        let standing = lists.map(|(list, seen)| (&*list.name, list.fault(*seen, unix_s)));
-        standing.collect()
+        let names = self.lists.iter().map(|list| &*list.name);
+        names.zip(self.faults(&now, unix_s)).collect()
     }
 
     /// How many are on each list, by its name in the vendor's file; nobody knows as long as one of
@@ -182,140 +187,81 @@ impl Lists {
         self.now.load().objections.clone()
     }
 
-    /// Reports the lists that are too old at a time.
+    /// Reports the lists that are too old at a time, or of an age that nobody can tell.
     pub(super) fn find_old(&self, unix_s: u64, problems: &mut Problems) {
         let now = self.now.load();
-        for (list, seen) in self.lists.iter().zip(&now.seen) {
-            if let Some(fault @ ListFault::TooOld) = list.fault(*seen, unix_s) {
-                problems.push(list.problem(fault));
-            }
+        for (list, read) in self.lists.iter().zip(&now.read) {
+            let fault = list.age_fault(read.seen, unix_s);
+            let fault = fault.filter(|_| read.fault.is_none());
+            problems.extend(fault.map(|fault| list.problem(fault)));
         }
     }
 }
 
 impl Now {
+    /// As `read`, on a thread of its own: a file system that hangs keeps nobody waiting for longer
+    /// than that.
+    fn read_within(
+        most: Duration,
+        lists: &Arc<[List]>,
+        read: fn(&[List], &mut Problems) -> Self,
+        problems: &mut Problems,
+    ) -> Self {
+        if lists.is_empty() {
+            return read(lists, problems);
+        }
+        let (give, take) = mpsc::channel();
+        let theirs = Arc::clone(lists);
+        let reading = thread::Builder::new().name("sluis-lists".to_owned());
+        let started = reading.spawn(move || {
+            let mut problems = Problems::new();
+            let now = read(&theirs, &mut problems);
+            // Nobody waits any more, if it took too long.
+            give.send((now, problems)).ok();
+        });
+        if let (Ok(_), Ok((now, found))) = (started, take.recv_timeout(most)) {
+            problems.append(found);
+            return now;
+        }
+        let fault = ListFault::Silent;
+        problems.extend(lists.iter().map(|list| list.problem(fault)));
+        let unread = ListRead {
+            seen: Err(fault),
+            fault: Some(fault),
+        };
+        Self {
+            read: lists.iter().map(|_| unread).collect(),
+            objections: None,
+        }
+    }
+
     fn read(lists: &[List], problems: &mut Problems) -> Self {
         let mut objections = Objections::default();
-        let mut seen: Vec<Seen> = Vec::new();
+        let mut all = Vec::new();
         for list in lists {
-            // Looked at first: what changes while it is read looks different afterwards.
-            let stamp = stamp(&list.path);
-            let read = stamp.and_then(|_| text(&list.path));
-            let read = read.and_then(|text| list.add(&text, &mut objections, problems));
-            if let Err(fault) = read {
-                problems.push(list.problem(fault));
-            }
-            seen.push(read.and(stamp));
+            let read = list.read(stamp, &mut objections, problems);
+            problems.extend(read.fault.map(|fault| list.problem(fault)));
+            all.push(read);
         }
-        let whole = seen.iter().all(Result::is_ok);
+        let whole = all.iter().all(|read| read.fault.is_none());
         Self {
-            seen: seen.into(),
+            read: all.into(),
             objections: whole.then(|| Arc::new(objections)),
         }
     }
 }
 
-impl List {
-    fn fault(&self, seen: Seen, unix_s: u64) -> Option<ListFault> {
-        let modified_s = match seen {
-            Ok(stamp) => u64::try_from(stamp.modified_s).unwrap_or(0),
-            Err(fault) => return Some(fault),
-        };
-        let old = |most: u64| unix_s.saturating_sub(modified_s) > most;
-        self.age_max_s.is_some_and(old).then_some(ListFault::TooOld)
-    }
-
-    fn problem(&self, fault: ListFault) -> Problem {
-        let message = format!("{} {}", shown(&self.name), fault.words());
-        Problem::finding(code::OBJECTIONS, message)
-            .at(&self.place)
-            .label("who objected is not known: every request of this vendor is answered 503")
-    }
-
-    /// Adds what stands on it: one identifier a line, and comments from `#` on.
-    fn add(
-        &self,
-        text: &SecretText,
-        objections: &mut Objections,
-        problems: &mut Problems,
-    ) -> Result<(), ListFault> {
-        let mut clear = Ok(());
-        // Exposed to be hashed.
-        for (place, line) in text.expose().lines().enumerate() {
-            let id = without_comment(line);
-            if id.is_empty() {
-                continue;
-            }
-            let why = match objections.add(self.kind, &self.canonical, id) {
-                Ok(()) => continue,
-                Err(IdentifierFault::Empty) => "it is empty",
-                Err(IdentifierFault::Invisible) => "it has invisible characters in it",
-                Err(IdentifierFault::TooLong) => "it is too long",
-            };
-            let (name, number) = (shown(&self.name), place.saturating_add(1));
-            let message = format!("{name}: line {number} is no identifier: {why}");
-            let problem = Problem::finding(code::OBJECTIONS_LINE, message).at(&self.place);
-            problems.push(problem.label("who is meant there is not known"));
-            clear = Err(ListFault::NotClear);
-        }
-        clear
-    }
-}
-
-/// What of a line stands before a comment: a `#` at its beginning or behind white space.
-fn without_comment(line: &str) -> &str {
-    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
-    let mut before = None;
-    let comment = line.char_indices().find(|(_, it)| {
-        let begins = *it == '#' && before.is_none_or(char::is_whitespace);
-        before = Some(*it);
-        begins
-    });
-    let end = comment.map_or(line.len(), |(place, _)| place);
-    line.get(..end).unwrap_or_default().trim()
-}
-
-fn stamp(path: &Path) -> Seen {
-    let seen = fs::metadata(path).map_err(|error| fault(&error))?;
-    if !seen.is_file() {
-        return Err(ListFault::Unreadable);
-    }
-    Ok(Stamp {
-        modified_s: seen.mtime(),
-        modified_ns: seen.mtime_nsec(),
-        bytes: seen.size(),
-        inode: seen.ino(),
-    })
-}
-
-fn text(path: &Path) -> Result<SecretText, ListFault> {
-    let most = limits::OBJECTIONS_BYTES_MAX;
-    let file = File::open(path).map_err(|error| fault(&error))?;
-    let mut bytes = Vec::new();
-    let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
-    let length = read.map_err(|error| fault(&error))?;
-    if u64::try_from(length).unwrap_or(u64::MAX) > most {
-        return Err(ListFault::TooLong);
-    }
-    let text = String::from_utf8(bytes).map_err(|_bytes| ListFault::NotText)?;
-    Ok(SecretText::new(text))
-}
-
-fn fault(error: &std::io::Error) -> ListFault {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        ListFault::Missing
-    } else {
-        ListFault::Unreadable
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::time::{Duration, SystemTime};
+    use std::fs::{self, File};
+    use std::time::SystemTime;
 
+    use super::super::list::Stamp;
+    use super::super::problem::Place;
     use super::super::source::SourceFile;
-    use crate::pseudonym::{Back, Notation, Unknown};
+    use super::*;
+    use crate::policy::Index;
+    use crate::pseudonym::{Back, Canonical, Notation, Unknown};
 
     const NOW: u64 = 1_800_000_000;
 
@@ -386,16 +332,20 @@ mod tests {
         );
         assert_eq!(count(&unclear), None);
         write(folder.path(), "S-1\n");
-        unclear.look();
-        unclear.look();
+        unclear.look(NOW);
+        unclear.look(NOW);
         assert_eq!(count(&unclear), Some(1));
         // Nobody reads findings while the gateway runs.
         write(folder.path(), "S-1\nS\u{200b}4\n");
-        unclear.look();
-        unclear.look();
+        unclear.look(NOW);
+        unclear.look(NOW);
         assert_eq!(count(&unclear), None);
         let standing = unclear.standing(NOW);
         assert_eq!(standing, [("list.txt", Some(ListFault::NotClear))]);
+        // As long as it has not changed, it says the same.
+        let read = unclear.now.load_full();
+        (0..4).for_each(|_| unclear.look(NOW));
+        assert!(Arc::ptr_eq(&read, &unclear.now.load_full()));
     }
 
     #[test]
@@ -422,18 +372,18 @@ mod tests {
         let (lists, _) = lists(folder.path(), None);
         for (text, now, then) in [("S-1\nS-2\n", 1, 2), ("", 2, 0)] {
             write(folder.path(), text);
-            lists.look();
+            lists.look(NOW);
             assert_eq!(count(&lists), Some(now), "still as it was");
-            lists.look();
+            lists.look(NOW);
             assert_eq!(count(&lists), Some(then));
         }
         fs::remove_file(folder.path().join("list.txt")).unwrap();
-        lists.look();
-        lists.look();
+        lists.look(NOW);
+        lists.look(NOW);
         assert_eq!(count(&lists), None);
         write(folder.path(), "S-9\n");
-        lists.look();
-        lists.look();
+        lists.look(NOW);
+        lists.look(NOW);
         assert_eq!(count(&lists), Some(1));
     }
 
@@ -449,8 +399,8 @@ mod tests {
                 .unwrap();
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(unix_s);
             file.set_modified(time).unwrap();
-            lists.look();
-            lists.look();
+            lists.look(NOW);
+            lists.look(NOW);
         };
         at(NOW - 60);
         assert_eq!(count(&lists), Some(1));
@@ -463,7 +413,92 @@ mod tests {
             problems.sorted()[0].message,
             "`list.txt` is older than its max-age"
         );
-        at(NOW + 60);
+        at(NOW + 600);
         assert_eq!(count(&lists), Some(1), "the clocks of two machines differ");
+        at(NOW + 601);
+        assert_eq!(count(&lists), None, "it would be fresh for ever");
+        assert_eq!(lists.standing(NOW), [("list.txt", Some(ListFault::Ahead))]);
+        let mut problems = Problems::new();
+        lists.find_old(NOW, &mut problems);
+        assert_eq!(
+            problems.sorted()[0].message,
+            "`list.txt` was changed in the future: a clock is wrong"
+        );
+    }
+
+    #[test]
+    fn a_list_that_was_just_changed_is_taken_once_it_is_seen_at_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        for (ago, known) in [(0, None), (2, None), (3, Some(1))] {
+            write(folder.path(), "S-1\n");
+            let file = File::options()
+                .write(true)
+                .open(folder.path().join("list.txt"));
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW - ago);
+            file.unwrap().set_modified(time).unwrap();
+            let (lists, problems) = lists(folder.path(), None);
+            assert!(problems.is_empty(), "{problems:?}");
+            assert_eq!(count(&lists), known, "{ago}");
+            let fault = known.is_none().then_some(ListFault::Changing);
+            assert_eq!(lists.standing(NOW), [("list.txt", fault)]);
+            lists.look(NOW);
+            assert_eq!(count(&lists), Some(1), "{ago}");
+        }
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "S-1\n");
+        let (lists, _) = lists(folder.path(), None);
+        let mut lengths = [4, 8].into_iter();
+        let longer = |path: &Path| {
+            let bytes = lengths.next().unwrap();
+            stamp(path).map(|it| Stamp { bytes, ..it })
+        };
+        let mut objections = Objections::default();
+        let read = lists.lists[0].read(longer, &mut objections, &mut Problems::new());
+        assert_eq!(read.fault, Some(ListFault::Changing));
+        assert_eq!(read.seen, Err(ListFault::Changing), "it is read again");
+    }
+
+    #[test]
+    fn a_disk_that_hangs_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "S-1\n");
+        let (lists, _) = lists(folder.path(), None);
+        assert_eq!(count(&lists), Some(1));
+        let hanging = lists.hang();
+        lists.look(NOW + 600);
+        assert!(lists.current(NOW + 600).is_some(), "the old list holds");
+        assert!(lists.current(NOW + 601).is_none(), "but not for ever");
+        let standing = lists.standing(NOW + 601);
+        assert_eq!(standing, [("list.txt", Some(ListFault::Silent))]);
+        drop(hanging);
+        lists.look(NOW + 601);
+        assert!(lists.current(NOW + 601).is_some());
+
+        let mut problems = Problems::new();
+        let hangs = |_: &[List], _: &mut Problems| loop {
+            thread::park();
+        };
+        let moment = Duration::from_millis(1);
+        let now = Now::read_within(moment, &lists.lists, hangs, &mut problems);
+        assert!(now.objections.is_none());
+        assert!(problems.sorted()[0].message.contains("cannot be followed"));
+    }
+
+    #[test]
+    fn a_list_that_never_rests_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "S-1\n");
+        let (lists, _) = lists(folder.path(), None);
+        assert_eq!(count(&lists), Some(1));
+        for more in 1..=11 {
+            write(folder.path(), "S-1\n".repeat(more + 1));
+            lists.look(NOW + 60);
+        }
+        assert!(lists.current(NOW + 600).is_some());
+        assert!(lists.current(NOW + 601).is_none());
     }
 }

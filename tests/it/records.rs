@@ -168,14 +168,16 @@ impl Scene {
             ..Plans::default()
         };
         let house = plans.open_in(folder, school());
-        Self { house, list }
+        let scene = Self { house, list };
+        scene.look();
+        scene
     }
 
     /// The timer has gone off twice since the list was changed.
     fn look(&self) {
         for vendor in &self.house.deployed.current().vendors {
-            vendor.lists.look();
-            vendor.lists.look();
+            vendor.lists.look(self.house.clock.unix_s());
+            vendor.lists.look(self.house.clock.unix_s());
         }
     }
 

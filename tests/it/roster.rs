@@ -343,8 +343,8 @@ fn whoever_objected_is_nobody_in_the_whole_roster() {
     let objects = |text: &str| {
         std::fs::write(&list, text).unwrap();
         for vendor in &house.deployed.current().vendors {
-            vendor.lists.look();
-            vendor.lists.look();
+            vendor.lists.look(house.clock.unix_s());
+            vendor.lists.look(house.clock.unix_s());
         }
     };
     objects("");

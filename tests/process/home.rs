@@ -395,6 +395,12 @@ fn who_objects_while_it_runs_is_withheld_without_a_reload() {
     files.write(vendor, &text.replace("[ids.pupil]", except));
     files.write("schools/proef/lists/who.txt", "# nobody yet\n");
     let gateway = files.serve();
+    // What was written a moment ago may not be whole.
+    let rests = until(|| {
+        let answer = get(files.public, "/bron/pupils").unwrap();
+        (status(&answer) == 200).then_some(())
+    });
+    assert!(rests.is_some(), "nobody sees it at rest");
     assert_eq!(pull(&files).len(), PUPILS);
     files.write("schools/proef/lists/who.txt", &pupil(3));
     let fewer = until(|| {
