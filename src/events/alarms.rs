@@ -3,8 +3,10 @@
 
 use super::Voice;
 use super::meter::RouteMeter;
+use super::metrics::OTHER;
 use crate::config::LogLevel;
-use crate::minimise::{Action, Counts};
+use crate::minimise::{Action, Counts, EchoAt};
+use crate::policy::{Shape, ShapeBody};
 
 /// The action, the event, the words.
 const ALARMS: [(Action, &str, &str); 2] = [
@@ -27,6 +29,9 @@ pub(super) fn sound(voice: &Voice, meter: &RouteMeter, messages: [&Counts; 3]) {
             continue;
         }
         let labels = meter.labels();
+        let echo = { messages.iter() }.find_map(|counts| counts.echo());
+        let field = echo.filter(|_| action == Action::DroppedEcho);
+        let field = field.map(|at| meter.path(at));
         let subject = (meter.vendor_label(), name);
         voice.lines.say_seldom(LogLevel::Warn, subject, |left_out| {
             tracing::warn!(
@@ -35,9 +40,42 @@ pub(super) fn sound(voice: &Voice, meter: &RouteMeter, messages: [&Counts; 3]) {
                 sluis.vendor = labels.vendor.as_ref().map(display),
                 sluis.flow = labels.flow.as_ref().map(display),
                 http.route = &*labels.route,
+                sluis.field = field,
                 sluis.left_out = left_out,
                 "{words}"
             );
         });
+    }
+}
+
+/// The names of a shape and of its fields, as the policy has them.
+pub(super) struct ShapeNames {
+    pub(super) name: Box<str>,
+    keys: Box<[Box<str>]>,
+}
+
+impl ShapeNames {
+    pub(super) fn of(shape: &Shape) -> Self {
+        let keys = match &shape.body {
+            ShapeBody::Fields(fields) => fields.lines().iter().map(|it| it.key.clone()).collect(),
+            ShapeBody::Switch(_) => Box::default(),
+        };
+        Self {
+            name: shape.name.as_str().into(),
+            keys,
+        }
+    }
+
+    /// The name of a place in a policy: a header, or a field of a shape.
+    pub(super) fn path(shapes: &[Self], at: EchoAt) -> String {
+        let (shape, line) = match at {
+            EchoAt::Field(shape, line) => (shape, line),
+            EchoAt::Header(name) => return name.to_owned(),
+        };
+        let Some(shape) = shapes.get(shape.place()) else {
+            return OTHER.to_owned();
+        };
+        let key = line.and_then(|line| shape.keys.get(line));
+        format!("{}.{}", shape.name, key.map_or("_any", |key| key))
     }
 }

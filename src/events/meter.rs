@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use super::alarms::ShapeNames;
 use super::metrics::{Metrics, OTHER};
 use super::status::{CODES, code};
 use super::traffic::{Direction, Format};
 use crate::config::{TOKEN_PATH, Vendor};
-use crate::minimise::{Action, UnlistedIn};
+use crate::minimise::{Action, EchoAt, UnlistedIn};
 use crate::names::{FlowId, SchoolId, VendorId};
 use crate::policy::{Method, Route, Side};
 use crate::refusal::Refusal;
@@ -48,11 +49,7 @@ impl Meters {
             vendor: Some(vendor.id.clone()),
             flow: Some(id.id.clone()),
             caller: flow.caller,
-            shapes: policy
-                .shapes
-                .iter()
-                .map(|shape| shape.name.as_str().into())
-                .collect(),
+            shapes: policy.shapes.iter().map(ShapeNames::of).collect(),
             ..Labels::default()
         };
         let meter = |route: &Route| {
@@ -250,9 +247,15 @@ impl RouteMeter {
 
     /// The name of the shape at that place.
     pub(super) fn shape(&self, place: usize) -> &str {
-        let name = self.0.labels.shapes.get(place);
-        name.filter(|_| place < UnlistedIn::LAST)
-            .map_or(OTHER, |name| name)
+        let shape = self.0.labels.shapes.get(place);
+        { shape }
+            .filter(|_| place < UnlistedIn::LAST)
+            .map_or(OTHER, |shape| &shape.name)
+    }
+
+    /// The policy's name of a place in it.
+    pub(super) fn path(&self, at: EchoAt) -> String {
+        ShapeNames::path(&self.0.labels.shapes, at)
     }
 
     pub(super) fn labels(&self) -> &Labels {
@@ -289,8 +292,8 @@ pub(super) struct Labels {
     pub(super) flow: Option<FlowId>,
     pub(super) route: Box<str>,
     pub(super) method: &'static str,
-    /// The names of the policy's shapes.
-    shapes: Arc<[Box<str>]>,
+    /// The names of the policy's shapes, and of their fields.
+    shapes: Arc<[ShapeNames]>,
     caller: Side,
 }
 

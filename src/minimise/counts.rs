@@ -163,6 +163,17 @@ pub enum Fate {
 pub struct Counts {
     actions: [u64; Action::ALL.len()],
     unlisted: UnlistedIn,
+    echo: Option<EchoAt>,
+}
+
+/// Where the policy has the first field that would have sent back what was brought home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EchoAt {
+    /// In an object of that shape: in the line at that place, or in an entry of a map. Or in what
+    /// the line holds, if that is a list or kept whole.
+    Field(Index<Shape>, Option<usize>),
+    /// In a header of that name.
+    Header(&'static str),
 }
 
 impl Counts {
@@ -193,6 +204,18 @@ impl Counts {
         self.unlisted
     }
 
+    /// Where the first echo was.
+    #[must_use]
+    pub const fn echo(&self) -> Option<EchoAt> {
+        self.echo
+    }
+
+    /// An echo was met there.
+    pub(super) fn add_echo(&mut self, at: Option<EchoAt>) {
+        self.add(Action::DroppedEcho);
+        self.echo = self.echo.or(at);
+    }
+
     /// Once more.
     #[inline]
     pub(super) fn add(&mut self, action: Action) {
@@ -212,6 +235,7 @@ impl Counts {
             *count = count.wrapping_add(more);
         }
         self.unlisted.0 |= part.unlisted.0;
+        self.echo = self.echo.or(part.echo);
     }
 
     /// A field came that the shape does not list.

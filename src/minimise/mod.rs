@@ -17,7 +17,7 @@ mod value;
 mod watch;
 
 pub use cleared::Cleared;
-pub use counts::{Action, Counts, Fate, UnlistedIn};
+pub use counts::{Action, Counts, EchoAt, Fate, UnlistedIn};
 pub use crossing::{Crossing, Trail};
 pub use echo::Home;
 pub use head::{

@@ -512,6 +512,34 @@ fn what_came_home_does_not_leave_again_in_a_kept_value() {
     rewriter.end(&mut out).unwrap();
     assert_eq!(out.look(), br#"{"all":{"b":[95312]}}"#);
     assert_eq!(rewriter.counts().of(Action::DroppedEcho), 4);
+    let note = Some(EchoAt::Field(at(0), Some(line_of("note"))));
+    assert_eq!(rewriter.counts().echo(), note, "the first");
+}
+
+/// The place of a line of the first shape.
+fn line_of(key: &str) -> usize {
+    let law = law();
+    let lines = law.policy.fields(at(0)).unwrap().lines();
+    lines.iter().position(|line| *line.key == *key).unwrap()
+}
+
+#[test]
+fn an_echo_is_told_by_its_place_in_the_policy() {
+    for (body, key) in [
+        (r#"{"pupil":"S-1","note":"S-64003"}"#, "note"),
+        (
+            r#"{"pupil":"S-1","all":[{"a":1},["S-64003"]],"note":1}"#,
+            "all",
+        ),
+        (r#"{"all":{"x":{"S-64003":1}}}"#, "all"),
+        (r#"{"href":"/api/S-1/9531200"}"#, "href"),
+        (r#"{"inner":"{\"note\":\"S-64003\"}"}"#, "note"),
+    ] {
+        let ids = ["S-64003", "9531200"];
+        let (_, counts) = after(&ids, Side::Vendor, law(), body);
+        let expected = Some(EchoAt::Field(at(0), Some(line_of(key))));
+        assert_eq!(counts.echo(), expected, "{body}");
+    }
 }
 
 /// What becomes of a body in an exchange in which these came home.

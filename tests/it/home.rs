@@ -232,6 +232,7 @@ fn what_came_home_is_not_sent_back_in_a_title() {
     let expected = json!({"about": {"student": pseudonyms[0]}});
     assert_eq!((answer.status(), answer.json()), (200, expected));
     house.await_log("vendor.echo");
+    house.await_log("\"sluis.field\":\"body of PUT /results/{result:slug}/of/{pupil}.title\"");
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
 }
 
@@ -292,6 +293,7 @@ fn what_came_home_is_not_sent_back_in_a_link() {
         assert_eq!(answer.lines(name), [""; 0]);
     }
     house.await_log("vendor.echo");
+    house.await_log("\"sluis.field\":\"body of PUT /users/{pupil}.next\"");
     let metrics = house.events.metrics_page();
     let dropped =
         r#"sluis_fields_total{action="dropped_echo",direction="to_vendor",vendor="bron"} 5"#;

@@ -3,7 +3,7 @@
 use super::place::translate;
 use super::query::Ids;
 use super::{Asked, Cleared, Counts, Crossing, Trail};
-use crate::minimise::Action;
+use crate::minimise::{Action, EchoAt};
 use crate::policy::{Rule, Side};
 use crate::refusal::Refusal;
 
@@ -87,9 +87,9 @@ pub fn answer(
         answering.dropped.add(Action::DroppedValue);
     }
     let head = AnswerHead {
-        content_location: answering.place(&lines.content_location),
+        content_location: answering.place("content-location", &lines.content_location),
         link: answering.links(&lines.link, relations),
-        location: answering.place(&lines.location),
+        location: answering.place("location", &lines.location),
         total_count,
     };
     let (missed, trail) = (answering.missed, answering.ids.trail);
@@ -110,13 +110,13 @@ struct Answering<'a, 'c> {
 
 impl Answering<'_, '_> {
     /// An address that stands alone.
-    fn place(&mut self, lines: &[&[u8]]) -> Option<String> {
+    fn place(&mut self, name: &'static str, lines: &[&[u8]]) -> Option<String> {
         let text = match lines {
             [] => return None,
             [line] => std::str::from_utf8(line).ok(),
             [..] => None,
         };
-        self.translated(text)
+        self.translated(name, text)
     }
 
     fn links(&mut self, lines: &[&[u8]], relations: &[&str]) -> Option<String> {
@@ -142,13 +142,13 @@ impl Answering<'_, '_> {
             let mut known = relations.iter().copied();
             known.find(|known| known.eq_ignore_ascii_case(relation))
         });
-        let link = self.translated(known.map(|_| link));
+        let link = self.translated("link", known.map(|_| link));
         // No comma stands in an address of ours: a client may split at them.
         let both = link.zip(known);
         both.map(|(link, relation)| format!("<{link}>; rel=\"{relation}\""))
     }
 
-    fn translated(&mut self, link: Option<&str>) -> Option<String> {
+    fn translated(&mut self, name: &'static str, link: Option<&str>) -> Option<String> {
         let made = link.map(|link| translate(&mut self.ids, Some(self.flow), link));
         let plain =
             |made: &String| !made.contains(',') && made.bytes().all(|it| it.is_ascii_graphic());
@@ -158,7 +158,10 @@ impl Answering<'_, '_> {
             Some(Ok(_) | Err(_)) | None => {}
         }
         let why = std::mem::replace(&mut self.ids.why, Action::DroppedValue);
-        self.dropped.add(why);
+        match why == Action::DroppedEcho {
+            true => self.dropped.add_echo(Some(EchoAt::Header(name))),
+            false => self.dropped.add(why),
+        }
         None
     }
 

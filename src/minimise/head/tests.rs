@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::limits::Limits;
-use crate::minimise::{Action, Home, Law};
+use crate::minimise::{Action, EchoAt, Home, Law};
 use crate::policy::{
     Bases, Content, IdKind, Index, ParameterType, Policy, QueryParameter, QueryRule, Side,
 };
@@ -314,6 +314,7 @@ fn a_line_that_would_carry_back_what_came_home_is_dropped() {
     assert_eq!(head.link.as_deref(), Some(first));
     assert_eq!((head.location, head.content_location), (None, None));
     assert_eq!(counts.of(Action::DroppedEcho), 4);
+    assert_eq!(counts.echo(), Some(EchoAt::Header("content-location")));
     assert_eq!(counts.of(Action::DroppedValue), 1, "that leads nowhere");
     // Without anybody at home they all pass.
     let (head, counts) = lines_after(&[], &lines);

@@ -4,7 +4,7 @@ use super::look::Room;
 use super::skip::Skip;
 use crate::limits::{Bound, Limits};
 use crate::minimise::echo::Echo;
-use crate::minimise::{Counts, Trail};
+use crate::minimise::{Action, Counts, EchoAt, Trail};
 use crate::policy::{Fields, Index, Item, Policy, Rule, Shape};
 
 /// What must come next.
@@ -221,6 +221,31 @@ impl State {
             missed: false,
             nesting: 0,
         }
+    }
+
+    /// Counts what was done to the value that is being read.
+    #[inline]
+    pub(super) fn count(&mut self, action: Action) {
+        match action == Action::DroppedEcho {
+            true => self.counts.add_echo(self.place_of_value()),
+            false => self.counts.add(action),
+        }
+    }
+
+    /// Where the policy has the value that is being read: in which shape, and in which line of it.
+    fn place_of_value(&self) -> Option<EchoAt> {
+        let inwards = self.around.iter().chain([&self.frame]);
+        let place = |frame: &Frame| match frame.kind {
+            FrameKind::Object(shape) => {
+                let line = frame.line_next.checked_sub(1);
+                Some(EchoAt::Field(shape, line.filter(|it| frame.has_seen(*it))))
+            }
+            FrameKind::List(_)
+            | FrameKind::Outside
+            | FrameKind::WholeList
+            | FrameKind::WholeObject => None,
+        };
+        { inwards }.rev().find_map(place)
     }
 
     /// Whether the value as a whole has been read.

@@ -29,7 +29,7 @@ impl<W: Watch> Pass<'_, W> {
             (Plan::Drop(why), Some(constant)) if self.crossing.to == Side::Vendor => {
                 // What stands in its place must not hide that.
                 if why == Action::DroppedEcho {
-                    self.state.counts.add(why);
+                    self.state.count(why);
                 }
                 Plan::Constant(constant)
             }

@@ -92,6 +92,8 @@ impl<'a, W: Watch> Pass<'a, W> {
         let hash = match self.stands {
             Place::Any => {
                 self.state.counts.extend(self.key.came_home);
+                // Its value stands in no line.
+                self.state.frame.line_next = usize::MAX;
                 key_hash(&self.state.key)
             }
             Place::Item => return Ok(()),

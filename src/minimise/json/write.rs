@@ -49,7 +49,7 @@ impl<W: Watch> Pass<'_, W> {
         self.note()?;
         let from = if W::LOOKS { self.emit.out().len() } else { 0 };
         if let Some(action) = self.carry_out(plan, *rule, token)? {
-            self.state.counts.add(action);
+            self.state.count(action);
             let withheld = if let Plan::Withhold(why) = plan {
                 Some(why)
             } else {
@@ -70,7 +70,7 @@ impl<W: Watch> Pass<'_, W> {
             return self.wait(at, self.state.bounds.string_max);
         };
         self.note()?;
-        self.state.counts.add(self.why_dropped());
+        self.state.count(self.why_dropped());
         self.go_behind(token);
         Ok(Step::Taken)
     }
