@@ -76,6 +76,10 @@ fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>
         lists(now, state.clock.unix_s())
     );
     let register = state.register().map(|register| match register.code() {
+        Some(code) if register.has_lost_rows() => format!(
+            "[!] register: {code}: it is not the one we wrote in, so every identifier with a way \
+             back is refused; put the newest copy back, or restart with what is there\n"
+        ),
         Some(code) => format!("[!] register: {code}, so what it does not know is refused\n"),
         None => "[+] register: takes identifiers\n".to_owned(),
     });

@@ -124,3 +124,33 @@ const fn refusal(fault: StoreFault) -> Refusal {
         StoreFault::Damaged | StoreFault::Gone => Refusal::RegisterUnavailable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::Stoppable;
+
+    #[tokio::test]
+    async fn nobody_waits_longer_than_that_for_a_disk_that_hangs() {
+        let register = Stoppable::open();
+        let desk = |most: u64| {
+            let most = Duration::from_millis(most);
+            Desk::new(Arc::clone(&register.view), &Clock::system(), most)
+        };
+        let patient = desk(60_000);
+        assert_eq!(patient.settle(register.batch("S-1")).await, Ok(()));
+        let stopped = register.stop();
+        let late = patient.settle(register.batch("S-2"));
+        // Beside what another message waits for, and alone.
+        for pupil in ["S-2", "S-3"] {
+            let waits = desk(20).settle(register.batch(pupil)).await;
+            assert_eq!(waits, Err(Refusal::RegisterUnavailable), "{pupil}");
+        }
+        let known = desk(20).settle(register.batch("S-1")).await;
+        assert_eq!(known, Ok(()), "what is known needs no disk");
+        assert_eq!(desk(20).catch_up().await, Err(Refusal::RegisterUnavailable));
+        drop(stopped);
+        assert_eq!(late.await, Ok(()), "what is late is written all the same");
+        assert_eq!(patient.settle(register.batch("S-3")).await, Ok(()));
+    }
+}

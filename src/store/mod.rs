@@ -36,7 +36,7 @@ mod wait;
     clippy::arithmetic_side_effects,
     reason = "a test fails by panicking, and its numbers are small"
 )]
-mod tests;
+pub(crate) mod tests;
 
 pub use backend::{Damage, Fault};
 pub use offline::{Exported, Imported, Verified, init, verify};

@@ -32,6 +32,12 @@ impl State {
     pub fn code(&self) -> Option<&'static str> {
         self.trouble.as_ref().map(|fault| fault.code())
     }
+
+    /// Whether rows that were there may be there no more: then nothing counts as known.
+    #[must_use]
+    pub fn has_lost_rows(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|fault| fault.is_loss())
+    }
 }
 
 /// What the keeper notes of the backend.

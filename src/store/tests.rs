@@ -991,6 +991,36 @@ fn a_page_of_new_pupils_costs_one_sync_and_the_next_one_nothing() {
     }
 }
 
+/// A register in a file, for the rooms that wait for it, and its disk, which can be stopped.
+pub(crate) struct Stoppable {
+    bed: DiskBed,
+    _store: Store,
+    pub(crate) view: Arc<View>,
+}
+
+impl Stoppable {
+    pub(crate) fn open() -> Self {
+        let bed = DiskBed(Disk::new());
+        let store = bed.open();
+        let view = view(&store, "regenboog", 7);
+        Self {
+            bed,
+            _store: store,
+            view,
+        }
+    }
+
+    /// The disk does nothing until what this gives is let go.
+    pub(crate) fn stop(&self) -> impl Drop + '_ {
+        self.bed.0.fails.lock().unwrap()
+    }
+
+    /// What has to be written down before this pupil's pseudonym may leave.
+    pub(crate) fn batch(&self, pupil: &str) -> Batch {
+        batch(&self.view, PUPIL, &[pupil])
+    }
+}
+
 #[test]
 fn a_disk_that_hangs_is_said_to() {
     let (bed, clock) = (DiskBed(Disk::new()), Clock::test(NOW));

@@ -306,7 +306,8 @@ fn the_state_of_the_register_is_shown_and_nothing_in_it() {
     assert!(unwell["since"].as_str().unwrap().ends_with('Z'));
     assert_eq!(gateway.page("/readyz"), (200, "ok\n".to_owned()));
     let verbose = gateway.page("/readyz?verbose");
-    let told = "[!] register: file_moved, so what it does not know is refused\nok\n";
+    let told = "[!] register: file_moved: it is not the one we wrote in, so every identifier with a \
+                way back is refused; put the newest copy back, or restart with what is there\nok\n";
     assert!(verbose.1.ends_with(told), "{verbose:?}");
     assert!(metric(r#"sluis_register_usable{store="redb"} 0"#));
     assert!(metric(
