@@ -234,7 +234,7 @@ impl Flow {
     }
 
     /// What the answer of a route carries if it has that status; `None` for an error of which
-    /// nothing is declared.
+    /// nothing is declared. Whether it may be told, [`super::Policy::answer_content`] says.
     #[must_use]
     pub fn answer_content(&self, route: &Route, status: u16) -> Option<Content> {
         let usual = match self.caller {

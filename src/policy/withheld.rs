@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Content, Index, Item, Otherwise, Policy, Rule, Shape, ShapeBody};
+use super::{Content, Flow, Index, Item, Otherwise, Policy, Route, Rule, Shape, ShapeBody, Side};
 
 impl Policy {
     /// Whether a message may be withheld as a whole, as if there were none: outside of all lists
@@ -22,6 +22,20 @@ impl Policy {
         };
         let mut shapes = self.outside_lists(one).into_iter();
         shapes.any(|shape| self.is_filtered(shape))
+    }
+
+    /// What the answer of a route carries if it has that status; `None` for an error of which
+    /// nothing is declared, or may be told.
+    ///
+    /// Where the whole answer may be withheld, a 404 says nothing: it stands for what is not there
+    /// and for what is not sent, and who asked must not see which.
+    #[must_use]
+    pub fn answer_content(&self, flow: &Flow, route: &Route, status: u16) -> Option<Content> {
+        let withheld = |content| self.may_be_withheld(content);
+        let usual = flow.answer_content(route, 200);
+        let hides = status == 404 && flow.caller == Side::Vendor && usual.is_some_and(withheld);
+        let content = flow.answer_content(route, status);
+        content.filter(|_| !hides)
     }
 
     /// Whether as many items leave as came, whatever stands in them: of the outermost lists under

@@ -42,6 +42,7 @@ pub(super) struct Exchange<'p> {
 /// The route of a request.
 #[derive(Clone, Copy)]
 pub(super) struct Matched<'e> {
+    policy: &'e policy::Policy,
     flow: &'e policy::Flow,
     route: &'e policy::Route,
 }
@@ -54,7 +55,8 @@ impl Matched<'_> {
 
     /// What an answer with that status may carry, if that is declared.
     pub(super) fn answer(&self, status: StatusCode) -> Option<Content> {
-        self.flow.answer_content(self.route, status.as_u16())
+        let (flow, route) = (self.flow, self.route);
+        self.policy.answer_content(flow, route, status.as_u16())
     }
 }
 
@@ -227,11 +229,16 @@ impl Exchange<'_> {
         request: &RequestHead,
         record: &mut Record,
     ) -> Result<Matched<'_>, Refusal> {
-        let flow = self.vendor.law.policy.flows.get(self.found.door.flow);
+        let policy = &self.vendor.law.policy;
+        let flow = policy.flows.get(self.found.door.flow);
         let found = flow.and_then(|flow| Some((flow, flow.routes.get(request.route)?)));
         let (flow, route) = found.ok_or(Refusal::Bug(Bug::Policy))?;
         record.meter = self.found.meters.route(request.route).clone();
-        Ok(Matched { flow, route })
+        Ok(Matched {
+            policy,
+            flow,
+            route,
+        })
     }
 
     /// The flow's upstream.

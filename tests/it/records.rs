@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use crate::harness::upstream::ok;
-use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream, request};
 
 /// A vendor that fetches a roster and sends results back, and one that is pushed to.
 const POLICY: &str = r#"
@@ -50,6 +50,7 @@ to-vendor = { seats = "Seat[]" }
 [[flow.pull.route]]
 match = "GET /seats/{seat:slug}"
 to-vendor = { seat = "Seat" }
+status = { "4xx" = { code = "keep:int" } }
 
 [[flow.pull.route]]
 match = "PUT /results/{result:slug}"
@@ -141,7 +142,7 @@ fn school() -> Upstream {
             };
             let whole = ok(body).replace("200 OK\r\n", PAGED);
             let answer = match body {
-                "" => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                "" => ok(r#"{"code":7}"#).replace("200 OK", "404 Not Found"),
                 _ => whole,
             };
             if peer.try_send(answer).is_err() {
@@ -187,13 +188,7 @@ impl Scene {
     }
 
     fn ask(&self, method: &str, target: &str, body: &str) -> Message {
-        let length = body.len();
-        let of_body = match body {
-            "" => String::new(),
-            _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
-        };
-        let head = format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}");
-        self.house.ask(format!("{head}\r\n{body}"))
+        self.house.ask(request(method, target, body))
     }
 
     fn get(&self, target: &str) -> Message {

@@ -16,7 +16,7 @@ use super::{Common, problems};
 use crate::config::{self, Draft, Problems, VendorDraft, VendorFile};
 use crate::limits::Limits;
 use crate::minimise::{self, Asked, Counts, Crossing, Law, Objections, RequestLine};
-use crate::policy::{Content, Flow, Route, Side};
+use crate::policy::{Content, Flow, Policy, Route, Side};
 use crate::pseudonym::{
     Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
 };
@@ -100,10 +100,15 @@ impl Found<'_> {
     }
 
     /// What a message may carry, if anything is declared for it, and where it goes.
-    fn carries(&self, message: Message, status: Option<u16>) -> (Option<Content>, Side) {
+    fn carries(
+        &self,
+        policy: &Policy,
+        message: Message,
+        status: Option<u16>,
+    ) -> (Option<Content>, Side) {
         match message {
             Message::Answer => (
-                self.flow.answer_content(self.route, status.unwrap_or(200)),
+                policy.answer_content(self.flow, self.route, status.unwrap_or(200)),
                 self.flow.caller,
             ),
             Message::Request => (
@@ -157,7 +162,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
         }
     };
     let message = found.meant(options);
-    let (content, to) = found.carries(message, options.status);
+    let (content, to) = found.carries(&trial.law.policy, message, options.status);
     let crossing = trial.crossing(to).in_flow(found.place);
     let show = Show {
         vendor,
