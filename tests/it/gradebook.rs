@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::harness::upstream::ok;
-use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+use crate::harness::{House, Markers, Message, Peer, Plans, Upstream, request};
 
 /// A vendor of both services, in one flow as with OneRoster 1.1, or in any version.
 const OLD: &str = r#"
@@ -210,15 +210,9 @@ impl Vendor {
         } else {
             body.to_string()
         };
-        let length = body.len();
-        let of_body = match length {
-            0 => String::new(),
-            _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
-        };
         let (method, path) = line.split_once(' ').unwrap();
-        let answer = self.house.ask(format!(
-            "{method} /school{path} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}\r\n{body}"
-        ));
+        let target = format!("/school{path}");
+        let answer = self.house.ask(request(method, &target, &body));
         self.got.extend_from_slice(answer.head.as_bytes());
         self.got.extend_from_slice(&answer.body);
         let json = serde_json::from_slice(&answer.body).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use crate::harness::{HOST, House, Message, Plans, digest};
+use crate::harness::{HOST, House, Message, Plans, digest, request};
 use crate::school::{PUPILS, School, markers, pupil};
 
 const SECRET: &str = "fake-secret-of-a-vendor-not-for-use";
@@ -85,14 +85,9 @@ impl<'h> Client<'h> {
             .strip_prefix(&root)
             .unwrap_or_else(|| panic!("{address} leads elsewhere"));
         let body = body.map(Value::to_string).unwrap_or_default();
-        let of_body = match body.len() {
-            0 => String::new(),
-            length => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
-        };
-        let answer = self.house.ask(format!(
-            "{method} {target} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {}\r\n{of_body}\r\n{body}",
-            self.token
-        ));
+        let shown = format!("\r\nauthorization: Bearer {}\r\n", self.token);
+        let request = request(method, target, &body).replacen("\r\n", &shown, 1);
+        let answer = self.house.ask(request);
         let mut got = self.got.borrow_mut();
         got.extend_from_slice(answer.head.as_bytes());
         got.extend_from_slice(&answer.body);

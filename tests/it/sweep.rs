@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{HOST, House, Markers, Peer, Plans, Upstream};
+use crate::harness::{HOST, House, Markers, Peer, Plans, Upstream, request};
 
 const POLICY: &str = r#"
 [ids.pupil]
@@ -169,15 +169,8 @@ fn ask(house: &House, requests: &[(&str, String, Option<Value>)]) -> Vec<u8> {
     let mut got = Vec::new();
     for (method, target, body) in requests {
         let body = body.as_ref().map(Value::to_string).unwrap_or_default();
-        let of_body = match body.len() {
-            0 => String::new(),
-            length => {
-                format!("content-type: application/json\r\ncontent-length: {length}\r\n")
-            }
-        };
-        let head = format!("{method} {target} HTTP/1.1\r\nhost: {HOST}\r\n{of_body}\r\n");
         let mut caller = house.caller();
-        caller.send(head + &body);
+        caller.send(request(method, target, &body));
         let answer = match *method {
             "HEAD" => caller.answer_to_head(),
             _ => caller.answer(),

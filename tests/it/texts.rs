@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::upstream::ok;
-use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream};
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream, request};
 
 /// A vendor that fetches pupils, is pushed to, and sends results back.
 const POLICY: &str = r#"
@@ -109,17 +109,11 @@ fn open(upstream: Upstream) -> House {
 }
 
 fn get(house: &House, target: &str) -> Message {
-    house.ask(format!("GET {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
+    house.ask(request("GET", target, ""))
 }
 
 fn post(house: &House, target: &str, body: &Value) -> Message {
-    let body = body.to_string();
-    let head = format!("POST {target} HTTP/1.1\r\nhost: {HOST}\r\n");
-    let of_body = format!(
-        "content-type: application/json\r\ncontent-length: {}",
-        body.len()
-    );
-    house.ask(format!("{head}{of_body}\r\n\r\n{body}"))
+    house.ask(request("POST", target, &body.to_string()))
 }
 
 /// What the upstream was asked last: its path, and the body.

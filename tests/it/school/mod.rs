@@ -8,6 +8,7 @@
 //! * names, numbers and parents in every field that the standard has for them, and in `metadata`.
 
 mod data;
+mod percent;
 mod query;
 
 use std::sync::{Arc, Mutex};
@@ -66,7 +67,7 @@ impl School {
         let below = [ROSTER, GRADES]
             .into_iter()
             .find_map(|it| path.strip_prefix(it));
-        let segments = below.unwrap_or_default().split('/').map(query::decoded);
+        let segments = below.unwrap_or_default().split('/').map(percent::decoded);
         let segments: Vec<String> = segments.collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match (method, segments.as_slice()) {

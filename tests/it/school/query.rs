@@ -28,7 +28,7 @@ impl Query {
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap();
-            let value = decoded(value);
+            let value = super::percent::decoded(value);
             match name {
                 "limit" => read.limit = value.parse().unwrap(),
                 "offset" => read.offset = value.parse().unwrap(),
@@ -130,16 +130,4 @@ fn written(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Percent-decoded.
-pub(super) fn decoded(text: &str) -> String {
-    let mut pieces = text.split('%');
-    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        let (digits, rest) = piece.split_at(2);
-        bytes.push(u8::from_str_radix(digits, 16).unwrap());
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).unwrap()
 }

@@ -2,6 +2,12 @@
 
 #![allow(dead_code, reason = "each target takes what it needs")]
 
+// As the made-up school of the integration tests does it.
+#[path = "../../../it/school/percent.rs"]
+mod percent;
+
+pub(crate) use percent::decoded;
+
 use std::sync::Arc;
 
 use sluis::config::{Context, Presets, Problems, SourceFile, read_vendor};
@@ -118,18 +124,6 @@ impl Register for Book {
 pub fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%/?&=:".contains(&byte);
     text.bytes().all(plain)
-}
-
-/// Percent-decoded, as an upstream does it.
-pub fn decoded(text: &str) -> String {
-    let mut pieces = text.split('%');
-    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
-    for piece in pieces {
-        let (digits, rest) = piece.split_at(2);
-        bytes.push(u8::from_str_radix(digits, 16).expect("two digits behind every %"));
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).expect("what was UTF-8 before")
 }
 
 /// Whether a text can be a pseudonym of ours.
