@@ -122,7 +122,7 @@ pub(crate) mod tests {
     };
     use crate::limits::{LOG_REPEATS_MAX, LOG_WINDOW, Limits, METRIC_SERIES_MAX};
     use crate::minimise::Crossing;
-    use crate::minimise::{Action, Cleared, Counts, Law, Rewriter};
+    use crate::minimise::{Action, Cleared, Counts, EchoAt, Law, Rewriter};
     use crate::names::{FlowId, SchoolId, VendorId};
     use crate::policy::{
         Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side, Unlisted,
@@ -274,6 +274,14 @@ pub(crate) mod tests {
         *rewriter.counts()
     }
 
+    fn tell_of_an_echo(events: &Events, meter: &RouteMeter) {
+        let at = EchoAt::Field(Index::new(0).unwrap(), None);
+        events.emit(RequestEnded {
+            target: Counts::of_echo(at),
+            ..ended(meter, Outcome::Answered)
+        });
+    }
+
     fn tell_lists(events: &Events, config: &Config) {
         let vendor = &config.vendors[0];
         for fault in [None, Some(config::ListFault::Missing)] {
@@ -316,6 +324,7 @@ pub(crate) mod tests {
         for outcome in [TokenFetch::Granted, TokenFetch::Refused] {
             events.emit(UpstreamTokenAsked { meter, outcome });
         }
+        tell_of_an_echo(events, meter);
         tell_lists(events, &config);
         tell_of_the_register(events);
         events.emit(ConnectionRefused {
@@ -415,7 +424,7 @@ pub(crate) mod tests {
         assert_eq!(found, documented());
         assert_eq!(counts().of(Action::DroppedUnlisted), 1);
         let of_field =
-            "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 5";
+            "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 6";
         assert!(page.contains(of_field), "{page}");
         drop(guards);
         assert!(events.metrics_page().contains("sluis_connections_open 0"));
@@ -467,7 +476,8 @@ pub(crate) mod tests {
         seen.insert("sluis.left_out".to_owned());
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
-        assert_eq!(text.lines().count(), 25);
+        assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
+        assert_eq!(text.lines().count(), 27);
     }
 
     #[test]

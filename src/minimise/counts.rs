@@ -210,6 +210,14 @@ impl Counts {
         self.echo
     }
 
+    /// Those of a message with one echo, for the rooms that tell of it.
+    #[cfg(test)]
+    pub(crate) fn of_echo(at: EchoAt) -> Self {
+        let mut counts = Self::default();
+        counts.add_echo(Some(at));
+        counts
+    }
+
     /// An echo was met there.
     pub(super) fn add_echo(&mut self, at: Option<EchoAt>) {
         self.add(Action::DroppedEcho);
