@@ -1,5 +1,5 @@
 # Everything one does here, by name. What each needs is installed by tests/setup.sh.
-.PHONY: demo test bench fuzz soak audit
+.PHONY: demo test dist bench fuzz soak audit
 .DEFAULT_GOAL := test
 
 # A made-up school, a vendor and the gateway between them, on this machine.
@@ -17,6 +17,11 @@ test:
 	cargo nextest run --locked
 	cargo test --locked --doc
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps
+
+# The binary that is packaged: built, shown a working day, and built again for it. Ten minutes.
+dist:
+	tests/setup.sh dist
+	deploy/build.sh
 
 # Ratios to reference code; the figures in the README name the machine they were measured on.
 bench:

@@ -3,6 +3,7 @@
 # system. Never skips: what is missing and cannot be installed ends it with exit code 69.
 #
 #   tests/setup.sh          for `make test`
+#   tests/setup.sh dist     for `make dist` too
 #   tests/setup.sh fuzz     for `make fuzz` too
 set -euo pipefail
 
@@ -17,6 +18,9 @@ main() {
     component clippy clippy
     cargo_program nextest cargo-nextest
     cargo_program deny cargo-deny
+    if [[ ${1:-} == dist ]]; then
+        profile_tools
+    fi
     if [[ ${1:-} == fuzz ]]; then
         cargo +nightly --version >/dev/null 2>&1 || missing+=("a nightly toolchain: rustup toolchain install nightly")
         cargo_program fuzz cargo-fuzz
@@ -59,6 +63,14 @@ component() {
     cargo "$1" --version >/dev/null 2>&1 && return
     if ! have rustup || ! rustup component add "$2"; then
         missing+=("$2, a component of the Rust toolchain")
+    fi
+}
+
+# What reads the counts of an instrumented build; it must be of the compiler's own version.
+profile_tools() {
+    compgen -G "$(rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata" >/dev/null && return
+    if ! have rustup || ! rustup component add llvm-tools; then
+        missing+=("llvm-tools, a component of the Rust toolchain")
     fi
 }
 
