@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::out::{Exit, Out};
-use super::{listed, seal_memory};
+use super::{listed, seal_process};
 use crate::clock::{Calendar, Clock};
 use crate::config::{
     self, Colour, Config, Draft, Flow, ListenTls, Problem, Problems, Scheme, UpstreamTls,
@@ -70,7 +70,7 @@ struct Line {
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
-    seal_memory();
+    seal_process();
     let checked = check(options);
     match options.format {
         CheckFormat::Github if checked.problems.is_empty() => {}

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::out::{Exit, Format, Out};
 use super::serve::cannot_start;
-use super::{problems, seal_memory};
+use super::{problems, seal_process};
 use crate::demo::{Demo, Fault};
 
 /// As wide as the text is where nobody says how wide it may be.
@@ -24,7 +24,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
-    seal_memory();
+    seal_process();
     let demo = match Demo::play(columns()) {
         Ok(demo) => demo,
         Err(fault) => return no_demo(&fault, out),

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::out::{Exit, Format, Out};
-use super::{Common, problems, rotate, seal_memory};
+use super::{Common, problems, rotate, seal_process};
 use crate::config::keys::{self, KeyLine, KeyState, Made};
 use crate::config::{self, Problems};
 use crate::pseudonym::Holder;
@@ -28,7 +28,7 @@ enum Action {
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
-    seal_memory();
+    seal_process();
     let common = match &options.action {
         Action::List(common) | Action::New(common) | Action::Verify(common) => common,
         Action::Rotate(options) => return rotate::run(options, out),

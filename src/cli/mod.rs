@@ -22,7 +22,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask,
+};
 use serde_json::{Value, json};
 
 use self::out::{Exit, Format, Out};
@@ -136,15 +139,33 @@ fn listed(problems: &Problems) -> Value {
         .collect()
 }
 
-/// Keeps the memory of a command that holds keys out of core files and away from debuggers.
+/// Keeps the memory of a command that holds keys out of core files and away from debuggers, and
+/// what it writes away from other users.
 ///
 /// It may not be allowed (a process is sometimes kept from it); then the limits of the service
 /// manager are what is left.
-fn seal_memory() {
+fn seal_process() {
     let nothing = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
     setrlimit(Resource::Core, nothing).unwrap_or_default();
     set_dumpable_behavior(DumpableBehavior::NotDumpable).unwrap_or_default();
+    umask(Mode::RWXG | Mode::RWXO);
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{dumpable_behavior, getrlimit};
+
+    use super::*;
+
+    #[test]
+    fn a_sealed_process_is_not_dumped_and_writes_for_its_user_alone() {
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::Dumpable);
+        seal_process();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(getrlimit(Resource::Core).maximum, Some(0));
+        assert_eq!(umask(Mode::empty()).bits(), 0o077);
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::out::{Exit, Format, Out};
 use super::pick::{check_reason, no_such, one_of_name};
-use super::{Common, problems, seal_memory};
+use super::{Common, problems, seal_process};
 use crate::config::{self, Config, Vendor};
 use crate::limits;
 use crate::pseudonym::{Identifier, IdentifierFault, Kind};
@@ -30,7 +30,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
-    seal_memory();
+    seal_process();
     if let Err(why) = check_reason(&options.reason) {
         out.tell(&why);
         return Exit::Usage;

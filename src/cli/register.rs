@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::out::{Exit, Format, Out};
 use super::pick::{check_reason, no_such};
-use super::{Common, problems, seal_memory};
+use super::{Common, problems, seal_process};
 use crate::app::{Failure, open_register, store_place};
 use crate::clock::{Calendar, Clock};
 use crate::config::{self, Config, RegisterPlace};
@@ -74,7 +74,7 @@ struct Import {
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
-    seal_memory();
+    seal_process();
     let done = match &options.action {
         Action::Export(options) => export(options, out),
         Action::Import(options) => import(options, out),

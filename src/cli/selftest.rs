@@ -11,6 +11,10 @@ use crate::pseudonym::{KnownAnswer, Notation, Unknown, VendorKey, known_answers}
 /// The vectors of derivation v1, as every release carries them.
 const VECTORS: &str = include_str!("../../tests/vectors/pseudonym-v1.json");
 
+/// What is said of a build that fails.
+pub(super) const UNFIT: &str =
+    "this build must not be used: its pseudonyms would not be the right ones";
+
 /// Compare this build with the published vectors of its cryptography
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -19,16 +23,24 @@ pub(super) struct Options {
     format: Format,
 }
 
-pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
+/// A question with a published answer, and whether this build gives the same.
+pub(super) type Answer = (String, bool);
+
+/// Asks for every published answer.
+pub(super) fn answers() -> Vec<Answer> {
     let primitives = known_answers().into_iter();
-    let mut answers: Vec<(String, bool)> = primitives
+    primitives
         .map(|KnownAnswer { name, holds }| (name.to_owned(), holds))
-        .collect();
-    answers.extend(derivation(VECTORS));
+        .chain(derivation(VECTORS))
+        .collect()
+}
+
+pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
+    let answers = answers();
     let failed = answers.iter().filter(|(_, holds)| !holds).count();
     match options.format {
         Format::Json => {
-            let answer = |(name, holds): &(String, bool)| json!({ "name": name, "holds": holds });
+            let answer = |(name, holds): &Answer| json!({ "name": name, "holds": holds });
             let answers: Vec<Value> = answers.iter().map(answer).collect();
             out.json(&json!({ "answers": answers, "failed": failed }));
         }
@@ -41,7 +53,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
             }
             out.say(&format!("{} answers, {failed} failed", answers.len()));
             if failed > 0 {
-                out.tell("this build must not be used: its pseudonyms would not be the right ones");
+                out.tell(UNFIT);
             }
         }
     }
@@ -49,7 +61,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
 }
 
 /// Asks for every vector of a vector file; a file that cannot be read is one failed answer.
-fn derivation(vectors: &str) -> Vec<(String, bool)> {
+fn derivation(vectors: &str) -> Vec<Answer> {
     let document: Value = serde_json::from_str(vectors).unwrap_or_default();
     let rows = document.get("vectors").and_then(Value::as_array);
     let prints = document.get("fingerprints").and_then(Value::as_object);

@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::out::{Exit, Format, Out};
-use super::{problems, seal_memory};
+use super::selftest::{self, Answer, UNFIT};
+use super::{problems, seal_process};
 use crate::app::{self, Ending, Failure};
 use crate::config;
 
 /// Run the gateway until a signal ends it
 ///
-/// SIGTERM and SIGINT let requests under way finish, a second one stops at once. SIGHUP reads the
-/// configuration again; if that is broken, the one in force stays. What happens is logged to
-/// standard error.
+/// First it compares this build with the published vectors, as `sluis selftest` does, and does not
+/// start if one fails. SIGTERM and SIGINT let requests under way finish, a second one stops at
+/// once. SIGHUP reads the configuration again; if that is broken, the one in force stays. What
+/// happens is logged to standard error.
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The folder of sluis.toml [default: ./config, then /etc/sluis]
@@ -26,7 +28,21 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
-    seal_memory();
+    seal_process();
+    match unfit(&selftest::answers(), out) {
+        Some(exit) => exit,
+        None => serve(options, out),
+    }
+}
+
+/// How it ends before it began, if one of these published answers is not given.
+fn unfit(answers: &[Answer], out: &mut Out) -> Option<Exit> {
+    let (name, _) = answers.iter().find(|(_, holds)| !holds)?;
+    out.tell(&format!("sluis cannot start: {name} fails; {UNFIT}"));
+    Some(Exit::Bug)
+}
+
+fn serve(options: &Options, out: &mut Out) -> Exit {
     let folder = match config::find(options.config.as_deref()) {
         Ok(folder) => folder,
         Err(wrong) => return problems(&wrong, Format::Text, out),
@@ -50,5 +66,21 @@ pub(super) fn cannot_start(failure: &Failure, out: &mut Out) -> Exit {
         Failure::Listen { .. } | Failure::Register(_) => Exit::Unavailable,
         Failure::Metric(_) => Exit::Bug,
         Failure::Process(_) => Exit::Io,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_gives_another_answer_than_published_serves_nobody() {
+        let mut answers = selftest::answers();
+        assert_eq!(unfit(&answers, &mut Out::default()), None);
+        for place in 0..answers.len() {
+            answers[place].1 = false;
+            assert_eq!(unfit(&answers, &mut Out::default()), Some(Exit::Bug));
+            answers[place].1 = true;
+        }
     }
 }
