@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use rustix::time::{ClockId, clock_gettime};
 
 /// What time it is: monotonic for waits and measurements, wall-clock for dates.
 #[derive(Clone)]
@@ -64,6 +65,20 @@ impl Clock {
             } => {
                 let turned = Duration::from_millis(turned_ms.load(Ordering::Relaxed));
                 start.checked_add(turned).unwrap_or(*start)
+            }
+        }
+    }
+
+    /// Microseconds of the machine's monotonic clock, as other processes of it read it too.
+    #[must_use]
+    pub fn monotonic_us(&self) -> u64 {
+        match &self.0 {
+            Source::System => {
+                let now = Duration::try_from(clock_gettime(ClockId::Monotonic));
+                now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
+            }
+            Source::Test { turned_ms, .. } => {
+                turned_ms.load(Ordering::Relaxed).saturating_mul(1_000)
             }
         }
     }

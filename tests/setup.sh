@@ -12,6 +12,7 @@ main() {
     have cargo || missing+=("cargo and rustc 1.95 or newer, from your distribution or https://rustup.rs")
     system_package cc gcc
     system_package python3 python3
+    system_package systemd-analyze systemd
     postgres
     fail_if_missing
     component fmt rustfmt

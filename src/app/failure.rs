@@ -15,6 +15,8 @@ use crate::tls::Unusable;
 pub enum Failure {
     /// The configuration has errors.
     Config(Problems),
+    /// A socket that was handed over is no TCP socket.
+    Handed(io::Error),
     /// An address cannot be listened on.
     Listen {
         /// Who is to be answered there.
@@ -30,6 +32,8 @@ pub enum Failure {
     Process(io::Error),
     /// The register cannot be opened.
     Register(Fault),
+    /// A socket was handed over that the configuration does not name.
+    Stray(SocketAddr),
     /// What the register holds of a school cannot be taken in.
     SchoolOfRegister(SchoolId, StoreFault),
     /// The certificate or the key of the listener cannot be used.
@@ -42,11 +46,13 @@ impl Failure {
     pub fn problems(&self) -> usize {
         match self {
             Self::Config(problems) => problems.counts().0,
-            Self::Listen { .. }
+            Self::Handed(_)
+            | Self::Listen { .. }
             | Self::Metric(_)
             | Self::Process(_)
             | Self::Register(_)
             | Self::SchoolOfRegister(..)
+            | Self::Stray(_)
             | Self::Tls(_) => 1,
         }
     }
@@ -56,6 +62,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(problems) => f.write_str(&first(problems)),
+            Self::Handed(error) => write!(f, "a socket that was handed over is no use: {error}"),
             Self::Listen {
                 whom,
                 address,
@@ -69,6 +76,10 @@ impl fmt::Display for Failure {
             Self::SchoolOfRegister(school, fault) => {
                 write!(f, "the register of {school} cannot be used: {fault}")
             }
+            Self::Stray(address) => {
+                let nobodys = "neither [listen] nor [admin] names it";
+                write!(f, "{address} was handed over, and {nobodys}")
+            }
             Self::Tls(error) => write!(f, "{error}"),
         }
     }
@@ -77,12 +88,12 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Listen { error, .. } | Self::Process(error) => Some(error),
+            Self::Handed(error) | Self::Listen { error, .. } | Self::Process(error) => Some(error),
             Self::Metric(error) => Some(error),
             Self::Tls(error) => Some(error),
             Self::Register(fault) => Some(fault),
             Self::SchoolOfRegister(_, fault) => Some(fault),
-            Self::Config(_) => None,
+            Self::Config(_) | Self::Stray(_) => None,
         }
     }
 }

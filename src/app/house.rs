@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use super::doors::{Doors, Places};
 use super::failure::{Failure, in_one_line};
 use super::lists::Lists;
+use super::pulse::{Beat, Pulse};
 use super::register::open_register;
 use crate::admin::{Admin, Stage, State};
 use crate::clock::Clock;
 use crate::config::{Config, Deployed, Problems};
 use crate::events::{
-    ConfigurationDeployed, Draining, Events, FindingMade, Ready, ReloadFailed, ReloadSucceeded,
-    Stopping, TlsCertificateLoaded,
+    ConfigurationDeployed, Draining, Events, FindingMade, Leaving, Ready, ReloadFailed,
+    ReloadSucceeded, Stopping, TlsCertificateLoaded,
 };
 use crate::limits::Bound;
 use crate::listen::{self, Doorkeeper};
@@ -37,16 +39,10 @@ pub struct House {
     left: mpsc::UnboundedReceiver<()>,
     pub(super) lists: Lists,
     places: Places,
+    pulse: Arc<Pulse>,
     shared: Arc<Shared>,
     state: Arc<State>,
     stop: watch::Sender<bool>,
-}
-
-/// Where the gateway answers.
-#[derive(Clone, Copy, Debug)]
-struct Places {
-    public: SocketAddr,
-    admin: SocketAddr,
 }
 
 impl House {
@@ -60,12 +56,18 @@ impl House {
         events: Events,
         clock: Clock,
     ) -> Result<Self, Failure> {
+        let doors = Doors::open(&config, threads, Vec::new())?;
+        Self::behind(doors, config, events, clock)
+    }
+
+    /// Starts every thread, or none of them.
+    pub(super) fn behind(
+        doors: Doors,
+        config: Config,
+        events: Events,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
         let acceptor = config.listen.tls.as_ref().map(Acceptor::new).transpose()?;
-        let (public, operators) = bind(&config, threads)?;
-        let places = Places {
-            public: local_address(public.first())?,
-            admin: operators.local_addr().map_err(Failure::Process)?,
-        };
         let doorkeeper = Doorkeeper::new(config.limits.clone(), acceptor, events.clone());
         let register = open_register(&config, &clock)?;
         let deployed = Arc::new(Deployed::new(config));
@@ -75,7 +77,7 @@ impl House {
         let remember = |it| remember_in(it, &shared, &state, &events);
         register.into_iter().for_each(remember);
         shared.prepare(&deployed.current());
-        let admin = Admin::start(operators, Arc::clone(&state)).map_err(Failure::Process)?;
+        let admin = Admin::start(doors.operators, Arc::clone(&state)).map_err(Failure::Process)?;
         let (stop, stopped) = watch::channel(false);
         let (leaving, left) = mpsc::unbounded_channel();
         let house = Self {
@@ -86,12 +88,13 @@ impl House {
             events,
             left,
             lists: Lists::default(),
-            places,
+            places: doors.places,
+            pulse: Arc::new(Pulse::of(doors.public.len())),
             shared,
             state,
             stop,
         };
-        house.start(public, &stopped, &leaving)?;
+        house.start(doors.public, &stopped, &leaving)?;
         house.say_ready();
         Ok(house)
     }
@@ -106,6 +109,16 @@ impl House {
     #[must_use]
     pub const fn admin(&self) -> SocketAddr {
         self.places.admin
+    }
+
+    /// Whether its threads get to their tasks.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    /// The clock that it goes by.
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The voice of this house.
@@ -178,6 +191,16 @@ impl House {
             .look(config, self.clock.clone(), self.events.clone())
     }
 
+    /// Readiness drops, and every answer closes its connection. New ones are still taken: who sends
+    /// callers here has to notice first.
+    pub fn leave(&self) {
+        self.state.enter(Stage::Draining);
+        self.shared.leave();
+        self.events.emit(Leaving {
+            delay_s: self.leave_time().as_secs(),
+        });
+    }
+
     /// Readiness drops, nothing new is taken, what is under way may finish.
     pub fn drain(&self) {
         self.state.enter(Stage::Draining);
@@ -208,6 +231,11 @@ impl House {
         self.admin.stop();
     }
 
+    /// How long to go on after having said that it leaves.
+    pub(super) fn leave_time(&self) -> Duration {
+        self.doorkeeper.limits().time(Bound::DrainDelay)
+    }
+
     fn drain_time(&self) -> Duration {
         self.doorkeeper.limits().time(Bound::Drain)
     }
@@ -218,13 +246,15 @@ impl House {
         stopped: &watch::Receiver<bool>,
         leaving: &mpsc::UnboundedSender<()>,
     ) -> Result<(), Failure> {
-        for (number, listener) in listeners.into_iter().enumerate() {
+        let beats = self.pulse.beats();
+        for (number, (listener, beat)) in listeners.into_iter().zip(beats).enumerate() {
             let lane = Lane {
+                beat,
                 listener,
                 doorkeeper: Arc::clone(&self.doorkeeper),
                 gateway: Gateway::new(&self.shared),
                 stopped: stopped.clone(),
-                leaving: Leaving(leaving.clone()),
+                ending: Ending(leaving.clone()),
             };
             lane.start(number).map_err(Failure::Process)?;
         }
@@ -257,11 +287,12 @@ impl House {
 
 /// One thread of the data plane.
 struct Lane {
+    beat: Beat,
     listener: TcpListener,
     doorkeeper: Arc<Doorkeeper>,
     gateway: Arc<Gateway>,
     stopped: watch::Receiver<bool>,
-    leaving: Leaving,
+    ending: Ending,
 }
 
 impl Lane {
@@ -271,7 +302,7 @@ impl Lane {
             .build()?;
         let work = move || {
             // Dropped last, also by a panic: then someone must know.
-            let _leaving = self.leaving;
+            let _ending = self.ending;
             let (gateway, stopped) = (self.gateway, self.stopped.clone());
             let tending = Arc::clone(&gateway).tend();
             let serve = move |stream, address| {
@@ -281,6 +312,7 @@ impl Lane {
             // That the listener failed is told by leaving before anybody asked.
             drop(runtime.block_on(async {
                 tokio::spawn(tending);
+                tokio::spawn(self.beat.go_on());
                 run.await
             }));
         };
@@ -292,27 +324,13 @@ impl Lane {
 }
 
 /// Says that a thread has ended, however it did.
-struct Leaving(mpsc::UnboundedSender<()>);
+struct Ending(mpsc::UnboundedSender<()>);
 
-impl Drop for Leaving {
+impl Drop for Ending {
     fn drop(&mut self) {
         // Nobody is left to hear it only at the end of the process.
         self.0.send(()).ok();
     }
-}
-
-fn bind(config: &Config, threads: usize) -> Result<(Vec<TcpListener>, TcpListener), Failure> {
-    let failed = |whom, address| {
-        move |error| Failure::Listen {
-            whom,
-            address,
-            error,
-        }
-    };
-    let address = config.listen.address;
-    let public = listen::bind(address, threads).map_err(failed("callers", address))?;
-    let operators = TcpListener::bind(config.admin).map_err(failed("operators", config.admin))?;
-    Ok((public, operators))
 }
 
 /// Has everybody know of a register that was opened.
@@ -320,12 +338,6 @@ fn remember_in(register: Arc<Store>, shared: &Shared, state: &State, events: &Ev
     register.told_by(events.clone());
     state.remembers_in(Arc::clone(&register));
     shared.remember_in(register);
-}
-
-fn local_address(listener: Option<&TcpListener>) -> Result<SocketAddr, Failure> {
-    let none = || io::Error::other("no listener was made");
-    let address = listener.ok_or_else(none).and_then(TcpListener::local_addr);
-    address.map_err(Failure::Process)
 }
 
 /// Says what should be looked at in a configuration that is in force all the same.

@@ -4,11 +4,13 @@
 //! what they share is the configuration, the limits and the events. Operators are answered by a
 //! thread beside them, and the first thread of the process waits for signals.
 
+mod doors;
 mod failure;
 mod house;
 mod lists;
 mod notify;
 mod process;
+mod pulse;
 mod register;
 mod signals;
 
@@ -22,6 +24,8 @@ use crate::clock::Clock;
 use crate::config;
 use crate::events::{Events, PanicMet, Sink, Started, Stopped, Stopping};
 use crate::limits;
+use doors::Doors;
+use notify::{News, Watchdog};
 use signals::{Signals, Told};
 
 /// How a gateway that was running came to its end.
@@ -42,6 +46,8 @@ pub enum Ending {
 /// [`Failure`], if it cannot start whole; then nothing of it is left running.
 pub fn serve(folder: &Path, threads: Option<usize>) -> Result<Ending, Failure> {
     process::allow_files();
+    // Before there is a second thread.
+    let handed = config::handed_over().map_err(Failure::Handed)?;
     let (config, findings) = config::load(folder).map_err(Failure::Config)?;
     let threads = threads.unwrap_or(config.threads);
     let clock = Clock::system();
@@ -58,8 +64,9 @@ pub fn serve(folder: &Path, threads: Option<usize>) -> Result<Ending, Failure> {
         let _reactor = runtime.enter();
         Signals::listen().map_err(Failure::Process)?
     };
-    let house = House::open(config, threads, events, clock)?;
-    notify::tell("READY=1");
+    let doors = Doors::open(&config, threads, handed)?;
+    let house = House::behind(doors, config, events, clock)?;
+    notify::tell(News::Ready, house.clock());
     Ok(runtime.block_on(until_told(folder, house, signals)))
 }
 
@@ -68,26 +75,29 @@ async fn until_told(folder: &Path, mut house: House, mut signals: Signals) -> En
     // They have just been read: what they were then is compared with what they are later.
     let mut lists = tokio::time::interval(limits::OBJECTIONS_LOOK);
     lists.reset();
-    loop {
-        let told = tokio::select! {
-            told = signals.next() => told,
+    let (pulse, clock) = (house.pulse(), house.clock().clone());
+    let mut watchdog = Watchdog::new(config::watchdog(), pulse, clock);
+    let told = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Reload => {
+                    notify::tell(News::Reloading, house.clock());
+                    house.reload(folder);
+                    notify::tell(News::Ready, house.clock());
+                }
+                Told::Leave | Told::Stop => break told,
+            },
             () = house.thread_left() => return Ending::Broken,
-            _ = lists.tick() => {
-                drop(house.look_at_lists());
-                continue;
-            }
-        };
-        match told {
-            Told::Reload => house.reload(folder),
-            Told::Stop => break,
+            _ = lists.tick() => drop(house.look_at_lists()),
+            () = watchdog.feed() => {}
         }
-    }
-    notify::tell("STOPPING=1");
-    house.drain();
+    };
+    notify::tell(News::Stopping, house.clock());
     let how = tokio::select! {
         biased;
         () = signals.stop() => Stopping::Told,
-        how = house.drained() => how,
+        how = until_drained(&mut house, told) => how,
+        () = async { loop { watchdog.feed().await } } => Stopping::Told,
     };
     house.events().emit(Stopped { how });
     match how {
@@ -97,6 +107,19 @@ async fn until_told(folder: &Path, mut house: House, mut signals: Signals) -> En
         }
         Stopping::Told => Ending::Told,
     }
+}
+
+/// Says that it is going, if there is somebody to hear it, and lets requests under way finish.
+async fn until_drained(house: &mut House, told: Told) -> Stopping {
+    match told {
+        Told::Leave => {
+            house.leave();
+            tokio::time::sleep(house.leave_time()).await;
+        }
+        Told::Reload | Told::Stop => {}
+    }
+    house.drain();
+    house.drained().await
 }
 
 /// What a panic says can quote what it was working on. So only where it happened is told.

@@ -35,7 +35,7 @@ impl Signals {
         tokio::select! {
             _ = self.hangup.recv() => Told::Reload,
             _ = self.interrupt.recv() => Told::Stop,
-            _ = self.terminate.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Leave,
         }
     }
 }
@@ -43,8 +43,10 @@ impl Signals {
 /// What a signal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
+    /// SIGTERM: say that it is going, and then come to an end.
+    Leave,
     /// SIGHUP: read the configuration again.
     Reload,
-    /// SIGTERM or SIGINT: come to an end.
+    /// SIGINT: come to an end. Nobody sends callers to a process at somebody's keyboard.
     Stop,
 }

@@ -350,10 +350,12 @@ fn failed(failure: &Failure, out: &mut Out) -> Exit {
         }
         Failure::Register(Fault::Settings(_)) | Failure::Tls(_) => Exit::Config,
         Failure::Config(_)
+        | Failure::Handed(_)
         | Failure::Listen { .. }
         | Failure::Metric(_)
         | Failure::Process(_)
         | Failure::Register(_)
-        | Failure::SchoolOfRegister(..) => Exit::Unavailable,
+        | Failure::SchoolOfRegister(..)
+        | Failure::Stray(_) => Exit::Unavailable,
     }
 }

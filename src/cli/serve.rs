@@ -15,8 +15,9 @@ use crate::config;
 ///
 /// First it compares this build with the published vectors, as `sluis selftest` does, and does not
 /// start if one fails. SIGTERM and SIGINT let requests under way finish, a second one stops at
-/// once. SIGHUP reads the configuration again; if that is broken, the one in force stays. What
-/// happens is logged to standard error.
+/// once. SIGTERM goes on to take connections for `drain-delay`, so that others can notice. SIGHUP
+/// reads the configuration again; if that is broken, the one in force stays. What happens is logged
+/// to standard error.
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The folder of sluis.toml [default: ./config, then /etc/sluis]
@@ -62,10 +63,13 @@ pub(super) fn cannot_start(failure: &Failure, out: &mut Out) -> Exit {
     }
     out.tell(&format!("sluis cannot start: {failure}"));
     match failure {
-        Failure::Config(_) | Failure::SchoolOfRegister(..) | Failure::Tls(_) => Exit::Config,
+        Failure::Config(_)
+        | Failure::SchoolOfRegister(..)
+        | Failure::Stray(_)
+        | Failure::Tls(_) => Exit::Config,
         Failure::Listen { .. } | Failure::Register(_) => Exit::Unavailable,
         Failure::Metric(_) => Exit::Bug,
-        Failure::Process(_) => Exit::Io,
+        Failure::Handed(_) | Failure::Process(_) => Exit::Io,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::code;
@@ -70,25 +70,6 @@ pub fn register_place(folder: &Path) -> Result<RegisterPlace, Problems> {
         Some(place) if !problems.has_errors() => Ok(place),
         Some(_) | None => Err(problems),
     }
-}
-
-/// Where systemd puts credentials (systemd.exec(5)).
-#[expect(
-    clippy::disallowed_methods,
-    reason = "settings enter here, and nowhere else"
-)]
-pub(super) fn credentials_folder() -> Option<PathBuf> {
-    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
-}
-
-/// Where whoever started the process wants to be told how far it is (sd_notify(3)).
-#[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "settings enter here, and nowhere else"
-)]
-pub fn notify_socket() -> Option<PathBuf> {
-    std::env::var_os("NOTIFY_SOCKET").map(PathBuf::from)
 }
 
 impl Draft {

@@ -8,6 +8,7 @@ mod bases;
 pub mod code;
 mod dialect;
 mod draft;
+mod environment;
 mod folder;
 mod gateway;
 mod guarded;
@@ -30,13 +31,14 @@ mod source;
 mod units;
 
 pub use draft::{Draft, SchoolDraft, VendorFile};
+pub use environment::{handed_over, notify_socket, watchdog};
 pub use folder::find;
 pub use language::{
     CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, ObjectionsDraft,
     Presets, ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
 };
 pub use list::ListFault;
-pub use load::{admin_address, load, notify_socket, register_place};
+pub use load::{admin_address, load, register_place};
 pub use oauth::{Client, Grant, GrantAuth, Listed, TOKEN_PATH};
 pub use objections::Lists;
 pub use problem::{Place, Problem, Problems, Severity, nearest, shown};

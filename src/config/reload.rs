@@ -150,9 +150,10 @@ fn find_what_waits(current: &Config, next: &Config, problems: &mut Problems) {
 }
 
 /// Bounds that hold for connections before anything is known of a request, and for the end.
-const BOUNDS_OF_THE_LISTENER: [Bound; 4] = [
+const BOUNDS_OF_THE_LISTENER: [Bound; 5] = [
     Bound::Connections,
     Bound::ConnectionsPerClient,
     Bound::Drain,
+    Bound::DrainDelay,
     Bound::TlsHandshake,
 ];

@@ -116,6 +116,25 @@ impl Event for Ready<'_> {
     }
 }
 
+/// A signal asked the process to stop: it says so, and serves until others have noticed.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving {
+    /// How long it goes on, in seconds.
+    pub delay_s: u64,
+}
+
+impl Event for Leaving {
+    fn tell(self, voice: &Voice) {
+        voice.lines.say(LogLevel::Info, || {
+            tracing::info!(
+                event.name = "process.leaving",
+                sluis.drain.delay = self.delay_s,
+                "not ready any more; connections are still taken"
+            );
+        });
+    }
+}
+
 /// A signal asked the process to stop: nothing new is accepted, what is under way may finish.
 #[derive(Clone, Copy, Debug)]
 pub struct Draining {

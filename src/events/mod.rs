@@ -19,8 +19,8 @@ mod tokens;
 mod traffic;
 
 pub use life::{
-    ConfigurationDeployed, Draining, FindingMade, PanicMet, Ready, ReloadFailed, ReloadSucceeded,
-    Started, Stopped, Stopping, TlsCertificateLoaded,
+    ConfigurationDeployed, Draining, FindingMade, Leaving, PanicMet, Ready, ReloadFailed,
+    ReloadSucceeded, Started, Stopped, Stopping, TlsCertificateLoaded,
 };
 pub use lists::ObjectionListChanged;
 pub use log::Sink;
@@ -348,6 +348,7 @@ pub(crate) mod tests {
             file: "src/proxy/mod.rs",
             line: 12,
         });
+        events.emit(Leaving { delay_s: 5 });
         events.emit(Draining { most_s: 30 });
         events.emit(Stopped {
             how: Stopping::Drained,

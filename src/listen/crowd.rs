@@ -68,6 +68,17 @@ impl Doorkeeper {
         })
     }
 
+    /// A place if there is one now, and the address does not have its share already.
+    pub(super) fn admit_at_once(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
+        let client = self.count_in(address.to_canonical())?;
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Guest {
+            _place: place,
+            _client: client,
+            _open: self.events.connection_opened(),
+        })
+    }
+
     fn count_in(self: &Arc<Self>, address: IpAddr) -> Option<Client> {
         let most = self.limits.size(Bound::ConnectionsPerClient);
         let mut clients = self.clients();

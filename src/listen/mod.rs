@@ -7,7 +7,7 @@ mod crowd;
 mod socket;
 
 pub use crowd::Doorkeeper;
-pub use socket::bind;
+pub use socket::{bind, share};
 
 use std::future::Future;
 use std::io;
@@ -64,6 +64,15 @@ where
                 }
                 Err(error) => pause(&error, &doorkeeper).await,
             },
+        }
+    }
+    // Whoever has got through to the kernel has been taken: closing the socket would reset them.
+    let listener = listener.into_std()?;
+    while let Ok((stream, address)) = listener.accept() {
+        stream.set_nonblocking(true)?;
+        let opened = open(TcpStream::from_std(stream)?, Arc::clone(&doorkeeper));
+        if let Some(guest) = doorkeeper.admit_at_once(address.ip()) {
+            connections.spawn(host(guest, opened, address, serve.clone()));
         }
     }
     drop(listener);
@@ -133,5 +142,42 @@ async fn pause(error: &io::Error, doorkeeper: &Doorkeeper) {
             crowd: Crowd::Files,
         });
         sleep(NO_SOCKETS).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{self, Shutdown};
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+    use crate::config::{LogFormat, LogLevel};
+    use crate::events::tests::voice;
+    use crate::limits::Limits;
+
+    #[tokio::test]
+    async fn who_waits_when_the_end_comes_is_served_and_who_comes_later_is_not() {
+        use std::io::Read as _;
+
+        let listener = bind(([127, 0, 0, 1], 0).into(), 1).unwrap().remove(0);
+        let address = listener.local_addr().unwrap();
+        let (events, ..) = voice(LogFormat::Json, LogLevel::Info);
+        let doorkeeper = Doorkeeper::new(Limits::default(), None, events);
+        // Nobody accepts yet: the kernel holds them.
+        let waiting = [(); 3].map(|()| net::TcpStream::connect(address).unwrap());
+        let serve = |mut stream: Stream, _| async move {
+            stream.write_all(b"served").await.unwrap();
+            stream.shutdown().await.unwrap();
+        };
+        let (_stop, stopped) = watch::channel(true);
+        run(listener, doorkeeper, stopped, serve).await.unwrap();
+        for mut caller in waiting {
+            let mut answer = String::new();
+            caller.shutdown(Shutdown::Write).unwrap();
+            caller.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, "served");
+        }
+        assert!(net::TcpStream::connect(address).is_err());
     }
 }

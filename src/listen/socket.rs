@@ -25,6 +25,17 @@ pub fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<TcpListener>>
     (0..threads).map(|_| listen(address, Share::Port)).collect()
 }
 
+/// One socket that listens already, for as many threads; at least one.
+///
+/// # Errors
+/// If the operating system does not have it shared.
+pub fn share(listener: TcpListener, threads: usize) -> io::Result<Vec<TcpListener>> {
+    let others: io::Result<Vec<TcpListener>> = (1..threads).map(|_| listener.try_clone()).collect();
+    let mut all = others?;
+    all.push(listener);
+    Ok(all)
+}
+
 /// Whether other sockets may listen on the same port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Share {

@@ -31,12 +31,14 @@ mod streams;
 pub use refuse::{Side, status, table};
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 use hyper::body::Incoming;
 
 use crate::body::{Body, Budget, Caller};
@@ -60,6 +62,7 @@ use streams::Progress;
 
 /// How often upstream connections are looked after.
 const TEND: Duration = Duration::from_secs(1);
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// What the gateways of all threads share.
 pub struct Shared {
@@ -71,6 +74,7 @@ pub struct Shared {
     bodies: Arc<Budget>,
     newest: Newest,
     register: OnceLock<Arc<Store>>,
+    leaving: AtomicBool,
 }
 
 impl Shared {
@@ -86,6 +90,7 @@ impl Shared {
             bodies: Arc::default(),
             newest: Newest::default(),
             register: OnceLock::new(),
+            leaving: AtomicBool::new(false),
         })
     }
 
@@ -94,6 +99,18 @@ impl Shared {
     pub fn remember_in(&self, register: Arc<Store>) {
         // A second one is not taken, which the caller sees by asking.
         self.register.set(register).unwrap_or_default();
+    }
+
+    /// From now on every answer closes its connection, where that is said in its head: callers that
+    /// come again go elsewhere. HTTP/2 has GOAWAY for it, when the connection is drained.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    fn take_leave(&self, version: Version, answer: &mut HeaderMap) {
+        if self.leaving.load(Ordering::Relaxed) && version == Version::HTTP_11 {
+            answer.insert(CONNECTION, CLOSE);
+        }
     }
 
     /// The register, if there is one.
@@ -158,6 +175,7 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let body = Caller::new(body);
         let bodiless = body.has_ended();
+        let version = head.version;
         let handled = self.handle(&plan, &entry, (&head, body), &mut record).await;
         // Asked first: an upstream may have answered a request that broke off on its way there.
         if let Some(fault) = record.fault_under_way() {
@@ -166,7 +184,8 @@ impl Gateway {
         }
         let refused = match handled {
             Ok(handled) => {
-                let answer = handled.answer(head.headers);
+                let mut answer = handled.answer(head.headers);
+                shared.take_leave(version, answer.headers_mut());
                 return Ok(Answer::new(answer, record, progress));
             }
             Err(refused) => refused,
@@ -175,7 +194,8 @@ impl Gateway {
         let unread = !bodiless && !record.has_read_request();
         let last = unread || refused.refusal.doubts_the_next();
         let then = if last { entry.cut_short() } else { Then::GoOn };
-        let answer = refused.answer(then).map(Body::Whole);
+        let mut answer = refused.answer(then).map(Body::Whole);
+        shared.take_leave(version, answer.headers_mut());
         Ok(Answer::new(answer, record, progress))
     }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const SLUIS: &str = env!("CARGO_BIN_EXE_sluis");
 
 /// Files of a gateway with one vendor, in a folder of their own.
@@ -26,8 +26,14 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Files whose vendor calls `upstream`; `more` are further lines of `sluis.toml`.
+    /// Files whose vendor calls `upstream`; `more` are further lines of `sluis.toml`. There is nobody
+    /// who would have to notice that this gateway leaves.
     pub(crate) fn new(upstream: SocketAddr, more: &str) -> Self {
+        Self::with(upstream, &format!("{more}[limits]\ndrain-delay = \"0s\"\n"))
+    }
+
+    /// The same with nothing in `[limits]` but what stands in `more`.
+    pub(crate) fn with(upstream: SocketAddr, more: &str) -> Self {
         let files = Self {
             folder: tempfile::tempdir().unwrap(),
             public: free(),
@@ -157,6 +163,12 @@ impl Gateway {
                 .nth(nth - 1)
         });
         found.unwrap_or_else(|| panic!("no {event} ({nth}) in\n{}", self.log()))
+    }
+
+    /// Waits until a text is in what it writes.
+    pub(crate) fn wait_for_line(&self, text: &str) {
+        let found = until(|| self.log().contains(text).then_some(()));
+        found.unwrap_or_else(|| panic!("no {text} in\n{}", self.log()));
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

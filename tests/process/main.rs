@@ -12,15 +12,13 @@
 
 mod gateway;
 mod home;
+mod load;
+mod systemd;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -129,7 +127,9 @@ fn a_second_signal_stops_at_once() {
 #[test]
 fn what_does_not_finish_in_time_is_broken_off() {
     let upstream = Upstream::patient();
-    let files = Files::new(upstream.address, "[limits]\ndrain = \"300ms\"\n");
+    let files = Files::new(upstream.address, "");
+    let text = fs::read_to_string(files.path().join("sluis.toml")).unwrap();
+    files.write("sluis.toml", &format!("{text}drain = \"300ms\"\n"));
     let gateway = files.serve();
     let public = files.public;
     let caller = thread::spawn(move || get(public, PUPILS));
@@ -198,7 +198,7 @@ fn what_needs_a_new_start_is_said_and_left_as_it_is() {
     let gateway = files.serve();
     let text = fs::read_to_string(files.path().join("sluis.toml")).unwrap();
     let moved = text.replace(&files.admin.to_string(), &free().to_string());
-    files.write("sluis.toml", &format!("{moved}[limits]\ndrain = \"1s\"\n"));
+    files.write("sluis.toml", &format!("{moved}drain = \"1s\"\n"));
     gateway.signal(Signal::HUP);
     for (nth, what) in [(1, "[admin] address"), (2, "[limits] drain")] {
         let finding = gateway.wait_for_nth("config.finding", nth);
@@ -206,35 +206,6 @@ fn what_needs_a_new_start_is_said_and_left_as_it_is() {
         assert_eq!(finding["sluis.problem"], expected);
     }
     assert_eq!(gateway.page("/readyz").0, 200);
-    gateway.signal(Signal::TERM);
-    assert_eq!(gateway.end().0, Some(0));
-}
-
-#[test]
-fn reloads_under_load_lose_no_request() {
-    let upstream = Upstream::prompt();
-    let files = Files::new(upstream, "");
-    let gateway = files.serve();
-    let (public, over) = (files.public, AtomicBool::new(false));
-    let served = thread::scope(|scope| {
-        let caller = scope.spawn(|| {
-            let mut served = 0;
-            while !over.load(Ordering::Relaxed) {
-                let answer = get(public, PUPILS).unwrap();
-                assert_eq!(status(&answer), 200, "{answer}");
-                served += 1;
-            }
-            served
-        });
-        for number in 1..=5 {
-            files.write_vendor(upstream, &format!("# {number}"));
-            gateway.signal(Signal::HUP);
-            gateway.wait_for_nth("config.reloaded", number);
-        }
-        over.store(true, Ordering::Relaxed);
-        caller.join().unwrap()
-    });
-    assert!(served > 0);
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().0, Some(0));
 }
@@ -284,7 +255,7 @@ fn what_cannot_be_read_ends_with_78_and_nothing_listens() {
 }
 
 #[test]
-fn the_memory_of_the_process_is_in_no_core_file() {
+fn its_memory_is_in_no_core_file_and_its_files_are_its_own() {
     let files = Files::new(free(), "");
     let gateway = files.serve();
     let limits = fs::read_to_string(format!("/proc/{}/limits", gateway.id())).unwrap();
@@ -296,41 +267,10 @@ fn the_memory_of_the_process_is_in_no_core_file() {
         core.split_whitespace().collect::<Vec<_>>()[4..6],
         ["0", "0"]
     );
+    let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).unwrap();
+    assert!(status.contains("\nUmask:\t0077\n"), "{status}");
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().0, Some(0));
-}
-
-#[test]
-fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
-    let files = Files::new(free(), "");
-    let path = files.path().join("notify").to_str().unwrap().to_owned();
-    let hidden = format!("sluis-test-{}", std::process::id());
-    let sockets = [
-        (path.clone(), SocketAddr::from_pathname(path).unwrap()),
-        (
-            format!("@{hidden}"),
-            SocketAddr::from_abstract_name(hidden).unwrap(),
-        ),
-    ];
-    for (name, address) in sockets {
-        let socket = UnixDatagram::bind_addr(&address).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        let mut command = files.command(&["serve"]);
-        command.env("NOTIFY_SOCKET", &name);
-        let gateway = Gateway::spawn(command, files.admin);
-        let told = || {
-            let mut state = [0; 64];
-            let length = socket.recv(&mut state).unwrap();
-            String::from_utf8(state[..length].to_vec()).unwrap()
-        };
-        assert_eq!(told(), "READY=1", "{name}");
-        assert_eq!(gateway.page("/readyz").0, 200);
-        gateway.signal(Signal::TERM);
-        assert_eq!(told(), "STOPPING=1", "{name}");
-        assert_eq!(gateway.end().0, Some(0));
-    }
 }
 
 #[test]

@@ -10,10 +10,10 @@ pub use source::KeySource;
 use std::path::{Path, PathBuf};
 
 use super::code;
+use super::environment::credentials_folder;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::{Gateway, KeyPlaces, MasterPlace};
 use super::guarded::{self, Guard, Present};
-use super::load::credentials_folder;
 use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::RingFile;
 use crate::names::SchoolId;

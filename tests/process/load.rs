@@ -1,0 +1,205 @@
+//! `sluis serve` under load while it reloads, and while it ends.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::gateway::{Files, PATIENCE, Upstream, get, status, until};
+use crate::{PUPILS, body};
+
+/// Callers at once.
+const CALLERS: usize = 4;
+
+/// A shape that writes the version of the policy twice, at both ends of a pupil.
+fn version(files: &Files, upstream: SocketAddr, number: usize) {
+    let constant = |name| format!("{name} = {{ as = \"constant\", value = \"v{number}\" }}");
+    files.write_vendor(
+        upstream,
+        &format!("{}\n{}", constant("one"), constant("two")),
+    );
+}
+
+/// The version that an answer was made by; fails if parts of it were made by others.
+fn version_of(answer: &str) -> String {
+    let mut parts = body(answer).split("\"one\":\"").skip(1).flat_map(|pupil| {
+        let (one, rest) = pupil.split_once('"').unwrap();
+        let two = rest.split_once("\"two\":\"").unwrap().1;
+        [one, two.split_once('"').unwrap().0]
+    });
+    let first = parts.next().unwrap_or_else(|| panic!("{answer}"));
+    assert!(parts.all(|part| part == first), "{answer}");
+    first.to_owned()
+}
+
+/// Reloads without a pause until so many requests were served.
+fn reload_under_load(least: usize) {
+    let upstream = Upstream::prompt();
+    let files = Files::new(upstream, "");
+    version(&files, upstream, 0);
+    let gateway = files.serve();
+    let (public, served) = (files.public, AtomicUsize::new(0));
+    let mut versions = thread::scope(|scope| {
+        let ask_on = || {
+            let mut versions = Vec::new();
+            while served.load(Ordering::Relaxed) < least {
+                let answer = get(public, PUPILS).unwrap();
+                assert_eq!(status(&answer), 200, "{answer}");
+                assert!(!answer.contains("Noor"), "{answer}");
+                versions.push(version_of(&answer));
+                served.fetch_add(1, Ordering::Relaxed);
+            }
+            versions
+        };
+        let callers = [(); CALLERS].map(|()| scope.spawn(ask_on));
+        let mut number = 0;
+        while served.load(Ordering::Relaxed) < least && callers.iter().any(|it| !it.is_finished()) {
+            number += 1;
+            version(&files, upstream, number);
+            gateway.signal(Signal::HUP);
+            gateway.wait_for_nth("config.reloaded", number);
+        }
+        callers.map(|caller| caller.join().unwrap()).concat()
+    });
+    assert!(versions.len() >= least);
+    versions.sort_unstable();
+    versions.dedup();
+    assert!(versions.len() > 2, "all by {versions:?}");
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn reloads_under_load_lose_no_request_and_mix_no_two_policies() {
+    reload_under_load(2_000);
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn long_reloads_under_load_lose_no_request_and_mix_no_two_policies() {
+    reload_under_load(20_000);
+}
+
+#[test]
+fn an_answer_under_way_ends_under_the_policy_that_it_began_with() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let ((half, is_half), (go_on, told)) = (mpsc::channel(), mpsc::channel());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _head = stream.read(&mut [0; 4_096]).unwrap();
+        // More than is held back, so that the first half is with the caller by then.
+        let pupils = vec![r#"{"id":"L-0001","name":"Noor-Marker"}"#; 10_000].join(",");
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+        stream
+            .write_all(format!("{head}{{\"pupils\":[{pupils}").as_bytes())
+            .unwrap();
+        half.send(()).unwrap();
+        told.recv().unwrap();
+        stream
+            .write_all(format!(",{pupils}]}}").as_bytes())
+            .unwrap();
+    });
+    let files = Files::new(upstream, "");
+    version(&files, upstream, 1);
+    let gateway = files.serve();
+    let public = files.public;
+    let caller = thread::spawn(move || get(public, PUPILS).unwrap());
+    is_half.recv_timeout(PATIENCE).unwrap();
+    version(&files, upstream, 2);
+    gateway.signal(Signal::HUP);
+    gateway.wait_for("config.reloaded");
+    go_on.send(()).unwrap();
+    let answer = caller.join().unwrap();
+    assert_eq!(answer.matches("\"two\":\"v1\"").count(), 20_000);
+    assert!(!answer.contains("v2") && !answer.contains("Noor-Marker"));
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+/// One request on a connection that is kept, and its answer; `None` if that is not whole.
+fn ask(stream: &mut TcpStream) -> Option<String> {
+    let head = format!(
+        "GET {PUPILS} HTTP/1.1\r\nhost: {}\r\n\r\n",
+        stream.peer_addr().ok()?
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    loop {
+        let mut some = [0; 4_096];
+        let length = stream.read(&mut some).ok().filter(|length| *length > 0)?;
+        answer.extend_from_slice(&some[..length]);
+        if answer.ends_with(b"}]}") {
+            return String::from_utf8(answer).ok();
+        }
+    }
+}
+
+/// Asks and asks, as a caller does that keeps its connection until it is told otherwise.
+fn until_closed(stream: &mut TcpStream, served: &AtomicUsize) {
+    loop {
+        let answer = ask(stream).expect("a request was lost");
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert!(!answer.contains("Noor"), "{answer}");
+        served.fetch_add(1, Ordering::Relaxed);
+        if answer.contains("\r\nconnection: close\r\n") {
+            return;
+        }
+    }
+}
+
+#[test]
+fn sigterm_under_load_loses_no_request_of_callers_who_are_sent_away_in_time() {
+    let upstream = Upstream::prompt();
+    let files = Files::with(upstream, "[limits]\ndrain-delay = \"700ms\"\n");
+    let gateway = files.serve();
+    let (public, elsewhere) = (files.public, AtomicBool::new(false));
+    let served = AtomicUsize::new(0);
+    let closed = thread::scope(|scope| {
+        let ask_on = || {
+            let mut closed = 0;
+            while !elsewhere.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect(public).expect("refused too soon");
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                until_closed(&mut stream, &served);
+                closed += 1;
+            }
+            closed
+        };
+        let callers = [(); CALLERS].map(|()| scope.spawn(ask_on));
+        until(|| (served.load(Ordering::Relaxed) > 200).then_some(())).unwrap();
+        gateway.signal(Signal::TERM);
+        // What a load balancer does: it asks, and sends nobody any more.
+        until(|| (gateway.page("/readyz").0 == 503).then_some(())).unwrap();
+        assert!(callers.iter().all(|caller| !caller.is_finished()));
+        elsewhere.store(true, Ordering::Relaxed);
+        let closed = callers.map(|caller| caller.join().unwrap());
+        let log = gateway.log();
+        assert!(
+            !log.contains("process.draining"),
+            "they were sent away by it"
+        );
+        closed
+    });
+    assert!(closed.iter().all(|closed| *closed > 0), "{closed:?}");
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(0), "{log}");
+    let names = ["process.leaving", "process.draining", "process.stopped"];
+    let places = names.map(|name| log.find(name).unwrap());
+    assert!(places.is_sorted(), "{log}");
+    assert!(log.contains("\"sluis.how\":\"drained\""), "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_the_wait_for_others_to_notice() {
+    let files = Files::with(Upstream::prompt(), "[limits]\ndrain-delay = \"10m\"\n");
+    let gateway = files.serve();
+    gateway.signal(Signal::TERM);
+    gateway.wait_for("process.leaving");
+    assert_eq!(status(&get(files.public, PUPILS).unwrap()), 200);
+    gateway.signal(Signal::INT);
+    assert_eq!(gateway.end().0, Some(2));
+}
