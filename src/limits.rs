@@ -48,8 +48,8 @@ pub const FILTER_STEPS_MAX: usize = 4;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// A list of objections, in bytes: half a million pupils.
 pub const OBJECTIONS_BYTES_MAX: u64 = 16 << 20;
-/// How often it is looked whether a list of objections has changed; what is half written then is
-/// whole the next time.
+/// How often it is looked whether a list of objections or a certificate has changed; what is half
+/// written then is whole the next time.
 pub const OBJECTIONS_LOOK: Duration = Duration::from_secs(2);
 /// Reading the lists of a vendor with the configuration: as long as a disk may take to wake up.
 pub const OBJECTIONS_READ: Duration = Duration::from_secs(5);

@@ -628,9 +628,9 @@ fn check_reads_certificates_as_serve_would() {
     let (status, said) = check(&cert, &key, 0o600);
     assert!(status == Some(0) && said.contains("0 findings"), "{said}");
     let (status, said) = check(&cert, &key, 0o644);
-    assert_eq!(status, Some(0));
+    assert_eq!(status, Some(78));
     assert!(
-        said.contains("finding[F21]: others can read the private key"),
+        said.contains("error[E061]: `config/a.key` has the mode 0644: others must not read it"),
         "{said}"
     );
     let (old, old_key) = certificate(2021);

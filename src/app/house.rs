@@ -3,12 +3,13 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use super::certificates::{self, CertificatesSeen};
 use super::doors::{Doors, Places};
 use super::failure::{Failure, in_one_line};
 use super::lists::Lists;
@@ -31,6 +32,7 @@ use crate::tls::Acceptor;
 #[derive(Debug)]
 pub struct House {
     admin: Admin,
+    certificates: Mutex<CertificatesSeen>,
     clock: Clock,
     deployed: Arc<Deployed>,
     doorkeeper: Arc<Doorkeeper>,
@@ -68,6 +70,7 @@ impl House {
         clock: Clock,
     ) -> Result<Self, Failure> {
         let acceptor = config.listen.tls.as_ref().map(Acceptor::new).transpose()?;
+        certificates::try_upstreams(&config)?;
         let doorkeeper = Doorkeeper::new(config.limits.clone(), acceptor, events.clone());
         let register = open_register(&config, &clock)?;
         let deployed = Arc::new(Deployed::new(config));
@@ -87,6 +90,7 @@ impl House {
             doorkeeper,
             events,
             left,
+            certificates: Mutex::default(),
             lists: Lists::default(),
             places: doors.places,
             pulse: Arc::new(Pulse::of(doors.public.len())),
@@ -147,6 +151,7 @@ impl House {
     fn deploy(&self, folder: &Path) -> Result<Problems, Failure> {
         let (next, findings) = self.deployed.read_again(folder).map_err(Failure::Config)?;
         self.remember(&next)?;
+        certificates::try_upstreams(&next)?;
         // Last of what can fail: a school that the register has learnt of is nobody's yet, and a
         // certificate is everybody's at once.
         if let (Some(acceptor), Some(tls)) = (self.doorkeeper.tls(), &next.listen.tls) {
@@ -180,6 +185,18 @@ impl House {
                     learnt.map_err(|fault| Failure::SchoolOfRegister(school.clone(), fault))
                 })
             }
+        }
+    }
+
+    /// Reads the certificates that have changed since it last looked.
+    pub fn look_at_certificates(&self) {
+        let mut seen = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let config = self.deployed.current();
+        if seen.look(&config, self.doorkeeper.tls(), &self.events) {
+            self.say_certificate();
         }
     }
 
@@ -277,6 +294,11 @@ impl House {
         let unix_s = self.clock.unix_s();
         self.events.emit(ConfigurationDeployed { config, unix_s });
         self.lists.begin(config, unix_s, &self.events);
+        self.look_at_certificates();
+        self.say_certificate();
+    }
+
+    fn say_certificate(&self) {
         let expires = self.doorkeeper.tls().and_then(Acceptor::expires_unix_s);
         self.state.certificate_expires(expires);
         if let Some(expires_unix_s) = expires {

@@ -4,6 +4,7 @@
 //! what they share is the configuration, the limits and the events. Operators are answered by a
 //! thread beside them, and the first thread of the process waits for signals.
 
+mod certificates;
 mod doors;
 mod failure;
 mod house;
@@ -73,8 +74,8 @@ pub fn serve(folder: &Path, threads: Option<usize>) -> Result<Ending, Failure> {
 /// Waits for signals and does what they say.
 async fn until_told(folder: &Path, mut house: House, mut signals: Signals) -> Ending {
     // They have just been read: what they were then is compared with what they are later.
-    let mut lists = tokio::time::interval(limits::OBJECTIONS_LOOK);
-    lists.reset();
+    let mut files = tokio::time::interval(limits::OBJECTIONS_LOOK);
+    files.reset();
     let (pulse, clock) = (house.pulse(), house.clock().clone());
     let mut watchdog = Watchdog::new(config::watchdog(), pulse, clock);
     let told = loop {
@@ -88,7 +89,10 @@ async fn until_told(folder: &Path, mut house: House, mut signals: Signals) -> En
                 Told::Leave | Told::Stop => break told,
             },
             () = house.thread_left() => return Ending::Broken,
-            _ = lists.tick() => drop(house.look_at_lists()),
+            _ = files.tick() => {
+                drop(house.look_at_lists());
+                house.look_at_certificates();
+            }
             () = watchdog.feed() => {}
         }
     };

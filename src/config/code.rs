@@ -78,8 +78,7 @@ pub const NO_VENDOR: &str = "F18";
 pub const WAITS: &str = "F19";
 /// A certificate that has expired, or soon will.
 pub const CERTIFICATE: &str = "F20";
-/// A private key of TLS that others can read.
-pub const TLS_KEY_OPEN: &str = "F21";
+// F21 was a private key of TLS that others can read; now it is E061.
 /// A list of objections that cannot be read, or is too old: the vendor is not served.
 pub const OBJECTIONS: &str = "F22";
 /// A line of a list of objections that is no identifier.

@@ -133,6 +133,7 @@ impl Draft {
         let own = self.own_places();
         for (school, flow) in self.flows() {
             self.check_callers(flow, problems);
+            self.check_certificates(flow, problems);
             check_upstream(flow, &own, problems);
             let place = (school.host(), school.prefix(flow));
             if let Some(other) = taken.get(&place) {
@@ -173,6 +174,22 @@ impl Draft {
                     .label(format!("[listen] address is {address}"))
                     .help("callers = [{ token-sha256 = \"…64 hex digits…\" }]"),
             );
+        }
+    }
+
+    /// Callers are asked for a certificate only where it can be checked.
+    fn check_certificates(&self, flow: &FlowDraft, problems: &mut Problems) {
+        let Some(gateway) = &self.gateway else {
+            return;
+        };
+        let tls = gateway.listen.tls.as_ref();
+        let asked = tls.is_some_and(|tls| tls.client_ca.is_some());
+        if flow.callers.value.show_certificates() && !asked {
+            let message = "no caller is asked for a certificate";
+            let help =
+                "[listen] tls = { …, client-ca = \"tls/clients.pem\" }: who vouches for them";
+            let problem = Problem::error(code::CONFLICT, message).at(&flow.callers.place);
+            problems.push(problem.help(help));
         }
     }
 

@@ -125,14 +125,16 @@ fn listen(root: &Table<'_>, folder: &Path, problems: &mut Problems) -> Option<Li
 fn listen_tls(table: &Table<'_>, folder: &Path, problems: &mut Problems) -> Option<ListenTls> {
     let cert = path(table, "cert", folder, problems);
     let key = path(table, "key", folder, problems);
-    if let Some(value) = table.value("client-ca") {
-        problems.push(Problem::not_yet("client-ca").at(value.key_place()));
-    }
+    let client_ca = match table.has("client-ca") {
+        true => Some(path(table, "client-ca", folder, problems)?),
+        false => None,
+    };
     let min = tls_min(table, problems);
     table.finish(problems);
     Some(ListenTls {
         cert: cert?,
         key: key?,
+        client_ca,
         min,
     })
 }

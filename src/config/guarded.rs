@@ -23,8 +23,8 @@ pub(super) enum Guard {
     Credential,
     /// A master key: mode 0400 or 0600, owned by this process's user, and no symbolic link.
     Key,
-    /// A token for an upstream: others cannot read it. Links are followed, because that is how
-    /// containers are handed their secrets.
+    /// A token for an upstream, or a private key of TLS: others cannot read it. Links are followed,
+    /// because that is how containers are handed their secrets.
     Secret,
 }
 
@@ -47,14 +47,15 @@ pub(super) fn read(path: &Path, guard: Guard) -> Result<SecretText, Problems> {
         .map_err(|fault| problem(path, guard, &fault).into())
 }
 
+/// Whether a file is kept as it must be, for those who read it by its name later.
+pub(super) fn check(path: &Path, guard: Guard) -> Result<(), Problems> {
+    let opened = open(path, guard).map(drop);
+    opened.map_err(|fault| problem(path, guard, &fault).into())
+}
+
 /// Whether nothing at all is there, not even a broken link.
 pub(super) fn is_absent(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
-}
-
-/// Whether anyone on this machine can read a file.
-pub(super) fn others_can_read(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|seen| seen.mode() & 0o004 != 0)
 }
 
 fn open(path: &Path, guard: Guard) -> Result<File, Fault> {

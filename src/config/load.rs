@@ -10,17 +10,17 @@ use super::code;
 use super::draft::{Draft, SchoolDraft, VendorFile};
 use super::folder::Folder;
 use super::gateway::Gateway;
-use super::guarded::{self, Guard};
 use super::hash;
 use super::keys::{KeySource, Keys};
 use super::language::{
     CallersDraft, ClientDraft, FlowDraft, GrantDraft, UpstreamAuthDraft, VendorDraft,
 };
-use super::problem::{Problem, Problems, shown};
+use super::machine;
+use super::problem::{Problem, Problems};
 use super::raw::At;
 use super::school::School;
 use super::{
-    Callers, Client, Config, Door, Flow, Grant, Listed, ListenTls, PolicyHash, Register,
+    Callers, Client, ClientIdentity, Config, Door, Flow, Grant, Listed, PolicyHash, Register,
     RegisterPlace, Scheme, Upstream, UpstreamAuth, Vendor,
 };
 use crate::limits::{Bound, Limits};
@@ -89,7 +89,7 @@ impl Draft {
             .listen
             .tls
             .iter()
-            .for_each(|tls| check_tls(tls, problems));
+            .for_each(|tls| machine::check_tls(tls, problems));
         let (mut vendors, mut doors) = (Vec::new(), Vec::new());
         let schools = self.schools.into_iter();
         for (id, school, file) in schools.flat_map(SchoolDraft::into_files) {
@@ -276,7 +276,8 @@ fn is_pinned(draft: &VendorDraft, fingerprint: Fingerprint, problems: &mut Probl
 }
 
 fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Option<Flow> {
-    let secret = |file: &At<String>, problems: &mut Problems| secret(file, folder, problems);
+    let secret =
+        |file: &At<String>, problems: &mut Problems| machine::secret(file, folder, problems);
     let mut upstream_auth = match &flow.upstream_auth {
         UpstreamAuthDraft::BasicFile(file) => secret(file, problems).map(UpstreamAuth::Basic),
         UpstreamAuthDraft::BearerFile(file) => secret(file, problems).map(UpstreamAuth::Bearer),
@@ -290,20 +291,35 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
     let mut upstream: Upstream = flow.upstream.value;
     if let Some(roots) = &flow.roots {
         let path = folder.join(&roots.value);
-        check_present(&path, problems, |problem| problem.at(&roots.place));
+        machine::check_present(&path, problems, |problem| problem.at(&roots.place));
         upstream.trust(&path);
         if let Some(UpstreamAuth::Oauth2(grant)) = &mut upstream_auth {
             grant.server.trust(&path);
         }
+    }
+    if let Some(identity) = &flow.identity {
+        let identity = ClientIdentity {
+            cert: machine::present(&identity.cert, folder, problems)?,
+            key: machine::kept_key(&identity.key, folder, problems)?,
+        };
+        if let Some(UpstreamAuth::Oauth2(grant)) = &mut upstream_auth {
+            grant.server.show(&identity);
+        }
+        upstream.show(&identity);
     }
     Some(Flow {
         id: flow.id,
         callers: match flow.callers.value {
             CallersDraft::Anyone => Callers::Anyone,
             CallersDraft::Forwarded => Callers::Forwarded,
-            CallersDraft::Listed { tokens, clients } => Callers::Listed(Listed {
+            CallersDraft::Listed {
+                tokens,
+                clients,
+                certificates,
+            } => Callers::Listed(Listed {
                 tokens: tokens.into_iter().map(SecretBytes::from).collect(),
                 clients: clients.into_iter().map(finish_client).collect(),
+                certificates: certificates.into_iter().map(SecretBytes::from).collect(),
             }),
         },
         ip_ranges: flow.ip_ranges,
@@ -338,62 +354,11 @@ impl Upstream {
             tls.roots = Some(roots.to_owned());
         }
     }
-}
 
-/// The secret in a file: one line, which goes into a head as it stands.
-pub(super) fn secret(
-    file: &At<String>,
-    folder: &Path,
-    problems: &mut Problems,
-) -> Option<SecretText> {
-    let path = folder.join(&file.value);
-    if !check_present(&path, problems, |problem| problem.at(&file.place)) {
-        return None;
-    }
-    let text = match guarded::read(&path, Guard::Secret) {
-        Ok(text) => text,
-        Err(wrong) => {
-            problems.append(wrong.at(&file.place));
-            return None;
+    /// Shows a certificate, where one is asked for.
+    fn show(&mut self, identity: &ClientIdentity) {
+        if let Scheme::Https(tls) = &mut self.scheme {
+            tls.identity = Some(identity.clone());
         }
-    };
-    // Exposed to see whether it fits into a head: visible ASCII (RFC 9110 section 5.5).
-    let line = text.expose().trim_ascii();
-    if line.is_empty()
-        || !line
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
-    {
-        let name = shown(&path.display().to_string());
-        let message = format!("{name} must hold one line of visible characters");
-        problems.push(Problem::error(code::KEY_FILE, message).at(&file.place));
-        return None;
-    }
-    Some(SecretText::new(line.to_owned()))
-}
-
-/// Whether a file is there; if not, says so as something that this machine lacks.
-pub(super) fn check_present(
-    path: &Path,
-    problems: &mut Problems,
-    at: impl FnOnce(Problem) -> Problem,
-) -> bool {
-    let present = path.exists();
-    if !present {
-        let message = format!("{} is missing", shown(&path.display().to_string()));
-        problems.push(at(Problem::error(code::ABSENT, message)));
-    }
-    present
-}
-
-fn check_tls(tls: &ListenTls, problems: &mut Problems) {
-    for path in [&tls.cert, &tls.key] {
-        check_present(path, problems, |problem| problem);
-    }
-    if guarded::others_can_read(&tls.key) {
-        let name = tls.key.display().to_string();
-        let message = format!("others can read the private key {}", shown(&name));
-        let finding = Problem::finding(code::TLS_KEY_OPEN, message);
-        problems.push(finding.help(format!("chmod 600 {name}")));
     }
 }

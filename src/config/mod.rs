@@ -17,6 +17,7 @@ pub mod keys;
 mod language;
 mod list;
 mod load;
+mod machine;
 mod oauth;
 mod objections;
 mod problem;
@@ -34,8 +35,8 @@ pub use draft::{Draft, SchoolDraft, VendorFile};
 pub use environment::{handed_over, notify_socket, watchdog};
 pub use folder::find;
 pub use language::{
-    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, ObjectionsDraft,
-    Presets, ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
+    CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, IdentityDraft,
+    ObjectionsDraft, Presets, ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,
 };
 pub use list::ListFault;
 pub use load::{admin_address, load, register_place};
@@ -158,12 +159,14 @@ pub struct ListenTls {
     pub cert: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
+    /// Who vouches for the certificates of callers, PEM; without it none is asked for.
+    pub client_ca: Option<PathBuf>,
     /// The oldest version spoken.
     pub min: TlsVersion,
 }
 
 /// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
     /// TLS 1.2 and 1.3, by name only.
     V12,
@@ -377,12 +380,23 @@ pub enum Scheme {
 }
 
 /// TLS towards an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UpstreamTls {
     /// A PEM file of roots to trust instead of the machine's own store.
     pub roots: Option<PathBuf>,
+    /// What we show, where we are asked who we are.
+    pub identity: Option<ClientIdentity>,
     /// The oldest version spoken.
     pub min: TlsVersion,
+}
+
+/// A certificate of ours towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientIdentity {
+    /// The certificate chain, PEM, leaf first.
+    pub cert: PathBuf,
+    /// Its private key, PEM; nobody else may read it.
+    pub key: PathBuf,
 }
 
 /// Which addresses a host name may lead to.

@@ -14,6 +14,8 @@ pub struct Listed {
     pub tokens: Vec<SecretBytes<32>>,
     /// Clients that fetch tokens from us.
     pub clients: Vec<Client>,
+    /// SHA-256 digests of certificates that callers show in their handshake.
+    pub certificates: Vec<SecretBytes<32>>,
 }
 
 /// A client of ours: `{ oauth2 = "…", secret-sha256 = "…" }`. One with two secrets stands twice.
@@ -28,6 +30,15 @@ pub struct Client {
 }
 
 impl Callers {
+    /// Those that are known one by one, if they are.
+    #[must_use]
+    pub const fn listed(&self) -> Option<&Listed> {
+        match self {
+            Self::Anyone | Self::Forwarded => None,
+            Self::Listed(listed) => Some(listed),
+        }
+    }
+
     /// The clients that fetch tokens from us.
     #[must_use]
     pub fn clients(&self) -> &[Client] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::code;
 use super::gateway::{path, tls_min};
-use super::load::{check_present, secret};
+use super::machine::{check_present, secret};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{At, Table, TextOrTable, Value};
 use super::school::one_of;
@@ -96,7 +96,11 @@ fn postgres(table: &Table<'_>, problems: &mut Problems) -> Option<RegisterDraft>
         min = tls_min(&tls, problems);
         tls.finish(problems);
     }
-    let tls = UpstreamTls { roots: None, min };
+    let tls = UpstreamTls {
+        roots: None,
+        identity: None,
+        min,
+    };
     Some(RegisterDraft::Postgres {
         url: url?,
         roots,

@@ -7,7 +7,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 31] = [
+const HELP: [(&str, &str); 33] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -85,12 +85,20 @@ const HELP: [(&str, &str); 31] = [
         "When the certificate of the listener expires; 0 without TLS.",
     ),
     (
+        "tls_files_usable",
+        "1 if certificates, keys and roots can be used as they lie on disk now.",
+    ),
+    (
         "transform_duration_seconds",
         "Our own work on the bodies of one exchange.",
     ),
     (
         "unlisted_field_seen_total",
         "Fields outside the policy, each counted when first seen under the configuration in force.",
+    ),
+    (
+        "upstream_certificate_expiry_timestamp_seconds",
+        "When the certificate expires that a vendor's upstreams are shown.",
     ),
     (
         "upstream_token_fetches_total",

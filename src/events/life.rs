@@ -46,6 +46,7 @@ impl Event for ConfigurationDeployed<'_> {
         metrics.policies.clear();
         metrics.keys.clear();
         metrics.lists.clear();
+        metrics.upstream_certificates.clear();
         for vendor in &self.config.vendors {
             let (school, id) = (vendor.school.as_str(), vendor.id.as_str());
             let fingerprint = vendor.fingerprint.to_string();
@@ -262,6 +263,50 @@ impl Event for TlsCertificateLoaded {
     fn tell(self, voice: &Voice) {
         let seconds = i64::try_from(self.expires_unix_s).unwrap_or(i64::MAX);
         voice.metrics.certificate_expiry.set(seconds);
+    }
+}
+
+/// A file of a certificate, a key or roots is another one.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsFilesChanged<'c> {
+    /// Why it cannot be used, if it cannot: what was in use stays in use. About files, never about
+    /// what is in them.
+    pub problem: Option<&'c str>,
+    /// Whether all files can be used as they are now.
+    pub usable: bool,
+}
+
+impl Event for TlsFilesChanged<'_> {
+    fn tell(self, voice: &Voice) {
+        voice.metrics.tls_files_usable.set(i64::from(self.usable));
+        if let Some(problem) = self.problem {
+            voice.lines.say(LogLevel::Error, || {
+                tracing::error!(
+                    event.name = "tls.files_unusable",
+                    sluis.problem = problem,
+                    "certificates, keys or roots have changed and cannot be used: \
+                     those in use stay"
+                );
+            });
+        }
+    }
+}
+
+/// A vendor's upstreams are shown a certificate of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamCertificateSeen<'c> {
+    /// Whose upstreams.
+    pub vendor: &'c Vendor,
+    /// When it expires, in Unix time; the first of them, if there are several.
+    pub expires_unix_s: u64,
+}
+
+impl Event for UpstreamCertificateSeen<'_> {
+    fn tell(self, voice: &Voice) {
+        let place = [self.vendor.school.as_str(), self.vendor.id.as_str()];
+        let seconds = i64::try_from(self.expires_unix_s).unwrap_or(i64::MAX);
+        let gauge = voice.metrics.upstream_certificates.at(place);
+        gauge.map(|gauge| gauge.set(seconds)).unwrap_or_default();
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) struct Metrics {
     pub(super) reload_successful: IntGauge,
     pub(super) reload_success_at: IntGauge,
     pub(super) certificate_expiry: IntGauge,
+    pub(super) tls_files_usable: IntGauge,
+    pub(super) upstream_certificates: Family<IntGaugeVec, 2>,
     pub(super) panics: IntCounter,
     pub(super) bugs: IntCounter,
 }
@@ -130,6 +132,11 @@ impl Metrics {
             reload_successful: r.gauge("config_last_reload_successful")?,
             reload_success_at: r.gauge("config_last_reload_success_timestamp_seconds")?,
             certificate_expiry: r.gauge("tls_certificate_expiry_timestamp_seconds")?,
+            tls_files_usable: r.gauge("tls_files_usable")?,
+            upstream_certificates: r.gauges(
+                "upstream_certificate_expiry_timestamp_seconds",
+                ["school", "vendor"],
+            )?,
             panics: r.counter("panics_total")?,
             bugs: r.counter("bugs_total")?,
             registry: r.registry.clone(),

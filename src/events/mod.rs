@@ -20,7 +20,8 @@ mod traffic;
 
 pub use life::{
     ConfigurationDeployed, Draining, FindingMade, Leaving, PanicMet, Ready, ReloadFailed,
-    ReloadSucceeded, Started, Stopped, Stopping, TlsCertificateLoaded,
+    ReloadSucceeded, Started, Stopped, Stopping, TlsCertificateLoaded, TlsFilesChanged,
+    UpstreamCertificateSeen,
 };
 pub use lists::ObjectionListChanged;
 pub use log::Sink;
@@ -341,9 +342,7 @@ pub(crate) mod tests {
         events.emit(FindingMade {
             finding: "config/sluis.toml:3:1: hm",
         });
-        events.emit(TlsCertificateLoaded {
-            expires_unix_s: 1_800_000_000,
-        });
+        tell_of_tls(events, &config);
         events.emit(PanicMet {
             file: "src/proxy/mod.rs",
             line: 12,
@@ -354,6 +353,20 @@ pub(crate) mod tests {
             how: Stopping::Drained,
         });
         (meter.begin(), events.connection_opened())
+    }
+
+    fn tell_of_tls(events: &Events, config: &Config) {
+        events.emit(TlsCertificateLoaded {
+            expires_unix_s: 1_800_000_000,
+        });
+        events.emit(TlsFilesChanged {
+            problem: Some("server.pem holds no certificate"),
+            usable: false,
+        });
+        events.emit(UpstreamCertificateSeen {
+            vendor: &config.vendors[0],
+            expires_unix_s: 1_800_000_000,
+        });
     }
 
     /// Name and labels of every line of a metrics page.
@@ -478,7 +491,7 @@ pub(crate) mod tests {
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
         assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
-        assert_eq!(text.lines().count(), 27);
+        assert_eq!(text.lines().count(), 29);
     }
 
     #[test]

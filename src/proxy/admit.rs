@@ -89,8 +89,8 @@ pub(super) fn admit<'p>(
     found: Found<'p>,
     head: &Parts,
 ) -> Result<Exchange<'p>, Refused> {
-    let (address, now) = (entry.address.ip(), shared.clock.unix_s());
-    let caller = caller::check(&found, plan.config(), &head.headers, address, now)?;
+    let now = shared.clock.unix_s();
+    let caller = caller::check(&found, plan.config(), &head.headers, entry, now)?;
     let credentials = caller::forwarded(found.flow, &head.headers)?;
     found.check_agreement(shared, now)?;
     let objections = found.door.vendor.lists.current(now);

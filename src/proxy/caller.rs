@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 
+use super::connection::Entry;
 use super::media::only;
 use super::plan::Found;
 use super::refuse::{Refused, Told};
@@ -27,7 +28,7 @@ pub(super) fn check(
     found: &Found<'_>,
     config: &Config,
     headers: &HeaderMap,
-    address: IpAddr,
+    entry: &Entry,
     unix_s: u64,
 ) -> Result<Place, Refused> {
     let place = match &found.flow.callers {
@@ -38,16 +39,36 @@ pub(super) fn check(
         }
         Callers::Listed(listed) => {
             let token = only(headers, AUTHORIZATION).and_then(bearer);
-            let token = token.ok_or(Refusal::CallerUnauthenticated)?;
-            let client = || client(found, config, token, unix_s);
-            match place_of(&sha256(token), &listed.tokens).or_else(client) {
-                Some(place) => place,
-                None => return Err(refuse(token, listed, config)),
+            match (place_of_certificate(entry, listed), token) {
+                (Some(place), _) => place,
+                (None, None) => return Err(refuse_without(entry, config).into()),
+                (None, Some(token)) => {
+                    let client = || client(found, config, token, unix_s);
+                    let place = place_of(&sha256(token), &listed.tokens).or_else(client);
+                    place.ok_or_else(|| refuse(token, listed, config))?
+                }
             }
         }
     };
-    check_address(found.flow, address)?;
+    check_address(found.flow, entry.address.ip())?;
     Ok(place)
+}
+
+/// The place of the certificate that a caller showed, behind all tokens and clients.
+fn place_of_certificate(entry: &Entry, listed: &Listed) -> Option<Place> {
+    let place = place_of(entry.certificate.as_ref()?, &listed.certificates)?;
+    let before = listed.tokens.len().saturating_add(listed.clients.len());
+    Some(before.saturating_add(place))
+}
+
+/// Who shows no token. One that is known by its certificate only may not come in here.
+fn refuse_without(entry: &Entry, config: &Config) -> Refusal {
+    let flows = config.vendors.iter().flat_map(|vendor| &vendor.flows);
+    let mut listed = flows.filter_map(|flow| flow.callers.listed());
+    match listed.any(|listed| place_of_certificate(entry, listed).is_some()) {
+        true => Refusal::CallerForbidden,
+        false => Refusal::CallerUnauthenticated,
+    }
 }
 
 /// Whether a flow takes calls from an address.
@@ -83,11 +104,9 @@ fn client(found: &Found<'_>, config: &Config, token: &[u8], unix_s: u64) -> Opti
 
 /// The place of a client, the same with each of its secrets.
 pub(super) fn place_of_client(flow: &Flow, id: &str) -> Option<Place> {
-    let Callers::Listed(Listed { tokens, clients }) = &flow.callers else {
-        return None;
-    };
-    let place = clients.iter().position(|client| client.id == id)?;
-    Some(tokens.len().saturating_add(place))
+    let listed = flow.callers.listed()?;
+    let place = listed.clients.iter().position(|client| client.id == id)?;
+    Some(listed.tokens.len().saturating_add(place))
 }
 
 /// The caller's `Authorization`, where the flow forwards it and one came.

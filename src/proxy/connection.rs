@@ -21,6 +21,7 @@ use super::refuse::Then;
 use super::streams::Streams;
 use crate::events::{ConnectionFailed, ConnectionFault};
 use crate::limits::{Bound, Limits};
+use crate::secret::{SecretBytes, sha256};
 use crate::tls::Stream;
 
 /// The largest read from a caller, and the most of an answer that waits to be written.
@@ -31,6 +32,8 @@ const BUFFER_BYTES_MAX: usize = 256 << 10;
 pub(super) struct Entry {
     pub(super) entrance: Entrance,
     pub(super) address: SocketAddr,
+    /// The digest of the certificate that the caller showed, if it showed one.
+    pub(super) certificate: Option<SecretBytes<32>>,
     pub(super) exchanges: Arc<Exchanges>,
     pace: Arc<Pace>,
     protocol: Protocol,
@@ -72,13 +75,9 @@ impl Gateway {
             false => Protocol::Http1,
         };
         let entry = Arc::new(Entry {
-            entrance: Entrance {
-                secure: stream.is_tls(),
-                server_name: stream
-                    .server_name()
-                    .map(|name| name.to_ascii_lowercase().into()),
-            },
+            entrance: entrance(&stream),
             address,
+            certificate: stream.certificate().map(sha256),
             exchanges: Arc::clone(&pace.exchanges),
             pace: Arc::clone(&pace),
             protocol,
@@ -122,6 +121,15 @@ impl Gateway {
         if let Some(fault) = ended.err().and_then(|error| fault(&error, &pace, protocol)) {
             self.shared.events.emit(ConnectionFailed { fault });
         }
+    }
+}
+
+/// What the handshake told of the way in.
+fn entrance(stream: &Stream) -> Entrance {
+    let name = stream.server_name();
+    Entrance {
+        secure: stream.is_tls(),
+        server_name: name.map(|name| name.to_ascii_lowercase().into()),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::events::{Events, RouteMeter, TokenFetch, UpstreamTokenAsked};
 use crate::limits::{Bound, Limits};
 use crate::refusal::{Bug, Refusal};
 use crate::secret::SecretText;
+use crate::tls::Connectors;
 use crate::upstream::{Granted, TokenServer};
 
 /// The life of a token whose server does not say how long it is.
@@ -92,14 +93,14 @@ enum Look {
 
 impl Fetcher {
     /// For a flow whose upstream wants tokens.
-    pub(super) fn new(flow: &Flow) -> Option<Self> {
+    pub(super) fn new(flow: &Flow, connectors: &Connectors) -> Option<Self> {
         match &flow.upstream_auth {
             UpstreamAuth::Basic(_)
             | UpstreamAuth::Bearer(_)
             | UpstreamAuth::Forward
             | UpstreamAuth::None => None,
             UpstreamAuth::Oauth2(grant) => Some(Self {
-                server: TokenServer::new(grant).ok(),
+                server: TokenServer::new(grant, connectors).ok(),
                 turn: Semaphore::new(1),
                 state: Mutex::default(),
             }),

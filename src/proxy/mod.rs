@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, Version};
 use hyper::body::Incoming;
@@ -63,6 +63,8 @@ use streams::Progress;
 /// How often upstream connections are looked after.
 const TEND: Duration = Duration::from_secs(1);
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// RFC 6797: this host, and no other, is called over TLS only.
+const A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What the gateways of all threads share.
 pub struct Shared {
@@ -107,7 +109,11 @@ impl Shared {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
-    fn take_leave(&self, version: Version, answer: &mut HeaderMap) {
+    /// What the head of every answer ends with.
+    fn end_head(&self, entry: &Entry, version: Version, answer: &mut HeaderMap) {
+        if entry.entrance.secure {
+            answer.insert(STRICT_TRANSPORT_SECURITY, A_YEAR);
+        }
         if self.leaving.load(Ordering::Relaxed) && version == Version::HTTP_11 {
             answer.insert(CONNECTION, CLOSE);
         }
@@ -185,7 +191,7 @@ impl Gateway {
         let refused = match handled {
             Ok(handled) => {
                 let mut answer = handled.answer(head.headers);
-                shared.take_leave(version, answer.headers_mut());
+                shared.end_head(&entry, version, answer.headers_mut());
                 return Ok(Answer::new(answer, record, progress));
             }
             Err(refused) => refused,
@@ -195,7 +201,7 @@ impl Gateway {
         let last = unread || refused.refusal.doubts_the_next();
         let then = if last { entry.cut_short() } else { Then::GoOn };
         let mut answer = refused.answer(then).map(Body::Whole);
-        shared.take_leave(version, answer.headers_mut());
+        shared.end_head(&entry, version, answer.headers_mut());
         Ok(Answer::new(answer, record, progress))
     }
 

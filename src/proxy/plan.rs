@@ -9,12 +9,13 @@ use super::load::Count;
 use super::rate::Rates;
 use crate::body::Desk;
 use crate::clock::Clock;
-use crate::config::{Client, Config, Door, Flow, NoDoor, TOKEN_PATH, Vendor};
+use crate::config::{Client, Config, Door, Flow, NoDoor, Scheme, TOKEN_PATH, Upstream, Vendor};
 use crate::events::{FlowMeters, Meters};
 use crate::limits::Bound;
 use crate::pseudonym::TokenPlace;
 use crate::refusal::{Bug, Refusal};
 use crate::store::{Generations, Store, View};
+use crate::tls::Connectors;
 use crate::upstream::Target;
 
 /// What all threads share of one configuration, in the order of its doors.
@@ -22,6 +23,7 @@ pub(super) struct Served {
     config: Arc<Config>,
     meters: Meters,
     doors: Vec<Option<OfDoor>>,
+    connectors: Connectors,
 }
 
 /// What all threads share of one door.
@@ -40,16 +42,18 @@ impl Served {
         let register = shared.register().map(Arc::as_ref);
         let most = config.limits.time(Bound::RegisterWait);
         let now = shared.clock.now();
+        let connectors = Connectors::default();
         let of_door = |door: &Door| {
             let vendor = &door.vendor;
             let flow = vendor.flows.get(door.flow)?;
+            keep_files(&flow.upstream, &connectors);
             Some(OfDoor {
                 meters: meters.flow(vendor, door.flow)?,
                 load: shared.load.of(&vendor.school, &vendor.id),
                 register: { register.and_then(|store| view(store, vendor)) }
                     .map(|view| Desk::new(view, &shared.clock, most)),
                 rates: Rates::new(flow, now),
-                fetcher: Fetcher::new(flow),
+                fetcher: Fetcher::new(flow, &connectors),
             })
         };
         let doors = config.doors.iter().map(of_door).collect();
@@ -57,7 +61,19 @@ impl Served {
             config,
             meters,
             doors,
+            connectors,
         }
+    }
+}
+
+/// Reads what stands in files now, when it is known to be good: they may be others at the first
+/// request.
+fn keep_files(upstream: &Upstream, connectors: &Connectors) {
+    match &upstream.scheme {
+        Scheme::Https(tls) if tls.roots.is_some() || tls.identity.is_some() => {
+            drop(connectors.of(tls));
+        }
+        Scheme::Http | Scheme::Https(_) => {}
     }
 }
 
@@ -146,6 +162,7 @@ impl Plan {
             rates: shared.rates.as_ref(),
             fetcher: shared.fetcher.as_ref(),
             target,
+            connectors: &self.served.connectors,
         })
     }
 
@@ -173,6 +190,7 @@ pub(super) struct Found<'p> {
     pub(super) rates: Option<&'p Rates>,
     pub(super) fetcher: Option<&'p Fetcher>,
     target: &'p OnceLock<Option<Arc<Target>>>,
+    connectors: &'p Connectors,
 }
 
 impl Found<'_> {
@@ -194,7 +212,10 @@ impl Found<'_> {
 
     /// The flow's upstream; made at its first request.
     pub(super) fn target(&self, clock: &Clock) -> Result<Arc<Target>, Refusal> {
-        let make = || Target::new(self.flow, clock.clone()).ok().map(Arc::new);
+        let make = || {
+            let target = Target::new(self.flow, clock.clone(), self.connectors);
+            target.ok().map(Arc::new)
+        };
         // `config` has tried the same before it deployed the flow.
         self.target
             .get_or_init(make)

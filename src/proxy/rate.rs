@@ -43,7 +43,10 @@ impl Rates {
         let in_a_second = SECOND_NS.checked_div(gap).unwrap_or(1).max(1);
         let callers = match &flow.callers {
             Callers::Anyone | Callers::Forwarded => 1,
-            Callers::Listed(listed) => listed.tokens.len().saturating_add(listed.clients.len()),
+            Callers::Listed(listed) => {
+                let credentials = listed.tokens.len().saturating_add(listed.clients.len());
+                credentials.saturating_add(listed.certificates.len())
+            }
         };
         let buckets = || (0..callers).map(|_| AtomicU64::new(0)).collect();
         Some(Self {
@@ -101,6 +104,7 @@ mod tests {
             callers: Callers::Listed(Listed {
                 tokens: vec![token(), token()],
                 clients: Vec::new(),
+                certificates: Vec::new(),
             }),
             ip_ranges: Vec::new(),
             rate: Some(Rate { requests, period }),

@@ -1,25 +1,27 @@
 //! TLS on both sides, made from the configuration: rustls on `aws-lc-rs`, TLS 1.3 unless 1.2 is
 //! asked for by name, verification of upstreams that cannot be switched off.
 
+mod connector;
 mod expiry;
+mod files;
 mod stream;
 
+pub use connector::{Connector, Connectors};
+pub use files::{Stamps, Unusable};
 pub use stream::Stream;
 
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use tokio::net::TcpStream;
 
-use crate::config::{ListenTls, TlsVersion, UpstreamTls};
+use crate::config::{ListenTls, TlsVersion};
 
 /// HTTP/2, as ALPN names it (RFC 9113 section 3.2).
 const H2: &[u8] = b"h2";
@@ -36,6 +38,7 @@ pub struct Acceptor {
 struct Identity {
     config: Arc<ServerConfig>,
     expires_unix_s: Option<u64>,
+    stamps: Stamps,
 }
 
 impl Acceptor {
@@ -65,6 +68,12 @@ impl Acceptor {
         self.current.load().expires_unix_s
     }
 
+    /// How the files looked when they were read.
+    #[must_use]
+    pub fn stamps(&self) -> Stamps {
+        self.current.load().stamps.clone()
+    }
+
     /// The handshake with one caller. It has no deadline of its own.
     ///
     /// # Errors
@@ -78,191 +87,42 @@ impl Acceptor {
     }
 }
 
-/// Opens TLS connections to upstreams.
-#[derive(Clone)]
-pub struct Connector(tokio_rustls::TlsConnector);
-
-impl Connector {
-    /// Reads the roots to trust: a file, or the machine's own store.
-    ///
-    /// # Errors
-    /// [`Unusable`], with the file and what is wrong with it.
-    pub fn new(tls: &UpstreamTls) -> Result<Self, Unusable> {
-        let mut config = client(tls)?;
-        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        Ok(Self(Arc::new(config).into()))
-    }
-
-    /// One for a server that does not speak HTTP: the register's.
-    ///
-    /// # Errors
-    /// [`Unusable`], with the file and what is wrong with it.
-    pub fn without_http(tls: &UpstreamTls) -> Result<tokio_rustls::TlsConnector, Unusable> {
-        Ok(Arc::new(client(tls)?).into())
-    }
-
-    /// The handshake with an upstream, whose certificate must be for `host`, a name or an address.
-    ///
-    /// # Errors
-    /// What went wrong on the wire or in TLS.
-    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let connected = self.0.connect(name, stream).await?;
-        Ok(Stream::Tls(Box::new(connected.into())))
-    }
-}
-
-/// Trusts a file of roots, or the machine's own store.
-fn client(tls: &UpstreamTls) -> Result<ClientConfig, Unusable> {
-    let builder = ClientConfig::builder_with_provider(provider())
+fn identity(tls: &ListenTls) -> Result<Identity, Unusable> {
+    // First, so that what changes meanwhile is read again.
+    let stamps = Stamps::of_listener(tls);
+    let (chain, key) = files::pair(&tls.cert, &tls.key)?;
+    let expires_unix_s = chain.first().and_then(|leaf| expiry::not_after(leaf));
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(tls.min))
         .map_err(Unusable::Library)?;
-    let builder = match &tls.roots {
-        Some(file) => builder.with_root_certificates(roots(file)?),
-        None => builder
-            .with_platform_verifier()
-            .map_err(Unusable::Library)?,
+    let builder = match &tls.client_ca {
+        Some(file) => builder.with_client_cert_verifier(callers(file)?),
+        None => builder.with_no_client_auth(),
     };
-    Ok(builder.with_no_client_auth())
-}
-
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connector")
-    }
-}
-
-/// Why a certificate, key or list of roots cannot be used.
-#[derive(Debug)]
-pub enum Unusable {
-    /// The file is empty of what it must hold.
-    Empty {
-        /// The file.
-        file: PathBuf,
-        /// What it must hold.
-        lacks: &'static str,
-    },
-    /// The file cannot be read, or is not PEM.
-    File {
-        /// The file.
-        file: PathBuf,
-        /// What went wrong.
-        cause: pem::Error,
-    },
-    /// rustls itself would not have it.
-    Library(rustls::Error),
-    /// Certificate and key were read, but do not go together or are of no kind that we use.
-    Mismatch {
-        /// The file of the certificate.
-        cert: PathBuf,
-        /// The file of the key.
-        key: PathBuf,
-        /// What went wrong.
-        cause: rustls::Error,
-    },
-    /// A certificate in the file cannot be used as a root.
-    Root {
-        /// The file.
-        file: PathBuf,
-        /// What went wrong.
-        cause: rustls::Error,
-    },
-}
-
-impl Unusable {
-    /// The file that is at fault, if one is.
-    #[must_use]
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::Empty { file, .. } | Self::File { file, .. } | Self::Root { file, .. } => {
-                Some(file)
-            }
-            Self::Mismatch { key, .. } => Some(key),
-            Self::Library(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty { file, lacks } => write!(f, "{} holds no {lacks}", file.display()),
-            Self::File { file, .. } => write!(f, "{} cannot be read as PEM", file.display()),
-            Self::Library(_) => f.write_str("TLS cannot be set up"),
-            Self::Mismatch { cert, key, .. } => {
-                write!(f, "{} is not the key of {}", key.display(), cert.display())
-            }
-            Self::Root { file, .. } => write!(f, "{} holds an unusable root", file.display()),
-        }
-    }
-}
-
-impl std::error::Error for Unusable {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Empty { .. } => None,
-            Self::File { cause, .. } => Some(cause),
-            Self::Library(cause) | Self::Mismatch { cause, .. } | Self::Root { cause, .. } => {
-                Some(cause)
-            }
-        }
-    }
-}
-
-fn identity(tls: &ListenTls) -> Result<Identity, Unusable> {
-    let chain = certificates(&tls.cert)?;
-    let expires_unix_s = chain.first().and_then(|leaf| expiry::not_after(leaf));
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|cause| {
-        let file = tls.key.clone();
-        match matches!(cause, pem::Error::NoItemsFound) {
-            true => Unusable::Empty {
-                file,
-                lacks: "private key",
-            },
-            false => Unusable::File { file, cause },
-        }
+    let chosen = builder.with_single_cert(chain, key);
+    let mut config = chosen.map_err(|cause| Unusable::Mismatch {
+        cert: tls.cert.clone(),
+        key: tls.key.clone(),
+        cause,
     })?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(versions(tls.min))
-        .map_err(Unusable::Library)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|cause| Unusable::Mismatch {
-            cert: tls.cert.clone(),
-            key: tls.key.clone(),
-            cause,
-        })?;
     config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
     Ok(Identity {
         config: Arc::new(config),
         expires_unix_s,
+        stamps,
     })
 }
 
-fn roots(file: &Path) -> Result<RootCertStore, Unusable> {
-    let mut store = RootCertStore::empty();
-    for root in certificates(file)? {
-        store.add(root).map_err(|cause| Unusable::Root {
-            file: file.to_owned(),
-            cause,
-        })?;
-    }
-    Ok(store)
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(none) if none.is_empty() => Err(Unusable::Empty {
-            file: file.to_owned(),
-            lacks: "certificate",
-        }),
-        Ok(certificates) => Ok(certificates),
-        Err(cause) => Err(Unusable::File {
-            file: file.to_owned(),
-            cause,
-        }),
-    }
+/// Asks callers for a certificate and takes those that these authorities vouch for. None is needed:
+/// whether a flow wants one, and whose, is for the flow to say.
+fn callers(file: &Path) -> Result<Arc<dyn ClientCertVerifier>, Unusable> {
+    let roots = Arc::new(files::roots(file)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+    let built = verifier.allow_unauthenticated().build();
+    built.map_err(|cause| Unusable::Authorities {
+        file: file.to_owned(),
+        cause,
+    })
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -282,6 +142,7 @@ fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::UpstreamTls;
 
     /// A folder with `server.pem`, `server.key` and `other.key`.
     fn folder() -> tempfile::TempDir {
@@ -303,6 +164,7 @@ mod tests {
         ListenTls {
             cert: folder.join(cert),
             key: folder.join(key),
+            client_ca: None,
             min: TlsVersion::V13,
         }
     }
@@ -343,6 +205,7 @@ mod tests {
         );
         let tls = UpstreamTls {
             roots: Some(folder.path().join("empty.pem")),
+            identity: None,
             min: TlsVersion::V13,
         };
         assert!(matches!(

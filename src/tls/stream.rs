@@ -39,6 +39,21 @@ impl Stream {
         }
     }
 
+    /// The certificate that a caller showed and that was vouched for, in DER.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => match &**tls {
+                TlsStream::Client(_) => None,
+                TlsStream::Server(server) => {
+                    let chain = server.get_ref().1.peer_certificates()?;
+                    chain.first().map(AsRef::as_ref)
+                }
+            },
+        }
+    }
+
     /// Whether it is TLS.
     #[must_use]
     pub const fn is_tls(&self) -> bool {

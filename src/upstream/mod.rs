@@ -34,7 +34,7 @@ use crate::config::{Flow, Scheme, UpstreamAuth};
 use crate::limits::{Bound, Limits};
 use crate::minimise::{Cleared, OutboundHead};
 use crate::refusal::{Bug, Refusal};
-use crate::tls::{Connector, Unusable};
+use crate::tls::{Connector, Connectors, Unusable};
 use connect::Address;
 use link::{Link, Sent};
 use pool::Pool;
@@ -52,7 +52,7 @@ const NO_BODY: HeaderValue = HeaderValue::from_static("0");
 /// One flow's upstream, as one thread sees it, with the connections it keeps open.
 pub struct Target {
     address: Address,
-    tls: Option<Connector>,
+    tls: Option<Arc<Connector>>,
     host: HeaderValue,
     authorization: Option<HeaderValue>,
     base: String,
@@ -65,9 +65,9 @@ impl Target {
     ///
     /// # Errors
     /// [`Unfit`] if its configuration cannot be used after all.
-    pub fn new(flow: &Flow, clock: Clock) -> Result<Self, Unfit> {
+    pub fn new(flow: &Flow, clock: Clock, connectors: &Connectors) -> Result<Self, Unfit> {
         let upstream = &flow.upstream;
-        let (tls, default_port) = connector(&upstream.scheme)?;
+        let (tls, default_port) = connector(&upstream.scheme, connectors)?;
         let address = Address::new(&upstream.host, upstream.port, upstream.reach);
         Ok(Self {
             host: header(&address.authority(default_port))?,
@@ -283,10 +283,13 @@ fn authorization(auth: &UpstreamAuth) -> Result<Option<HeaderValue>, Unfit> {
 }
 
 /// What connects with TLS, if that is spoken, and the port that need not be named.
-fn connector(scheme: &Scheme) -> Result<(Option<Connector>, u16), Unfit> {
+fn connector(
+    scheme: &Scheme,
+    connectors: &Connectors,
+) -> Result<(Option<Arc<Connector>>, u16), Unfit> {
     match scheme {
         Scheme::Http => Ok((None, 80)),
-        Scheme::Https(tls) => Ok((Some(Connector::new(tls).map_err(Unfit::Tls)?), 443)),
+        Scheme::Https(tls) => Ok((Some(connectors.of(tls).map_err(Unfit::Tls)?), 443)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use form_urlencoded::{Serializer, byte_serialize};
@@ -21,14 +22,14 @@ use super::{IDENTITY, JSON, OUR_NAME, Unfit, connector, header, sensitive};
 use crate::config::{Grant, GrantAuth};
 use crate::limits::{Bound, Limits, OAUTH_GRANT_BYTES_MAX};
 use crate::refusal::{Bug, Refusal};
-use crate::tls::{Connector, Stream};
+use crate::tls::{Connector, Connectors, Stream};
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// One flow's token server. Every request has a connection of its own: there are few.
 pub struct TokenServer {
     address: Address,
-    tls: Option<Connector>,
+    tls: Option<Arc<Connector>>,
     host: HeaderValue,
     path: Uri,
     authorization: Option<HeaderValue>,
@@ -54,9 +55,9 @@ impl TokenServer {
     ///
     /// # Errors
     /// [`Unfit`] if its configuration cannot be used after all.
-    pub fn new(grant: &Grant) -> Result<Self, Unfit> {
+    pub fn new(grant: &Grant, connectors: &Connectors) -> Result<Self, Unfit> {
         let server = &grant.server;
-        let (tls, default_port) = connector(&server.scheme)?;
+        let (tls, default_port) = connector(&server.scheme, connectors)?;
         let address = Address::new(&server.host, server.port, server.reach);
         let path = if server.base.is_empty() {
             "/"
@@ -94,7 +95,7 @@ impl TokenServer {
     /// Why there is no answer.
     pub async fn ask(&self, limits: &Limits) -> Result<Granted, Refusal> {
         let patience = limits.time(Bound::UpstreamConnect);
-        let reached = reach(&self.address, self.tls.as_ref(), patience);
+        let reached = reach(&self.address, self.tls.as_deref(), patience);
         let stream = tokio::time::timeout(patience, reached).await;
         let stream = stream.map_err(|_late| Refusal::UpstreamTimeout)??;
         self.exchange(stream, limits).await

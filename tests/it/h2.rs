@@ -106,6 +106,7 @@ fn both_flows_go_over_one_connection() {
                 "content-length",
                 "content-type",
                 "date",
+                "strict-transport-security",
                 "via"
             ]
         );

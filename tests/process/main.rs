@@ -315,6 +315,12 @@ fn a_certificate_is_read_again_and_a_broken_one_is_not_taken() {
     gateway.signal(Signal::HUP);
     gateway.wait_for("config.reloaded");
     assert_eq!(expires(&gateway), "2052-07-31T00:00:00Z");
+    certificate(2053);
+    let seen = until(|| (expires(&gateway) == "2053-07-31T00:00:00Z").then_some(()));
+    assert!(seen.is_some(), "without a signal");
+    certificate(2052);
+    gateway.signal(Signal::HUP);
+    gateway.wait_for_nth("config.reloaded", 2);
     let gauge = "\nsluis_tls_certificate_expiry_timestamp_seconds 2605996800\n";
     let metrics = gateway.page("/metrics").1;
     assert!(metrics.contains(gauge), "{metrics}");

@@ -171,7 +171,11 @@ impl Canon {
         match callers {
             Callers::Anyone => self.text("anyone"),
             Callers::Forwarded => self.text("forwarded"),
-            Callers::Listed(Listed { tokens, clients }) => {
+            Callers::Listed(Listed {
+                tokens,
+                clients,
+                certificates,
+            }) => {
                 self.text("listed");
                 self.list(tokens, Self::digest);
                 self.list(clients, |canon, Client { id, secret, scopes }| {
@@ -179,6 +183,10 @@ impl Canon {
                     canon.digest(secret);
                     canon.list(scopes, |canon, scope| canon.text(scope));
                 });
+                for certificate in certificates {
+                    self.text("certificate");
+                    self.digest(certificate);
+                }
             }
         }
         self.list(ip_ranges, |canon, range| canon.shown(range));
@@ -208,10 +216,17 @@ impl Canon {
         self.shown(port);
         match scheme {
             Scheme::Http => self.text("http"),
-            Scheme::Https(UpstreamTls { roots, min }) => {
+            Scheme::Https(UpstreamTls {
+                roots,
+                identity,
+                min,
+            }) => {
                 self.texts(&["https", min.name()]);
                 // Where they lie is the machine's own business.
                 self.text(if roots.is_some() { "own roots" } else { "" });
+                // Without one it is the hash that it was before there were some.
+                let shown = identity.iter();
+                shown.for_each(|_| self.text("client certificate"));
             }
         }
         self.text(match reach {

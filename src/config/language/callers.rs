@@ -4,15 +4,10 @@
 use data_encoding::HEXLOWER;
 
 use super::Compiler;
-use super::draft::{CallersDraft, ClientDraft, UpstreamAuthDraft};
+use super::draft::{CallersDraft, ClientDraft, IdentityDraft, UpstreamAuthDraft};
 use super::flows::Trust;
 use crate::config::{At, Problem, Table, TextOrTable, Value, code};
 use crate::limits;
-
-/// Kinds of caller that come later, each with what stands beside it.
-const CALLERS_NOT_YET: [(&str, &str); 1] = [("client-cert-sha256", "")];
-/// Kinds of credentials that come later, each with what stands beside it.
-const AUTH_NOT_YET: [(&str, &str); 1] = [("client-cert", "client-key")];
 
 impl<'d> Compiler<'d, '_> {
     /// Reads `callers`; with `upstream-auth = "forward"` there are none of our own.
@@ -63,22 +58,29 @@ impl<'d> Compiler<'d, '_> {
             let help = "for example callers = [{ token-sha256 = \"…64 hex…\" }]";
             self.problems.push(problem.help(help));
         }
-        let (mut tokens, mut clients) = (Vec::new(), Vec::new());
+        let (mut tokens, mut clients, mut certificates) = (Vec::new(), Vec::new(), Vec::new());
         for caller in &list {
             match self.one_caller(caller) {
+                Some(OneCaller::Certificate(digest)) => certificates.push(digest),
                 Some(OneCaller::Client(client)) => clients.push(client),
                 Some(OneCaller::Token(digest)) => tokens.push(digest),
                 None => {}
             }
         }
-        let value = CallersDraft::Listed { tokens, clients };
+        let value = CallersDraft::Listed {
+            tokens,
+            clients,
+            certificates,
+        };
         Some(At { value, place })
     }
 
     fn one_caller(&mut self, value: &Value<'d>) -> Option<OneCaller> {
         let table = value.table(self.problems)?;
-        if self.comes_later(&table, &CALLERS_NOT_YET) {
-            return None;
+        if table.has("client-cert-sha256") {
+            let digest = self.digest(&table, "client-cert-sha256", Digested::Certificate);
+            table.finish(self.problems);
+            return digest.map(OneCaller::Certificate);
         }
         // Also where the first is mistyped.
         if ["oauth2", "secret-sha256", "scopes"]
@@ -87,7 +89,7 @@ impl<'d> Compiler<'d, '_> {
         {
             return self.client(&table).map(OneCaller::Client);
         }
-        let token = self.digest(&table, "token-sha256", "token");
+        let token = self.digest(&table, "token-sha256", Digested::Token);
         table.finish(self.problems);
         token.map(OneCaller::Token)
     }
@@ -97,7 +99,7 @@ impl<'d> Compiler<'d, '_> {
         let id = table.need("oauth2", self.problems);
         let id = id.and_then(|id| id.text(self.problems));
         let id = id.and_then(|id| self.client_id(&id));
-        let secret = self.digest(table, "secret-sha256", "secret");
+        let secret = self.digest(table, "secret-sha256", Digested::Secret);
         let list = table.array("scopes", self.problems).unwrap_or_default();
         if let Some(beyond) = list.get(limits::OAUTH_SCOPES_MAX) {
             let most = limits::OAUTH_SCOPES_MAX;
@@ -142,40 +144,39 @@ impl<'d> Compiler<'d, '_> {
         None
     }
 
-    /// The SHA-256 digest that stands for a secret of that name.
-    fn digest(&mut self, table: &Table<'d>, key: &str, secret: &str) -> Option<[u8; 32]> {
+    /// The SHA-256 digest that stands for something of that kind.
+    fn digest(&mut self, table: &Table<'d>, key: &str, of: Digested) -> Option<[u8; 32]> {
         let text = table.need(key, self.problems)?.text(self.problems)?;
         let digest = HEXLOWER.decode(text.value.as_bytes()).ok();
         let digest = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         if digest.is_none() {
             let problem = Problem::error(code::VALUE, "this is not a SHA-256 digest");
             let problem = problem.at(&text.place);
-            let problem = problem.label(format!("never the {secret} itself"));
-            let help = format!(
-                "64 digits of 0-9a-f: printf %s \"${}\" | sha256sum",
-                secret.to_ascii_uppercase()
-            );
-            self.problems.push(problem.help(help));
+            let (label, command) = match of {
+                Digested::Certificate => (
+                    "that of the certificate in DER",
+                    "openssl x509 -in CERTIFICATE -outform DER | sha256sum",
+                ),
+                Digested::Secret => (
+                    "never the secret itself",
+                    "printf %s \"$SECRET\" | sha256sum",
+                ),
+                Digested::Token => ("never the token itself", "printf %s \"$TOKEN\" | sha256sum"),
+            };
+            let help = format!("64 digits of 0-9a-f: {command}");
+            self.problems.push(problem.label(label).help(help));
         }
         digest
     }
 
-    /// Whether one of these keys stands in a table; it is reported, and nothing else of the table.
-    fn comes_later(&mut self, table: &Table<'d>, keys: &[(&str, &str)]) -> bool {
-        for (key, beside) in keys {
-            if let Some(later) = table.value(key) {
-                self.not_yet(key, later.key_place());
-                let _asked = table.has(beside);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Reads `upstream-auth`.
-    pub(super) fn upstream_auth(&mut self, table: &Table<'d>, trust: Trust) -> UpstreamAuthDraft {
+    /// Reads `upstream-auth`: credentials in the head, and a certificate, if there are.
+    pub(super) fn upstream_auth(
+        &mut self,
+        table: &Table<'d>,
+        trust: Trust,
+    ) -> (UpstreamAuthDraft, Option<IdentityDraft>) {
         let value = table.value("upstream-auth");
-        match value.and_then(|value| value.text_or_table(self.problems)) {
+        let auth = match value.and_then(|value| value.text_or_table(self.problems)) {
             None => UpstreamAuthDraft::None,
             Some(TextOrTable::Text(text)) if text.value == "forward" => {
                 let message = "the caller's own Authorization goes on to the upstream";
@@ -194,14 +195,18 @@ impl<'d> Compiler<'d, '_> {
                     .push(problem.did_you_mean(text.value, ["forward"]));
                 UpstreamAuthDraft::None
             }
-            Some(TextOrTable::Table(table)) => self.credentials(&table, trust),
-        }
+            Some(TextOrTable::Table(table)) => return self.credentials(&table, trust),
+        };
+        (auth, None)
     }
 
-    fn credentials(&mut self, table: &Table<'d>, trust: Trust) -> UpstreamAuthDraft {
-        if self.comes_later(table, &AUTH_NOT_YET) {
-            return UpstreamAuthDraft::None;
-        }
+    fn credentials(
+        &mut self,
+        table: &Table<'d>,
+        trust: Trust,
+    ) -> (UpstreamAuthDraft, Option<IdentityDraft>) {
+        let shows = table.has("client-cert") || table.has("client-key");
+        let identity = shows.then(|| self.identity(table)).flatten();
         let all = ["bearer", "basic", "oauth2"].map(|key| table.value(key));
         table.finish(self.problems);
         let auth = match all {
@@ -213,6 +218,7 @@ impl<'d> Compiler<'d, '_> {
                 let grant = self.grant(&oauth2, trust);
                 grant.map(|grant| UpstreamAuthDraft::Oauth2(Box::new(grant)))
             }
+            [None, None, None] if shows => None,
             [_, _, _] => {
                 let message = "one of `bearer`, `basic` and `oauth2` must stand here";
                 let problem = Problem::error(code::VALUE, message);
@@ -220,7 +226,21 @@ impl<'d> Compiler<'d, '_> {
                 None
             }
         };
-        auth.unwrap_or(UpstreamAuthDraft::None)
+        (auth.unwrap_or(UpstreamAuthDraft::None), identity)
+    }
+
+    /// `client-cert` and `client-key`: one needs the other.
+    fn identity(&mut self, table: &Table<'d>) -> Option<IdentityDraft> {
+        let [cert, key] = ["client-cert", "client-key"].map(|key| {
+            let text = table.need(key, self.problems)?.text(self.problems)?;
+            let value = text.value.to_owned();
+            let place = text.place;
+            Some(At { value, place })
+        });
+        Some(IdentityDraft {
+            cert: cert?,
+            key: key?,
+        })
     }
 
     /// `{ file = "secrets/token" }`.
@@ -242,8 +262,17 @@ impl<'d> Compiler<'d, '_> {
     }
 }
 
+/// What a digest is of.
+#[derive(Clone, Copy)]
+enum Digested {
+    Certificate,
+    Secret,
+    Token,
+}
+
 /// One entry of `callers = [...]`.
 enum OneCaller {
+    Certificate([u8; 32]),
     Client(ClientDraft),
     Token([u8; 32]),
 }

@@ -79,6 +79,8 @@ pub struct FlowDraft {
     pub roots: Option<At<String>>,
     /// `upstream-auth`.
     pub upstream_auth: UpstreamAuthDraft,
+    /// `client-cert` and `client-key` of `upstream-auth`.
+    pub identity: Option<IdentityDraft>,
 }
 
 /// Who may call a flow.
@@ -94,10 +96,21 @@ pub enum CallersDraft {
         tokens: Vec<[u8; 32]>,
         /// Clients that fetch tokens from us.
         clients: Vec<ClientDraft>,
+        /// SHA-256 digests of certificates.
+        certificates: Vec<[u8; 32]>,
     },
 }
 
 impl CallersDraft {
+    /// Whether some of them are known by a certificate.
+    #[must_use]
+    pub fn show_certificates(&self) -> bool {
+        match self {
+            Self::Anyone | Self::Forwarded => false,
+            Self::Listed { certificates, .. } => !certificates.is_empty(),
+        }
+    }
+
     /// The clients that fetch tokens from us.
     #[must_use]
     pub fn clients(&self) -> &[ClientDraft] {
@@ -132,6 +145,15 @@ pub enum UpstreamAuthDraft {
     None,
     /// A token that is fetched.
     Oauth2(Box<GrantDraft>),
+}
+
+/// A certificate that we show to an upstream; paths are relative to the vendor's file.
+#[derive(Clone, Debug)]
+pub struct IdentityDraft {
+    /// `client-cert`.
+    pub cert: At<String>,
+    /// `client-key`.
+    pub key: At<String>,
 }
 
 /// `upstream-auth = { oauth2 = { … } }`; the path is relative to the vendor's file.

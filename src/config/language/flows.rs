@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Compiler;
-use super::draft::{FlowDraft, UpstreamAuthDraft};
+use super::draft::{FlowDraft, IdentityDraft, UpstreamAuthDraft};
 use super::overlap::can_match;
 use super::preset::PresetInUse;
 use super::routes::PlacedRoute;
@@ -133,10 +133,11 @@ impl<'d> Compiler<'d, '_> {
         let rate = table.value("rate");
         let rate = rate.and_then(|it| Rate::read(&it, self.problems));
         let (trust, roots) = self.trust(table);
-        let upstream_auth = self.upstream_auth(table, trust);
+        let (upstream_auth, identity) = self.upstream_auth(table, trust);
         let callers = self.callers(table, &upstream_auth);
         let upstream = self.upstream(table, trust);
         self.check_tls_is_used(table, upstream.as_ref(), &upstream_auth);
+        self.check_identity_is_used(upstream.as_ref(), identity.as_ref());
         Some(FlowDraft {
             id: id?,
             place: name.place.clone(),
@@ -147,6 +148,7 @@ impl<'d> Compiler<'d, '_> {
             upstream: upstream?,
             roots,
             upstream_auth,
+            identity,
         })
     }
 
@@ -244,8 +246,13 @@ impl<'d> Compiler<'d, '_> {
         };
         let scheme = match address.scheme {
             WebScheme::Https => {
-                let (roots, min) = (None, trust.min);
-                Scheme::Https(UpstreamTls { roots, min })
+                let min = trust.min;
+                let (roots, identity) = (None, None);
+                Scheme::Https(UpstreamTls {
+                    roots,
+                    identity,
+                    min,
+                })
             }
             WebScheme::Http => Scheme::Http,
         };
@@ -269,6 +276,18 @@ impl<'d> Compiler<'d, '_> {
                 false => Reach::Public,
             },
         })
+    }
+
+    fn check_identity_is_used(
+        &mut self,
+        upstream: Option<&At<Upstream>>,
+        identity: Option<&IdentityDraft>,
+    ) {
+        let plain = upstream.filter(|it| it.value.scheme == Scheme::Http);
+        if let (Some(_), Some(identity)) = (plain, identity) {
+            let problem = Problem::error(code::CONFLICT, "`client-cert` goes with https only");
+            self.problems.push(problem.at(&identity.cert.place));
+        }
     }
 
     fn check_tls_is_used(

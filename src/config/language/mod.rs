@@ -36,7 +36,7 @@ mod values;
 mod words;
 
 pub use draft::{
-    CallersDraft, ClientDraft, FlowDraft, GrantDraft, ObjectionsDraft, ShapeCount,
+    CallersDraft, ClientDraft, FlowDraft, GrantDraft, IdentityDraft, ObjectionsDraft, ShapeCount,
     UpstreamAuthDraft, VendorDraft,
 };
 pub use preset::{Catalogue, Class, Presets};

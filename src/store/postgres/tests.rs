@@ -286,6 +286,7 @@ fn a_server_is_known_by_its_certificate() {
     let server = |host: &str, roots: &Path| {
         let tls = UpstreamTls {
             roots: Some(roots.to_owned()),
+            identity: None,
             min: TlsVersion::V13,
         };
         let settings =

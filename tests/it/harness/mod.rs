@@ -411,7 +411,12 @@ fn read(folder: &Path, token_key: u8) -> Config {
 
 /// The SHA-256 digest of a secret, as a vendor's file has it.
 pub(crate) fn digest(secret: &str) -> String {
-    data_encoding::HEXLOWER.encode(sha256(secret.as_bytes()).expose())
+    digest_of(secret.as_bytes())
+}
+
+/// The SHA-256 digest of some bytes, as a vendor's file has it.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(sha256(bytes).expose())
 }
 
 /// Keys that are visibly nobody's: one for `bron`, another for every other vendor.
@@ -472,7 +477,17 @@ fn certificate(folder: &Path) {
     ];
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     std::fs::write(folder.join("server.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("server.key"), made.signing_key.serialize_pem()).unwrap();
+    write_key(
+        &folder.join("server.key"),
+        &made.signing_key.serialize_pem(),
+    );
+}
+
+/// Writes a private key for this user alone.
+pub(crate) fn write_key(file: &Path, pem: &str) {
+    std::fs::write(file, pem).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(file, private).unwrap();
 }
 
 /// A request of the vendor that pulls.

@@ -1,0 +1,97 @@
+//! Files that the configuration names and this machine must have: secrets, certificates, keys.
+
+use std::path::{Path, PathBuf};
+
+use super::ListenTls;
+use super::code;
+use super::guarded::{self, Guard};
+use super::problem::{Problem, Problems, shown};
+use super::raw::At;
+use crate::secret::SecretText;
+
+/// The secret in a file: one line, which goes into a head as it stands.
+pub(super) fn secret(
+    file: &At<String>,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<SecretText> {
+    let path = folder.join(&file.value);
+    if !check_present(&path, problems, |problem| problem.at(&file.place)) {
+        return None;
+    }
+    let text = match guarded::read(&path, Guard::Secret) {
+        Ok(text) => text,
+        Err(wrong) => {
+            problems.append(wrong.at(&file.place));
+            return None;
+        }
+    };
+    // Exposed to see whether it fits into a head: visible ASCII (RFC 9110 section 5.5).
+    let line = text.expose().trim_ascii();
+    if line.is_empty()
+        || !line
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    {
+        let name = shown(&path.display().to_string());
+        let message = format!("{name} must hold one line of visible characters");
+        problems.push(Problem::error(code::KEY_FILE, message).at(&file.place));
+        return None;
+    }
+    Some(SecretText::new(line.to_owned()))
+}
+
+/// Whether a file is there; if not, says so as something that this machine lacks.
+pub(super) fn check_present(
+    path: &Path,
+    problems: &mut Problems,
+    at: impl FnOnce(Problem) -> Problem,
+) -> bool {
+    let present = path.exists();
+    if !present {
+        let message = format!("{} is missing", shown(&path.display().to_string()));
+        problems.push(at(Problem::error(code::ABSENT, message)));
+    }
+    present
+}
+
+/// Whether the files of the listener are there, and its key is kept from others.
+pub(super) fn check_tls(tls: &ListenTls, problems: &mut Problems) {
+    for path in [Some(&tls.cert), tls.client_ca.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        check_present(path, problems, |problem| problem);
+    }
+    if check_present(&tls.key, problems, |problem| problem)
+        && let Err(wrong) = guarded::check(&tls.key, Guard::Secret)
+    {
+        problems.append(wrong);
+    }
+}
+
+/// A file that must be there, by its whole name.
+pub(super) fn present(
+    file: &At<String>,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
+    let path = folder.join(&file.value);
+    check_present(&path, problems, |problem| problem.at(&file.place)).then_some(path)
+}
+
+/// A private key that others must not read, by its whole name.
+pub(super) fn kept_key(
+    file: &At<String>,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
+    let path = present(file, folder, problems)?;
+    match guarded::check(&path, Guard::Secret) {
+        Ok(()) => Some(path),
+        Err(wrong) => {
+            problems.append(wrong.at(&file.place));
+            None
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! TLS connections that we open.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::files::{self, Stamps, Unusable};
+use super::{HTTP_1_1, Stream, expiry, provider, versions};
+use crate::config::UpstreamTls;
+
+/// Opens TLS connections to an upstream. Files of roots, a certificate and a key that have changed
+/// are read again with the next connection; if they cannot be used, those that could stay in use.
+pub struct Connector {
+    tls: UpstreamTls,
+    current: ArcSwap<Current>,
+}
+
+/// All that open connections under one configuration: one for each way to do so.
+#[derive(Debug, Default)]
+pub struct Connectors(Mutex<Vec<Arc<Connector>>>);
+
+impl Connectors {
+    /// The one with these settings; made when it is asked for first.
+    ///
+    /// # Errors
+    /// [`Unusable`], with the file and what is wrong with it.
+    pub fn of(&self, tls: &UpstreamTls) -> Result<Arc<Connector>, Unusable> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connector) = made.iter().find(|connector| connector.tls == *tls) {
+            return Ok(Arc::clone(connector));
+        }
+        let connector = Arc::new(Connector::new(tls)?);
+        made.push(Arc::clone(&connector));
+        Ok(connector)
+    }
+}
+
+/// What was read, and how the files looked then.
+struct Current {
+    stamps: Stamps,
+    config: Arc<ClientConfig>,
+    expires_unix_s: Option<u64>,
+}
+
+impl Connector {
+    /// Reads the roots to trust, a file or the machine's own store, and the certificate to show, if
+    /// there is one.
+    ///
+    /// # Errors
+    /// [`Unusable`], with the file and what is wrong with it.
+    pub fn new(tls: &UpstreamTls) -> Result<Self, Unusable> {
+        Ok(Self {
+            tls: tls.clone(),
+            current: ArcSwap::from_pointee(read(tls)?),
+        })
+    }
+
+    /// One for a server that does not speak HTTP: the register's.
+    ///
+    /// # Errors
+    /// [`Unusable`], with the file and what is wrong with it.
+    pub fn without_http(tls: &UpstreamTls) -> Result<TlsConnector, Unusable> {
+        Ok(Arc::new(client(tls)?.0).into())
+    }
+
+    /// When the certificate that we show expires, in seconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn expires_unix_s(&self) -> Option<u64> {
+        self.current.load().expires_unix_s
+    }
+
+    /// The handshake with an upstream, whose certificate must be for `host`, a name or an address.
+    ///
+    /// # Errors
+    /// What went wrong on the wire or in TLS.
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let connector = TlsConnector::from(self.config());
+        let connected = connector.connect(name, stream).await?;
+        Ok(Stream::Tls(Box::new(connected.into())))
+    }
+
+    /// As the files are now; as they were before, if they cannot be used.
+    fn config(&self) -> Arc<ClientConfig> {
+        let current = self.current.load();
+        if Stamps::of_upstream(&self.tls) == current.stamps {
+            return Arc::clone(&current.config);
+        }
+        match read(&self.tls) {
+            Ok(next) => {
+                let config = Arc::clone(&next.config);
+                self.current.store(Arc::new(next));
+                config
+            }
+            Err(_told_by_who_looks_after_the_files) => Arc::clone(&current.config),
+        }
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+fn read(tls: &UpstreamTls) -> Result<Current, Unusable> {
+    // First, so that what changes meanwhile is read again.
+    let stamps = Stamps::of_upstream(tls);
+    let (mut config, expires_unix_s) = client(tls)?;
+    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    Ok(Current {
+        stamps,
+        config: Arc::new(config),
+        expires_unix_s,
+    })
+}
+
+/// Trusts a file of roots, or the machine's own store; shows a certificate, if there is one, and
+/// says when that expires.
+fn client(tls: &UpstreamTls) -> Result<(ClientConfig, Option<u64>), Unusable> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(tls.min))
+        .map_err(Unusable::Library)?;
+    let builder = match &tls.roots {
+        Some(file) => builder.with_root_certificates(files::roots(file)?),
+        None => builder
+            .with_platform_verifier()
+            .map_err(Unusable::Library)?,
+    };
+    let Some(identity) = &tls.identity else {
+        return Ok((builder.with_no_client_auth(), None));
+    };
+    let (chain, key) = files::pair(&identity.cert, &identity.key)?;
+    let expires = chain.first().and_then(|leaf| expiry::not_after(leaf));
+    let chosen = builder.with_client_auth_cert(chain, key);
+    let config = chosen.map_err(|cause| Unusable::Mismatch {
+        cert: identity.cert.clone(),
+        key: identity.key.clone(),
+        cause,
+    })?;
+    Ok((config, expires))
+}
