@@ -23,7 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sluis::config::{
-    Colour, Context, Presets, Problems, Severity, SourceFile, VendorDraft, read_vendor,
+    Colour, Context, Draft, Presets, Problems, Severity, SourceFile, VendorDraft, read_vendor,
 };
 use sluis::names::VendorId;
 
@@ -252,4 +252,29 @@ fn try_every_nth_mutant(nth: usize) {
         harmful.len(),
         harmful.join("\n")
     );
+}
+
+#[test]
+fn schools_are_read_side_by_side_and_stay_in_order_with_all_that_is_wrong() {
+    let name = |school: usize| format!("schools/school-{school:02}/school.toml");
+    let paths: Vec<String> = (0..20).map(name).collect();
+    let text = "version = 1\n[school]\nname = 7\npublic = \"https://a.example\"\n\
+                contact = \"privacy@a.example\"\n";
+    let paths_only = paths.iter().map(String::as_str);
+    let texts: Vec<(&str, String)> = paths_only.map(|path| (path, text.to_owned())).collect();
+    let mut problems = Problems::new();
+    let draft = Draft::of_texts(&texts, &mut problems);
+    let names: Vec<String> = draft
+        .schools
+        .iter()
+        .map(|school| school.id.to_string())
+        .collect();
+    let expected: Vec<String> = (0..20)
+        .map(|school| format!("school-{school:02}"))
+        .collect();
+    assert_eq!(names, expected);
+    let text = problems.text(Colour::Off);
+    for path in paths {
+        assert_eq!(text.matches(&format!("{path}:3:8")).count(), 1, "{text}");
+    }
 }

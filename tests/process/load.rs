@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::gateway::{Files, PATIENCE, Upstream, get, status, until};
+use crate::gateway::{Files, PATIENCE, Upstream, free, get, status, until};
 use crate::{PUPILS, body};
 
 /// Callers at once.
@@ -202,4 +203,56 @@ fn a_second_signal_ends_the_wait_for_others_to_notice() {
     assert_eq!(status(&get(files.public, PUPILS).unwrap()), 200);
     gateway.signal(Signal::INT);
     assert_eq!(gateway.end().0, Some(2));
+}
+
+/// A vendor with a shape of its own; its school has nineteen more.
+fn one_of_many(number: usize) -> String {
+    format!(
+        "version = 1\n[vendor]\nname = \"Bron {number}\"\nagreement = \"T-{number}\"\n\
+         purpose = \"Tests\"\ncontact = \"privacy@bron.example\"\n\
+         valid = {{ from = 2020-01-01, until = 2099-12-31 }}\n[ids.pupil]\n[flow.pull]\n\
+         caller = \"vendor\"\nat = \"/bron{number}\"\nupstream = \"https://sis.example\"\n\
+         callers = [{{ token-sha256 = \"{number:064x}\" }}]\n[[flow.pull.route]]\n\
+         match = \"GET /pupils\"\nto-vendor = {{ pupils = \"Pupil[]\" }}\n\
+         [shape.Pupil]\nid = \"pupil\"\nlevel = {{ as = \"keep\", like = \"[EM][3-8]\" }}\n"
+    )
+}
+
+#[test]
+#[ignore = "long: make soak, which builds it for speed"]
+fn long_a_start_with_a_thousand_vendors_takes_a_fifth_of_a_second_at_most() {
+    let files = Files::new(free(), "");
+    for school in 0..50 {
+        let folder = format!("schools/many-{school}");
+        files.write(
+            &format!("{folder}/school.toml"),
+            &format!(
+                "version = 1\n[school]\nname = \"Veel {school}\"\n\
+                 public = \"http://many-{school}.example\"\ncontact = \"privacy@veel.example\"\n"
+            ),
+        );
+        for number in 0..20 {
+            let vendor = format!("{folder}/vendors/bron{number}.toml");
+            files.write(&vendor, &one_of_many(number));
+        }
+    }
+    assert!(
+        files
+            .command(&["keys", "new"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let mut took: Vec<Duration> = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let gateway = files.serve();
+        took.push(begun.elapsed());
+        assert_eq!(gateway.wait_for("process.ready")["sluis.vendors"], 1_001);
+        gateway.signal(Signal::TERM);
+        assert_eq!(gateway.end().0, Some(0));
+    }
+    took.sort_unstable();
+    assert!(took[2] <= Duration::from_millis(200), "{took:?}");
 }

@@ -44,7 +44,7 @@ pub use preset::{Catalogue, Class, Presets};
 use std::sync::Arc;
 
 use named::{Origin, Vocabulary};
-use preset::PresetInUse;
+use preset::{Expressions, PresetFile, PresetInUse};
 
 use super::school::{one_of, version, words};
 use super::units;
@@ -88,7 +88,7 @@ pub fn read_vendor(
     let documents: Vec<(&str, Document<'_>)> = named
         .found
         .iter()
-        .map(|(name, file)| (name.as_str(), Document::parse(file, problems)))
+        .map(|(name, preset)| (name.as_str(), Document::parse(&preset.file, problems)))
         .collect();
     let used: Vec<PresetInUse<'_>> = documents
         .iter()
@@ -101,6 +101,7 @@ pub fn read_vendor(
         context,
         catalogue,
         presets: &used,
+        expressions: presets.expressions(),
         policy: Policy {
             vendor: id.as_str().to_owned(),
             ..Policy::default()
@@ -121,20 +122,20 @@ pub fn read_vendor(
 }
 
 /// The presets that the flows of a file name.
-struct NamedPresets {
-    found: Vec<(String, Arc<SourceFile>)>,
+struct NamedPresets<'p> {
+    found: Vec<(String, &'p PresetFile)>,
     /// Whether there is one that we do not know, so that its names are not known either.
     unknown: bool,
 }
 
-impl NamedPresets {
+impl<'p> NamedPresets<'p> {
     /// Adds the preset of that name, once.
-    fn add(&mut self, name: &At<&str>, presets: &Presets, problems: &mut Problems) {
+    fn add(&mut self, name: &At<&str>, presets: &'p Presets, problems: &mut Problems) {
         if self.found.iter().any(|(known, _)| known == name.value) {
             return;
         }
         if let Some(file) = presets.file(name.value) {
-            self.found.push((name.value.to_owned(), Arc::clone(file)));
+            self.found.push((name.value.to_owned(), file));
             return;
         }
         self.unknown = true;
@@ -149,22 +150,24 @@ impl NamedPresets {
     }
 
     /// Adds what the presets found so far `use`, and what that uses in turn.
-    fn add_used(&mut self, presets: &Presets) {
+    fn add_used(&mut self, presets: &'p Presets) {
         let mut next = 0;
         while let Some((_, file)) = self.found.get(next) {
-            let used = preset::used_by(file).into_iter();
-            let parts = used.filter_map(|name| Some((presets.part(&name)?, name)));
-            let known = |(_, name): &(_, String)| self.found.iter().any(|(it, _)| it == name);
-            let parts: Vec<_> = parts.filter(|part| !known(part)).collect();
-            let parts = parts.into_iter();
-            self.found
-                .extend(parts.map(|(file, name)| (name, Arc::clone(file))));
+            let used = file.uses.iter();
+            let parts = used.filter_map(|name| Some((name.clone(), presets.part(name)?)));
+            let known = |name: &str| self.found.iter().any(|(it, _)| it == name);
+            let parts: Vec<_> = parts.filter(|(name, _)| !known(name)).collect();
+            self.found.extend(parts);
             next = next.saturating_add(1);
         }
     }
 }
 
-fn named_presets(root: &Table<'_>, presets: &Presets, problems: &mut Problems) -> NamedPresets {
+fn named_presets<'p>(
+    root: &Table<'_>,
+    presets: &'p Presets,
+    problems: &mut Problems,
+) -> NamedPresets<'p> {
     let mut named = NamedPresets {
         found: Vec::new(),
         unknown: false,
@@ -191,6 +194,7 @@ struct Compiler<'d, 'p> {
     context: &'p Context,
     catalogue: Catalogue,
     presets: &'p [PresetInUse<'d>],
+    expressions: &'p Expressions,
     policy: Policy,
     kind_specs: Vec<KindSpec>,
     vocabulary: Vocabulary,

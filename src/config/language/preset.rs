@@ -1,7 +1,9 @@
 //! Presets: what a standard's fields are, and what a vendor of it gets if its file says no less.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use regex::Regex;
 
 use super::named::base_of;
 use crate::config::school::{one_of, version};
@@ -29,12 +31,42 @@ const SHIPPED: &[(&str, &str)] = &[
 /// What several of them `use`.
 const PARTS: &[(&str, &str)] = &[shipped!("oneroster/shapes@1")];
 
-/// All presets that a vendor's file may name.
+/// All presets that a vendor's file may name, and what the files that name them share.
 #[derive(Debug)]
 pub struct Presets {
-    files: BTreeMap<String, Arc<SourceFile>>,
+    files: BTreeMap<String, PresetFile>,
     /// What presets have in common: kinds, shapes and catalogue, without routes.
-    parts: BTreeMap<String, Arc<SourceFile>>,
+    parts: BTreeMap<String, PresetFile>,
+    expressions: Expressions,
+}
+
+/// The file of a preset, and which others it `use`s.
+#[derive(Debug)]
+pub(super) struct PresetFile {
+    pub(super) file: Arc<SourceFile>,
+    pub(super) uses: Vec<String>,
+}
+
+/// `like` expressions that have been compiled: all vendors have the same few of a preset, and to
+/// compile one takes longer than to read a small file.
+#[derive(Debug, Default)]
+pub(super) struct Expressions(Mutex<BTreeMap<String, Regex>>);
+
+impl Expressions {
+    /// The expression of that text, made by `compile` if nobody had it before.
+    pub(super) fn of<E>(
+        &self,
+        text: &str,
+        compile: impl FnOnce() -> Result<Regex, E>,
+    ) -> Result<Regex, E> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = known().get(text) {
+            return Ok(compiled.clone());
+        }
+        let compiled = compile()?;
+        known().insert(text.to_owned(), compiled.clone());
+        Ok(compiled)
+    }
 }
 
 impl Presets {
@@ -58,6 +90,7 @@ impl Presets {
         Self {
             files: BTreeMap::new(),
             parts: BTreeMap::new(),
+            expressions: Expressions(Mutex::new(BTreeMap::new())),
         }
     }
 
@@ -72,18 +105,25 @@ impl Presets {
     }
 
     /// The file of one.
-    pub(super) fn file(&self, name: &str) -> Option<&Arc<SourceFile>> {
+    pub(super) fn file(&self, name: &str) -> Option<&PresetFile> {
         self.files.get(name)
     }
 
     /// The file of what presets have in common.
-    pub(super) fn part(&self, name: &str) -> Option<&Arc<SourceFile>> {
+    pub(super) fn part(&self, name: &str) -> Option<&PresetFile> {
         self.parts.get(name)
+    }
+
+    /// What has been compiled of the files that name them.
+    pub(super) const fn expressions(&self) -> &Expressions {
+        &self.expressions
     }
 }
 
-fn preset_file(name: &str, text: String) -> Arc<SourceFile> {
-    SourceFile::new(format!("presets/{name}.toml"), text)
+fn preset_file(name: &str, text: String) -> PresetFile {
+    let file = SourceFile::new(format!("presets/{name}.toml"), text);
+    let uses = used_by(&file);
+    PresetFile { file, uses }
 }
 
 /// The presets that a flow names: `preset = "…"`, or a list of them.
@@ -100,7 +140,7 @@ pub(super) fn named_by<'d>(flow: &Table<'d>, problems: &mut Problems) -> Vec<At<
 }
 
 /// The names under `use` in a preset's head. What is wrong there is reported when it is read.
-pub(super) fn used_by(file: &Arc<SourceFile>) -> Vec<String> {
+fn used_by(file: &Arc<SourceFile>) -> Vec<String> {
     let mut later = Problems::new();
     let document = Document::parse(file, &mut later);
     let head = document.root().table("preset", &mut later);

@@ -71,11 +71,13 @@ impl<'d> Compiler<'d, '_> {
             let mut builder = RegexBuilder::new(expression);
             builder.size_limit(limits::LIKE_BYTES_MAX).build()
         };
-        let alone = built(text.value);
-        let whole = built(&format!(r"\A(?:{})\z", text.value));
-        let fault = match (alone, whole) {
-            (Ok(_), Ok(whole)) => return Some(whole),
-            (Err(fault), _) | (Ok(_), Err(fault)) => fault,
+        let compile = || {
+            built(text.value)?;
+            built(&format!(r"\A(?:{})\z", text.value))
+        };
+        let fault = match self.expressions.of(text.value, compile) {
+            Ok(whole) => return Some(whole),
+            Err(fault) => fault,
         };
         let why = if let regex::Error::CompiledTooBig(most) = fault {
             format!("it would take more than {most} bytes")
