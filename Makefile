@@ -1,5 +1,5 @@
 # Everything one does here, by name. What each needs is installed by tests/setup.sh.
-.PHONY: demo test dist bench fuzz soak audit
+.PHONY: demo test dist sbom bench fuzz soak audit
 .DEFAULT_GOAL := test
 
 # A made-up school, a vendor and the gateway between them, on this machine.
@@ -22,6 +22,14 @@ test:
 dist:
 	tests/setup.sh dist
 	deploy/build.sh
+	$(MAKE) sbom
+
+# The list of every crate in the binary (CycloneDX), for the release notes: that of Cargo.lock for
+# this target, without what is used to build only.
+sbom:
+	tests/setup.sh sbom
+	cargo cyclonedx --format json --describe binaries --no-build-deps --target x86_64-unknown-linux-gnu
+	mv sluis_bin.cdx.json target/sluis.cdx.json
 
 # Ratios to reference code; the figures in the README name the machine they were measured on.
 bench:

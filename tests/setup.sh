@@ -5,6 +5,7 @@
 #   tests/setup.sh          for `make test`
 #   tests/setup.sh dist     for `make dist` too
 #   tests/setup.sh fuzz     for `make fuzz` too
+#   tests/setup.sh sbom     for `make sbom` too
 set -euo pipefail
 
 main() {
@@ -26,6 +27,9 @@ main() {
         cargo +nightly --version >/dev/null 2>&1 || missing+=("a nightly toolchain: rustup toolchain install nightly")
         cargo_program fuzz cargo-fuzz
         nightly
+    fi
+    if [[ ${1:-} == dist || ${1:-} == sbom ]]; then
+        cargo_program cyclonedx cargo-cyclonedx
     fi
     fail_if_missing
 }

@@ -230,3 +230,50 @@ fn the_unit_is_hardened_and_more_so_with_sockets_of_systemd() {
         assert!(text.contains("[Unit]\nDescription="), "{name}");
     }
 }
+
+#[test]
+fn the_image_has_nobodys_rights_no_shell_and_none_of_our_keys() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let image = read("deploy/Containerfile");
+    let lines: Vec<&str> = image
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    let last_stage = lines
+        .iter()
+        .rposition(|line| line.starts_with("FROM "))
+        .unwrap();
+    let run = &lines[last_stage..];
+    assert!(run.contains(&"USER 65532:65532"), "{image}");
+    assert!(
+        !run.iter().any(|line| line.starts_with("RUN ")),
+        "there is nothing to run"
+    );
+    for word in ["ENTRYPOINT", "CMD"] {
+        let form = run.iter().find_map(|line| line.strip_prefix(word)).unwrap();
+        assert!(form.starts_with(" ["), "{word} without a shell");
+    }
+    assert!(
+        run.iter()
+            .any(|line| line.starts_with("HEALTHCHECK") && line.contains("\"health\""))
+    );
+    assert!(!image.contains(":latest"));
+    let version = read("Cargo.toml");
+    let version = version.split_once("rust-version = \"").unwrap().1;
+    let version = version.split_once('"').unwrap().0;
+    assert!(
+        image.contains(&format!("rust:{version}-")),
+        "the Rust of Cargo.toml"
+    );
+    // Whatever git does not take is in no layer either.
+    for kept in read(".gitignore")
+        .lines()
+        .filter(|line| line.starts_with("/config/"))
+    {
+        assert!(
+            read(".containerignore").lines().any(|line| line == kept),
+            "{kept}"
+        );
+    }
+}
