@@ -31,9 +31,13 @@ sbom:
 	cargo cyclonedx --format json --describe binaries --no-build-deps --target x86_64-unknown-linux-gnu
 	mv sluis_bin.cdx.json target/sluis.cdx.json
 
-# Ratios to reference code; the figures in the README name the machine they were measured on.
+# Ratios to reference code, and side by side with other proxies: writes docs/benchmarks.md. Half an
+# hour on a machine that does nothing else. ENVOY=program measures Envoy too.
 bench:
+	tests/setup.sh bench
 	cargo bench --locked --profile dist --bench '*'
+	deploy/build.sh
+	python3 benches/peers/peers.py target/trained/sluis $(if $(ENVOY),--envoy $(ENVOY)) --write docs
 
 # Each fuzz target for a minute: make fuzz SECONDS_EACH=3600 for a night.
 fuzz:

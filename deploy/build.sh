@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the binary that is packaged: target/trained/HOST/dist/sluis.
+# Builds the binary that is packaged: target/trained/sluis.
 #
 # Built twice. The first one counts which way its messages go while benches/peers/train.py shows it
 # a working day; the second is laid out for that (profile-guided optimisation).
@@ -20,4 +20,5 @@ build "-Cprofile-generate=$seen" target/trained/counting
 python3 benches/peers/train.py "target/trained/counting/$host/dist/sluis"
 "$tools/llvm-profdata" merge --output "$seen/all.profdata" "$seen"/*.profraw
 build "-Cprofile-use=$seen/all.profdata" target/trained
-echo "built: target/trained/$host/dist/sluis"
+cp "target/trained/$host/dist/sluis" target/trained/sluis
+echo "built: target/trained/sluis"

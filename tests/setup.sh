@@ -4,6 +4,7 @@
 #
 #   tests/setup.sh          for `make test`
 #   tests/setup.sh dist     for `make dist` too
+#   tests/setup.sh bench    for `make bench` too
 #   tests/setup.sh fuzz     for `make fuzz` too
 #   tests/setup.sh sbom     for `make sbom` too
 set -euo pipefail
@@ -20,8 +21,16 @@ main() {
     component clippy clippy
     cargo_program nextest cargo-nextest
     cargo_program deny cargo-deny
-    if [[ ${1:-} == dist ]]; then
+    if [[ ${1:-} == dist || ${1:-} == bench ]]; then
         profile_tools
+        system_package openssl openssl
+        system_package curl curl
+    fi
+    if [[ ${1:-} == bench ]]; then
+        system_package haproxy haproxy
+        system_package wrk wrk
+        system_package h2load nghttp2-client
+        nginx_with_lua
     fi
     if [[ ${1:-} == fuzz ]]; then
         cargo +nightly --version >/dev/null 2>&1 || missing+=("a nightly toolchain: rustup toolchain install nightly")
@@ -77,6 +86,18 @@ profile_tools() {
     if ! have rustup || ! rustup component add llvm-tools; then
         missing+=("llvm-tools, a component of the Rust toolchain")
     fi
+}
+
+# The proxy that the others are compared with, also doing our work in a script.
+nginx_with_lua() {
+    [[ -f /usr/lib/nginx/modules/ngx_http_lua_module.so && -f /usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so ]] && return
+    if ! is_debian || ! as_root true; then
+        missing+=("nginx with its Lua module, and lua-cjson")
+        return
+    fi
+    echo "setup: installing nginx with Lua"
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-http-lua lua-cjson
 }
 
 # The compiler that knows the sanitizers.
