@@ -9,9 +9,10 @@
 //! | floor | does | rooms |
 //! |---|---|---|
 //! | roof | starts, stops, prints | [`cli`] |
-//! | wire | sockets | [`listen`] [`admin`] [`proxy`] [`upstream`] [`body`] [`tls`] [`alarm`] |
+//! | wire | sockets | [`listen`] [`admin`] [`proxy`] [`upstream`] |
+//! | | what these share | [`body`] [`gate`] [`tls`] [`alarm`] |
 //! | memory | files and state | [`config`] [`store`] [`events`] |
-//! | law | pure: no clock, file, socket or log | [`minimise`] [`policy`] [`pseudonym`] |
+//! | law | pure: no clock, file, socket or log | [`minimise`] [`policy`] [`pseudonym`] [`guard`] |
 //! | words | types for everyone | [`names`] [`limits`] [`secret`] [`clock`] [`refusal`] |
 //!
 //! # Four walls
@@ -23,9 +24,10 @@
 //!    for a pupil's name.
 //!
 //! # The way of a request
-//! [`listen`] takes a connection in, [`proxy`] finds out who asks for what, [`minimise`] rewrites
-//! the head and then the body chunk by chunk, [`upstream`] sends it on, and the answer comes back
-//! the same way. To read the house, begin with [`proxy`], then [`minimise`].
+//! [`listen`] takes a connection in, [`guard`] lets the HTTP library see what is well-formed of it,
+//! [`proxy`] finds out who asks for what, [`minimise`] rewrites the head and then the body chunk by
+//! chunk, [`upstream`] sends it on, and the answer comes back the same way. To read the house,
+//! begin with [`proxy`], then [`minimise`].
 
 pub mod admin;
 pub mod alarm;
@@ -36,6 +38,8 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod events;
+pub mod gate;
+pub mod guard;
 pub mod limits;
 pub mod listen;
 pub mod minimise;

@@ -40,6 +40,14 @@ pub const OAUTH_GRANT_BYTES_MAX: usize = 64 << 10;
 pub const OAUTH_SCOPE_BYTES_MAX: usize = 128;
 /// Scopes of one client.
 pub const OAUTH_SCOPES_MAX: usize = 16;
+/// Header lines of an answer; a request has fewer.
+pub const ANSWER_LINES_MAX: usize = 100;
+/// Informational answers before the answer itself.
+pub const ANSWERS_INFORMATIONAL_MAX: usize = 8;
+/// The trailers of a body, in bytes: they are dropped.
+pub const TRAILER_BYTES_MAX: usize = 4 << 10;
+/// Lines of the trailers of a body.
+pub const TRAILER_LINES_MAX: usize = 16;
 /// Clauses of one filter: each may ask the register for an identifier.
 pub const FILTER_CLAUSES_MAX: usize = 8;
 /// Keys on the way to a field that a filter or an order names: `user.sourcedId` has two.

@@ -118,6 +118,8 @@ pub enum Refusal {
     FramingInvalid,
     /// A token is asked for in another way than with client credentials.
     GrantTypeUnsupported,
+    /// A head that is not written as RFC 9112 has it.
+    HeadInvalid,
     /// A head with more or longer lines than `headers`, `header` and `head` allow.
     HeadTooLarge,
     /// No `Host`, two, or one that is no host.
@@ -196,7 +198,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -219,6 +221,7 @@ impl Refusal {
         Self::FlowUnknown,
         Self::FramingInvalid,
         Self::GrantTypeUnsupported,
+        Self::HeadInvalid,
         Self::HeadTooLarge,
         Self::HostInvalid,
         Self::HostUnknown,
@@ -275,6 +278,7 @@ impl Refusal {
             Self::FlowUnknown => "flow_unknown",
             Self::FramingInvalid => "framing_invalid",
             Self::GrantTypeUnsupported => "grant_type_unsupported",
+            Self::HeadInvalid => "head_invalid",
             Self::HeadTooLarge => "head_too_large",
             Self::HostInvalid => "host_invalid",
             Self::HostUnknown => "host_unknown",
@@ -334,6 +338,7 @@ impl Refusal {
             Self::FlowUnknown => "nothing answers on this path",
             Self::FramingInvalid => "the length or the chunks of the body are not well-formed",
             Self::GrantTypeUnsupported => "tokens are given for client credentials only",
+            Self::HeadInvalid => "the head of the request is not well-formed HTTP/1.1",
             Self::HeadTooLarge => "the head of the request is larger than the limit",
             Self::HostInvalid => "no host is named, or two, or none that can be",
             Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
@@ -348,9 +353,7 @@ impl Refusal {
             Self::PrivateAddress => "the upstream's name leads to a private address",
             Self::PseudonymCollision => "two identifiers of the school have the same pseudonym",
             Self::PseudonymUnknown { .. } => "a pseudonym in the body stands for nobody",
-            Self::QueryInvalid => {
-                "a query parameter is not listed, is repeated or is not of its type"
-            }
+            Self::QueryInvalid => "a query parameter is not listed, repeated or not of its type",
             Self::RateLimited => "this caller asks more often than it may",
             Self::RecordFiltered => "this record is not among those that this vendor gets",
             Self::RegisterUnavailable => "the register of pseudonyms cannot be reached or written",
@@ -382,21 +385,6 @@ impl Refusal {
         } else {
             self.words()
         }
-    }
-
-    /// Whether, with this, it is in doubt where the next request on the connection begins: then
-    /// there is none.
-    #[must_use]
-    pub const fn doubts_the_next(self) -> bool {
-        matches!(
-            self,
-            Self::ExpectationUnknown
-                | Self::FramingInvalid
-                | Self::HeadTooLarge
-                | Self::TargetTooLong
-                | Self::TransferEncodingUnsupported
-                | Self::VersionUnsupported
-        )
     }
 
     /// Where in the body, in bytes from 0, if the cause has a place.

@@ -309,7 +309,7 @@ pub enum ConnectionFault {
     AnswerUnread,
     /// The head of a request came too slowly: `head-time`.
     HeadTimeout,
-    /// It was not HTTP/1.1.
+    /// The HTTP library did not take what the guard let pass.
     Http1,
     /// It was not HTTP/2, or too much of it.
     Http2,

@@ -71,7 +71,7 @@ pub(super) fn arrive<'p>(
     record: &mut Record,
 ) -> Result<Found<'p>, Refusal> {
     let config = plan.config();
-    grammar::check(head, &config.limits)?;
+    entry.check(head, &config.limits)?;
     let host = grammar::host(head, &entry.entrance)?;
     let found = plan.find(&host, head.uri.path())?;
     record.meter = found.meters.unknown().clone();

@@ -8,24 +8,29 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use http::request::Parts;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
 use super::Gateway;
-use super::grammar::Entrance;
-use super::pace::{Pace, Paced};
+use super::grammar::{self, Entrance};
+use super::pace::{Pace, Paced, STAND_IN_METHOD};
 use super::record::Exchanges;
 use super::refuse::Then;
 use super::streams::Streams;
 use crate::events::{ConnectionFailed, ConnectionFault};
 use crate::limits::{Bound, Limits};
+use crate::refusal::Refusal;
 use crate::secret::{SecretBytes, sha256};
 use crate::tls::Stream;
 
 /// The largest read from a caller, and the most of an answer that waits to be written.
 const BUFFER_BYTES_MAX: usize = 256 << 10;
+
+/// What a head has besides its target and its lines: method, version, line ends.
+const HEAD_BYTES_BESIDES: usize = 64;
 
 /// A connection, as the exchanges on it see it.
 #[derive(Debug)]
@@ -48,6 +53,25 @@ impl Entry {
             // It ends with the stream.
             Protocol::Http2 => Then::GoOn,
         }
+    }
+
+    /// Whether a head is as it should be, by the protocol it came in. Over HTTP/1.1 the guard has
+    /// decided that already.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(super) fn check(&self, head: &Parts, limits: &Limits) -> Result<(), Refusal> {
+        match self.protocol {
+            Protocol::Http1 => self.guarded(head).map_or(Ok(()), Err),
+            Protocol::Http2 => grammar::check(head, limits),
+        }
+    }
+
+    /// Why the guard refused the request that this one stands in for.
+    pub(super) fn guarded(&self, head: &Parts) -> Option<Refusal> {
+        let stands_in = head.method.as_str() == STAND_IN_METHOD;
+        let refusal = self.pace.refused.get().copied();
+        refusal.filter(|_| stands_in)
     }
 }
 
@@ -118,7 +142,7 @@ impl Gateway {
                 .await
             }
         };
-        if let Some(fault) = ended.err().and_then(|error| fault(&error, &pace, protocol)) {
+        if let Some(fault) = fault(ended.err().as_ref(), &pace, protocol) {
             self.shared.events.emit(ConnectionFailed { fault });
         }
     }
@@ -153,14 +177,16 @@ where
 }
 
 /// What was wrong with a connection; nothing, if an exchange on it has told already.
-fn fault(error: &hyper::Error, pace: &Pace, protocol: Protocol) -> Option<ConnectionFault> {
+fn fault(error: Option<&hyper::Error>, pace: &Pace, protocol: Protocol) -> Option<ConnectionFault> {
+    if pace.late.load(Ordering::Relaxed) {
+        return Some(ConnectionFault::HeadTimeout);
+    }
+    let error = error?;
     let cause = error
         .source()
         .and_then(|cause| cause.downcast_ref::<io::Error>());
     let kind = cause.map(io::Error::kind);
-    if pace.late.load(Ordering::Relaxed) {
-        Some(ConnectionFault::HeadTimeout)
-    } else if kind == Some(io::ErrorKind::TimedOut) {
+    if kind == Some(io::ErrorKind::TimedOut) {
         Some(ConnectionFault::AnswerUnread)
     } else if error.is_user() || error.is_incomplete_message() || error.is_canceled() {
         None
@@ -175,13 +201,14 @@ fn fault(error: &hyper::Error, pace: &Pace, protocol: Protocol) -> Option<Connec
 }
 
 fn http1_server(limits: &Limits) -> http1::Builder {
+    // The guard has held a head to its limits; what it lets pass has to fit in whole.
     let head = limits
         .size(Bound::Head)
-        .saturating_add(limits.size(Bound::Target));
+        .saturating_add(limits.size(Bound::Target))
+        .saturating_add(HEAD_BYTES_BESIDES);
     let mut server = http1::Builder::new();
     server
         .header_read_timeout(None)
-        .max_header_size(head)
         .max_buf_size(BUFFER_BYTES_MAX.max(head));
     server
 }

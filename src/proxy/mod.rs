@@ -198,7 +198,7 @@ impl Gateway {
         };
         record.end(Outcome::Refused(refused.refusal));
         let unread = !bodiless && !record.has_read_request();
-        let last = unread || refused.refusal.doubts_the_next();
+        let last = unread || entry.guarded(&head).is_some();
         let then = if last { entry.cut_short() } else { Then::GoOn };
         let mut answer = refused.answer(then).map(Body::Whole);
         shared.end_head(&entry, version, answer.headers_mut());

@@ -3,8 +3,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::record::Exchanges;
 use crate::alarm::{Alarm, after};
 use crate::clock::Clock;
+use crate::gate::Gate;
+use crate::guard::{Fault, Look, Reader, Requests};
 use crate::limits::{Bound, Limits};
+use crate::refusal::Refusal;
 use crate::tls::Stream;
 
+/// What hyper gets to see instead of a head that the guard refused: the service answers it, after
+/// the answers to all requests before it. No caller can send it, since the guard knows no such
+/// method.
+const STAND_IN: &[u8] = b"REFUSED / HTTP/1.1\r\n\r\n";
+/// The method of that.
+pub(super) const STAND_IN_METHOD: &str = "REFUSED";
 /// What a caller is told whose head comes too slowly, before its connection is closed.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -30,13 +39,15 @@ pub(super) struct Pace {
     pub(super) exchanges: Arc<Exchanges>,
     /// Set when an answer is the last because its request was not read to the end.
     pub(super) cut_short: AtomicBool,
+    /// Why the guard let no further request pass.
+    pub(super) refused: OnceLock<Refusal>,
     /// Set when the stream itself ended the connection.
     pub(super) late: AtomicBool,
 }
 
 /// A caller's connection that does not wait for ever.
 pub(super) struct Paced {
-    stream: Stream,
+    gate: Gate<Stream, Incoming>,
     pace: Arc<Pace>,
     times: Times,
     /// With the number of exchanges that had ended when it began: one more, and it is over.
@@ -44,6 +55,26 @@ pub(super) struct Paced {
     reading: Alarm,
     writing: Option<Alarm>,
     lingering: Option<Alarm>,
+}
+
+/// What comes from a caller.
+#[derive(Debug)]
+enum Incoming {
+    Http1(Requests),
+    /// Its frames are the library's to read.
+    Http2,
+}
+
+impl Reader for Incoming {
+    fn look(&mut self, bytes: &[u8]) -> Look {
+        match self {
+            Self::Http1(requests) => requests.look(bytes),
+            Self::Http2 => Look {
+                shown: bytes.len(),
+                fault: None,
+            },
+        }
+    }
 }
 
 /// How long to wait.
@@ -76,8 +107,12 @@ impl Paced {
         };
         let reading = Alarm::at(clock.now());
         let (writing, lingering) = (None, None);
+        let incoming = match stream.speaks_http2() {
+            true => Incoming::Http2,
+            false => Incoming::Http1(Requests::new(limits)),
+        };
         Self {
-            stream,
+            gate: Gate::new(stream, incoming),
             pace,
             times,
             phase: None,
@@ -85,6 +120,16 @@ impl Paced {
             writing,
             lingering,
         }
+    }
+
+    /// Shows the stand-in of a request that was refused, once; nothing comes after it.
+    fn stand_in(&self, refusal: Refusal, into: &mut ReadBuf<'_>) -> bool {
+        let is_first = self.pace.refused.set(refusal).is_ok();
+        let fits = into.remaining() >= STAND_IN.len();
+        if is_first && fits {
+            into.put_slice(STAND_IN);
+        }
+        is_first && fits
     }
 
     /// Nothing came: ready once that has lasted too long.
@@ -120,7 +165,7 @@ impl Paced {
         let in_head = self.phase.is_some_and(|(phase, _)| phase == Phase::Head);
         if in_head && !self.pace.late.swap(true, Ordering::Relaxed) {
             // If it cannot be written at once, it is not written.
-            drop(Pin::new(&mut self.stream).poll_write(cx, HEAD_TIMEOUT));
+            drop(Pin::new(&mut self.gate).poll_write(cx, HEAD_TIMEOUT));
         }
     }
 
@@ -156,19 +201,22 @@ impl AsyncRead for Paced {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
-        match Pin::new(&mut self.stream).poll_read(cx, into) {
-            Poll::Ready(read) => {
-                if into.filled().len() > before {
-                    self.begin_head();
-                }
-                Poll::Ready(read)
-            }
-            Poll::Pending => {
-                ready!(self.poll_silence(cx));
-                self.give_up(cx);
-                Poll::Ready(Ok(()))
-            }
+        let polled = Pin::new(&mut self.gate).poll_read(cx, into);
+        if into.filled().len() > before || self.gate.holds_a_part() {
+            self.begin_head();
         }
+        match (polled, self.gate.fault()) {
+            (Poll::Ready(Err(_)), Some(Fault::Head(refusal))) => {
+                if self.stand_in(refusal, into) {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            (Poll::Ready(read), _) => return Poll::Ready(read),
+            (Poll::Pending, _) => {}
+        }
+        ready!(self.poll_silence(cx));
+        self.give_up(cx);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -178,18 +226,18 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, from);
+        let polled = Pin::new(&mut self.gate).poll_write(cx, from);
         self.pace_write(polled, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        let polled = Pin::new(&mut self.gate).poll_flush(cx);
         self.pace_write(polled, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
-            let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+            let polled = Pin::new(&mut self.gate).poll_shutdown(cx);
             ready!(self.pace_write(polled, cx))?;
             if !self.pace.cut_short.load(Ordering::Relaxed) {
                 return Poll::Ready(Ok(()));
@@ -200,7 +248,7 @@ impl AsyncWrite for Paced {
         let mut scrap = [0; 4 << 10];
         loop {
             let mut into = ReadBuf::new(&mut scrap);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut into) {
+            match Pin::new(self.gate.stream()).poll_read(cx, &mut into) {
                 Poll::Ready(Ok(())) if !into.filled().is_empty() => {}
                 Poll::Ready(_ended) => return Poll::Ready(Ok(())),
                 Poll::Pending => break,
@@ -217,11 +265,11 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, from);
+        let polled = Pin::new(&mut self.gate).poll_write_vectored(cx, from);
         self.pace_write(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.gate.is_write_vectored()
     }
 }

@@ -175,6 +175,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::FieldUnexpected { .. }
         | Refusal::FramingInvalid
         | Refusal::GrantTypeUnsupported
+        | Refusal::HeadInvalid
         | Refusal::HostInvalid
         | Refusal::IdentifierInvalid { .. }
         | Refusal::PathInvalid
@@ -316,6 +317,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::FlowUnknown
         | Refusal::FramingInvalid
         | Refusal::GrantTypeUnsupported
+        | Refusal::HeadInvalid
         | Refusal::HeadTooLarge
         | Refusal::HostInvalid
         | Refusal::HostUnknown

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::harness::upstream::ok;
 use crate::harness::{
     HOST, House, Markers, Message, PULL_TOKEN, PUSH_TOKEN, Plans, Upstream, pull, push,
 };
@@ -361,10 +362,12 @@ fn target_too_long_or_head_too_large() {
         431,
         "head_too_large",
     );
-    // Beyond the buffer hyper refuses by itself.
-    let mut caller = house.caller();
-    caller.send(with("GET /pull/users", PULL_TOKEN, &line.repeat(8)));
-    assert_eq!(caller.head().unwrap().status(), 431);
+    refused(
+        &house,
+        with("GET /pull/users", PULL_TOKEN, &line.repeat(8)),
+        431,
+        "head_too_large",
+    );
 }
 
 #[test]
@@ -422,10 +425,117 @@ fn host_missing_doubled_or_no_host() {
 }
 
 #[test]
+fn what_is_not_written_as_http_has_it_is_refused() {
+    let house = house();
+    let start = format!("GET /pull/users HTTP/1.1\r\nhost: {HOST}\r\n");
+    let get = |lines: &str| format!("{start}authorization: Bearer {PULL_TOKEN}\r\n{lines}\r\n");
+    let post = |lines: &str| with("POST /push/users", PUSH_TOKEN, lines);
+    for (request, code) in [
+        (get("x: zzq-odd-line\n"), "head_invalid"),
+        (get("x: zzq-odd-line\r\n folded: y\r\n"), "head_invalid"),
+        (get("zzq-odd-line : y\r\n"), "head_invalid"),
+        (get("zzq-odd-line\0: y\r\n"), "head_invalid"),
+        (get("").replace("\r\n", "\n"), "head_invalid"),
+        (get("").replace(" HTTP", "  HTTP"), "head_invalid"),
+        ("\u{16}\u{3}\u{1}\u{2}\0\u{1}".to_owned(), "head_invalid"),
+        (get("").replace("users", "zzq-odd-line#x"), "path_invalid"),
+        (get("").replace("users", "zzq-odd-line\\x"), "path_invalid"),
+        (
+            post("content-length: 2\r\ncontent-length: 2\r\n\r\n{}"),
+            "framing_invalid",
+        ),
+        (post("content-length: +2\r\n\r\n{}"), "framing_invalid"),
+        (
+            post("content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+            "framing_invalid",
+        ),
+    ] {
+        let mut caller = house.caller();
+        caller.send([&*request, &pull("/pull/users")].concat());
+        let answer = caller.answer();
+        assert_eq!(
+            (answer.status(), &*answer.code()),
+            (400, code),
+            "{request:?}"
+        );
+        assert_eq!(answer.lines("connection"), ["close"]);
+        assert!(
+            caller.is_closed(),
+            "what follows is no request: {request:?}"
+        );
+        house.await_log(&format!("\"error.type\":\"{code}\""));
+        house.search(
+            &Markers::of(&["zzq-odd-line"]),
+            &[("the caller", &answer.body)],
+        );
+    }
+    assert_eq!(house.upstream.connections(), 0, "something was forwarded");
+    let counted = r#"sluis_refusals_total{reason="head_invalid""#;
+    assert!(house.events.metrics_page().contains(counted));
+}
+
+#[test]
+fn a_refusal_comes_after_the_answers_before_it() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let house = House::open(Upstream::scripted(move |peer| {
+        while peer.request().is_some() {
+            told.lock().unwrap().recv().unwrap();
+            peer.send(ok(r#"{"users":[]}"#));
+        }
+    }));
+    let mut caller = house.caller();
+    let odd = pull("/pull/users").replace("\r\nhost", "\nhost");
+    caller.send([&*pull("/pull/users"), &pull("/pull/users"), &odd].concat());
+    tell.send(()).unwrap();
+    let first = caller.answer();
+    assert_eq!((first.status(), first.lines("connection").len()), (200, 0));
+    tell.send(()).unwrap();
+    assert_eq!(caller.answer().status(), 200);
+    let last = caller.answer();
+    assert_eq!((last.status(), &*last.code()), (400, "head_invalid"));
+    assert!(caller.is_closed());
+}
+
+#[test]
+fn nobody_gets_the_answer_to_a_refused_request_by_asking_for_it() {
+    let house = house();
+    let request = with("REFUSED /", PULL_TOKEN, "");
+    let answer = refused(&house, request, 405, "method_not_listed");
+    assert_eq!(answer.lines("connection"), ["close"]);
+}
+
+#[test]
+fn requests_that_come_byte_by_byte_are_read() {
+    let house = House::open(Upstream::json(r#"{"id":"r-1"}"#));
+    let mut caller = house.caller();
+    let chunked = with(
+        "POST /push/users",
+        PUSH_TOKEN,
+        "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+         2\r\n{}\r\n0\r\nx: y\r\n",
+    );
+    for request in [
+        push("POST", "/users", "{}"),
+        chunked,
+        push("POST", "/users", "{}"),
+    ] {
+        for byte in request.bytes() {
+            caller.send([byte]);
+        }
+        assert_eq!(caller.answer().status(), 200);
+    }
+    assert_eq!(house.upstream.connections(), 1);
+}
+
+#[test]
 fn bad_chunk() {
     let house = house();
     let json = "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     for chunks in [
+        "2;a=b\r\n{}\r\n0\r\n\r\n",
+        "2\n{}\r\n0\r\n\r\n",
+        "2\r\n{}\r\n0\r\nx : y\r\n\r\n",
         "zz\r\n{}",
         "2\r\n{}zz",
         "-2\r\n{}\r\n",
