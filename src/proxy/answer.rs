@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, VIA, WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VIA, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::admit::{Exchange, Matched};
-use super::media::{self, is_chunked_at_most, is_framed_once, only};
+use super::media::{self, only};
 use super::record::Record;
 use super::refuse::{BEARER, Refused};
 use super::streams::Progress;
@@ -197,13 +195,9 @@ pub(super) fn check(
 ) -> Result<Checked, Refused> {
     let Untrusted {
         status,
-        version,
         headers,
         mut body,
     } = answer;
-    if !is_framed_well(version, &headers) {
-        return Err(Refused::outward(Refusal::UpstreamBroken));
-    }
     let retry_after_s = retry_after(status, &headers);
     let credentials = exchange.whose_credentials();
     let (passed, content) = match answer_status(status.as_u16(), credentials, route.answer(status))
@@ -249,13 +243,6 @@ pub(super) fn check(
         retry_after_s,
         rest,
     })
-}
-
-/// Whether it is said once, and in a way that the version knows, where an answer ends.
-fn is_framed_well(version: Version, headers: &HeaderMap) -> bool {
-    let chunked = headers.contains_key(TRANSFER_ENCODING);
-    let known = version == Version::HTTP_11 || (version == Version::HTTP_10 && !chunked);
-    known && is_chunked_at_most(headers) && is_framed_once(headers)
 }
 
 /// Reads the body of an answer, as far as it is held back.

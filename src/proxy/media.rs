@@ -1,7 +1,7 @@
 //! What a body says it is. The same is asked of callers and of upstreams.
 
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 
 use crate::refusal::Refusal;
 
@@ -32,22 +32,6 @@ fn check_is(headers: &HeaderMap, wanted: &str) -> Result<(), Refusal> {
             Err(Refusal::ContentCodingUnsupported)
         }
         _ => Ok(()),
-    }
-}
-
-/// Whether there is no `Transfer-Encoding`, or one, and that exactly `chunked`.
-pub(super) fn is_chunked_at_most(headers: &HeaderMap) -> bool {
-    let chunked = |value: &[u8]| value.eq_ignore_ascii_case(b"chunked");
-    !headers.contains_key(TRANSFER_ENCODING)
-        || only(headers, TRANSFER_ENCODING).is_some_and(chunked)
-}
-
-/// Whether a message says how long it is in one way only (RFC 9112 section 6.3).
-pub(super) fn is_framed_once(headers: &HeaderMap) -> bool {
-    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
-    match headers.contains_key(TRANSFER_ENCODING) {
-        true => lengths == 0,
-        false => lengths <= 1,
     }
 }
 
@@ -147,30 +131,5 @@ mod tests {
             check(&lines(&twice)),
             Err(Refusal::ContentCodingUnsupported)
         );
-    }
-
-    #[test]
-    fn a_message_is_framed_in_one_way() {
-        let chunked = (TRANSFER_ENCODING, "chunked");
-        assert!(is_chunked_at_most(&HeaderMap::new()));
-        assert!(is_chunked_at_most(&lines(std::slice::from_ref(&chunked))));
-        assert!(!is_chunked_at_most(&lines(&[
-            chunked.clone(),
-            chunked.clone()
-        ])));
-        assert!(!is_chunked_at_most(&lines(&[(
-            TRANSFER_ENCODING,
-            "gzip, chunked"
-        )])));
-        assert!(!is_chunked_at_most(&lines(&[(
-            TRANSFER_ENCODING,
-            "identity"
-        )])));
-        assert!(is_framed_once(&lines(&[(CONTENT_LENGTH, "1")])));
-        assert!(!is_framed_once(&lines(&[
-            (CONTENT_LENGTH, "1"),
-            (CONTENT_LENGTH, "1")
-        ])));
-        assert!(!is_framed_once(&lines(&[chunked, (CONTENT_LENGTH, "1")])));
     }
 }

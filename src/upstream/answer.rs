@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -24,8 +24,6 @@ const SETTLE_CHUNKS_MAX: usize = 4;
 pub struct Untrusted {
     /// Its status.
     pub status: StatusCode,
-    /// Its version of HTTP.
-    pub version: Version,
     /// Its header lines.
     pub headers: HeaderMap,
     /// Its body. To let go of it before its end closes the connection.
@@ -41,7 +39,6 @@ impl Untrusted {
         let (head, body) = answer.into_parts();
         Self {
             status: head.status,
-            version: head.version,
             headers: head.headers,
             body: Answer { body, link, target },
         }

@@ -78,7 +78,7 @@ pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, 
     let patience = limits.time(Bound::UpstreamConnect);
     let opened = timeout(patience, async {
         let stream = reach(&target.address, target.tls.as_deref(), patience).await?;
-        Link::new(stream, limits.size(Bound::UpstreamHead), target.clock.now()).await
+        Link::new(stream, limits, target.clock.now()).await
     });
     opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
 }

@@ -1,10 +1,8 @@
 //! One connection to an upstream.
 
 use std::future::Future as _;
-use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -12,12 +10,13 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Patience;
 use super::bell::Bell;
+use super::guarded::{Asked, Guarded};
 use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
+use crate::limits::{Bound, Limits};
 use crate::refusal::Refusal;
 use crate::tls::Stream;
 
@@ -27,8 +26,8 @@ const READ_BYTES_MAX: usize = 256 << 10;
 /// One connection to an upstream, driven by whoever holds it.
 pub(super) struct Link {
     requests: http1::SendRequest<Body<Caller>>,
-    connection: http1::Connection<TokioIo<Counted>, Body<Caller>>,
-    read: Arc<AtomicU64>,
+    connection: http1::Connection<TokioIo<Guarded>, Body<Caller>>,
+    asked: Arc<Asked>,
     bell: Arc<Bell>,
     /// Kept with the connection: a timer that is moved costs less than one that is made.
     alarm: Alarm,
@@ -50,25 +49,21 @@ impl Link {
     /// Makes a link of a connection.
     pub(super) async fn new(
         stream: Stream,
-        head_bytes_max: usize,
+        limits: &Limits,
         now: Instant,
     ) -> Result<Box<Self>, Refusal> {
-        let read = Arc::new(AtomicU64::new(0));
-        let counted = Counted {
-            stream,
-            read: Arc::clone(&read),
-        };
+        let guarded = Guarded::new(stream, limits);
+        let asked = guarded.asked();
         let made = http1::Builder::new()
-            .max_header_size(head_bytes_max)
-            .max_buf_size(READ_BYTES_MAX.max(head_bytes_max))
-            .handshake(TokioIo::new(counted))
+            .max_buf_size(READ_BYTES_MAX.max(limits.size(Bound::UpstreamHead)))
+            .handshake(TokioIo::new(guarded))
             .await;
         let (requests, connection) = made.map_err(|_closed| Refusal::UpstreamUnreachable)?;
         let (alarm, spare) = (Alarm::at(now), HeaderMap::new());
         Ok(Box::new(Self {
             requests,
             connection,
-            read,
+            asked,
             bell: Bell::new(),
             alarm,
             spare,
@@ -109,18 +104,13 @@ impl Link {
         Pin::new(&mut self.connection).poll(cx).map(|_how| ())
     }
 
-    /// Sends a request and waits for the head of its answer, of at most `head_bytes_max` with all
-    /// informational answers before it.
+    /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(
         mut self: Box<Self>,
         request: Request<Body<Caller>>,
         mut patience: Patience,
-        head_bytes_max: u64,
     ) -> Sent {
-        let read_max = self
-            .read
-            .load(Ordering::Relaxed)
-            .saturating_add(head_bytes_max);
+        self.asked.note(request.method());
         self.alarm.set(patience.due);
         let bell = Arc::clone(&self.bell);
         let mut answer = pin!(bell.hush(|| self.requests.try_send_request(request)));
@@ -137,9 +127,6 @@ impl Link {
                 return Poll::Ready(Ok(answer));
             }
             match &mut link {
-                Some(link) if link.read.load(Ordering::Relaxed) > read_max => {
-                    Poll::Ready(Err(Refusal::UpstreamBroken))
-                }
                 Some(link) => {
                     let late = patience.poll(&mut link.alarm, cx);
                     late.map(|()| Err(Refusal::UpstreamTimeout))
@@ -156,57 +143,5 @@ impl Link {
             },
             Err(refusal) => Sent::Failed(refusal),
         }
-    }
-}
-
-/// A connection that counts what is read from it: hyper skips informational answers silently, and
-/// without a count an upstream could send them for ever.
-struct Counted {
-    stream: Stream,
-    read: Arc<AtomicU64>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, into);
-        let more = into.filled().len().saturating_sub(before);
-        self.read
-            .fetch_add(u64::try_from(more).unwrap_or(u64::MAX), Ordering::Relaxed);
-        polled
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, from)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

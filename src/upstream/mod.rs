@@ -8,6 +8,7 @@ mod address;
 mod answer;
 mod bell;
 mod connect;
+mod guarded;
 mod link;
 mod pool;
 mod token;
@@ -105,10 +106,7 @@ impl Target {
                 }
             };
             let patience = self.patience(now, facts.clone(), limits);
-            match link
-                .send(request, patience, limits.of(Bound::UpstreamHead))
-                .await
-            {
+            match link.send(request, patience).await {
                 Sent::Answered(link, answer) => {
                     return Ok(Untrusted::new(answer, link, Arc::clone(self)));
                 }

@@ -18,6 +18,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::connect::{Address, reach};
+use super::guarded::Guarded;
 use super::{IDENTITY, JSON, OUR_NAME, Unfit, connector, header, sensitive};
 use crate::config::{Grant, GrantAuth};
 use crate::limits::{Bound, Limits, OAUTH_GRANT_BYTES_MAX};
@@ -103,13 +104,13 @@ impl TokenServer {
 
     async fn exchange(&self, stream: Stream, limits: &Limits) -> Result<Granted, Refusal> {
         let broken = |_broken| Refusal::UpstreamBroken;
-        let head_bytes_max = limits.size(Bound::UpstreamHead);
-        let made = http1::Builder::new()
-            .max_header_size(head_bytes_max)
-            .max_buf_size(OAUTH_GRANT_BYTES_MAX.max(head_bytes_max))
-            .handshake(TokioIo::new(stream));
-        let (mut requests, connection) = made.await.map_err(broken)?;
         let request = self.request()?;
+        let guarded = Guarded::new(stream, limits);
+        guarded.asked().note(request.method());
+        let made = http1::Builder::new()
+            .max_buf_size(OAUTH_GRANT_BYTES_MAX.max(limits.size(Bound::UpstreamHead)))
+            .handshake(TokioIo::new(guarded));
+        let (mut requests, connection) = made.await.map_err(broken)?;
         let mut exchange = pin!(async {
             let answer = requests.send_request(request).await.map_err(broken)?;
             let (head, body) = answer.into_parts();

@@ -231,6 +231,15 @@ fn what_is_not_http_or_framed_in_two_ways_is_refused() {
         format!("HTTP/1.0 200 OK\r\n{json}transfer-encoding: chunked\r\n\r\n{chunk}"),
         format!("HTTP/1.1 200 OK\r\n{json}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}"),
         format!("HTTP/1.1 200 OK\r\nx y: z\r\n{json}content-length: 2\r\n\r\n{{}}"),
+        format!("HTTP/1.1 200 OK\r\n{json}content-length: 2\n\r\n{{}}"),
+        format!("HTTP/1.1 200 OK\r\n{json}x: y\r\n z\r\ncontent-length: 2\r\n\r\n{{}}"),
+        format!("HTTP/1.1 200 OK\r\n{json}content-length: 02\r\n\r\n{{}}"),
+        format!("HTTP/1.0 200 OK\r\n{json}\r\n{{}}"),
+        format!(
+            "HTTP/1.1 200 OK\r\n{json}transfer-encoding: chunked\r\n\r\n2;a\r\n{{}}\r\n0\r\n\r\n"
+        ),
+        format!("HTTP/1.1 200 OK\r\n{json}transfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\n\n"),
+        format!("\r\nHTTP/1.1 200 OK\r\n{json}content-length: 2\r\n\r\n{{}}"),
     ] {
         refused(&answer, 502, "upstream_broken");
     }
@@ -249,6 +258,11 @@ fn informational_answers_are_skipped_but_not_for_ever() {
     let hint = "HTTP/1.1 103 Early Hints\r\nlink: <zzq-secret>\r\n\r\n";
     let (_house, got) = asked(&format!("{}{}", hint.repeat(8), ok(r#"{"users":[]}"#)));
     assert_eq!((got.status(), got.text()), (200, r#"{"users":[]}"#));
+    refused(
+        &format!("{}{}", hint.repeat(9), ok("{}")),
+        502,
+        "upstream_broken",
+    );
     let house = House::open(Upstream::scripted(move |peer| {
         peer.request();
         while peer.try_send(hint.repeat(100)).is_ok() {}
@@ -313,6 +327,19 @@ fn a_connection_with_surplus_bytes_is_not_used_again() {
         );
     }
     assert_eq!(house.upstream.connections(), 3);
+}
+
+#[test]
+fn a_connection_is_not_used_again_after_an_answer_with_a_body_that_has_none() {
+    for lines in ["content-length: 5", "transfer-encoding: chunked"] {
+        let answer = format!("HTTP/1.1 204 x\r\n{lines}\r\n\r\n");
+        let house = House::open(Upstream::answering(answer));
+        for _ in 0..2 {
+            let got = house.ask(pull("/pull/users"));
+            assert_eq!((got.status(), got.text()), (204, ""));
+        }
+        assert_eq!(house.upstream.connections(), 2, "{lines}");
+    }
 }
 
 #[test]
