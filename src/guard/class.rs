@@ -13,8 +13,26 @@ pub(super) const LINE: u8 = 8;
 /// Where the first byte from `from` on stands that is not of that class; the end if there is none.
 pub(super) fn run(bytes: &[u8], from: usize, class: u8) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
-    let length = rest.iter().position(|byte| !is(*byte, class));
-    from.saturating_add(length.unwrap_or(rest.len()))
+    let skipped = match class {
+        LINE | VALUE => skip::<8>(rest, skip::<16>(rest, 0)),
+        _ => 0,
+    };
+    let left = rest.get(skipped..).unwrap_or_default();
+    let length = left.iter().position(|byte| !is(*byte, class));
+    let length = length.unwrap_or(left.len());
+    from.saturating_add(skipped).saturating_add(length)
+}
+
+/// Skips blocks of bytes that are all printable ASCII or beyond: most of every value is. A block is
+/// looked at as a whole, which takes as long as one of its bytes.
+fn skip<const BLOCK: usize>(bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let (blocks, _) = rest.as_chunks::<BLOCK>();
+    let good = { blocks.iter() }.take_while(|block| {
+        let plain = |byte: u8| (byte >= b' ') & (byte != 0x7f);
+        block.iter().fold(true, |all, byte| all & plain(*byte))
+    });
+    from.saturating_add(good.count().saturating_mul(BLOCK))
 }
 
 /// Whether all of them are of that class.
@@ -103,5 +121,19 @@ mod tests {
         assert_eq!(run(b"ab c", 3, TOKEN), 4);
         assert_eq!(run(b"ab", 2, TOKEN), 2);
         assert_eq!(run(b"ab", 9, TOKEN), 9);
+        for class in [TOKEN, VALUE, LINE] {
+            for length in 0..70 {
+                let mut bytes = vec![b'a'; 70];
+                assert_eq!(run(&bytes, length, class), 70);
+                for odd in [0, 0x1f, 0x7f, b'\r'] {
+                    bytes[length] = odd;
+                    assert_eq!(run(&bytes, 0, class), length, "{odd}");
+                    assert_eq!(run(&bytes, length / 2, class), length, "{odd}");
+                }
+                bytes[length] = b'\t';
+                assert_eq!(run(&bytes, 0, VALUE), 70);
+                assert_eq!(run(&bytes, 0, LINE), length);
+            }
+        }
     }
 }
