@@ -10,12 +10,16 @@ main() {
     local seconds=$1
     shift
     local targets=("$@")
-    ((${#targets[@]})) || targets=(json policy filter link target token)
+    ((${#targets[@]})) || targets=(json policy filter link target token guard guard_splits answer)
     seed_json
     seed_policy
     seed_lines filter '\000\001'
     seed_lines link '\000\001\002\003'
     seed_lines target '\000\001'
+    seed_http guard guard 00000000
+    seed_http guard_splits guard 00000000
+    seed_http guard_splits answer 00000000
+    seed_http answer answer 0
     mkdir -p corpus/token
     for target in "${targets[@]}"; do
         local dictionary=()
@@ -38,6 +42,17 @@ seed_lines() {
                 >"corpus/$1/seed-$number${byte#\\}"
         done
     done <"$1.seeds"
+}
+
+# seed_http TARGET NAME BEFORE: every line of NAME.seeds behind BEFORE; `~` stands for CR in it and
+# `|` for LF.
+seed_http() {
+    mkdir -p "corpus/$1"
+    local number=0 line
+    while read -r line; do
+        number=$((number + 1))
+        { printf '%s' "$3" && tr '~|' '\r\n' <<<"$line" | head -c -1; } >"corpus/$1/seed-$2-$number"
+    done <"$2.seeds"
 }
 
 # Each golden message as it stands; the header of targets/json.rs says what stands before it. The
