@@ -52,6 +52,10 @@ pub const TRAILER_LINES_MAX: usize = 16;
 pub const FILTER_CLAUSES_MAX: usize = 8;
 /// Keys on the way to a field that a filter or an order names: `user.sourcedId` has two.
 pub const FILTER_STEPS_MAX: usize = 4;
+/// Addresses of one upstream that are tried for one connection.
+pub const UPSTREAM_ADDRESSES_MAX: usize = 8;
+/// How long one address has before the next is tried beside it (RFC 8305 section 8 has the same).
+pub const UPSTREAM_ADDRESS_STAGGER: Duration = Duration::from_millis(250);
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// A list of objections, in bytes: half a million pupils.

@@ -24,8 +24,10 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         // Private (RFC 1918), shared (RFC 6598), of this link (RFC 3927).
         (10, _, _) | (172, 16..=31, _) | (192, 168, _) => false,
         (100, 64..=127, _) | (169, 254, _) => false,
-        // Protocol assignments (RFC 6890), benchmarks (RFC 2544).
-        (192, 0, 0) | (198, 18 | 19, _) => false,
+        // Protocol assignments (RFC 6890), benchmarks (RFC 2544), relays of 6to4 (RFC 7526).
+        (192, 0, 0) | (198, 18 | 19, _) | (192, 88, 99) => false,
+        // Examples in documents (RFC 5737).
+        (192, 0, 2) | (198, 51, 100) | (203, 0, 113) => false,
         _ => true,
     }
 }
@@ -34,7 +36,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, ..] = address.segments();
     // Global unicast is 2000::/3 (RFC 4291 section 2.4); Teredo's 2001::/32 tunnels to anywhere.
     let teredo = matches!(address.segments(), [0x2001, 0, ..]);
-    (0x2000..=0x3fff).contains(&first) && !teredo
+    // Examples in documents (RFC 3849, RFC 9637).
+    let example = match address.segments() {
+        [0x2001, 0xdb8, ..] => true,
+        [0x3fff, next, ..] => next < 0x1000,
+        _ => false,
+    };
+    (0x2000..=0x3fff).contains(&first) && !teredo && !example
 }
 
 /// The IPv4 address within an IPv6 one.
@@ -87,6 +95,13 @@ mod tests {
             "2001::1",
             "::127.0.0.1",
             "64:ff9b:1::1",
+            "192.88.99.1",
+            "192.0.2.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "2001:db8::1",
+            "3fff:fff::1",
+            "::ffff:0:10.0.0.1",
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
         }
@@ -105,6 +120,8 @@ mod tests {
             "::ffff:9.9.9.9",
             "64:ff9b::909:909",
             "2002:909:909::1",
+            "2001:db9::1",
+            "3fff:1000::1",
         ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }

@@ -3,16 +3,16 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::Target;
 use super::address::is_public;
 use super::link::Link;
 use crate::config::Reach;
-use crate::limits::{Bound, Limits};
+use crate::limits::{Bound, Limits, UPSTREAM_ADDRESS_STAGGER, UPSTREAM_ADDRESSES_MAX};
 use crate::refusal::Refusal;
 use crate::tls::{Connector, Stream};
 
@@ -42,15 +42,21 @@ impl Address {
         }
     }
 
-    /// The addresses to try, in the order of the resolver.
+    /// The addresses to try. A name is looked up for every connection, and what is connected to is
+    /// what was looked at here: it cannot lead somewhere else in between.
     async fn resolve(&self) -> Result<Vec<SocketAddr>, Refusal> {
-        let mut found: Vec<SocketAddr> = match self.host.parse::<IpAddr>() {
+        let found = match self.host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, self.port)],
             Err(_a_name) => tokio::net::lookup_host((self.host.as_str(), self.port))
                 .await
                 .map_err(|_unknown| Refusal::UpstreamUnreachable)?
                 .collect(),
         };
+        self.allowed(found).map(in_turns)
+    }
+
+    /// Those of the addresses that were found that may be connected to.
+    fn allowed(&self, mut found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refusal> {
         let all = found.len();
         match self.reach {
             Reach::Any => {}
@@ -62,6 +68,21 @@ impl Address {
             _ => Ok(found),
         }
     }
+}
+
+/// The order in which addresses are tried: that of the resolver, the two families in turns
+/// (RFC 8305 section 4), so that a family that leads nowhere costs one wait.
+fn in_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (ours, others): (Vec<_>, Vec<_>) =
+        { found.into_iter() }.partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut ours, mut others) = (ours.into_iter(), others.into_iter());
+    let pairs = std::iter::from_fn(|| match (ours.next(), others.next()) {
+        (None, None) => None,
+        (one, other) => Some([one, other]),
+    });
+    let turns = pairs.flatten().flatten();
+    turns.take(UPSTREAM_ADDRESSES_MAX).collect()
 }
 
 impl fmt::Display for Address {
@@ -77,19 +98,15 @@ impl fmt::Display for Address {
 pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, Refusal> {
     let patience = limits.time(Bound::UpstreamConnect);
     let opened = timeout(patience, async {
-        let stream = reach(&target.address, target.tls.as_deref(), patience).await?;
+        let stream = reach(&target.address, target.tls.as_deref()).await?;
         Link::new(stream, limits, target.clock.now()).await
     });
     opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
 }
 
-/// Name, connection and TLS handshake. It has no deadline as a whole.
-pub(super) async fn reach(
-    address: &Address,
-    tls: Option<&Connector>,
-    patience: Duration,
-) -> Result<Stream, Refusal> {
-    let stream = first_of(&address.resolve().await?, patience).await?;
+/// Name, connection and TLS handshake. It has no deadline of its own.
+pub(super) async fn reach(address: &Address, tls: Option<&Connector>) -> Result<Stream, Refusal> {
+    let stream = first_of(address.resolve().await?).await?;
     let stream = match tls {
         None => Ok(Stream::Plain(stream)),
         Some(tls) => tls.connect(&address.host, stream).await,
@@ -97,20 +114,27 @@ pub(super) async fn reach(
     stream.map_err(|_broken| Refusal::UpstreamUnreachable)
 }
 
-/// The first address that takes a connection. Each gets its share of the time, so that one that
-/// swallows what is sent to it does not keep the next one from being tried.
-async fn first_of(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, Refusal> {
-    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-    let share = patience.checked_div(count).unwrap_or(patience);
-    let mut why = Refusal::UpstreamUnreachable;
-    for address in addresses {
-        match timeout(share, connect(*address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(_refused)) => {}
-            Err(_late) => why = Refusal::UpstreamTimeout,
+/// The first address that takes a connection. Each is tried when the one before it has failed, or
+/// has had its time; the ones before go on being tried.
+async fn first_of(addresses: Vec<SocketAddr>) -> Result<TcpStream, Refusal> {
+    let mut left = addresses.into_iter();
+    let mut tries = JoinSet::new();
+    loop {
+        let next = left.next();
+        let is_last = next.is_none();
+        if let Some(address) = next {
+            tries.spawn(connect(address));
+        }
+        tokio::select! {
+            biased;
+            done = tries.join_next() => match done {
+                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Err(_)) | Err(_)) => {}
+                None => return Err(Refusal::UpstreamUnreachable),
+            },
+            () = sleep(UPSTREAM_ADDRESS_STAGGER), if !is_last => {}
         }
     }
-    Err(why)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -118,4 +142,96 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     // Every message is written whole: waiting for more would only be waiting.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::time::Duration;
+
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(future)
+    }
+
+    /// Somebody who listens, and takes nobody: what is sent there is swallowed.
+    fn swallowing() -> (SocketAddr, impl Sized) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        socket.bind(&SockAddr::from(any)).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let fills = std::net::TcpStream::connect(address).unwrap();
+        (address, (socket, fills))
+    }
+
+    #[test]
+    fn of_a_name_only_public_addresses_are_connected_to() {
+        let of = |reach| Address::new("upstream.example", 443, reach);
+        let mixed = addresses(&["10.0.0.1:443", "9.9.9.9:443", "[::1]:443"]);
+        let private = addresses(&["127.0.0.1:443", "[::ffff:10.0.0.1]:443"]);
+        let public = of(Reach::Public);
+        assert_eq!(
+            public.allowed(mixed.clone()),
+            Ok(addresses(&["9.9.9.9:443"]))
+        );
+        let refused = public.allowed(private.clone());
+        assert_eq!(refused, Err(Refusal::PrivateAddress));
+        assert_eq!(
+            public.allowed(Vec::new()),
+            Err(Refusal::UpstreamUnreachable)
+        );
+        for all in [mixed, private] {
+            assert_eq!(of(Reach::Any).allowed(all.clone()), Ok(all));
+        }
+    }
+
+    #[test]
+    fn a_number_that_only_the_resolver_reads_as_an_address_is_a_name() {
+        for name in ["127.1", "2130706433", "0x7f.1", "localhost"] {
+            let address = Address::new(name, 443, Reach::Public);
+            let refused = block_on(address.resolve());
+            assert_eq!(refused, Err(Refusal::PrivateAddress), "{name}");
+        }
+        let named = Address::new("localhost", 443, Reach::Any);
+        assert!(block_on(named.resolve()).unwrap()[0].ip().is_loopback());
+    }
+
+    #[test]
+    fn the_families_are_tried_in_turns_and_not_for_ever() {
+        let found = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "1.1.1.2:1"]);
+        let turns = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "[::3]:1"]);
+        assert_eq!(in_turns(found), turns);
+        let many = vec![turns[0]; 100];
+        assert_eq!(in_turns(many).len(), UPSTREAM_ADDRESSES_MAX);
+        assert_eq!(in_turns(Vec::new()), []);
+    }
+
+    #[test]
+    fn an_address_that_swallows_or_refuses_does_not_keep_the_next_from_being_tried() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let live = listener.local_addr().unwrap();
+        let gone = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let refusing = gone.local_addr().unwrap();
+        drop(gone);
+        let (dead, _held) = swallowing();
+        for before in [vec![dead], vec![refusing], vec![refusing, dead, refusing]] {
+            let all = [before, vec![live]].concat();
+            let most = Duration::from_secs(2);
+            let first = block_on(async { timeout(most, first_of(all)).await });
+            assert_eq!(first.unwrap().unwrap().peer_addr().unwrap(), live);
+        }
+        let none = block_on(first_of(vec![refusing, refusing]));
+        assert_eq!(none.unwrap_err(), Refusal::UpstreamUnreachable);
+    }
 }

@@ -96,7 +96,7 @@ impl TokenServer {
     /// Why there is no answer.
     pub async fn ask(&self, limits: &Limits) -> Result<Granted, Refusal> {
         let patience = limits.time(Bound::UpstreamConnect);
-        let reached = reach(&self.address, self.tls.as_deref(), patience);
+        let reached = reach(&self.address, self.tls.as_deref());
         let stream = tokio::time::timeout(patience, reached).await;
         let stream = stream.map_err(|_late| Refusal::UpstreamTimeout)??;
         self.exchange(stream, limits).await
