@@ -181,6 +181,8 @@ pub enum Refusal {
         /// 400 to 599.
         status: u16,
     },
+    /// The upstream failed again and again, and is left alone for a moment.
+    UpstreamResting,
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// A redirect, a partial or an informational answer.
@@ -198,7 +200,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -248,6 +250,7 @@ impl Refusal {
         Self::UpstreamAuthentication,
         Self::UpstreamBroken,
         Self::UpstreamError { status: 500 },
+        Self::UpstreamResting,
         Self::UpstreamTimeout,
         Self::UpstreamUnexpected { status: 302 },
         Self::UpstreamUnreachable,
@@ -305,6 +308,7 @@ impl Refusal {
             Self::UpstreamAuthentication => "upstream_authentication",
             Self::UpstreamBroken => "upstream_broken",
             Self::UpstreamError { .. } => "upstream_error",
+            Self::UpstreamResting => "upstream_resting",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamUnexpected { .. } => "upstream_unexpected",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -369,6 +373,7 @@ impl Refusal {
             }
             Self::UpstreamBroken => "the upstream broke off or did not speak HTTP",
             Self::UpstreamError { .. } => "the upstream answered with an error",
+            Self::UpstreamResting => "the upstream failed again and again, and has a moment's rest",
             Self::UpstreamTimeout => "the upstream did not answer in time",
             Self::UpstreamUnexpected { .. } => "the upstream sent a redirect or a partial answer",
             Self::UpstreamUnreachable => "the upstream cannot be reached",

@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
     use crate::config::{LogFormat, LogLevel};
-    use crate::events::tests::{config, voice};
+    use crate::events::tests::{config, load_seen, voice};
 
     struct Pages {
         admin: Admin,
@@ -212,6 +212,7 @@ mod tests {
     fn status_says_what_runs_and_how_the_last_reload_went() {
         let pages = Pages::open();
         pages.state.enter(Stage::Ready);
+        pages.state.looks_at(|| load_seen(&["boek", "rekenwijs"]));
         pages.state.certificate_expires(Some(1_816_992_000));
         pages
             .state
@@ -219,6 +220,7 @@ mod tests {
         let (status, body) = pages.ask("GET /status");
         assert_eq!(status, 200);
         let expected = r#"{
+  "body_bytes_in_flight": 7,
   "certificate": {
     "expires": "2027-07-31T00:00:00Z"
   },
@@ -246,6 +248,9 @@ mod tests {
       "name": "Rekenwijs",
       "objection_lists": {},
       "policy_hash": "3f9c3f9c3f9c3f9c",
+      "resting_upstreams": [
+        "pull"
+      ],
       "school": "regenboog",
       "vendor": "rekenwijs"
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::state::{Now, Stage, State};
 use crate::config::{ListFault, Vendor};
-use crate::events::RegisterSeen;
+use crate::events::{LoadSeen, RegisterSeen};
 use crate::store;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -96,6 +96,7 @@ fn metrics(state: &State) -> String {
             read_unix_s: register.read_unix_s,
         });
     }
+    state.events.emit(&state.load());
     state.events.metrics_page()
 }
 
@@ -125,11 +126,12 @@ fn lists(now: &Now, unix_s: u64) -> String {
 fn status(state: &State, now: &Now) -> Value {
     let unix_s = state.clock.unix_s();
     let uptime_s = unix_s.saturating_sub(state.started_unix_s);
+    let load = state.load();
     let vendors = now
         .config
         .vendors
         .iter()
-        .map(|vendor| shown(vendor, unix_s));
+        .map(|vendor| shown(vendor, &load, unix_s));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "stage": now.stage.name(),
@@ -137,6 +139,7 @@ fn status(state: &State, now: &Now) -> Value {
         "uptime_seconds": uptime_s,
         "policy_hash": now.config.hash.0,
         "vendors": vendors.collect::<Vec<_>>(),
+        "body_bytes_in_flight": load.body_bytes,
         "register": state.register().map(|register| remembered(&register, unix_s)),
         "certificate": now.certificate_expires_unix_s.map(|unix_s| json!({
             "expires": date_time(unix_s),
@@ -163,7 +166,10 @@ fn remembered(register: &store::State, unix_s: u64) -> Value {
     })
 }
 
-fn shown(vendor: &Vendor, unix_s: u64) -> Value {
+fn shown(vendor: &Vendor, load: &LoadSeen, unix_s: u64) -> Value {
+    let circuits = load.circuits.iter();
+    let resting =
+        circuits.filter(|it| it.rests && (&it.school, &it.vendor) == (&vendor.school, &vendor.id));
     let lists = vendor.lists.standing(unix_s).into_iter();
     let lists = lists.map(|(list, fault)| (list.to_owned(), json!(fault.map(ListFault::words))));
     json!({
@@ -176,6 +182,7 @@ fn shown(vendor: &Vendor, unix_s: u64) -> Value {
             "until": vendor.valid.until.to_string(),
         },
         "flows": vendor.flows.iter().map(|flow| flow.id.as_str()).collect::<Vec<_>>(),
+        "resting_upstreams": resting.map(|it| it.flow.as_str()).collect::<Vec<_>>(),
         "objection_lists": lists.collect::<serde_json::Map<_, _>>(),
         "policy_hash": vendor.hash.0,
         "key_fingerprint": vendor.fingerprint.to_string(),

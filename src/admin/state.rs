@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::events::Events;
+use crate::events::{Events, LoadSeen};
 use crate::store::{self, Store};
 
 /// How far the process is.
@@ -46,8 +46,12 @@ pub struct State {
     pub(super) clock: Clock,
     pub(super) started_unix_s: u64,
     register: OnceLock<Arc<Store>>,
+    load: OnceLock<Look>,
     now: Mutex<Now>,
 }
+
+/// Sees how much is under way at the moment.
+type Look = Box<dyn Fn() -> LoadSeen + Send + Sync>;
 
 /// What changes while the process runs.
 #[derive(Clone)]
@@ -67,6 +71,7 @@ impl State {
             started_unix_s: clock.unix_s(),
             clock,
             register: OnceLock::new(),
+            load: OnceLock::new(),
             now: Mutex::new(Now {
                 stage: Stage::Starting,
                 config,
@@ -89,6 +94,16 @@ impl State {
     /// There is a register from now on; the first one stays.
     pub fn remembers_in(&self, register: Arc<Store>) {
         self.register.set(register).unwrap_or_default();
+    }
+
+    /// Where to look how much is under way; the first place stays.
+    pub fn looks_at(&self, load: impl Fn() -> LoadSeen + Send + Sync + 'static) {
+        self.load.set(Box::new(load)).unwrap_or_default();
+    }
+
+    /// How much is under way.
+    pub(super) fn load(&self) -> LoadSeen {
+        self.load.get().map(|look| look()).unwrap_or_default()
     }
 
     /// How the register does, if there is one.

@@ -80,6 +80,8 @@ impl House {
         let remember = |it| remember_in(it, &shared, &state, &events);
         register.into_iter().for_each(remember);
         shared.prepare(&deployed.current());
+        let seen = Arc::clone(&shared);
+        state.looks_at(move || seen.load());
         let admin = Admin::start(doors.operators, Arc::clone(&state)).map_err(Failure::Process)?;
         let (stop, stopped) = watch::channel(false);
         let (leaving, left) = mpsc::unbounded_channel();

@@ -206,9 +206,11 @@ impl<S: Source> Passage<S> {
             };
             let read = match source.poll_chunk(cx) {
                 Poll::Ready(read) => read,
-                Poll::Pending => Some(Err(ready!(
-                    self.terms.wait.poll(self.progress.received, cx)
-                ))),
+                Poll::Pending => {
+                    let late = ready!(self.terms.wait.poll(self.progress.received, cx));
+                    source.give_up();
+                    Some(Err(late))
+                }
             };
             self.terms.wait.over();
             match read {
@@ -322,7 +324,11 @@ pub async fn discard<S: Source>(
         loop {
             let read = match source.poll_chunk(cx) {
                 Poll::Ready(read) => read,
-                Poll::Pending => Some(Err(ready!(wait.poll(received, cx)))),
+                Poll::Pending => {
+                    let late = ready!(wait.poll(received, cx));
+                    source.give_up();
+                    Some(Err(late))
+                }
             };
             wait.over();
             match read {

@@ -15,6 +15,9 @@ use crate::refusal::Refusal;
 pub trait Source: Send + Unpin + 'static {
     /// The next bytes; `None` at a clean end. Trailers are dropped.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>>;
+
+    /// It took longer than it may, and is given up.
+    fn give_up(&mut self) {}
 }
 
 /// The body of a caller's request.

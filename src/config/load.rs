@@ -326,6 +326,7 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
         rate: flow.rate,
         upstream,
         upstream_auth: upstream_auth?,
+        retry: flow.retry,
     })
 }
 

@@ -342,6 +342,18 @@ pub struct Flow {
     pub upstream: Upstream,
     /// With which credentials.
     pub upstream_auth: UpstreamAuth,
+    /// Which requests are sent once more where the connection breaks before any answer.
+    pub retry: Retry,
+}
+
+/// Which requests are sent once more where the connection breaks before any answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Those that do no more when they are carried out twice (RFC 9110 section 9.2.2).
+    Idempotent,
+    /// All: `idempotency = true`. The others carry an `Idempotency-Key`, by which the upstream
+    /// knows one again.
+    WithKey,
 }
 
 /// Who may call a flow.

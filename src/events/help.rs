@@ -7,10 +7,14 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 33] = [
+const HELP: [(&str, &str); 37] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
+    ),
+    (
+        "body_bytes_in_flight",
+        "Bytes that all bodies in flight hold together.",
     ),
     (
         "body_bytes_total",
@@ -99,6 +103,18 @@ const HELP: [(&str, &str); 33] = [
     (
         "upstream_certificate_expiry_timestamp_seconds",
         "When the certificate expires that a vendor's upstreams are shown.",
+    ),
+    (
+        "upstream_connections_total",
+        "What was done with connections to upstreams.",
+    ),
+    (
+        "upstream_resting",
+        "Whether an upstream is left alone because it failed again and again.",
+    ),
+    (
+        "upstream_retries_total",
+        "Requests that were sent to an upstream once more.",
     ),
     (
         "upstream_token_fetches_total",

@@ -10,6 +10,7 @@ use super::alarms::ShapeNames;
 use super::metrics::{Metrics, OTHER};
 use super::status::{CODES, code};
 use super::traffic::{Direction, Format};
+use super::upstreams::ConnectionUse;
 use crate::config::{TOKEN_PATH, Vendor};
 use crate::minimise::{Action, EchoAt, UnlistedIn};
 use crate::names::{FlowId, SchoolId, VendorId};
@@ -213,6 +214,19 @@ impl RouteMeter {
         counter.iter().for_each(IntCounter::inc);
     }
 
+    /// What was done with a connection to an upstream.
+    pub fn count_connection(&self, what: ConnectionUse) {
+        let labels = [self.vendor_label(), what.name()];
+        let cell = self.0.vendor.connections.get(what.place());
+        count(cell, || self.0.metrics.upstream_connections.at(labels), 1);
+    }
+
+    /// A request that was sent to an upstream once more.
+    pub fn count_retry(&self) {
+        let counter = self.0.metrics.upstream_retries.at([self.vendor_label()]);
+        counter.iter().for_each(IntCounter::inc);
+    }
+
     /// An exchange that was broken off.
     pub(super) fn count_abort(&self, refusal: Refusal) {
         let labels = [self.vendor_label(), refusal.code()];
@@ -341,6 +355,7 @@ struct VendorMeter {
     bytes: [[OnceLock<Option<IntCounter>>; 2]; 2],
     fields: [[OnceLock<Option<IntCounter>>; Action::ALL.len()]; 2],
     in_flight: OnceLock<Option<IntGauge>>,
+    connections: [OnceLock<Option<IntCounter>>; ConnectionUse::ALL],
 }
 
 impl VendorMeter {
@@ -353,6 +368,7 @@ impl VendorMeter {
             bytes: [const { [const { OnceLock::new() }; 2] }; 2],
             fields: [const { [const { OnceLock::new() }; Action::ALL.len()] }; 2],
             in_flight: OnceLock::new(),
+            connections: [const { OnceLock::new() }; ConnectionUse::ALL],
         })
     }
 }

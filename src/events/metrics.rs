@@ -63,6 +63,9 @@ pub(super) struct Metrics {
     pub(super) refusals: Family<IntCounterVec, 2>,
     pub(super) aborts: Family<IntCounterVec, 2>,
     pub(super) token_fetches: Family<IntCounterVec, 2>,
+    pub(super) circuits: Family<IntGaugeVec, 3>,
+    pub(super) upstream_connections: Family<IntCounterVec, 2>,
+    pub(super) upstream_retries: Family<IntCounterVec, 1>,
     pub(super) connections_refused: Family<IntCounterVec, 1>,
     pub(super) connections_failed: Family<IntCounterVec, 1>,
     pub(super) policies: Family<IntGaugeVec, 3>,
@@ -75,6 +78,7 @@ pub(super) struct Metrics {
     pub(super) register_catch_ups: Family<IntCounterVec, 1>,
     pub(super) register_failures: Family<IntCounterVec, 1>,
     log_messages: [IntCounter; 4],
+    pub(super) body_bytes_in_flight: IntGauge,
     pub(super) connections_open: IntGauge,
     pub(super) reload_successful: IntGauge,
     pub(super) reload_success_at: IntGauge,
@@ -88,6 +92,7 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn new(clock: &Clock) -> Result<Self, BadMetric> {
         let r = Maker::new()?;
+        let commits = "register_commit_duration_seconds";
         let made = Self {
             server_seconds: r.histograms(
                 "http_server_request_duration_seconds",
@@ -112,6 +117,10 @@ impl Metrics {
             refusals: r.counters("refusals_total", ["vendor", "reason"])?,
             aborts: r.counters("aborts_total", ["vendor", "reason"])?,
             token_fetches: r.counters("upstream_token_fetches_total", ["vendor", "outcome"])?,
+            circuits: r.gauges("upstream_resting", ["school", "vendor", "flow"])?,
+            upstream_connections: r
+                .counters("upstream_connections_total", ["vendor", "outcome"])?,
+            upstream_retries: r.counters("upstream_retries_total", ["vendor"])?,
             connections_refused: r.counters("connections_refused_total", ["reason"])?,
             connections_failed: r.counters("connections_failed_total", ["fault"])?,
             policies: r.gauges("policy_info", ["school", "vendor", "hash"])?,
@@ -120,14 +129,11 @@ impl Metrics {
             register_ids: r.gauges("register_ids", ["school"])?,
             register_usable: r.gauges("register_usable", ["store"])?,
             register_read_at: r.gauges("register_last_read_timestamp_seconds", ["store"])?,
-            register_commits: r.histograms(
-                "register_commit_duration_seconds",
-                COMMIT_SECONDS,
-                ["store"],
-            )?,
+            register_commits: r.histograms(commits, COMMIT_SECONDS, ["store"])?,
             register_catch_ups: r.counters("register_catch_ups_total", ["store"])?,
             register_failures: r.counters("register_failures_total", ["reason"])?,
             log_messages: r.log_messages()?,
+            body_bytes_in_flight: r.gauge("body_bytes_in_flight")?,
             connections_open: r.gauge("connections_open")?,
             reload_successful: r.gauge("config_last_reload_successful")?,
             reload_success_at: r.gauge("config_last_reload_success_timestamp_seconds")?,

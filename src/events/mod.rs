@@ -17,6 +17,7 @@ mod requests;
 mod status;
 mod tokens;
 mod traffic;
+mod upstreams;
 
 pub use life::{
     ConfigurationDeployed, Draining, FindingMade, Leaving, PanicMet, Ready, ReloadFailed,
@@ -36,6 +37,7 @@ pub use requests::{
 };
 pub use tokens::{TokenFetch, UpstreamTokenAsked};
 pub use traffic::{Direction, Format, Traffic};
+pub use upstreams::{Circuit, CircuitTurned, ConnectionUse, LoadSeen};
 
 use std::fmt;
 use std::sync::Arc;
@@ -119,7 +121,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::{
         self, Callers, Config, Listen, LogFormat, LogLevel, Mode, PolicyHash, Reach, Register,
-        RegisterPlace, Scheme, Upstream, UpstreamAuth, Validity, Vendor,
+        RegisterPlace, Retry, Scheme, Upstream, UpstreamAuth, Validity, Vendor,
     };
     use crate::limits::{LOG_REPEATS_MAX, LOG_WINDOW, Limits, METRIC_SERIES_MAX};
     use crate::minimise::Crossing;
@@ -201,6 +203,7 @@ pub(crate) mod tests {
                 rate: None,
                 upstream,
                 upstream_auth: UpstreamAuth::None,
+                retry: Retry::Idempotent,
             }],
             fingerprint: Fingerprint::parse("00112233445566ff").unwrap(),
             key_version: 1,
@@ -328,6 +331,7 @@ pub(crate) mod tests {
         tell_of_an_echo(events, meter);
         tell_lists(events, &config);
         tell_of_the_register(events);
+        tell_of_upstreams(events, meter);
         events.emit(ConnectionRefused {
             crowd: Crowd::OneClient,
         });
@@ -367,6 +371,29 @@ pub(crate) mod tests {
             vendor: &config.vendors[0],
             expires_unix_s: 1_800_000_000,
         });
+    }
+
+    fn tell_of_upstreams(events: &Events, meter: &RouteMeter) {
+        for rests in [true, false] {
+            events.emit(CircuitTurned { meter, rests });
+        }
+        meter.count_connection(ConnectionUse::Opened);
+        meter.count_retry();
+        events.emit(&load_seen(&["rekenwijs"]));
+    }
+
+    /// Seven bytes in flight, and every upstream of these vendors resting.
+    pub(crate) fn load_seen(vendors: &[&str]) -> LoadSeen {
+        let circuit = |vendor: &&str| Circuit {
+            school: SchoolId::parse("regenboog").unwrap(),
+            vendor: VendorId::parse(vendor).unwrap(),
+            flow: FlowId::parse("pull").unwrap(),
+            rests: true,
+        };
+        LoadSeen {
+            body_bytes: 7,
+            circuits: vendors.iter().map(circuit).collect(),
+        }
     }
 
     /// Name and labels of every line of a metrics page.
@@ -436,6 +463,14 @@ pub(crate) mod tests {
             found.insert((name.to_owned(), kind.to_owned(), labels.join(", ")));
         }
         assert_eq!(found, documented());
+        let resting = "flow=\"pull\",school=\"regenboog\",vendor=\"rekenwijs\"} 1";
+        assert!(page.contains(resting), "{page}");
+        assert!(page.contains("sluis_body_bytes_in_flight 7"), "{page}");
+        events.emit(&LoadSeen::default());
+        assert!(
+            !events.metrics_page().contains(resting),
+            "nor after a reload"
+        );
         assert_eq!(counts().of(Action::DroppedUnlisted), 1);
         let of_field =
             "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 6";
@@ -491,7 +526,7 @@ pub(crate) mod tests {
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
         assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
-        assert_eq!(text.lines().count(), 29);
+        assert_eq!(text.lines().count(), 31);
     }
 
     #[test]

@@ -121,19 +121,22 @@ mod tests {
         assert_eq!(run(b"ab c", 3, TOKEN), 4);
         assert_eq!(run(b"ab", 2, TOKEN), 2);
         assert_eq!(run(b"ab", 9, TOKEN), 9);
-        for class in [TOKEN, VALUE, LINE] {
-            for length in 0..70 {
-                let mut bytes = vec![b'a'; 70];
-                assert_eq!(run(&bytes, length, class), 70);
-                for odd in [0, 0x1f, 0x7f, b'\r'] {
-                    bytes[length] = odd;
-                    assert_eq!(run(&bytes, 0, class), length, "{odd}");
-                    assert_eq!(run(&bytes, length / 2, class), length, "{odd}");
-                }
-                bytes[length] = b'\t';
-                assert_eq!(run(&bytes, 0, VALUE), 70);
-                assert_eq!(run(&bytes, 0, LINE), length);
+        let with = |odd: u8, at: usize| {
+            let mut bytes = [b'a'; 70];
+            bytes[at] = odd;
+            bytes
+        };
+        for at in 0..70 {
+            for (class, odd) in [TOKEN, VALUE, LINE]
+                .into_iter()
+                .flat_map(|class| [0, 0x1f, 0x7f, b'\r'].map(|odd| (class, odd)))
+            {
+                assert_eq!(run(&with(odd, at), 0, class), at, "{odd}");
+                assert_eq!(run(&with(odd, at), at / 2, class), at, "{odd}");
             }
+            assert_eq!(run(&with(b'a', at), at, LINE), 70);
+            assert_eq!(run(&with(b'\t', at), 0, VALUE), 70);
+            assert_eq!(run(&with(b'\t', at), 0, LINE), at);
         }
     }
 }

@@ -61,6 +61,13 @@ impl Cleared<Vec<u8>> {
     }
 }
 
+/// For a request that is sent twice: what has passed a policy once has passed it.
+impl Clone for Cleared<Bytes> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 impl Cleared<Bytes> {
     /// Takes the first `length` bytes away, or all if there are fewer.
     #[must_use]

@@ -44,7 +44,7 @@ use hyper::body::Incoming;
 use crate::body::{Body, Budget, Caller};
 use crate::clock::{Calendar, Clock};
 use crate::config::{Config, Deployed};
-use crate::events::{Events, Outcome};
+use crate::events::{Events, LoadSeen, Outcome};
 use crate::limits::Limits;
 use crate::minimise::Cleared;
 use crate::refusal::Refusal;
@@ -131,6 +131,15 @@ impl Shared {
         drop(self.served(Arc::clone(config)));
     }
 
+    /// How much is under way, and which upstreams are left alone.
+    #[must_use]
+    pub fn load(&self) -> LoadSeen {
+        LoadSeen {
+            body_bytes: self.bodies.taken(),
+            circuits: self.served(self.deployed.current()).circuits(),
+        }
+    }
+
     fn served(&self, config: Arc<Config>) -> Arc<Served> {
         self.newest.of(config, self)
     }
@@ -160,7 +169,7 @@ impl Gateway {
             tokio::time::sleep(TEND).await;
             let plan = self.snapshot();
             for target in plan.targets() {
-                target.tend(&plan.config().limits);
+                target.tend();
             }
         }
     }

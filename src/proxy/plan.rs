@@ -10,13 +10,13 @@ use super::rate::Rates;
 use crate::body::Desk;
 use crate::clock::Clock;
 use crate::config::{Client, Config, Door, Flow, NoDoor, Scheme, TOKEN_PATH, Upstream, Vendor};
-use crate::events::{FlowMeters, Meters};
+use crate::events::{Circuit, FlowMeters, Meters};
 use crate::limits::Bound;
 use crate::pseudonym::TokenPlace;
 use crate::refusal::{Bug, Refusal};
 use crate::store::{Generations, Store, View};
 use crate::tls::Connectors;
-use crate::upstream::Target;
+use crate::upstream::{Standing, Target};
 
 /// What all threads share of one configuration, in the order of its doors.
 pub(super) struct Served {
@@ -34,6 +34,7 @@ struct OfDoor {
     register: Option<Desk>,
     rates: Option<Rates>,
     fetcher: Option<Fetcher>,
+    standing: Arc<Standing>,
 }
 
 impl Served {
@@ -47,13 +48,16 @@ impl Served {
             let vendor = &door.vendor;
             let flow = vendor.flows.get(door.flow)?;
             keep_files(&flow.upstream, &connectors);
+            let meters = meters.flow(vendor, door.flow)?;
+            let standing = Standing::new(&config.limits, &shared.events, meters.unknown());
             Some(OfDoor {
-                meters: meters.flow(vendor, door.flow)?,
+                meters,
                 load: shared.load.of(&vendor.school, &vendor.id),
                 register: { register.and_then(|store| view(store, vendor)) }
                     .map(|view| Desk::new(view, &shared.clock, most)),
                 rates: Rates::new(flow, now),
                 fetcher: Fetcher::new(flow, &connectors),
+                standing: Arc::new(standing),
             })
         };
         let doors = config.doors.iter().map(of_door).collect();
@@ -63,6 +67,20 @@ impl Served {
             doors,
             connectors,
         }
+    }
+
+    /// Every flow's upstream, and whether it is left alone.
+    pub(super) fn circuits(&self) -> Vec<Circuit> {
+        let doors = self.config.doors.iter().zip(&self.doors);
+        let circuit = |(door, shared): (&Door, &Option<OfDoor>)| {
+            Some(Circuit {
+                school: door.vendor.school.clone(),
+                vendor: door.vendor.id.clone(),
+                flow: door.vendor.flows.get(door.flow)?.id.clone(),
+                rests: shared.as_ref()?.standing.rests(),
+            })
+        };
+        doors.filter_map(circuit).collect()
     }
 }
 
@@ -161,6 +179,7 @@ impl Plan {
             register: shared.register.as_ref(),
             rates: shared.rates.as_ref(),
             fetcher: shared.fetcher.as_ref(),
+            standing: &shared.standing,
             target,
             connectors: &self.served.connectors,
         })
@@ -189,6 +208,7 @@ pub(super) struct Found<'p> {
     pub(super) register: Option<&'p Desk>,
     pub(super) rates: Option<&'p Rates>,
     pub(super) fetcher: Option<&'p Fetcher>,
+    standing: &'p Arc<Standing>,
     target: &'p OnceLock<Option<Arc<Target>>>,
     connectors: &'p Connectors,
 }
@@ -213,7 +233,7 @@ impl Found<'_> {
     /// The flow's upstream; made at its first request.
     pub(super) fn target(&self, clock: &Clock) -> Result<Arc<Target>, Refusal> {
         let make = || {
-            let target = Target::new(self.flow, clock.clone(), self.connectors);
+            let target = Target::new(self.flow, self.standing, clock.clone(), self.connectors);
             target.ok().map(Arc::new)
         };
         // `config` has tried the same before it deployed the flow.

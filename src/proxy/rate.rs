@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::config::{Listed, Period, Reach, Scheme, Upstream, UpstreamAuth};
+    use crate::config::{Listed, Period, Reach, Retry, Scheme, Upstream, UpstreamAuth};
     use crate::names::FlowId;
     use crate::secret::SecretBytes;
 
@@ -116,6 +116,7 @@ mod tests {
                 reach: Reach::Any,
             },
             upstream_auth: UpstreamAuth::None,
+            retry: Retry::Idempotent,
         };
         Rates::new(&flow, clock.now()).unwrap()
     }

@@ -27,8 +27,9 @@ const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"sluis\"");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// RFC 9209.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-/// When to try again after [`Refusal::Overloaded`], in seconds: as soon as anything has ended.
-const OVERLOAD_OVER_S: u64 = 1;
+/// When to try again after [`Refusal::Overloaded`] or [`Refusal::UpstreamResting`], in seconds: as
+/// soon as anything has ended, or the upstream has been tried.
+const SOON_S: u64 = 1;
 
 /// On which side the fault was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +120,9 @@ impl Refused {
         if number == 401 {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        let overloaded = (self.refusal == Refusal::Overloaded).then_some(OVERLOAD_OVER_S);
-        if let Some(seconds) = self.retry_after_s.or(overloaded) {
+        let soon = [Refusal::Overloaded, Refusal::UpstreamResting].contains(&self.refusal);
+        let soon = soon.then_some(SOON_S);
+        if let Some(seconds) = self.retry_after_s.or(soon) {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if self.told == Told::TokenRefused {
@@ -216,6 +218,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::Overloaded
         | Refusal::PseudonymCollision
         | Refusal::RegisterUnavailable
+        | Refusal::UpstreamResting
         | Refusal::VendorObserved => (503, 503),
     }
 }
@@ -233,7 +236,7 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
         (Refusal::Overloaded, _) => "connection_limit_reached",
         (Refusal::PrivateAddress, _) => "destination_ip_prohibited",
         (Refusal::UpstreamBroken, _) => "http_protocol_error",
-        (Refusal::UpstreamUnreachable, _) => "destination_unavailable",
+        (Refusal::UpstreamResting | Refusal::UpstreamUnreachable, _) => "destination_unavailable",
         (Refusal::UpstreamTimeout, _) => "http_response_timeout",
         (Refusal::BodyTooLarge, Side::Outward) => "http_response_body_size",
         (Refusal::ContentCodingUnsupported, Side::Outward) => "http_response_content_coding",
@@ -303,6 +306,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         Refusal::PrivateAddress
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
+        | Refusal::UpstreamResting
         | Refusal::UpstreamTimeout
         | Refusal::UpstreamUnexpected { .. }
         | Refusal::UpstreamUnreachable => (dash(), outward.to_string()),

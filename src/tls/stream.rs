@@ -1,9 +1,11 @@
 //! A connection with TLS or without: one type for callers and upstreams.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -52,6 +54,19 @@ impl Stream {
                 }
             },
         }
+    }
+
+    /// How many bytes the socket has to give, one at most, without taking them and without
+    /// waiting; 0 if the other end has closed. The runtime is not asked: it may not have noticed.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if there is nothing; else what became of the connection.
+    pub fn peek(&self) -> io::Result<usize> {
+        let socket = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])
     }
 
     /// Whether it is TLS.

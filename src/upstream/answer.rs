@@ -89,8 +89,15 @@ impl Answer {
         if let Some(mut link) = self.link.take()
             && link.is_idle(cx)
         {
-            self.target.pool.keep(link, self.target.clock.now());
+            let target = &self.target;
+            target.pool.keep(link, target.clock.now(), &target.standing);
         }
+    }
+
+    /// It will not come to its end, and that is the upstream's fault.
+    fn fail(&mut self) {
+        self.link = None;
+        self.target.standing.failed(self.target.clock.now());
     }
 
     fn poll_driven(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
@@ -112,10 +119,11 @@ impl Answer {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(_broken)) => {
-                    self.link = None;
+                    self.fail();
                     return Poll::Ready(Some(Err(Refusal::UpstreamBroken)));
                 }
                 None => {
+                    self.target.standing.came_whole();
                     self.keep_link(cx);
                     return Poll::Ready(None);
                 }
@@ -134,6 +142,10 @@ impl Source for Answer {
         };
         let bell = Arc::clone(link.bell());
         bell.drive(cx, |cx| self.poll_driven(cx))
+    }
+
+    fn give_up(&mut self) {
+        self.fail();
     }
 }
 

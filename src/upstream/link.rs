@@ -13,7 +13,9 @@ use hyper_util::rt::TokioIo;
 
 use super::Patience;
 use super::bell::Bell;
-use super::guarded::{Asked, Guarded};
+use super::call::Heard;
+use super::guarded::{Guarded, Talk};
+use super::pool::{Idle, Seen};
 use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
 use crate::limits::{Bound, Limits};
@@ -27,7 +29,7 @@ const READ_BYTES_MAX: usize = 256 << 10;
 pub(super) struct Link {
     requests: http1::SendRequest<Body<Caller>>,
     connection: http1::Connection<TokioIo<Guarded>, Body<Caller>>,
-    asked: Arc<Asked>,
+    talk: Arc<Talk>,
     bell: Arc<Bell>,
     /// Kept with the connection: a timer that is moved costs less than one that is made.
     alarm: Alarm,
@@ -39,8 +41,8 @@ pub(super) struct Link {
 pub(super) enum Sent {
     /// The head of an answer came; the link is there unless it ended with this answer.
     Answered(Option<Box<Link>>, Response<Incoming>),
-    /// No answer will come.
-    Failed(Refusal),
+    /// No answer will come; whether anything did.
+    Failed(Refusal, Heard),
     /// The link was gone before a byte of the request was written.
     Returned(Box<Request<Body<Caller>>>),
 }
@@ -53,7 +55,7 @@ impl Link {
         now: Instant,
     ) -> Result<Box<Self>, Refusal> {
         let guarded = Guarded::new(stream, limits);
-        let asked = guarded.asked();
+        let talk = guarded.talk();
         let made = http1::Builder::new()
             .max_buf_size(READ_BYTES_MAX.max(limits.size(Bound::UpstreamHead)))
             .handshake(TokioIo::new(guarded))
@@ -63,7 +65,7 @@ impl Link {
         Ok(Box::new(Self {
             requests,
             connection,
-            asked,
+            talk,
             bell: Bell::new(),
             alarm,
             spare,
@@ -75,12 +77,6 @@ impl Link {
     /// hyper is ready for a request only after it has seen that nothing more has come.
     pub(super) fn is_idle(&mut self, cx: &mut Context<'_>) -> bool {
         self.requests.is_ready() || (self.poll_over(cx).is_pending() && self.requests.is_ready())
-    }
-
-    /// Whether it is still open; a connection that is kept is driven by nobody else.
-    pub(super) fn is_open(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.poll_over(&mut cx).is_pending() && self.requests.is_ready()
     }
 
     /// An empty map for the next head.
@@ -110,7 +106,8 @@ impl Link {
         request: Request<Body<Caller>>,
         mut patience: Patience,
     ) -> Sent {
-        self.asked.note(request.method());
+        let talk = Arc::clone(&self.talk);
+        talk.ask(request.method());
         self.alarm.set(patience.due);
         let bell = Arc::clone(&self.bell);
         let mut answer = pin!(bell.hush(|| self.requests.try_send_request(request)));
@@ -135,13 +132,28 @@ impl Link {
             }
         };
         let outcome = std::future::poll_fn(|cx| bell.drive(cx, &mut poll)).await;
+        let heard = talk.heard();
         match outcome {
             Ok(Ok(answer)) => Sent::Answered(link, answer),
             Ok(Err(mut error)) => match error.take_message() {
                 Some(unsent) => Sent::Returned(Box::new(unsent)),
-                None => Sent::Failed(patience.fault().unwrap_or(Refusal::UpstreamBroken)),
+                None => Sent::Failed(patience.fault().unwrap_or(Refusal::UpstreamBroken), heard),
             },
-            Err(refusal) => Sent::Failed(refusal),
+            Err(refusal) => Sent::Failed(refusal, heard),
+        }
+    }
+}
+
+/// A connection that is kept is driven by nobody else, and the runtime may not have noticed yet
+/// what has happened to it: so the socket itself is asked.
+impl Idle for Box<Link> {
+    fn look(&mut self) -> Seen {
+        self.talk.have_a_look();
+        let over = self.poll_over(&mut Context::from_waker(Waker::noop()));
+        let seen = self.talk.seen();
+        match over.is_pending() && self.requests.is_ready() {
+            false if seen == Seen::Nothing => Seen::Closed,
+            true | false => seen,
         }
     }
 }

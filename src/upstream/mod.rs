@@ -7,13 +7,21 @@
 mod address;
 mod answer;
 mod bell;
+mod call;
+mod circuit;
 mod connect;
 mod guarded;
+mod habit;
+mod keys;
 mod link;
 mod pool;
+mod standing;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use answer::{Answer, Untrusted};
+pub use standing::Standing;
 pub use token::{Granted, TokenServer};
 
 use std::fmt;
@@ -31,17 +39,20 @@ use http::{HeaderMap, Method, Request, Uri};
 use crate::alarm::{Alarm, after};
 use crate::body::{Body, Caller, Facts, State};
 use crate::clock::Clock;
-use crate::config::{Flow, Scheme, UpstreamAuth};
+use crate::config::{Flow, Retry, Scheme, UpstreamAuth};
+use crate::events::ConnectionUse;
 use crate::limits::{Bound, Limits};
 use crate::minimise::{Cleared, OutboundHead};
 use crate::refusal::{Bug, Refusal};
 use crate::tls::{Connector, Connectors, Unusable};
+use call::{Call, is_idempotent};
 use connect::Address;
+use keys::{IDEMPOTENCY_KEY, Keys};
 use link::{Link, Sent};
-use pool::Pool;
+use pool::{Kept, Pool};
 
 /// The most header lines that a request of ours has.
-const HEADERS: usize = 9;
+const HEADERS: usize = 10;
 /// What we call ourselves to an upstream.
 const OUR_NAME: HeaderValue = HeaderValue::from_static("sluis");
 /// RFC 9110 section 7.6.3, with a name that tells nothing of the machine.
@@ -57,16 +68,24 @@ pub struct Target {
     host: HeaderValue,
     authorization: Option<HeaderValue>,
     base: String,
-    pool: Pool,
+    /// If the upstream knows a request again by one.
+    keys: Option<Keys>,
+    pool: Pool<Box<Link>>,
+    standing: Arc<Standing>,
     clock: Clock,
 }
 
 impl Target {
-    /// Makes ready for an upstream; nothing is connected yet.
+    /// Makes ready for an upstream, of which all threads know the same; nothing is connected yet.
     ///
     /// # Errors
     /// [`Unfit`] if its configuration cannot be used after all.
-    pub fn new(flow: &Flow, clock: Clock, connectors: &Connectors) -> Result<Self, Unfit> {
+    pub fn new(
+        flow: &Flow,
+        standing: &Arc<Standing>,
+        clock: Clock,
+        connectors: &Connectors,
+    ) -> Result<Self, Unfit> {
         let upstream = &flow.upstream;
         let (tls, default_port) = connector(&upstream.scheme, connectors)?;
         let address = Address::new(&upstream.host, upstream.port, upstream.reach);
@@ -76,12 +95,19 @@ impl Target {
             tls,
             authorization: authorization(&flow.upstream_auth)?,
             base: upstream.base.clone(),
+            keys: match flow.retry {
+                Retry::Idempotent => None,
+                Retry::WithKey => Some(Keys::new().ok_or(Unfit::Randomness)?),
+            },
             pool: Pool::default(),
+            standing: Arc::clone(standing),
             clock,
         })
     }
 
-    /// Sends a request at the moment `now`, and waits for the head of its answer.
+    /// Sends a request at the moment `now`, and waits for the head of its answer. Where the
+    /// connection breaks before any of it came, and the request does no more when it is carried
+    /// out twice, it is sent once more.
     ///
     /// # Errors
     /// Why there is none: the upstream's fault, or what was found in the body that was on its way.
@@ -91,44 +117,77 @@ impl Target {
         mut now: Instant,
         limits: &Limits,
     ) -> Result<Untrusted, Refusal> {
+        self.standing.enter(now)?;
         let facts = outbound.facts.clone();
-        let mut kept = self.pool.take(now, limits);
-        let headers = kept.as_mut().map(|link| link.spare()).unwrap_or_default();
-        let mut request = self.request(outbound, headers)?;
+        let (head, body) = self.head(outbound)?;
+        let mut call = Call::new(head.spare(&body));
+        let mut kept = self.pool.take(now, &self.standing);
+        let headers = kept.as_mut().map(|kept| kept.link.spare());
+        let mut request = self.request(&head, body, headers.unwrap_or_default());
+        let mut due = None;
         loop {
-            let was_kept = kept.is_some();
-            let link = match kept {
-                Some(link) => link,
-                None => {
-                    let opened = connect::open(self, limits).await;
-                    now = self.clock.now();
-                    opened?
-                }
-            };
-            let patience = self.patience(now, facts.clone(), limits);
+            let idle = kept.as_ref().map(|kept| kept.idle);
+            let link = self.link(kept, &mut now, limits).await?;
+            // One sent again has no more time than is left of the first.
+            let due = *due.get_or_insert_with(|| after(now, limits.time(Bound::UpstreamHeadTime)));
+            let patience = self.patience(due, facts.clone(), limits);
             match link.send(request, patience).await {
                 Sent::Answered(link, answer) => {
+                    self.standing.answered();
                     return Ok(Untrusted::new(answer, link, Arc::clone(self)));
                 }
                 // Not a byte of it was written; the link was closed while it was kept.
-                Sent::Returned(unsent) if was_kept => request = *unsent,
-                Sent::Returned(_) => return Err(Refusal::UpstreamBroken),
-                Sent::Failed(refusal) => return Err(refusal),
+                Sent::Returned(unsent) if let Some(idle) = idle => {
+                    now = self.clock.now();
+                    self.standing.closed(idle, now);
+                    request = *unsent;
+                }
+                Sent::Returned(_) => {
+                    self.standing.failed(self.clock.now());
+                    return Err(Refusal::UpstreamBroken);
+                }
+                Sent::Failed(refusal, heard) => {
+                    now = self.clock.now();
+                    let again = call.failed((refusal, heard), idle, now, &self.standing);
+                    let body = again.ok_or(refusal)?;
+                    request = self.request(&head, Body::Whole(body), HeaderMap::new());
+                }
             }
-            kept = self.pool.take(now, limits);
+            kept = match call.may_use_kept() {
+                true => self.pool.take(now, &self.standing),
+                false => None,
+            };
         }
     }
 
     /// Closes what has been kept open for too long, or was closed by the upstream.
-    pub fn tend(&self, limits: &Limits) {
-        self.pool.tend(self.clock.now(), limits);
+    pub fn tend(&self) {
+        self.pool.tend(self.clock.now(), &self.standing);
     }
 
-    fn request(
+    /// The connection that was kept, or a new one; `now` is when there is one.
+    async fn link(
         &self,
-        outbound: Outbound,
-        mut headers: HeaderMap,
-    ) -> Result<Request<Body<Caller>>, Refusal> {
+        kept: Option<Kept<Box<Link>>>,
+        now: &mut Instant,
+        limits: &Limits,
+    ) -> Result<Box<Link>, Refusal> {
+        if let Some(kept) = kept {
+            self.standing.count(ConnectionUse::Reused);
+            return Ok(kept.link);
+        }
+        let opened = connect::open(self, limits).await;
+        *now = self.clock.now();
+        match &opened {
+            Ok(_) => self.standing.count(ConnectionUse::Opened),
+            // Where it leads is what the configuration says.
+            Err(Refusal::PrivateAddress) => {}
+            Err(_) => self.standing.failed(*now),
+        }
+        opened
+    }
+
+    fn head(&self, outbound: Outbound) -> Result<(Head, Body<Caller>), Refusal> {
         let head = outbound.head.release();
         let mut target = String::with_capacity(self.base.len().saturating_add(head.target.len()));
         target.push_str(&self.base);
@@ -136,20 +195,42 @@ impl Target {
         if !target.starts_with('/') {
             target.insert(0, '/');
         }
-        let mut request = Request::new(outbound.body);
-        *request.method_mut() = Method::from_bytes(head.method.as_str().as_bytes())
-            .map_err(|_bad| Refusal::Bug(Bug::Head))?;
-        *request.uri_mut() =
-            Uri::from_maybe_shared(Bytes::from(target)).map_err(|_bad| Refusal::Bug(Bug::Head))?;
+        let method = Method::from_bytes(head.method.as_str().as_bytes());
+        let method = method.map_err(|_bad| Refusal::Bug(Bug::Head))?;
+        let head = Head {
+            uri: Uri::from_maybe_shared(Bytes::from(target))
+                .map_err(|_bad| Refusal::Bug(Bug::Head))?,
+            credentials: self.authorization.clone().or(outbound.credentials),
+            key: match &self.keys {
+                Some(keys) if !is_idempotent(&method) => Some(keys.next()?),
+                Some(_) | None => None,
+            },
+            method,
+        };
+        Ok((head, outbound.body))
+    }
+
+    fn request(
+        &self,
+        head: &Head,
+        body: Body<Caller>,
+        mut headers: HeaderMap,
+    ) -> Request<Body<Caller>> {
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.clone();
         headers.reserve(HEADERS);
         headers.insert(HOST, self.host.clone());
-        if let Some(credentials) = self.authorization.clone().or(outbound.credentials) {
+        if let Some(credentials) = head.credentials.clone() {
             headers.insert(AUTHORIZATION, credentials);
         }
         headers.insert(ACCEPT, JSON);
         headers.insert(ACCEPT_ENCODING, IDENTITY);
         headers.insert(USER_AGENT, OUR_NAME);
         headers.insert(VIA, OUR_VIA);
+        if let Some(key) = head.key.clone() {
+            headers.insert(IDEMPOTENCY_KEY, key);
+        }
         // The length itself is hyper's to write: it counts what the body will give.
         match request.body().length() {
             Some(0) if expects_body(request.method()) => {
@@ -161,15 +242,13 @@ impl Target {
             }
         }
         *request.headers_mut() = headers;
-        Ok(request)
+        request
     }
 
-    fn patience(&self, now: Instant, facts: Option<Arc<Facts>>, limits: &Limits) -> Patience {
-        let wait = limits.time(Bound::UpstreamHeadTime);
-        let due = after(now, wait);
+    fn patience(&self, due: Instant, facts: Option<Arc<Facts>>, limits: &Limits) -> Patience {
         Patience {
             due,
-            wait,
+            wait: limits.time(Bound::UpstreamHeadTime),
             received: received(facts.as_deref()),
             facts,
             clock: self.clock.clone(),
@@ -219,8 +298,30 @@ pub struct Outbound {
 pub enum Unfit {
     /// Host or credentials cannot be written into a head.
     Head,
+    /// The machine has no randomness to give.
+    Randomness,
     /// Its TLS cannot be set up.
     Tls(Unusable),
+}
+
+/// What a request of ours is made of besides its body: cheap to keep for another.
+struct Head {
+    method: Method,
+    uri: Uri,
+    credentials: Option<HeaderValue>,
+    /// By which the upstream knows the request again.
+    key: Option<HeaderValue>,
+}
+
+impl Head {
+    /// The body once more, if the request may be sent twice: a body that is here as a whole.
+    fn spare(&self, body: &Body<Caller>) -> Option<Cleared<Bytes>> {
+        let may = is_idempotent(&self.method) || self.key.is_some();
+        match body {
+            Body::Whole(body) if may => Some(body.clone()),
+            Body::Whole(_) | Body::Streaming(_) => None,
+        }
+    }
 }
 
 /// How long to wait for the head of an answer, from the end of the request on.
@@ -260,9 +361,6 @@ impl Patience {
 fn received(facts: Option<&Facts>) -> u64 {
     facts.map_or(0, |facts| facts.look().received)
 }
-
-/// A connection that is kept, and since when.
-type Kept = (Box<Link>, Instant);
 
 fn authorization(auth: &UpstreamAuth) -> Result<Option<HeaderValue>, Unfit> {
     let text = match auth {

@@ -106,7 +106,7 @@ impl TokenServer {
         let broken = |_broken| Refusal::UpstreamBroken;
         let request = self.request()?;
         let guarded = Guarded::new(stream, limits);
-        guarded.asked().note(request.method());
+        guarded.talk().ask(request.method());
         let made = http1::Builder::new()
             .max_buf_size(OAUTH_GRANT_BYTES_MAX.max(limits.size(Bound::UpstreamHead)))
             .handshake(TokioIo::new(guarded));

@@ -31,6 +31,7 @@ mod records;
 mod roster;
 mod samples;
 mod school;
+mod stale;
 mod streaming;
 mod sweep;
 mod texts;
@@ -50,6 +51,7 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("oauth.rs"),
         include_str!("rate.rs"),
         include_str!("records.rs"),
+        include_str!("stale.rs"),
     ];
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");

@@ -11,7 +11,7 @@ use std::fmt::Display;
 use data_encoding::HEXLOWER;
 
 use super::{
-    Callers, Client, Door, Flow, Listed, Mode, ObjectionsDraft, PolicyHash, Reach, Scheme,
+    Callers, Client, Door, Flow, Listed, Mode, ObjectionsDraft, PolicyHash, Reach, Retry, Scheme,
     Upstream, UpstreamAuth, UpstreamTls, Vendor,
 };
 use crate::pseudonym::{Back, Kind, KindSpec, Notation};
@@ -166,6 +166,7 @@ impl Canon {
             rate,
             upstream,
             upstream_auth,
+            retry,
         } = flow;
         self.text(id.as_str());
         match callers {
@@ -196,6 +197,11 @@ impl Canon {
         if let UpstreamAuth::Oauth2(grant) = upstream_auth {
             self.upstream(&grant.server);
             self.texts(&grant.told());
+        }
+        match retry {
+            // As it was before there was a choice: the same files keep their names.
+            Retry::Idempotent => {}
+            Retry::WithKey => self.text("idempotency"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::config::{At, GrantAuth, Mode, Place, Rate, Upstream, Validity};
+use crate::config::{At, GrantAuth, Mode, Place, Rate, Retry, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
 use crate::policy::{IdKind, Index, Policy};
 use crate::pseudonym::{Fingerprint, KindSpec};
@@ -81,6 +81,8 @@ pub struct FlowDraft {
     pub upstream_auth: UpstreamAuthDraft,
     /// `client-cert` and `client-key` of `upstream-auth`.
     pub identity: Option<IdentityDraft>,
+    /// `idempotency`.
+    pub retry: Retry,
 }
 
 /// Who may call a flow.

@@ -13,8 +13,8 @@ use crate::config::address::{WebAddress, WebScheme, plain_path};
 use crate::config::gateway::tls_min;
 use crate::config::school::one_of;
 use crate::config::{
-    At, Place, Problem, Problems, Rate, Reach, Scheme, TOKEN_PATH, Table, TlsVersion, Upstream,
-    UpstreamTls, code, shown,
+    At, Place, Problem, Problems, Rate, Reach, Retry, Scheme, TOKEN_PATH, Table, TlsVersion,
+    Upstream, UpstreamTls, code, shown,
 };
 use crate::limits;
 use crate::names::FlowId;
@@ -138,6 +138,11 @@ impl<'d> Compiler<'d, '_> {
         let upstream = self.upstream(table, trust);
         self.check_tls_is_used(table, upstream.as_ref(), &upstream_auth);
         self.check_identity_is_used(upstream.as_ref(), identity.as_ref());
+        let keyed = table.flag("idempotency", self.problems);
+        let retry = match keyed.is_some_and(|keyed| keyed.value) {
+            true => Retry::WithKey,
+            false => Retry::Idempotent,
+        };
         Some(FlowDraft {
             id: id?,
             place: name.place.clone(),
@@ -149,6 +154,7 @@ impl<'d> Compiler<'d, '_> {
             roots,
             upstream_auth,
             identity,
+            retry,
         })
     }
 

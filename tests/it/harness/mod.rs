@@ -373,6 +373,12 @@ impl House {
         false
     }
 
+    /// The metrics, as operators see them.
+    pub(crate) fn metrics(&self) -> String {
+        self.events.emit(&self.shared.load());
+        self.events.metrics_page()
+    }
+
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8(self.log.bytes()).unwrap()
@@ -393,7 +399,7 @@ impl House {
 
     /// The leak search: no marker in what `others` got to see, nor in logs, nor in metrics.
     pub(crate) fn search(&self, markers: &Markers, others: &[(&str, &[u8])]) {
-        let (log, metrics) = (self.log.bytes(), self.events.metrics_page());
+        let (log, metrics) = (self.log.bytes(), self.metrics());
         let ours = [("the log", &*log), ("the metrics", metrics.as_bytes())];
         for (place, bytes) in others.iter().chain(&ours) {
             markers.assert_absent(place, bytes);

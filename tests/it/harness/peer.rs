@@ -82,6 +82,17 @@ impl Peer {
         Some(message)
     }
 
+    /// As [`Self::request`]; `None` too if none begins within `patience`.
+    pub(crate) fn impatient_request(&mut self, patience: Duration) -> Option<Message> {
+        if self.unread.is_empty() {
+            self.socket.set_read_timeout(Some(patience)).unwrap();
+            let begun = self.socket.peek(&mut [0]).is_ok_and(|count| count > 0);
+            self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            begun.then_some(())?;
+        }
+        self.request()
+    }
+
     /// Reads a head and the body that it announces, as a client would.
     pub(crate) fn answer(&mut self) -> Message {
         let mut message = self.head().unwrap_or_else(|| panic!("no answer came"));

@@ -1,0 +1,86 @@
+//! Whether a request is sent once more. Never twice more, and never one that might be carried out
+//! twice by it.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+
+use super::standing::Standing;
+use crate::refusal::Refusal;
+
+/// One request on its way: what is left to send it once more with, if that may be done.
+#[derive(Debug)]
+pub(super) struct Call<R> {
+    spare: Option<R>,
+    /// Nothing is used twice any more.
+    again: bool,
+}
+
+/// What came before a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Not a byte.
+    Nothing,
+    /// At least one byte, and not a whole head.
+    Something,
+}
+
+impl<R> Call<R> {
+    /// A request that may be sent once more if there is a `spare` of it.
+    pub(super) const fn new(spare: Option<R>) -> Self {
+        let again = false;
+        Self { spare, again }
+    }
+
+    /// Whether it may go on a connection that was kept.
+    pub(super) const fn may_use_kept(&self) -> bool {
+        !self.again
+    }
+
+    /// It failed on a connection that had been `idle` for so long, or on a new one: what to send
+    /// it once more with, on a new connection, if that is to be done.
+    pub(super) fn failed(
+        &mut self,
+        why: (Refusal, Heard),
+        idle: Option<Duration>,
+        now: Instant,
+        standing: &Standing,
+    ) -> Option<R> {
+        match (why, idle) {
+            // The upstream may have closed it for its age, and be as well as ever.
+            ((Refusal::UpstreamBroken, Heard::Nothing), Some(idle)) => standing.stale(idle, now),
+            ((refusal, _), _) if is_of_upstream(refusal) => standing.failed(now),
+            // What was found in the body on its way.
+            ((_, _), _) => {}
+        }
+        let spare = self.spare.take();
+        let spare = spare.filter(|_| why == (Refusal::UpstreamBroken, Heard::Nothing));
+        if spare.is_some() {
+            self.again = true;
+            standing.count_retry();
+        }
+        spare
+    }
+}
+
+/// Whether a request does no more when it is carried out twice (RFC 9110 section 9.2.2).
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    let methods = [
+        Method::DELETE,
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+    ];
+    methods.contains(method)
+}
+
+/// Whether it is the upstream that is at fault.
+fn is_of_upstream(refusal: Refusal) -> bool {
+    [
+        Refusal::UpstreamBroken,
+        Refusal::UpstreamTimeout,
+        Refusal::UpstreamUnreachable,
+    ]
+    .contains(&refusal)
+}

@@ -1,0 +1,512 @@
+//! Everything that decides about connections to an upstream, under bad days that a seed makes up:
+//! time, the upstream and the network are its own, so one seed always runs the same way.
+//!
+//! A seed that fails is named with all that happened; `run(seed)` runs it again.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::fn_params_excessive_bools,
+    reason = "small numbers, and what must hold"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::Method;
+
+use super::call::{Call, Heard, is_idempotent};
+use super::pool::{Idle, Kept, Pool, Seen};
+use super::standing::{Rules, Standing};
+use crate::alarm::after;
+use crate::clock::Clock;
+use crate::config::{LogFormat, LogLevel};
+use crate::events::tests::voice;
+use crate::limits::{Bound, Limits};
+use crate::refusal::Refusal;
+
+const CONNECT: Duration = Duration::from_secs(3);
+const HEAD: Duration = Duration::from_secs(30);
+
+/// Numbers that a seed gives (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn happens(&mut self, in_hundred: u64) -> bool {
+        self.below(100) < in_hundred
+    }
+
+    fn up_to(&mut self, most: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(most.as_micros()).unwrap() + 1))
+    }
+}
+
+/// What a day is like.
+struct Weather {
+    latency: Duration,
+    /// How long the upstream leaves an idle connection open.
+    patience: Duration,
+    pause: Duration,
+    /// Each of a hundred.
+    broken: u64,
+    silent: u64,
+    cut: u64,
+    surplus: u64,
+    /// Of the time, in periods of ten seconds.
+    dead: u64,
+    keyed: bool,
+}
+
+impl Weather {
+    fn of(dice: &mut Dice) -> Self {
+        let some = |dice: &mut Dice| if dice.happens(50) { 0 } else { dice.below(30) };
+        let second = Duration::from_secs(1);
+        Self {
+            latency: dice.up_to(Duration::from_millis(40)),
+            patience: match dice.below(3) {
+                0 => dice.up_to(Duration::from_millis(50)),
+                1 => dice.up_to(10 * second),
+                _ => 90 * second,
+            },
+            pause: match dice.below(3) {
+                0 => Duration::from_millis(5),
+                1 => Duration::from_millis(300),
+                _ => 8 * second,
+            },
+            broken: some(dice),
+            silent: some(dice) / 3,
+            cut: some(dice),
+            surplus: some(dice),
+            dead: some(dice) * 3,
+            keyed: dice.happens(30),
+        }
+    }
+}
+
+/// A connection, as its upstream and the network have it.
+struct Wire {
+    id: usize,
+    now: Rc<Cell<Instant>>,
+    latency: Duration,
+    /// When the upstream closes it, if nothing comes before.
+    closes_at: Instant,
+    /// When bytes that nobody asked for get here.
+    surplus_at: Option<Instant>,
+    kept_at: Instant,
+    /// Where it is written down that it was seen to be closed.
+    closed: Ages,
+}
+
+/// Ages at which connections were closed, and when that was seen.
+type Ages = Rc<RefCell<Vec<(Duration, Instant)>>>;
+
+impl Idle for Wire {
+    fn look(&mut self) -> Seen {
+        let now = self.now.get();
+        if self.surplus_at.is_some_and(|at| at <= now) {
+            Seen::Surplus
+        } else if after(self.closes_at, self.latency) <= now {
+            let idle = now.duration_since(self.kept_at);
+            self.closed.borrow_mut().push((idle, now));
+            Seen::Closed
+        } else {
+            Seen::Nothing
+        }
+    }
+}
+
+/// One request under way.
+struct Request {
+    number: usize,
+    method: Method,
+    begun: Instant,
+    due: Option<Instant>,
+    again: bool,
+    call: Call<()>,
+}
+
+/// What happens at a moment.
+enum Event {
+    Arrive,
+    Connected(Request, Result<(), Refusal>),
+    Failed(Request, Option<Duration>, (Refusal, Heard)),
+    Head(Request, Wire),
+    Tend,
+}
+
+/// What the upstream was told and when, to be held against what was decided.
+#[derive(Default)]
+struct Told {
+    failed: Vec<Instant>,
+    /// When one may try next, if it rests.
+    rests_until: Option<Instant>,
+    closed: Ages,
+    stale: Vec<Instant>,
+    no_reuse_until: Option<Instant>,
+}
+
+struct World {
+    seed: u64,
+    dice: Dice,
+    weather: Weather,
+    start: Instant,
+    now: Rc<Cell<Instant>>,
+    events: BTreeMap<usize, Event>,
+    queue: BinaryHeap<Reverse<(Instant, usize)>>,
+    rules: Rules,
+    standing: Standing,
+    pool: Pool<Wire>,
+    told: Told,
+    /// How often the upstream got each request, and whether it may get it twice.
+    delivered: BTreeMap<usize, usize>,
+    wires: usize,
+    keys: usize,
+    trace: String,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        let (mut dice, limits) = (Dice(seed), Limits::default());
+        let start = Clock::test(0).now();
+        assert_eq!(limits.time(Bound::UpstreamConnect), CONNECT);
+        assert_eq!(limits.time(Bound::UpstreamHeadTime), HEAD);
+        Self {
+            seed,
+            weather: Weather::of(&mut dice),
+            dice,
+            start,
+            now: Rc::new(Cell::new(start)),
+            events: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            rules: Rules::of(&limits),
+            standing: Standing::new(&limits, &events, events.meters().unknown()),
+            pool: Pool::default(),
+            told: Told::default(),
+            delivered: BTreeMap::new(),
+            wires: 0,
+            keys: 0,
+            trace: String::new(),
+        }
+    }
+
+    fn hold(&self, holds: bool, what: &str) {
+        assert!(holds, "seed {}: {what}, after\n{}", self.seed, self.trace);
+    }
+
+    fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        let at = self.now().duration_since(self.start).as_micros();
+        writeln!(self.trace, "{at} {what}").unwrap();
+    }
+
+    fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    fn soon(&mut self, wait: Duration, event: Event) {
+        let key = self.keys;
+        self.keys += 1;
+        self.events.insert(key, event);
+        self.queue.push(Reverse((after(self.now(), wait), key)));
+    }
+
+    fn run(mut self) -> String {
+        for _ in 0..60 {
+            let wait = self.dice.up_to(self.weather.pause * 60);
+            self.soon(wait, Event::Arrive);
+        }
+        for second in 1..120 {
+            self.soon(Duration::from_secs(second), Event::Tend);
+        }
+        while let Some(Reverse((at, key))) = self.queue.pop() {
+            self.now.set(at);
+            match self.events.remove(&key).unwrap() {
+                Event::Arrive => self.arrive(),
+                Event::Connected(request, how) => self.connected(request, how),
+                Event::Failed(request, idle, why) => self.failed(request, idle, why),
+                Event::Head(request, wire) => self.answered(&request, wire),
+                Event::Tend => self.pool.tend(at, &self.standing),
+            }
+        }
+        self.trace
+    }
+
+    fn is_dead(&self) -> bool {
+        let period = self.now().duration_since(self.start).as_secs() / 10;
+        Dice(self.seed ^ period).happens(self.weather.dead)
+    }
+
+    fn arrive(&mut self) {
+        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH];
+        let method = methods[usize::try_from(self.dice.below(4)).unwrap()].clone();
+        let whole = self.dice.happens(80);
+        let spare = whole && (is_idempotent(&method) || self.weather.keyed);
+        let request = Request {
+            number: self.delivered.len(),
+            method,
+            begun: self.now(),
+            due: None,
+            again: false,
+            call: Call::new(spare.then_some(())),
+        };
+        self.delivered.insert(request.number, 0);
+        let (now, may) = (self.now(), self.standing.enter(self.now()));
+        match self.told.rests_until {
+            None => self.hold(may.is_ok(), "an upstream that does not rest is called"),
+            Some(until) if now < until => {
+                self.hold(
+                    may == Err(Refusal::UpstreamResting),
+                    "one that rests is not",
+                );
+            }
+            Some(_) => {
+                self.hold(may.is_ok(), "one is sent to try");
+                self.told.rests_until = Some(after(now, self.rules.circuit_rest));
+            }
+        }
+        self.note(format_args!(
+            "{} {} {may:?}",
+            request.number, request.method
+        ));
+        if may.is_ok() {
+            self.begin(request);
+        }
+    }
+
+    /// As `Target::send` does, up to where it waits.
+    fn begin(&mut self, request: Request) {
+        let now = self.now();
+        let kept = match request.call.may_use_kept() {
+            true => self.pool.take(now, &self.standing),
+            false => None,
+        };
+        if let Some(Kept { link, idle }) = kept {
+            self.check_reuse(&link, idle);
+            return self.send(request, link, Some(idle));
+        }
+        let (wait, how) = match (self.is_dead(), self.dice.happens(50)) {
+            (false, _) => (self.weather.latency * 2, Ok(())),
+            (true, true) => (self.weather.latency * 2, Err(Refusal::UpstreamUnreachable)),
+            (true, false) => (CONNECT, Err(Refusal::UpstreamTimeout)),
+        };
+        self.soon(wait, Event::Connected(request, how));
+    }
+
+    fn connected(&mut self, request: Request, how: Result<(), Refusal>) {
+        if let Err(refusal) = how {
+            self.standing.failed(self.now());
+            self.told_failed();
+            return self.finish(&request, &refusal);
+        }
+        self.wires += 1;
+        let wire = Wire {
+            id: self.wires,
+            now: Rc::clone(&self.now),
+            latency: self.weather.latency,
+            closes_at: after(self.now(), Duration::from_secs(3_600)),
+            surplus_at: None,
+            kept_at: self.now(),
+            closed: Rc::clone(&self.told.closed),
+        };
+        self.send(request, wire, None);
+    }
+
+    fn send(&mut self, mut request: Request, wire: Wire, idle: Option<Duration>) {
+        let on_a_new_one = idle.is_none() || !request.again;
+        self.hold(
+            on_a_new_one,
+            "what is sent once more goes on a new connection",
+        );
+        let (now, latency) = (self.now(), self.weather.latency);
+        let due = *request.due.get_or_insert_with(|| after(now, HEAD));
+        self.note(format_args!("{} on {} {idle:?}", request.number, wire.id));
+        if wire.closes_at < after(now, latency) {
+            // The upstream has closed it, or will have when this gets there.
+            let why = (Refusal::UpstreamBroken, Heard::Nothing);
+            return self.soon(latency * 2, Event::Failed(request, idle, why));
+        }
+        *self.delivered.get_mut(&request.number).unwrap() += 1;
+        let left = due.saturating_duration_since(now);
+        let took = latency * 2 + self.dice.up_to(Duration::from_millis(200));
+        let heard = match self.dice.happens(50) {
+            true => Heard::Nothing,
+            false => Heard::Something,
+        };
+        if self.is_dead() || self.dice.happens(self.weather.silent) || took > left {
+            let why = (Refusal::UpstreamTimeout, heard);
+            self.soon(left, Event::Failed(request, idle, why));
+        } else if self.dice.happens(self.weather.broken) {
+            let why = (Refusal::UpstreamBroken, heard);
+            self.soon(took, Event::Failed(request, idle, why));
+        } else {
+            self.soon(took, Event::Head(request, wire));
+        }
+    }
+
+    fn failed(&mut self, mut request: Request, idle: Option<Duration>, why: (Refusal, Heard)) {
+        let now = self.now();
+        let again = request.call.failed(why, idle, now, &self.standing);
+        match (why, idle) {
+            ((Refusal::UpstreamBroken, Heard::Nothing), Some(idle)) => self.told_stale(idle),
+            _ => self.told_failed(),
+        }
+        match again {
+            Some(()) => {
+                self.note(format_args!("{} again", request.number));
+                request.again = true;
+                self.hold(
+                    why == (Refusal::UpstreamBroken, Heard::Nothing),
+                    "no byte came",
+                );
+                self.begin(request);
+            }
+            None => self.finish(&request, &why.0),
+        }
+    }
+
+    fn answered(&mut self, request: &Request, mut wire: Wire) {
+        let now = self.now();
+        self.standing.answered();
+        if self.told.rests_until.take().is_some() {
+            self.told.failed.clear();
+        }
+        self.finish(request, &"answered");
+        if self.dice.happens(self.weather.cut) {
+            self.standing.failed(now);
+            return self.told_failed();
+        }
+        self.standing.came_whole();
+        self.told.failed.clear();
+        // From its answer on, which left a while ago.
+        let closes_at = after(now, self.weather.patience);
+        wire.kept_at = now;
+        wire.closes_at = closes_at.checked_sub(self.weather.latency).unwrap();
+        if self.dice.happens(self.weather.surplus) {
+            let wait = self.dice.up_to(self.weather.pause);
+            wire.surplus_at = Some(after(now, wait));
+        }
+        self.pool.keep(wire, now, &self.standing);
+    }
+
+    fn finish(&mut self, request: &Request, how: &dyn std::fmt::Debug) {
+        self.note(format_args!("{} {how:?}", request.number));
+        let most = if request.call.may_use_kept() {
+            CONNECT
+        } else {
+            2 * CONNECT
+        };
+        let waited = self.now().duration_since(request.begun);
+        self.hold(waited <= most + HEAD, "nobody waits beyond the bounds");
+        let got = self.delivered[&request.number];
+        let may_be_twice = is_idempotent(&request.method) || self.weather.keyed;
+        self.hold(got <= if may_be_twice { 2 } else { 1 }, "sent too often");
+    }
+
+    fn check_reuse(&self, wire: &Wire, idle: Duration) {
+        let now = self.now();
+        self.hold(idle < self.rules.idle, "not beyond the limit");
+        self.hold(
+            wire.surplus_at.is_none_or(|at| at > now),
+            "not after an oddity",
+        );
+        let open = after(wire.closes_at, wire.latency) > now;
+        self.hold(open, "not one that is known to be closed");
+        let rests = self.told.no_reuse_until.is_some_and(|until| now < until);
+        self.hold(!rests, "none while they break");
+        for (age, at) in self.told.closed.borrow().iter() {
+            if now.duration_since(*at) < self.rules.idle_memory {
+                self.hold(
+                    idle * 5 <= *age * 4,
+                    "not near an age at which one was closed",
+                );
+                self.hold(*age >= self.rules.idle_floor, "none if that is very young");
+            }
+        }
+    }
+
+    fn told_failed(&mut self) {
+        let (now, rules) = (self.now(), self.rules);
+        if self.told.rests_until.is_some() {
+            return;
+        }
+        self.told.failed.push(now);
+        let recent = |at: &&Instant| now.duration_since(**at) < rules.circuit_window;
+        if self.told.failed.iter().filter(recent).count() >= rules.circuit_failures {
+            self.told.failed.clear();
+            self.told.rests_until = Some(after(now, rules.circuit_rest));
+            self.note(format_args!("rests"));
+        }
+        self.hold(
+            self.standing.rests() == self.told.rests_until.is_some(),
+            "it rests in time",
+        );
+    }
+
+    fn told_stale(&mut self, idle: Duration) {
+        let (now, rules) = (self.now(), self.rules);
+        self.told.closed.borrow_mut().push((idle, now));
+        let before = self.told.stale.last().copied();
+        self.told.stale.push(now);
+        if before.is_some_and(|at| now.duration_since(at) < rules.stale_window) {
+            self.told.no_reuse_until = Some(after(now, rules.stale_rest));
+            self.told.stale.clear();
+        }
+    }
+}
+
+/// All that happened under that seed.
+fn run(seed: u64) -> String {
+    World::new(seed).run()
+}
+
+#[test]
+fn five_hundred_bad_days() {
+    for seed in 0..500 {
+        run(seed);
+    }
+}
+
+#[test]
+fn one_seed_runs_the_same_way_each_time() {
+    for seed in [1, 77, 300] {
+        assert_eq!(run(seed), run(seed));
+    }
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn the_days_are_bad_enough() {
+    let all: String = (0..100).map(run).collect();
+    for thing in [
+        " again",
+        " rests",
+        "UpstreamResting",
+        "UpstreamTimeout",
+        "Some(",
+    ] {
+        assert!(all.matches(thing).count() > 20, "{thing}");
+    }
+}
+
+#[test]
+#[ignore = "minutes: ten thousand of them"]
+fn long_run_of_bad_days() {
+    for seed in 0..10_000 {
+        run(seed);
+    }
+}
