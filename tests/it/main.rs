@@ -37,6 +37,7 @@ mod sweep;
 mod texts;
 mod tls;
 mod tokens;
+mod wire;
 
 /// The refusals that no test here meets: a defect, and a caller that is gone.
 const NOT_MET: [&str; 2] = ["gateway_bug", "caller_gone"];

@@ -148,6 +148,11 @@ impl Peer {
         self.unread.len()
     }
 
+    /// Reads just so many bytes; `None` if the end comes first.
+    pub(crate) fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+        (self.at_least(count) >= count).then(|| self.unread.drain(..count).collect())
+    }
+
     fn body(&mut self, whole: &mut bool, framing: Framing) -> Vec<u8> {
         match framing {
             Framing::None => Vec::new(),
