@@ -8,6 +8,7 @@
 
 mod answers;
 mod caller;
+mod figures;
 mod framing;
 mod grammar;
 mod h2;

@@ -1,0 +1,169 @@
+//! How malformed requests are taken here and by other people's proxies, in the same run.
+//!
+//! `docs/reliability.md` shows the table and the command that makes it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::grammar::{Case, Class, Right, all};
+use super::vendor::Vendor;
+use super::{Bed, DEADLINES, FIRST, PATIENCE, Taken, exchange_all, judge, right_answer};
+
+/// Cases taken strictly, normalised and failed, by class.
+type Figures = BTreeMap<Class, [usize; 3]>;
+
+fn figures(address: SocketAddr, vendor: &Vendor, cases: &[Case]) -> Figures {
+    let outcomes = exchange_all(address, cases);
+    let seen = vendor.numbered();
+    let of = |number| seen.get(&Some(number)).map_or(&[][..], Vec::as_slice);
+    let mut figures = Figures::new();
+    for ((number, case), outcome) in (FIRST..).step_by(2).zip(cases).zip(&outcomes) {
+        let place = match judge(case, outcome, of(number), of(number + 1)) {
+            Taken::Strictly => 0,
+            Taken::Normalised => 1,
+            Taken::Wrongly(_) => 2,
+        };
+        figures.entry(case.class).or_default()[place] += 1;
+    }
+    figures
+}
+
+/// Another proxy, until it is dropped.
+struct Other(Child);
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// How another proxy is asked for, and how it is told to pass everything on.
+type Recipe = (&'static str, &'static [&'static str], &'static str);
+
+const OTHERS: [Recipe; 2] = [
+    (
+        "nginx",
+        &["-p", "FOLDER", "-e", "FOLDER/errors", "-c", "FOLDER/conf"],
+        "daemon off; master_process off; pid FOLDER/pid; worker_processes 1;
+events { worker_connections 1000; }
+http {
+  access_log off; client_header_timeout 500ms; client_body_timeout 500ms;
+  client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy; fastcgi_temp_path FOLDER/fastcgi;
+  uwsgi_temp_path FOLDER/uwsgi; scgi_temp_path FOLDER/scgi;
+  upstream vendor { server VENDOR; keepalive 16; }
+  server {
+    listen LISTEN;
+    location / { proxy_pass http://vendor; proxy_http_version 1.1; proxy_set_header Connection \"\"; }
+  }
+}
+",
+    ),
+    (
+        "haproxy",
+        &["-f", "FOLDER/conf"],
+        "defaults
+  mode http
+  timeout connect 1s
+  timeout client 1s
+  timeout server 5s
+  timeout http-request 500ms
+frontend callers
+  bind LISTEN
+  default_backend vendor
+backend vendor
+  server vendor VENDOR
+",
+    ),
+];
+
+/// Starts another proxy in front of a vendor; `None` if it is not installed.
+fn start(
+    (name, arguments, conf): &Recipe,
+    folder: &Path,
+    vendor: SocketAddr,
+) -> Option<(Other, SocketAddr)> {
+    let address = TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let path = folder.to_str()?;
+    let conf = conf
+        .replace("FOLDER", path)
+        .replace("VENDOR", &vendor.to_string());
+    let conf = conf.replace("LISTEN", &address.to_string());
+    std::fs::write(folder.join("conf"), conf).unwrap();
+    let mut command = Command::new(name);
+    command.args(arguments.iter().map(|it| it.replace("FOLDER", path)));
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let other = Other(child);
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "{name} does not start");
+        std::thread::yield_now();
+    }
+    Some((other, address))
+}
+
+/// The table: a row for each class, a column for each that was measured.
+fn table(measured: &[(&str, Figures)]) -> String {
+    let cell =
+        |[strict, normalised, failed]: [usize; 3]| format!(" {strict} / {normalised} / {failed} |");
+    let names: Vec<&str> = measured.iter().map(|(name, _)| *name).collect();
+    let mut table = format!("| class | cases | {} |\n", names.join(" | "));
+    writeln!(table, "|---|---|{}", "---|".repeat(names.len())).unwrap();
+    for (class, ours) in &measured[0].1 {
+        write!(
+            table,
+            "| {} | {} |",
+            class.words(),
+            ours.iter().sum::<usize>()
+        )
+        .unwrap();
+        measured
+            .iter()
+            .for_each(|(_, figures)| table += &cell(figures[class]));
+        table.push('\n');
+    }
+    let sum = |figures: &Figures| {
+        let add = |sum: [usize; 3], more: &[usize; 3]| std::array::from_fn(|at| sum[at] + more[at]);
+        figures.values().fold([0; 3], add)
+    };
+    let ours = sum(&measured[0].1);
+    write!(table, "| all | {} |", ours.iter().sum::<usize>()).unwrap();
+    measured
+        .iter()
+        .for_each(|(_, figures)| table += &cell(sum(figures)));
+    table + "\n"
+}
+
+#[test]
+#[ignore = "starts other people's proxies, where they are installed"]
+fn long_framing_figures_beside_other_proxies() {
+    let cases: Vec<Case> = all()
+        .into_iter()
+        .filter(|it| it.right == Right::Closed)
+        .collect();
+    let bed = Bed::with(DEADLINES, Vendor::answering(right_answer));
+    let mut measured = vec![("Sluis", figures(bed.house.address, &bed.vendor, &cases))];
+    for recipe in &OTHERS {
+        let folder = tempfile::tempdir().unwrap();
+        let (vendor, upstream) = Vendor::answering(right_answer);
+        if let Some((_other, address)) = start(recipe, folder.path(), upstream.address) {
+            measured.push((recipe.0, figures(address, &vendor, &cases)));
+        }
+    }
+    let table = table(&measured);
+    std::io::stdout().write_all(table.as_bytes()).unwrap();
+    let strict = measured[0].1.values().map(|it| it[0]).sum::<usize>();
+    assert_eq!(strict, cases.len(), "{table}");
+}
