@@ -18,6 +18,8 @@
 mod mutants;
 #[path = "config/outline.rs"]
 mod outline;
+#[path = "config/shared.rs"]
+mod shared;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +42,7 @@ fn read(path: &Path, shown: &str) -> (Option<VendorDraft>, Problems) {
 fn presets() -> Presets {
     let mut presets = Presets::shipped();
     let ladder = include_str!("config/presets/ladder.toml");
-    presets.add("ladder/pull@1", ladder.to_owned());
+    presets.add("ladder/pull@1", ladder);
     presets
 }
 

@@ -29,14 +29,19 @@ pub struct At<T> {
 /// A whole file, parsed.
 #[derive(Debug)]
 pub struct Document<'f> {
-    file: &'f Arc<SourceFile>,
+    file: Arc<SourceFile>,
     root: Spanned<DeTable<'f>>,
 }
 
 impl<'f> Document<'f> {
     /// Parses a file. What cannot be parsed is reported; the rest can still be read.
     pub fn parse(file: &'f Arc<SourceFile>, problems: &mut Problems) -> Self {
-        let (root, errors) = DeTable::parse_recoverable(file.text());
+        Self::of_text(file, file.text(), problems)
+    }
+
+    /// Parses the text of a file, which may live longer than the file.
+    pub(super) fn of_text(file: &Arc<SourceFile>, text: &'f str, problems: &mut Problems) -> Self {
+        let (root, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let span = error.span().unwrap_or_default();
             let place = Place {
@@ -49,13 +54,14 @@ impl<'f> Document<'f> {
         if errors.is_empty() {
             dialect::check(file, &root, problems);
         }
+        let file = Arc::clone(file);
         Self { file, root }
     }
 
     /// Its outermost table.
     #[must_use]
     pub fn root(&self) -> Table<'_> {
-        Table::new(self.file, self.root.get_ref(), 0..0, String::new())
+        Table::new(&self.file, self.root.get_ref(), 0..0, String::new())
     }
 }
 

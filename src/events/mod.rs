@@ -160,7 +160,7 @@ pub(crate) mod tests {
     fn shape(name: &str) -> Shape {
         Shape {
             name: name.to_owned(),
-            body: ShapeBody::Fields(Fields::new(Vec::new(), None, Unlisted::Drop)),
+            body: ShapeBody::Fields(Fields::new(Vec::new(), None, Unlisted::Drop).into()),
         }
     }
 

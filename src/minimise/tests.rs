@@ -105,9 +105,9 @@ fn shapes() -> Vec<Shape> {
         rule: keep,
     };
     let scores = Fields::new(Vec::new(), Some(any), Unlisted::Drop);
-    let shape = |name: &str, fields| Shape {
+    let shape = |name: &str, fields: Fields| Shape {
         name: name.to_owned(),
-        body: ShapeBody::Fields(fields),
+        body: ShapeBody::Fields(fields.into()),
     };
     vec![
         shape("Result", Fields::new(lines.into(), None, Unlisted::Drop)),
@@ -329,7 +329,7 @@ fn nothing_is_added_on_the_way_home() {
     law.policy.constants = vec![crate::policy::Constant {
         json: (*b"\"Leerling\"").into(),
     }];
-    law.policy.shapes[0].body = ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop));
+    law.policy.shapes[0].body = ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop).into());
     let crossing = Crossing::towards(Side::School, Arc::new(law), Some(book()));
     let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
     let mut out = Cleared::default();
@@ -575,7 +575,7 @@ fn what_came_home_does_not_leave_again_in_a_link() {
         key: "href".into(),
         rule: Rule::Link(Some(at(0))),
     }];
-    law.policy.shapes[0].body = ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop));
+    law.policy.shapes[0].body = ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop).into());
     let (left, counts) = to_vendor(Arc::new(law), r#"{"href":"/api/S-1/9531200"}"#);
     assert_eq!(left, r#"{"href":"-"}"#);
     assert_eq!(counts.of(Action::DroppedEcho), 1);

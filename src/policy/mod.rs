@@ -13,6 +13,8 @@ mod value;
 mod visible;
 mod withheld;
 
+use std::sync::Arc;
+
 pub use keys::{KeyTable, key_hash};
 pub use records::{Gate, Glimpse, Names, Only, Records, Scalar};
 pub use route::{
@@ -280,8 +282,8 @@ pub struct Shape {
 /// A shape lists fields, or chooses another shape.
 #[derive(Clone, Debug)]
 pub enum ShapeBody {
-    /// `[shape.X]` with fields.
-    Fields(Fields),
+    /// `[shape.X]` with fields; one for all vendors of a preset that do not change them.
+    Fields(Arc<Fields>),
     /// `[shape.X]` with `_switch`.
     Switch(Switch),
 }

@@ -206,7 +206,7 @@ impl Policy {
     fn all_glimpses(&self) -> Vec<Box<[Glimpse]>> {
         let fields = || {
             self.shapes.iter().map(|shape| match &shape.body {
-                ShapeBody::Fields(fields) => Some(fields),
+                ShapeBody::Fields(fields) => Some(&**fields),
                 ShapeBody::Switch(_) => None,
             })
         };

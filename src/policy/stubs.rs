@@ -104,7 +104,7 @@ impl Policy {
         let name = format!("{} (stub)", self.shape(shape)?.name);
         self.shapes.push(Shape {
             name,
-            body: ShapeBody::Fields(fields),
+            body: ShapeBody::Fields(fields.into()),
         });
         Some(stub)
     }

@@ -91,7 +91,7 @@ fn policy() -> Policy {
     Policy {
         shapes: vec![Shape {
             name: "Token".to_owned(),
-            body: ShapeBody::Fields(Fields::new(lines, None, Unlisted::Refuse)),
+            body: ShapeBody::Fields(Fields::new(lines, None, Unlisted::Refuse).into()),
         }],
         ..Policy::default()
     }

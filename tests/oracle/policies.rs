@@ -90,7 +90,7 @@ fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
     let switches = dice.below(3);
     for place in 0..with_fields {
         let fields = fields(dice, with_fields + switches);
-        let body = ShapeBody::Fields(fields);
+        let body = ShapeBody::Fields(fields.into());
         policy.shapes.push(Shape {
             name: format!("Shape{place}"),
             body,

@@ -1,5 +1,7 @@
 //! What a vendor's file says, checked as far as it can be checked without keys and other files.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use crate::config::{At, GrantAuth, Mode, Place, Rate, Retry, Upstream, Validity};
@@ -43,8 +45,8 @@ pub struct VendorDraft {
     pub flows: Vec<FlowDraft>,
     /// How much leaves of each shape that goes to the vendor, in the order of the policy.
     pub shapes: Vec<ShapeCount>,
-    /// Every field that the presets in use know of.
-    pub catalogue: Catalogue,
+    /// Every field that the presets in use know of; one for all vendors that use the same.
+    pub catalogue: Arc<Catalogue>,
 }
 
 /// A list of `[except]`; the path is relative to the folder of the school.

@@ -30,6 +30,7 @@ mod queries;
 mod records;
 mod routes;
 mod shapes;
+mod shared;
 mod statuses;
 mod switch;
 mod values;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 
 use named::{Origin, Vocabulary};
 use preset::{Expressions, PresetFile, PresetInUse};
+use shared::Shared;
 
 use super::school::{one_of, version, words};
 use super::units;
@@ -83,23 +85,19 @@ pub fn read_vendor(
 ) -> Option<VendorDraft> {
     let errors_before = problems.counts().0;
     let document = Document::parse(file, problems);
-    let mut catalogue = Catalogue::default();
     let named = named_presets(&document.root(), presets, problems);
-    let documents: Vec<(&str, Document<'_>)> = named
-        .found
-        .iter()
-        .map(|(name, preset)| (name.as_str(), Document::parse(&preset.file, problems)))
+    let found = named.found.iter();
+    let used: Vec<PresetInUse<'_>> = found
+        .map(|(name, preset)| PresetInUse::read(name, preset, problems))
         .collect();
-    let used: Vec<PresetInUse<'_>> = documents
-        .iter()
-        .map(|(name, document)| PresetInUse::read(name, document, &mut catalogue, problems))
-        .collect();
+    let shared = presets.shared(&named.found);
     let mut compiler = Compiler {
         problems,
         errors_before,
         vendor: id.as_str(),
         context,
-        catalogue,
+        catalogue: Arc::clone(&shared.catalogue),
+        shared,
         presets: &used,
         expressions: presets.expressions(),
         policy: Policy {
@@ -192,7 +190,8 @@ struct Compiler<'d, 'p> {
     errors_before: usize,
     vendor: &'p str,
     context: &'p Context,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
+    shared: Arc<Shared>,
     presets: &'p [PresetInUse<'d>],
     expressions: &'p Expressions,
     policy: Policy,
@@ -261,7 +260,7 @@ impl<'d> Compiler<'d, '_> {
             kind_specs: std::mem::take(&mut self.kind_specs),
             objections,
             flows,
-            catalogue: std::mem::take(&mut self.catalogue),
+            catalogue: Arc::clone(&self.catalogue),
         })
     }
 

@@ -59,6 +59,13 @@ impl Names {
         Some(number)
     }
 
+    /// The name of that number counts as used from now on.
+    pub(super) fn mark(&mut self, number: usize) {
+        if let Some(name) = self.list.get_mut(number) {
+            name.used = true;
+        }
+    }
+
     pub(super) fn known(&self, text: &str) -> Option<&Named> {
         self.list.get(*self.places.get(text)?)
     }

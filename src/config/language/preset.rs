@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use regex::Regex;
 
 use super::named::base_of;
+use super::shared::Shared;
 use crate::config::school::{one_of, version};
 use crate::config::{At, Document, Problem, Problems, SourceFile, Table, Value, code, shown};
 use crate::policy::Side;
@@ -38,14 +39,23 @@ pub struct Presets {
     /// What presets have in common: kinds, shapes and catalogue, without routes.
     parts: BTreeMap<String, PresetFile>,
     expressions: Expressions,
+    shared: InCommon,
 }
 
-/// The file of a preset, and which others it `use`s.
+/// The file of a preset, parsed once for all vendors that name it.
 #[derive(Debug)]
 pub(super) struct PresetFile {
-    pub(super) file: Arc<SourceFile>,
+    document: Document<'static>,
+    /// Which others it `use`s.
     pub(super) uses: Vec<String>,
+    catalogue: Catalogue,
+    /// What is wrong with the above: every vendor that names it is told.
+    problems: Vec<Problem>,
 }
+
+/// What files have in common that name the same presets, by the names of these.
+#[derive(Debug)]
+struct InCommon(Mutex<BTreeMap<Vec<String>, Arc<Shared>>>);
 
 /// `like` expressions that have been compiled: all vendors have the same few of a preset, and to
 /// compile one takes longer than to read a small file.
@@ -75,10 +85,10 @@ impl Presets {
     pub fn shipped() -> Self {
         let mut presets = Self::none();
         for (name, text) in SHIPPED {
-            presets.add(name, (*text).to_owned());
+            presets.add(name, text);
         }
         for (name, text) in PARTS {
-            let file = preset_file(name, (*text).to_owned());
+            let file = PresetFile::parse(name, text);
             presets.parts.insert((*name).to_owned(), file);
         }
         presets
@@ -91,12 +101,16 @@ impl Presets {
             files: BTreeMap::new(),
             parts: BTreeMap::new(),
             expressions: Expressions(Mutex::new(BTreeMap::new())),
+            shared: InCommon(Mutex::new(BTreeMap::new())),
         }
     }
 
     /// Adds one under its name, `standard/flow@version`.
-    pub fn add(&mut self, name: &str, text: String) {
-        self.files.insert(name.to_owned(), preset_file(name, text));
+    pub fn add(&mut self, name: &str, text: &'static str) {
+        let file = PresetFile::parse(name, text);
+        self.files.insert(name.to_owned(), file);
+        // It may take the place of one of that name.
+        self.shared.0 = Mutex::default();
     }
 
     /// Their names.
@@ -114,16 +128,41 @@ impl Presets {
         self.parts.get(name)
     }
 
+    /// What all files have in common that name these.
+    pub(super) fn shared(&self, named: &[(String, &PresetFile)]) -> Arc<Shared> {
+        let names: Vec<String> = named.iter().map(|(name, _)| name.clone()).collect();
+        let known = self.shared.0.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        let shared = known.entry(names).or_insert_with(|| {
+            let mut together = Catalogue::default();
+            for (_, preset) in named {
+                together.add(&preset.catalogue);
+            }
+            Arc::new(Shared::new(together))
+        });
+        Arc::clone(shared)
+    }
+
     /// What has been compiled of the files that name them.
     pub(super) const fn expressions(&self) -> &Expressions {
         &self.expressions
     }
 }
 
-fn preset_file(name: &str, text: String) -> PresetFile {
-    let file = SourceFile::new(format!("presets/{name}.toml"), text);
-    let uses = used_by(&file);
-    PresetFile { file, uses }
+impl PresetFile {
+    fn parse(name: &str, text: &'static str) -> Self {
+        let mut problems = Problems::new();
+        let file = SourceFile::new(format!("presets/{name}.toml"), text.to_owned());
+        let document = Document::of_text(&file, text, &mut problems);
+        let mut catalogue = Catalogue::default();
+        catalogue.read(&document.root(), &mut problems);
+        Self {
+            uses: used_by(&document),
+            catalogue,
+            problems: problems.sorted().into_iter().cloned().collect(),
+            document,
+        }
+    }
 }
 
 /// The presets that a flow names: `preset = "…"`, or a list of them.
@@ -140,9 +179,8 @@ pub(super) fn named_by<'d>(flow: &Table<'d>, problems: &mut Problems) -> Vec<At<
 }
 
 /// The names under `use` in a preset's head. What is wrong there is reported when it is read.
-fn used_by(file: &Arc<SourceFile>) -> Vec<String> {
+fn used_by(document: &Document<'_>) -> Vec<String> {
     let mut later = Problems::new();
-    let document = Document::parse(file, &mut later);
     let head = document.root().table("preset", &mut later);
     let used = head.and_then(|head| head.array("use", &mut later));
     let names = used.into_iter().flatten();
@@ -206,6 +244,14 @@ impl Catalogue {
         self.fields(shape)?.get(field).copied()
     }
 
+    /// What another knows is known here too.
+    fn add(&mut self, other: &Self) {
+        for (object, theirs) in &other.objects {
+            let fields = self.objects.entry(object.clone()).or_default();
+            fields.extend(theirs.iter().map(|(field, class)| (field.clone(), *class)));
+        }
+    }
+
     fn read(&mut self, root: &Table<'_>, problems: &mut Problems) {
         for (object, table) in root.named_tables("catalogue", problems) {
             let fields = self.objects.entry(object.value.to_owned()).or_default();
@@ -234,14 +280,10 @@ pub(super) struct PresetInUse<'d> {
 }
 
 impl<'d> PresetInUse<'d> {
-    /// Reads the head of a preset and what it knows of the standard.
-    pub(super) fn read(
-        name: &str,
-        document: &'d Document<'d>,
-        catalogue: &mut Catalogue,
-        problems: &mut Problems,
-    ) -> Self {
-        let root = document.root();
+    /// Reads the head of a preset.
+    pub(super) fn read(name: &str, preset: &'d PresetFile, problems: &mut Problems) -> Self {
+        problems.extend(preset.problems.iter().cloned());
+        let root = preset.document.root();
         let mut standard = None;
         let mut caller = None;
         version(&root, problems);
@@ -257,7 +299,7 @@ impl<'d> PresetInUse<'d> {
             caller = super::flows::read_side(&head, problems);
             head.finish(problems);
         }
-        catalogue.read(&root, problems);
+        let _read_before = root.has("catalogue");
         Self {
             name: name.to_owned(),
             standard: standard.map(|text| text.value.to_owned()),

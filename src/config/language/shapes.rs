@@ -1,5 +1,7 @@
 //! `[shape.X]`: the fields of one kind of object, of the preset and of the vendor's file together.
 
+use std::sync::Arc;
+
 use super::Compiler;
 use super::named::Origin;
 use super::overlay::Base;
@@ -92,7 +94,7 @@ impl<'d> Compiler<'d, '_> {
             let switch = layers.iter().find(|layer| layer.table.has("_switch"));
             let body = match switch {
                 Some(layer) => self.switch(&name, layer, layers),
-                None => ShapeBody::Fields(self.fields(&name, layers)),
+                None => ShapeBody::Fields(self.named_fields(&name, layers)),
             };
             self.policy.shapes.push(Shape { name, body });
         }
@@ -108,12 +110,12 @@ impl<'d> Compiler<'d, '_> {
         };
         let fields = self.fields("", &[layer]);
         let number = self.policy.shapes.len();
-        let body = ShapeBody::Fields(fields);
+        let body = ShapeBody::Fields(Arc::new(fields));
         self.policy.shapes.push(Shape { name, body });
         self.numbered(number, "shapes", &place)
     }
 
-    fn fields(&mut self, name: &str, layers: &[Layer<'d>]) -> Fields {
+    pub(super) fn fields(&mut self, name: &str, layers: &[Layer<'d>]) -> Fields {
         let lines = self.lines(layers);
         let keys: Vec<&str> = lines.iter().map(|line| line.key).collect();
         let mut rules = Vec::new();

@@ -1,5 +1,7 @@
 //! `_switch`: a shape that chooses another by the value of one field.
 
+use std::sync::Arc;
+
 use super::Compiler;
 use super::named::{Named, Origin, base_of};
 use super::shapes::Layer;
@@ -19,7 +21,8 @@ impl<'d> Compiler<'d, '_> {
         if let Some(value) = layer.table.value("_switch")
             && self.is_control_of_preset(layer, layers, &value)
         {
-            return ShapeBody::Fields(Fields::new(Vec::new(), None, Unlisted::Drop));
+            let fields = Fields::new(Vec::new(), None, Unlisted::Drop);
+            return ShapeBody::Fields(Arc::new(fields));
         }
         for other in layers {
             let owner = if other.origin == layer.origin {

@@ -26,10 +26,7 @@ impl<'d> Compiler<'d, '_> {
             chars_max: max.flatten(),
             like: like.flatten(),
         };
-        let like = |rules: &ValueRules| rules.like.as_ref().map(|it| it.as_str().to_owned());
-        let number = number_of(&mut self.policy.value_rules, rules, |one, other| {
-            (&one.one_of, one.chars_max, like(one)) == (&other.one_of, other.chars_max, like(other))
-        });
+        let number = number_of(&mut self.policy.value_rules, rules, same_rules);
         let rules = self.numbered(number, "value rules", &table.place())?;
         Some(Keep {
             of: keep.of,
@@ -156,6 +153,12 @@ impl<'d> Compiler<'d, '_> {
         self.numbered(number, "generalising words", place)
             .map(Rule::Generalise)
     }
+}
+
+/// Whether two let the same values through, as they are written.
+pub(super) fn same_rules(one: &ValueRules, other: &ValueRules) -> bool {
+    let like = |rules: &ValueRules| rules.like.as_ref().map(|it| it.as_str().to_owned());
+    (&one.one_of, one.chars_max, like(one)) == (&other.one_of, other.chars_max, like(other))
 }
 
 /// The number of a part: that of the same one if it is there, else of a new one. No more are kept

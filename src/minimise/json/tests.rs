@@ -73,7 +73,7 @@ fn shape(name: &str, lines: Vec<(&str, Rule)>, any: Option<Any>, unlisted: Unlis
     });
     Shape {
         name: name.to_owned(),
-        body: ShapeBody::Fields(Fields::new(lines.collect(), any, unlisted)),
+        body: ShapeBody::Fields(Fields::new(lines.collect(), any, unlisted).into()),
     }
 }
 
