@@ -301,6 +301,8 @@ pub struct Fields {
     pub any: Option<Any>,
     /// Whether a key outside the policy refuses the message (`_strict`).
     pub unlisted: Unlisted,
+    /// What an object becomes where it is withheld, if the policy names that (`_stub`).
+    pub stub: Option<Index<Shape>>,
 }
 
 /// What a key without a line of its own does to the message.
@@ -354,6 +356,7 @@ impl Fields {
             lines: lines.into(),
             any,
             unlisted,
+            stub: None,
         }
     }
 

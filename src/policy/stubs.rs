@@ -22,14 +22,18 @@ impl Fields {
 }
 
 impl Policy {
-    /// The stub of a shape, if what is withheld of it leaves one: the other shape of a switch, if
-    /// that says itself that it is to be deleted, else one that is made of the shape's own lines.
+    /// The stub of a shape, if what is withheld of it leaves one: the one that it names or, of a
+    /// switch, its other shape, if that says itself that it is to be deleted; else one that is made
+    /// of the shape's own lines.
     pub(super) fn stub_of(&mut self, shape: Index<Shape>) -> Option<Index<Shape>> {
         match &self.shape(shape)?.body {
             ShapeBody::Switch(switch) => match switch.otherwise {
                 Otherwise::Shape(other) if self.says_gone(other) => Some(other),
                 Otherwise::DropItem | Otherwise::Shape(_) => None,
             },
+            ShapeBody::Fields(fields) if let Some(stub) = fields.stub => {
+                Some(stub).filter(|stub| self.says_gone(*stub))
+            }
             ShapeBody::Fields(fields) => {
                 let can_say = |line: &Field| *line.key == *STATUS && self.can_say(line.rule, GONE);
                 let own = fields.own_id()?;
@@ -120,7 +124,9 @@ impl Policy {
         Some(index)
     }
 
-    fn says_gone(&self, shape: Index<Shape>) -> bool {
+    /// Whether whatever leaves under a shape says that it is to be deleted.
+    #[must_use]
+    pub fn says_gone(&self, shape: Index<Shape>) -> bool {
         let lines = self.fields(shape).map_or(&[][..], Fields::lines);
         let says = |line: &Field| {
             let always = matches!(line.rule, Rule::Constant(_));

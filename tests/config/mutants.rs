@@ -293,11 +293,16 @@ impl Compare<'_> {
                 return Some(format!("{name}.{} of another field", line.key));
             }
         }
-        match (mine.any, theirs.any) {
+        let any = match (mine.any, theirs.any) {
             (None, _) => None,
             (Some(mine), Some(theirs)) => self.rule(mine.rule, theirs.rule, seen),
             (Some(_), None) => Some(format!("{name}.*")),
-        }
+        };
+        any.or_else(|| match (mine.stub, theirs.stub) {
+            (None, _) => None,
+            (Some(mine), Some(theirs)) => self.shape(mine, theirs, seen),
+            (Some(_), None) => Some(format!("a stub of {name}")),
+        })
     }
 }
 

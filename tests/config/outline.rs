@@ -93,6 +93,9 @@ fn shape_into(text: &mut String, policy: &Policy, shape: &sluis::policy::Shape) 
             if fields.unlisted == Unlisted::Refuse {
                 writeln!(text, "  strict").unwrap();
             }
+            if let Some(stub) = fields.stub {
+                writeln!(text, "  withheld {}", policy.shape(stub).unwrap().name).unwrap();
+            }
         }
         ShapeBody::Switch(switch) => {
             writeln!(text, "  by {}", switch.path.join(".")).unwrap();

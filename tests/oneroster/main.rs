@@ -92,6 +92,52 @@ fn what_is_to_be_deleted_is_told() {
 }
 
 #[test]
+fn a_mark_that_is_not_sent_is_one_of_nobody_that_a_strict_reader_takes() {
+    for version in VERSIONS {
+        let none = "sourcedId = [\"none\"]";
+        let only = format!("[only.Result]\n{none}\n[only.AssessmentResult]\n{none}\n");
+        let law = law_of(draft_with(version, &only), 7);
+        let marks = read(version).into_iter();
+        for operation in marks.filter(|it| it.object.ends_with("Result")) {
+            let [one, other] = ["1", "2"].map(|id| {
+                let sent = send_under(&law, &operation, &whole(version, &operation, id));
+                let mut record = records_of(&sent, &operation)[0].clone();
+                must_be_nobodys(version, &operation, &record);
+                record["sourcedId"].take()
+            });
+            assert_ne!(one, other, "{}", operation.line);
+        }
+    }
+}
+
+/// Fails unless it is a mark of nobody, for nothing: but for its id and when it changed, nothing of
+/// it is what the school said.
+fn must_be_nobodys(version: &Version, operation: &Operation, record: &Value) {
+    assert_eq!(record["status"], "tobedeleted");
+    assert_eq!(record["scoreStatus"], "exempt");
+    assert_eq!(record["scoreDate"], "1970-01-01");
+    assert!(
+        matches!(record["score"].as_u64(), None | Some(0)),
+        "{record}"
+    );
+    let mut record = record.clone();
+    let fields = record.as_object_mut().unwrap();
+    let references = fields.values_mut().filter(|it| it.is_object());
+    for (reference, id) in references.zip(["~nothing~", "nobody"]) {
+        assert_eq!(reference["sourcedId"], id);
+        assert_eq!(reference["href"], "urn:sluis:withheld");
+        let kind = reference["type"].as_str().unwrap().to_owned();
+        reference["href"] = json!(standard::link(PUBLIC, version, &kind, id));
+    }
+    must_be(version, &record, operation.object);
+    let required = standard::required(version, operation.object).iter();
+    let mut known: BTreeSet<&str> = required.map(|(name, _)| *name).collect();
+    known.extend(["sourcedId", "status", "dateLastModified", "score"]);
+    let mut names = record.as_object().unwrap().keys();
+    assert!(names.all(|name| known.contains(&**name)), "{record}");
+}
+
+#[test]
 fn what_a_vendor_writes_reaches_the_school_whole() {
     let mut seen = 0;
     for version in VERSIONS {
@@ -437,7 +483,10 @@ impl Register for Book {
 
 /// The presets as they are, for a vendor that narrows nothing.
 fn law(version: &Version, key: u8) -> Arc<Law> {
-    let draft = draft(version);
+    law_of(draft(version), key)
+}
+
+fn law_of(draft: VendorDraft, key: u8) -> Arc<Law> {
     let key = VendorKey::new(SecretBytes::from_slice(&[key; 32]).unwrap());
     let mut policy = draft.policy;
     policy.bases = vec![Bases {
@@ -452,6 +501,11 @@ fn law(version: &Version, key: u8) -> Arc<Law> {
 }
 
 fn draft(version: &Version) -> VendorDraft {
+    draft_with(version, "")
+}
+
+/// The same for a vendor's file that says more.
+fn draft_with(version: &Version, more: &str) -> VendorDraft {
     let text = format!(
         r#"
         version = 1
@@ -465,6 +519,7 @@ fn draft(version: &Version) -> VendorDraft {
         preset = ["oneroster-{0}/pull@1", "oneroster-{0}/gradebook@1"]
         callers = "anyone"
         upstream = "http://127.0.0.1:9"
+        {more}
     "#,
         version.name
     );

@@ -173,7 +173,11 @@ fn long(table: &DeTable<'_>) -> String {
     let text = |key: &str| Some(table.get(key)?.get_ref().as_str()?.to_owned());
     let word = text("as").unwrap();
     match (word.as_str(), text("of")) {
-        ("constant", _) => format!("made up: `{}`", text("value").unwrap()),
+        ("constant", _) => {
+            let value = table["value"].get_ref();
+            let number = value.as_integer().map(|number| number.as_str().to_owned());
+            format!("made up: `{}`", text("value").or(number).unwrap())
+        }
         ("url", _) => "a link to the gateway, or made up".to_owned(),
         ("keep" | "keep[]", _) if table.contains_key("one-of") => {
             "as it is, if a listed word".into()

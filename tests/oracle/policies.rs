@@ -282,7 +282,11 @@ fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
     }
     let rules: Vec<Option<Rule>> = keys
         .iter()
-        .map(|_| (!dice.once_in(6)).then(|| rule(dice, shapes)))
+        .map(|key| match *key == "status" && dice.once_in(3) {
+            // What every stub of the policy's own says.
+            true => Some(Rule::Constant(index(CONSTANTS.len() - 1))),
+            false => (!dice.once_in(6)).then(|| rule(dice, shapes)),
+        })
         .collect();
     let siblings: Vec<usize> = (0..rules.len())
         .filter(|place| !matches!(rules[*place], None | Some(Rule::Constant(_))))
@@ -311,7 +315,9 @@ fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
     } else {
         Unlisted::Drop
     };
-    Fields::new(lines, any, unlisted)
+    let mut fields = Fields::new(lines, any, unlisted);
+    fields.stub = dice.once_in(3).then(|| index(dice.below(shapes)));
+    fields
 }
 
 fn switch(dice: &mut Dice<'_>, with_fields: usize) -> Switch {

@@ -94,6 +94,9 @@ impl Canon {
                     Unlisted::Drop => "drop",
                     Unlisted::Refuse => "refuse",
                 });
+                if let Some(stub) = fields.stub {
+                    self.named("stub", stub.place());
+                }
             }
             ShapeBody::Switch(Switch {
                 path,

@@ -225,6 +225,8 @@ impl Compiler<'_, '_> {
                     targets.push(("*".to_owned(), Target::Id(any.key)));
                     targets.push(("*".to_owned(), target(any.rule)));
                 }
+                let stub = fields.stub.map(Target::Shape);
+                targets.extend(stub.map(|stub| (String::new(), stub)));
                 targets
             }
             Some(ShapeBody::Switch(switch)) => {

@@ -55,7 +55,7 @@ use super::{
 };
 use crate::limits::Bound;
 use crate::names::VendorId;
-use crate::policy::{Policy, Rule, Side};
+use crate::policy::{Index, Policy, Rule, Shape, Side};
 use crate::pseudonym::{Fingerprint, KindSpec};
 
 /// What a vendor's file must know of its school.
@@ -107,6 +107,7 @@ pub fn read_vendor(
         kind_specs: Vec::new(),
         vocabulary: Vocabulary::default(),
         cases: Vec::new(),
+        stubs: Vec::new(),
         homeward: Vec::new(),
         errors_told: Vec::new(),
         rate: None,
@@ -199,6 +200,8 @@ struct Compiler<'d, 'p> {
     vocabulary: Vocabulary,
     /// Shapes that a switch chooses, with where it says so.
     cases: Vec<(String, Place)>,
+    /// Shapes that take the place of withheld ones, with where that is said.
+    stubs: Vec<(Index<Shape>, Place)>,
     /// What comes from the vendor, with where that is said, and who calls.
     homeward: Vec<(Rule, Place, Side)>,
     /// What errors carry, with where that is said first.
@@ -235,6 +238,7 @@ impl<'d> Compiler<'d, '_> {
         let shapes = self.name_shapes(&roots);
         self.compile_shapes(&shapes);
         self.check_cases();
+        self.check_stubs();
         let flows = self.flows(root);
         let objections = self.records(root);
         root.finish(self.problems);

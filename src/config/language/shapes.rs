@@ -11,7 +11,7 @@ use crate::limits;
 use crate::policy::{Any, Field, Fields, Index, Rule, Shape, ShapeBody, Unlisted};
 
 /// The control words of a shape.
-const CONTROL: &[&str] = &["_any", "_base", "_otherwise", "_strict", "_switch"];
+const CONTROL: &[&str] = &["_any", "_base", "_otherwise", "_strict", "_stub", "_switch"];
 
 /// One `[shape.X]` table of one file.
 #[derive(Debug)]
@@ -127,6 +127,7 @@ impl<'d> Compiler<'d, '_> {
         self.check_siblings(&lines, &rules);
         let any = self.any(layers);
         let unlisted = self.unlisted(layers);
+        let stub = self.stub(layers);
         for layer in layers {
             if let Some(value) = layer.table.value("_otherwise") {
                 let message = "`_otherwise` goes with `_switch`";
@@ -138,7 +139,10 @@ impl<'d> Compiler<'d, '_> {
             key: line.key.into(),
             rule,
         };
-        Fields::new(lines.iter().zip(rules).map(field).collect(), any, unlisted)
+        let lines = lines.iter().zip(rules).map(field).collect();
+        let mut fields = Fields::new(lines, any, unlisted);
+        fields.stub = stub;
+        fields
     }
 
     /// The lines of all layers; a line of a later one takes the place of the earlier.

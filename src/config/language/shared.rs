@@ -83,18 +83,20 @@ impl<'d> Compiler<'d, '_> {
         }
     }
 
-    /// Whether no kind and no shape that these fields name is one of the vendor's file.
+    /// Whether no kind and no shape that these fields name is one of the vendor's file. A stub is
+    /// looked at for each vendor, whose file may say more of it.
     fn names_only_presets(&self, fields: &Fields) -> bool {
         let Vocabulary { kinds, shapes } = &self.vocabulary;
         let of_preset = |names: &Names, place: usize| {
             let name = names.all().get(place);
             name.is_some_and(|name| name.origin == Origin::Preset)
         };
-        rules(fields).all(|rule| {
+        let named = rules(fields).all(|rule| {
             let shape = rule.inside().or_else(|| rule.of_text());
             kind(rule).is_none_or(|kind| of_preset(kinds, kind.place()))
                 && shape.is_none_or(|shape| of_preset(shapes, shape.place()))
-        })
+        });
+        named && fields.stub.is_none()
     }
 }
 

@@ -1,4 +1,5 @@
-//! `_switch`: a shape that chooses another by the value of one field.
+//! A shape that leads to others: `_switch` chooses one by the value of a field, and `_stub` names
+//! what takes the place of an object that is withheld.
 
 use std::sync::Arc;
 
@@ -157,6 +158,43 @@ impl<'d> Compiler<'d, '_> {
                 let problem = Problem::error(code::CONFLICT, message).at(&place);
                 self.problems
                     .push(problem.label("a shape that is chosen has fields"));
+            }
+        }
+    }
+
+    /// Reads `_stub`: what takes the place of an object that is withheld.
+    pub(super) fn stub(&mut self, layers: &[Layer<'d>]) -> Option<Index<Shape>> {
+        let mut stub = None;
+        for layer in layers {
+            let Some(value) = layer.table.value("_stub") else {
+                continue;
+            };
+            if self.is_control_of_preset(layer, layers, &value) {
+                continue;
+            }
+            if let Some(name) = value.text(self.problems) {
+                stub = self.case(&name);
+                self.stubs
+                    .extend(stub.map(|stub| (stub, name.place.clone())));
+            }
+        }
+        stub
+    }
+
+    /// A stub must say that it is one: else a client would take it for the record.
+    pub(super) fn check_stubs(&mut self) {
+        for (stub, place) in std::mem::take(&mut self.stubs) {
+            let Some(shape) = self.policy.shape(stub) else {
+                continue;
+            };
+            let has_fields = matches!(shape.body, ShapeBody::Fields(_));
+            if has_fields && !self.policy.says_gone(stub) {
+                let name = shown(&shape.name);
+                let message = format!("{name} does not say that the record is to be deleted");
+                let problem = Problem::error(code::CONFLICT, message).at(&place);
+                let line = "status = { as = \"constant\", value = \"tobedeleted\" }";
+                self.problems
+                    .push(problem.help(format!("write in {name}: {line}")));
             }
         }
     }

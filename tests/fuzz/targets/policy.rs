@@ -66,6 +66,9 @@ fn is_whole(policy: &Policy) {
                     exists(policy, any.rule);
                     assert!(!matches!(any.rule, Rule::Derived { .. }));
                 }
+                if let Some(stub) = fields.stub {
+                    assert!(policy.says_gone(stub), "a stub that does not say so");
+                }
             }
             ShapeBody::Switch(switch) => {
                 assert!(!switch.path.is_empty());
