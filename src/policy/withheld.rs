@@ -38,6 +38,20 @@ impl Policy {
         content.filter(|_| !hides)
     }
 
+    /// The keys of an item by which it is judged whether it leaves: without them, whoever objected
+    /// could not be told from others.
+    #[must_use]
+    pub fn judged_by(&self, items: Index<Shape>) -> Vec<&str> {
+        let shapes = std::iter::once(items).chain(self.leaf_shapes(items));
+        let gates = shapes.filter_map(|shape| self.gate(shape));
+        let keys = gates.flat_map(|gate| {
+            let only = { gate.only.iter() }.filter_map(|line| self.records.only.get(*line));
+            let only = only.filter_map(|only| only.path.first());
+            only.chain(gate.glimpses.iter().map(|glimpse| &glimpse.key))
+        });
+        keys.map(|key| &**key).collect()
+    }
+
     /// Whether as many items leave as came, whatever stands in them: of the outermost lists under
     /// `rule`, which are what an API counts. A record that leaves a stub leaves.
     #[must_use]

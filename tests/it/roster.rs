@@ -403,6 +403,25 @@ fn whoever_objected_is_nobody_in_the_whole_roster() {
 }
 
 #[test]
+fn whoever_objected_is_nobody_also_where_nobody_asks_whose_it_is() {
+    let school = School::new();
+    let house = open_with_list(&school);
+    let client = Client::new(&house, "/vendor");
+    let marks = client.crawl(&format!("{GRADES}/results"), "results", 20);
+    let theirs = id(&marks[0]["student"]);
+    let of_them = |it: &&Value| id(&it["student"]) == theirs;
+    let marked: BTreeSet<&str> = marks.iter().filter(of_them).map(id).collect();
+    assert!(!marked.is_empty() && marked.len() < marks.len());
+    objects(&house, id(&school.all("results")[0]["student"]));
+    let path = format!("{GRADES}/results?fields=sourcedId,score,scoreStatus");
+    for item in client.crawl(&path, "results", 20) {
+        let gone = item["status"] == "tobedeleted" && item["scoreStatus"] == "exempt";
+        assert_eq!(gone, marked.contains(id(&item)), "{item}");
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
 fn a_lenient_client_finds_the_same() {
     let school = School::new();
     let house = open(&school);

@@ -40,9 +40,11 @@ pub(super) fn keys(ids: &Ids<'_>, items: Index<Shape>, raw: &str) -> Result<Vec<
         let some = some.ok_or(Refusal::QueryInvalid)?;
         add(&mut keys, &some);
     }
-    // What chooses the shape must come, or no item has one.
+    // What chooses the shape must come, or no item has one; and so must what it is judged by, or
+    // who objected could not be told from others.
     if ids.are_onward() {
         add(&mut keys, policy.chooser(items).as_slice());
+        add(&mut keys, &policy.judged_by(items));
     }
     Ok(keys)
 }
@@ -61,15 +63,18 @@ fn shown<'p>(policy: &'p Policy, items: Index<Shape>, key: &'p str) -> Option<Ve
         return Some(vec![key]);
     }
     let made: Vec<&str> = policy.made_of(items, key).map(|(made, _)| made).collect();
-    let known = !made.is_empty() || policy.chooser(items) == Some(key);
+    let asked = policy.chooser(items) == Some(key) || policy.judged_by(items).contains(&key);
+    let known = !made.is_empty() || asked;
     known.then_some(made)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::minimise::head::filter::tests::target;
-    use crate::policy::Side;
+    use std::sync::Arc;
+
+    use crate::minimise::head::filter::tests::{law, target, target_under};
+    use crate::policy::{Only, Scalar, Side};
 
     fn asked(query: &str) -> Result<String, Refusal> {
         target("vendor", Side::School, "/users", query)
@@ -145,6 +150,33 @@ mod tests {
         assert_eq!(
             rows("limit=1&fields=label,email").unwrap(),
             "/rows?limit=1&fields=owner"
+        );
+    }
+
+    #[test]
+    fn the_school_is_asked_for_what_a_record_is_judged_by() {
+        let judged = |to, query| {
+            let mut law = Arc::into_inner(law("vendor")).unwrap();
+            let only = Only {
+                shape: Index::new(1).unwrap(),
+                path: ["name".into()].into(),
+                values: [Scalar::Text("Sem".into())].into(),
+            };
+            law.policy
+                .send_only(vec![only], vec![Index::new(0).unwrap()]);
+            target_under(Arc::new(law), to, "/users", query)
+        };
+        assert_eq!(
+            judged(Side::School, "fields=grade").unwrap(),
+            "/users?fields=grade%2Croles%2Cname%2CsourcedId%2Cother%2Corg"
+        );
+        assert_eq!(
+            judged(Side::Vendor, "fields=grade,name,sourcedId").unwrap(),
+            "/users?fields=grade%2CsourcedId"
+        );
+        assert_eq!(
+            judged(Side::School, "fields=name"),
+            Err(Refusal::QueryInvalid)
         );
     }
 

@@ -463,7 +463,16 @@ email = { as = "mail", of = "owner" }
         path: &str,
         query: &str,
     ) -> Result<String, Refusal> {
-        let crossing = Crossing::towards(to, law(caller), Some(book()));
+        target_under(law(caller), to, path, query)
+    }
+
+    pub(in crate::minimise::head) fn target_under(
+        law: Arc<Law>,
+        to: Side,
+        path: &str,
+        query: &str,
+    ) -> Result<String, Refusal> {
+        let crossing = Crossing::towards(to, law, Some(book()));
         let line = RequestLine {
             method: "GET",
             path,
