@@ -367,6 +367,33 @@ fn a_register_in_use_is_left_to_who_uses_it() {
 }
 
 #[test]
+fn a_register_that_others_can_read_is_not_opened() {
+    let place = with_register();
+    let gateway = fs::read_to_string(place.path("config/sluis.toml")).unwrap();
+    let free = "127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.2:0";
+    place.write(
+        "config/sluis.toml",
+        &gateway.replace("127.0.0.1:8080", free),
+    );
+    let path = place.path("config/state/register.redb");
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    let said = "the register cannot be opened: config/state/register.redb has the mode 0640: others \
+                must neither read nor write it; look whether it is still whole (`sluis register \
+                verify`) after `chmod 600 config/state/register.redb`\n";
+    for (args, before) in [
+        (&["register", "verify"][..], ""),
+        (&["serve"], "sluis cannot start: "),
+    ] {
+        let refused = place.run(args, "");
+        assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+        let stderr = str::from_utf8(&refused.stderr).unwrap();
+        assert!(stderr.ends_with(&format!("{before}{said}")), "{stderr}");
+    }
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    assert!(place.run(&["register", "verify"], "").status.success());
+}
+
+#[test]
 fn rows_of_another_key_are_counted_and_not_exported() {
     let place = with_register();
     fs::remove_file(place.path("config/keys/ring.toml")).unwrap();

@@ -348,7 +348,9 @@ fn failed(failure: &Failure, out: &mut Out) -> Exit {
             out.tell("stop the gateway first: it has this file to itself while it runs");
             Exit::Unavailable
         }
-        Failure::Register(Fault::Settings(_)) | Failure::Tls(_) => Exit::Config,
+        Failure::Register(Fault::Exposed { .. } | Fault::Settings(_)) | Failure::Tls(_) => {
+            Exit::Config
+        }
         Failure::Config(_)
         | Failure::Handed(_)
         | Failure::Listen { .. }

@@ -10,6 +10,7 @@ use super::selftest::{self, Answer, UNFIT};
 use super::{problems, seal_process};
 use crate::app::{self, Ending, Failure};
 use crate::config;
+use crate::store::Fault;
 
 /// Run the gateway until a signal ends it
 ///
@@ -64,6 +65,7 @@ pub(super) fn cannot_start(failure: &Failure, out: &mut Out) -> Exit {
     out.tell(&format!("sluis cannot start: {failure}"));
     match failure {
         Failure::Config(_)
+        | Failure::Register(Fault::Exposed { .. })
         | Failure::SchoolOfRegister(..)
         | Failure::Stray(_)
         | Failure::Tls(_) => Exit::Config,

@@ -13,6 +13,8 @@ use crate::policy::{IdKind, Index};
 use crate::pseudonym::{Canonical, IdentifierFault};
 use crate::secret::SecretText;
 
+const WRITE_WHOLE: &str = "write a list under another name, whole, and rename it into its place";
+
 /// One list.
 #[derive(Debug)]
 pub(super) struct List {
@@ -69,6 +71,8 @@ pub enum ListFault {
     TooOld,
     /// It cannot be read.
     Unreadable,
+    /// Others than its owner can write it: whoever they are, they could take somebody off it.
+    Writable,
 }
 
 impl ListFault {
@@ -85,6 +89,7 @@ impl ListFault {
             Self::TooLong => "is too long",
             Self::TooOld => "is older than its max-age",
             Self::Unreadable => "cannot be read",
+            Self::Writable => "can be written by others than its owner",
         }
     }
 }
@@ -125,7 +130,8 @@ impl List {
                 | ListFault::Missing
                 | ListFault::Silent
                 | ListFault::TooOld
-                | ListFault::Unreadable),
+                | ListFault::Unreadable
+                | ListFault::Writable),
             ) => Err(fault),
         };
         ListRead {
@@ -147,10 +153,22 @@ impl List {
 
     pub(super) fn problem(&self, fault: ListFault) -> Problem {
         let message = format!("{} {}", shown(&self.name), fault.words());
+        let help = match fault {
+            ListFault::Writable => format!("chmod go-w {}", self.path.display()),
+            ListFault::Ahead
+            | ListFault::Changing
+            | ListFault::Missing
+            | ListFault::NotClear
+            | ListFault::NotText
+            | ListFault::Silent
+            | ListFault::TooLong
+            | ListFault::TooOld
+            | ListFault::Unreadable => WRITE_WHOLE.to_owned(),
+        };
         Problem::finding(code::OBJECTIONS, message)
             .at(&self.place)
             .label("who objected is not known: every request of this vendor is answered 503")
-            .help("write a list under another name, whole, and rename it into its place")
+            .help(help)
     }
 
     /// Adds what stands on it: one identifier a line, and comments from `#` on.
@@ -200,6 +218,9 @@ pub(super) fn stamp(path: &Path) -> Seen {
     let seen = fs::metadata(path).map_err(|error| fault(&error))?;
     if !seen.is_file() {
         return Err(ListFault::Unreadable);
+    }
+    if seen.mode() & 0o022 != 0 {
+        return Err(ListFault::Writable);
     }
     Ok(Stamp {
         modified_s: seen.mtime(),

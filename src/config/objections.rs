@@ -489,6 +489,37 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_others_can_write_says_nobody_may_be_sent() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "S-1\n");
+        let path = folder.path().join("list.txt");
+        let chmod = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o400, 0o600, 0o640, 0o644, 0o444, 0o755] {
+            chmod(mode);
+            let (good, problems) = lists(folder.path(), None);
+            assert!(problems.is_empty(), "{mode:o}: {problems:?}");
+            assert_eq!(count(&good), Some(1), "{mode:o}");
+            for wide in [0o620, 0o602, 0o666, 0o660] {
+                chmod(wide);
+                good.look(NOW);
+                good.look(NOW);
+                assert_eq!(count(&good), None, "{wide:o}");
+                let standing = good.standing(NOW);
+                assert_eq!(standing, [("list.txt", Some(ListFault::Writable))]);
+            }
+            chmod(mode);
+            good.look(NOW);
+            good.look(NOW);
+            assert_eq!(count(&good), Some(1), "{mode:o}");
+        }
+        chmod(0o664);
+        let (wide, problems) = lists(folder.path(), None);
+        let why = "`list.txt` can be written by others than its owner";
+        assert_eq!((problems, count(&wide)), (vec![why.to_owned()], None));
+    }
+
+    #[test]
     fn a_list_that_never_rests_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "S-1\n");

@@ -125,6 +125,13 @@ pub enum Fault {
     Damaged(Damage),
     /// The database in the file failed.
     Database(Box<redb::Error>),
+    /// Others than its owner can read or write the file.
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// The file or its folder cannot be used.
     File {
         /// Which.
@@ -175,6 +182,7 @@ impl Fault {
         match self {
             Self::Damaged(_) => "damaged",
             Self::Database(_) => "database_failed",
+            Self::Exposed { .. } => "file_exposed",
             Self::File { .. } => "file_unusable",
             Self::Format(_) => "format_unknown",
             Self::Full => "full",
@@ -205,6 +213,7 @@ impl Fault {
             | Self::NoTable
             | Self::NotARegister(_) => true,
             Self::Damaged(_)
+            | Self::Exposed { .. }
             | Self::Full
             | Self::Hangs
             | Self::InUse(_)
@@ -273,6 +282,14 @@ impl fmt::Display for Fault {
                  sealed under another register key, or were changed"
             ),
             Self::Database(cause) => write!(f, "its database failed: {cause}"),
+            Self::Exposed { path, mode } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} has the mode {mode:04o}: others must neither read nor write it; look \
+                     whether it is still whole (`sluis register verify`) after `chmod 600 {path}`"
+                )
+            }
             Self::File { path, cause } => write!(f, "{}: {cause}", path.display()),
             Self::Format(version) => {
                 write!(
@@ -327,6 +344,7 @@ impl std::error::Error for Fault {
             Self::File { cause, .. } | Self::Thread(cause) => Some(cause),
             Self::Server(cause) => Some(cause),
             Self::Damaged(_)
+            | Self::Exposed { .. }
             | Self::Format(_)
             | Self::Full
             | Self::Hangs

@@ -241,7 +241,12 @@ fn open_file(path: &Path, turn: Turn, written: &Written) -> Result<Open, Fault> 
     let file = options
         .open(path)
         .map_err(|cause| Fault::file(path, cause))?;
-    let id = id_of(&file).map_err(|cause| Fault::file(path, cause))?;
+    let about = file.metadata().map_err(|cause| Fault::file(path, cause))?;
+    let (id, mode) = (id_of(&about), about.mode() & 0o7777);
+    if mode & 0o077 != 0 {
+        let path = path.to_owned();
+        return Err(Fault::Exposed { path, mode });
+    }
     let opened = FileBackend::new(file).and_then(|file| database(file, written));
     let database = opened.map_err(|fault| opening_fault(path, fault))?;
     sync_folder(path)?;
@@ -289,11 +294,9 @@ fn folder(path: &Path) -> Option<&Path> {
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {
-    let about = fs::metadata(path)?;
-    Ok((about.dev(), about.ino()))
+    fs::metadata(path).map(|about| id_of(&about))
 }
 
-fn id_of(file: &File) -> io::Result<FileId> {
-    let about = file.metadata()?;
-    Ok((about.dev(), about.ino()))
+fn id_of(about: &fs::Metadata) -> FileId {
+    (about.dev(), about.ino())
 }

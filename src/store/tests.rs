@@ -1061,12 +1061,38 @@ fn a_file_is_for_its_owner_and_for_one_process() {
     bed.open();
 }
 
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_file_that_others_can_read_or_write_is_not_opened() {
+    let bed = FileBed::new();
+    let store = bed.open();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    for wide in [0o601, 0o604, 0o602, 0o610, 0o640, 0o620, 0o660, 0o666] {
+        set_mode(&bed.path, wide);
+        let fault = bed.open_with(schools()).unwrap_err();
+        assert_eq!(fault.code(), "file_exposed", "{wide:o}: {fault}");
+        let (said, path) = (fault.to_string(), bed.path.display());
+        let command = format!("`chmod 600 {path}`");
+        assert!(said.contains(&command), "{said}");
+        assert!(said.contains(&format!("has the mode {wide:04o}")), "{said}");
+        assert_eq!(mode(&bed.path), wide, "it is left as it was");
+    }
+    set_mode(&bed.path, 0o600);
+    assert!(comes_home(&view(&bed.open(), "regenboog", 7), 7, "S-1"));
+}
+
 #[test]
 fn what_is_no_register_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("register.redb");
     let fault = || OneFile::open(&path).map(|_| ()).unwrap_err();
     fs::write(&path, "version = 1\n".repeat(1_000)).unwrap();
+    set_mode(&path, 0o600);
     assert!(matches!(fault(), Fault::NotARegister(_)), "{}", fault());
     fs::remove_file(&path).unwrap();
     let database = redb::Database::create(&path).unwrap();
@@ -1075,6 +1101,7 @@ fn what_is_no_register_is_told_apart() {
     transaction.open_table(table).unwrap().insert(1, 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
+    set_mode(&path, 0o600);
     assert!(matches!(fault(), Fault::NotARegister(_)), "{}", fault());
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
