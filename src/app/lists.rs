@@ -98,10 +98,11 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{SocketAddr, TcpStream};
     use std::path::Path;
+    use std::sync::Arc;
 
     use crate::app::House;
     use crate::clock::Clock;
-    use crate::config;
+    use crate::config::{self, Deployed};
     use crate::events::{Events, Sink};
     use crate::limits;
 
@@ -223,6 +224,26 @@ mod tests {
         assert_eq!(usable, 2, "at the start, and again");
         scene.shows("1", "[+] objections: 1 list", fine);
         scene.house.close();
+    }
+
+    #[test]
+    fn a_reload_while_a_disk_hangs_forgets_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in FILES {
+            write(folder.path(), path, text);
+        }
+        write(folder.path(), LIST, "S-64009-zzq\n");
+        config::keys::new(folder.path()).map(drop).unwrap();
+        let read = || config::load(folder.path()).unwrap().0;
+        let deployed = Deployed::new(read());
+        let later = 4_000_000_000;
+        assert!(deployed.current().vendors[0].lists.current(later).is_some());
+        let next = Arc::new(read());
+        next.vendors[0].lists.fall_silent();
+        deployed.put(next);
+        let lists = &deployed.current().vendors[0].lists;
+        assert_eq!(lists.counts(), [("lists/who.txt", Some(1))]);
+        assert!(lists.current(later).is_some());
     }
 
     #[test]

@@ -19,6 +19,7 @@ const WRITE_WHOLE: &str = "write a list under another name, whole, and rename it
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) kind: Index<IdKind>,
+    pub(super) kind_name: String,
     pub(super) canonical: Canonical,
     pub(super) path: PathBuf,
     /// As it is written in the vendor's file.
@@ -138,6 +139,13 @@ impl List {
             seen,
             fault: read.err(),
         }
+    }
+
+    /// Whether what was read of another list would be read of this one.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.path == other.path
+            && self.kind_name == other.kind_name
+            && self.canonical == other.canonical
     }
 
     /// Why it cannot be used by its age at a time, if it has one.

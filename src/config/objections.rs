@@ -57,6 +57,7 @@ impl Lists {
             let spec = specs.get(draft.kind.place())?;
             Some(List {
                 kind: draft.kind,
+                kind_name: spec.name.clone(),
                 canonical: spec.canonical.clone(),
                 path: folder.join(&draft.list.value),
                 name: draft.list.value.clone(),
@@ -125,6 +126,43 @@ impl Lists {
         *changing = None;
         self.at_rest.store(true, Ordering::Release);
         self.known_unix_s.store(unix_s, Ordering::Release);
+    }
+
+    /// Takes over what a former configuration read of the same lists, if these could not be read in
+    /// time. It holds for as long as it would have there.
+    pub(super) fn take_over(&self, former: &Self) {
+        let silent = |read: &ListRead| read.fault == Some(ListFault::Silent);
+        let theirs = former.now.load();
+        let (true, Some(objections)) = (
+            self.now.load().read.iter().any(silent),
+            theirs.objections.as_ref(),
+        ) else {
+            return;
+        };
+        let before = |list: &List| {
+            let mut lists = former.lists.iter().zip(&theirs.read);
+            let (other, read) = lists.find(|(other, _)| list.is_same(other))?;
+            Some(((other.kind, list.kind), *read))
+        };
+        let same: Option<Vec<_>> = self.lists.iter().map(before).collect();
+        let Some((kinds, read)) = same.map(|same| same.into_iter().unzip::<_, _, Vec<_>, Vec<_>>())
+        else {
+            return;
+        };
+        self.now.store(Arc::new(Now {
+            read: read.into(),
+            objections: Some(Arc::new(objections.moved(&kinds))),
+        }));
+        let at_rest = former.at_rest.load(Ordering::Acquire);
+        self.at_rest.store(at_rest, Ordering::Release);
+        let known_unix_s = former.known_unix_s.load(Ordering::Acquire);
+        self.known_unix_s.store(known_unix_s, Ordering::Release);
+    }
+
+    /// As if they could not be read in time.
+    #[cfg(test)]
+    pub(crate) fn fall_silent(&self) {
+        self.now.store(Arc::new(Now::silent(&self.lists)));
     }
 
     /// As if the disk that they are on did not answer, until what this gives is let go.
@@ -225,6 +263,12 @@ impl Now {
         }
         let fault = ListFault::Silent;
         problems.extend(lists.iter().map(|list| list.problem(fault)));
+        Self::silent(lists)
+    }
+
+    /// Nothing was to be heard of the lists.
+    fn silent(lists: &[List]) -> Self {
+        let fault = ListFault::Silent;
         let unread = ListRead {
             seen: Err(fault),
             fault: Some(fault),
@@ -266,16 +310,26 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     fn lists(folder: &Path, age_max_s: Option<u64>) -> (Lists, Vec<String>) {
-        let spec = KindSpec {
-            name: "pupil".to_owned(),
-            canonical: Canonical::default(),
+        lists_of(folder, &["pupil"], &Canonical::default(), age_max_s)
+    }
+
+    /// A list of the last of these kinds.
+    fn lists_of(
+        folder: &Path,
+        kinds: &[&str],
+        canonical: &Canonical,
+        age_max_s: Option<u64>,
+    ) -> (Lists, Vec<String>) {
+        let spec = |name: &&str| KindSpec {
+            name: (*name).to_owned(),
+            canonical: canonical.clone(),
             notation: Notation::Hex,
             back: Back::Never,
             unknown: Unknown::Reject,
             accept_keys: 1,
         };
         let draft = ObjectionsDraft {
-            kind: Index::new(0).unwrap(),
+            kind: Index::new(kinds.len().saturating_sub(1)).unwrap(),
             list: super::super::At {
                 value: "list.txt".to_owned(),
                 place: Place {
@@ -286,7 +340,8 @@ mod tests {
             age_max_s,
         };
         let mut problems = Problems::new();
-        let lists = Lists::read(&[draft], &[spec], folder, &mut problems);
+        let specs: Vec<KindSpec> = kinds.iter().map(spec).collect();
+        let lists = Lists::read(&[draft], &specs, folder, &mut problems);
         let sorted = problems.sorted();
         let messages = sorted.iter().map(|it| it.message.clone());
         (lists, messages.collect())
@@ -517,6 +572,51 @@ mod tests {
         let (wide, problems) = lists(folder.path(), None);
         let why = "`list.txt` can be written by others than its owner";
         assert_eq!((problems, count(&wide)), (vec![why.to_owned()], None));
+    }
+
+    #[test]
+    fn a_reload_while_the_disk_hangs_takes_over_what_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "S-1\n");
+        let former = lists(folder.path(), None).0;
+        former.look(NOW);
+        let taken = |kinds: &[&str], canonical: &Canonical, folder: &Path| {
+            let next = lists_of(folder, kinds, canonical, None).0;
+            next.fall_silent();
+            assert!(next.current(NOW).is_none(), "it hangs");
+            next.take_over(&former);
+            next
+        };
+        // Also at another place among the kinds.
+        for kinds in [&["pupil"][..], &["mail", "pupil"]] {
+            let next = taken(kinds, &Canonical::default(), folder.path());
+            let kind = Index::new(kinds.len() - 1).unwrap();
+            let known = |unix_s| Some(next.current(unix_s)?.count(kind));
+            assert_eq!(known(NOW + 600), Some(1));
+            assert_eq!(known(NOW + 601), None, "for as long as before");
+            write(folder.path(), "S-1\nS-2\n");
+            next.look(NOW + 700);
+            next.look(NOW + 700);
+            assert_eq!(known(NOW + 700), Some(2), "the disk answers again");
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        let bare = Canonical::new(Vec::new());
+        for other in [
+            taken(&["mail"], &Canonical::default(), folder.path()),
+            taken(&["pupil"], &bare, folder.path()),
+            taken(&["pupil"], &Canonical::default(), elsewhere.path()),
+        ] {
+            assert!(other.current(NOW).is_none(), "{other:?}");
+        }
+        // What was read this time is newer.
+        let next = lists(folder.path(), None).0;
+        next.take_over(&former);
+        next.look(NOW);
+        assert_eq!(count(&next), Some(2));
+        // What the former one could not read is known to nobody.
+        former.fall_silent();
+        let next = taken(&["pupil"], &Canonical::default(), folder.path());
+        assert!(next.current(NOW).is_none());
     }
 
     #[test]

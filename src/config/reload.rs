@@ -66,8 +66,17 @@ impl Deployed {
         }
     }
 
-    /// Puts a configuration in force.
+    /// Puts a configuration in force. Of lists of objections that could not be read with it, what
+    /// the one before it knows holds on.
     pub fn put(&self, config: Arc<Config>) {
+        let former = self.current();
+        let with_lists = config.vendors.iter().filter(|it| !it.lists.is_empty());
+        for vendor in with_lists {
+            let same = |old: &&Arc<Vendor>| old.school == vendor.school && old.id == vendor.id;
+            if let Some(old) = former.vendors.iter().find(same) {
+                vendor.lists.take_over(&old.lists);
+            }
+        }
         self.current.store(config);
     }
 }

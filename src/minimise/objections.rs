@@ -34,6 +34,20 @@ impl Objections {
         Ok(())
     }
 
+    /// The same identifiers of these kinds, each kind at the place that it has in another policy.
+    #[must_use]
+    pub fn moved(&self, kinds: &[(Index<IdKind>, Index<IdKind>)]) -> Self {
+        let moved = kinds.iter().flat_map(|(from, to)| {
+            let of_kind = (from.place(), u64::MIN)..=(from.place(), u64::MAX);
+            let hashes = self.all.range(of_kind).map(|(_, hash)| *hash);
+            hashes.map(|hash| (to.place(), hash))
+        });
+        Self {
+            all: moved.collect(),
+            hasher: self.hasher.clone(),
+        }
+    }
+
     /// How many are on the list of a kind.
     #[must_use]
     pub fn count(&self, kind: Index<IdKind>) -> usize {
