@@ -9,7 +9,7 @@ use super::grammar::{
     utf8_only_if_wide,
 };
 use super::vendor::{Seen, Step, Vendor, is_token};
-use super::{Bed, FIRST, exchange, exchange_all};
+use super::{Bed, FIRST, NO_REST, exchange, exchange_all};
 
 /// The body of the right answer.
 const BODY: &str = r#"{"users":[{"grade":NNNNN,"name":"Vendor-zzq"}]}"#;
@@ -629,7 +629,8 @@ fn answered_in_every_way(limits: &str) {
             faults.push(format!("{}: {fault}", kind.name));
         }
         let asked = &seen[&Some(number)];
-        if asked.len() != 1 || bed.foreign(&asked[0]).is_some() {
+        // Once more, where no byte of an answer came.
+        if asked.len() > 2 || asked.iter().any(|it| bed.foreign(it).is_some()) {
             faults.push(format!("{}: asked {} times", kind.name, asked.len()));
         }
         let after = |it: &Seen| it.connection == asked[0].connection && it.place > asked[0].place;
@@ -649,10 +650,12 @@ fn answered_in_every_way(limits: &str) {
 
 #[test]
 fn no_broken_answer_looks_whole() {
-    answered_in_every_way("upstream-body-idle = \"500ms\"");
+    answered_in_every_way(&format!("{NO_REST}upstream-body-idle = \"500ms\""));
 }
 
 #[test]
 fn no_broken_answer_looks_whole_where_nothing_is_held_back() {
-    answered_in_every_way("upstream-body-idle = \"500ms\"\nhold-back = 0");
+    answered_in_every_way(&format!(
+        "{NO_REST}upstream-body-idle = \"500ms\"\nhold-back = 0"
+    ));
 }

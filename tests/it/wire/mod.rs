@@ -88,6 +88,9 @@ impl Bed {
 const DEADLINES: &str =
     "head-time = \"500ms\"\nbody-idle = \"500ms\"\nrequests-per-vendor = 1000\n";
 
+/// For a vendor that is to be asked on and on, however it fails.
+const NO_REST: &str = "upstream-circuit-failures = 1000\nupstream-circuit-window = \"100ms\"\n";
+
 /// What came back on one connection.
 #[derive(Clone, Debug, Default)]
 struct Outcome {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::caller::{Answer, Caller, Got};
 use super::grammar::{BODY, next, numbered, push};
 use super::vendor::{Seen, Step, Vendor};
-use super::{Bed, DEADLINES, FIRST, at_once, exchange, right_answer};
+use super::{Bed, DEADLINES, FIRST, NO_REST, at_once, exchange, right_answer};
 use crate::harness::upstream::ok;
 use crate::harness::{HOST, Markers, Plans};
 
@@ -71,8 +71,9 @@ fn slow_answers() -> Vec<(&'static str, Vec<Step>)> {
 
 #[test]
 fn slow_vendors_are_given_up_in_time_and_cost_nobody_else() {
-    let limits =
-        format!("{DEADLINES}upstream-head-time = \"500ms\"\nupstream-body-idle = \"500ms\"");
+    let limits = format!(
+        "{NO_REST}{DEADLINES}upstream-head-time = \"500ms\"\nupstream-body-idle = \"500ms\""
+    );
     let manners = slow_answers();
     let theirs = slow_answers();
     let answer = move |seen: &Seen| {
