@@ -139,6 +139,16 @@ fn fold(left: u64, right: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
+/// `"key":`, or nothing if the key would have to be escaped.
+pub(super) fn opening(key: &str) -> Box<[u8]> {
+    let plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+    if key.bytes().all(plain) {
+        [b"\"", key.as_bytes(), b"\":"].concat().into()
+    } else {
+        Box::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -350,7 +350,7 @@ impl Fields {
         let keys: Vec<&[u8]> = lines.iter().map(|line| line.key.as_bytes()).collect();
         Self {
             table: KeyTable::new(&keys),
-            openings: lines.iter().map(|line| opening(&line.key)).collect(),
+            openings: lines.iter().map(|line| keys::opening(&line.key)).collect(),
             constants: lines.iter().enumerate().filter_map(constant).collect(),
             derived: lines.iter().enumerate().filter_map(derived).collect(),
             lines: lines.into(),
@@ -405,16 +405,6 @@ impl Fields {
     #[must_use]
     pub fn derived(&self) -> &[Derived] {
         &self.derived
-    }
-}
-
-/// `"key":`, or nothing if the key would have to be escaped.
-fn opening(key: &str) -> Box<[u8]> {
-    let plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
-    if key.bytes().all(plain) {
-        [b"\"", key.as_bytes(), b"\":"].concat().into()
-    } else {
-        Box::default()
     }
 }
 
