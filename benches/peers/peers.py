@@ -21,6 +21,7 @@ import re
 import resource
 import statistics
 import tempfile
+import urllib.request
 
 import measure
 import report
@@ -123,7 +124,9 @@ def memory(house, sluis):
         found["idle"] = idle if way == "plain" else found["idle"]
     port = 8080
     pid = house.sluis(sluis, "sluis-memory-page", port)
-    measure.load(f"http://127.0.0.1:{port}/pull/users?limit=10000", 3)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/pull/users?limit=10000") as page:
+        while page.read(1 << 20):
+            pass
     found["page"] = measure.memory_kib([pid], "VmHWM")
     return found
 

@@ -27,7 +27,7 @@ def rest(found):
         (f"Added to an answer of 10 KB at {late['rate']:.0f} a second, median", f"{added[0]:.2f} ms", "≤ 0.15 ms"),
         ("The same, 99 in 100", f"{added[1]:.2f} ms", "≤ 1 ms"),
         ("Memory, idle", f"{memory['idle'] / 1024:.1f} MiB", "≤ 20 MB"),
-        ("Memory at most, pages of 17.6 MB passing", f"{memory['page'] / 1024:.1f} MiB", "≤ 32 MB"),
+        ("Memory at most, a page of 17.6 MB passing", f"{memory['page'] / 1024:.1f} MiB", "≤ 32 MB"),
         ("Each of 10,000 idle connections, plain", f"{memory['plain']:.1f} KiB", "≤ 8 KiB"),
         ("The same, after a request on each", f"{memory['plain, served']:.1f} KiB", "–"),
         ("Each of 10,000 idle connections, TLS", f"{memory['TLS']:.1f} KiB", "≤ 32 KiB"),
