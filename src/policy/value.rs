@@ -41,6 +41,23 @@ pub struct ValueRules {
     pub like: Option<Regex>,
 }
 
+impl ValueRules {
+    /// Whether a text is short enough, and alike. Whether it is listed is for who has it as JSON.
+    #[must_use]
+    pub fn fits(&self, text: &str) -> bool {
+        let short = |most| text.chars().count() <= most;
+        self.chars_max.is_none_or(short)
+            && self.like.as_ref().is_none_or(|like| like.is_match(text))
+    }
+
+    /// Whether a value passes that is this text, and in JSON that one.
+    #[must_use]
+    pub fn admits(&self, text: &str, json: &str) -> bool {
+        let listed = |all: &[Box<str>]| all.iter().any(|one| **one == *json);
+        self.one_of.as_deref().is_none_or(listed) && self.fits(text)
+    }
+}
+
 /// How a generalised date is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateForm {

@@ -271,15 +271,7 @@ impl<'d> Compiler<'d, '_> {
         let text = match scalar {
             Scalar::Bare(text) | Scalar::Text(text) => text,
         };
-        typed
-            && rules.is_none_or(|rules| {
-                let listed = rules.one_of.as_deref();
-                listed.is_none_or(|all| all.iter().any(|one| **one == *json))
-                    && rules.like.as_ref().is_none_or(|like| like.is_match(text))
-                    && rules
-                        .chars_max
-                        .is_none_or(|most| text.chars().count() <= most)
-            })
+        typed && rules.is_none_or(|rules| rules.admits(text, json))
     }
 
     /// What fields under these rules can say, where the policy lists it.

@@ -244,7 +244,6 @@ fn passes(policy: &Policy, keep: Keep, text: &str) -> bool {
     let Some(rules) = policy.value_rules.get(rules.place()) else {
         return false;
     };
-    let short = |most| text.chars().count() <= most;
     let listed = |words: &[Box<str>]| {
         let plain = !text.contains(['"', '\\']);
         let quoted = format!("\"{text}\"");
@@ -253,9 +252,7 @@ fn passes(policy: &Policy, keep: Keep, text: &str) -> bool {
                 .iter()
                 .any(|word| **word == *text || **word == *quoted)
     };
-    rules.chars_max.is_none_or(short)
-        && rules.like.as_ref().is_none_or(|like| like.is_match(text))
-        && rules.one_of.as_deref().is_none_or(listed)
+    rules.fits(text) && rules.one_of.as_deref().is_none_or(listed)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -259,10 +259,7 @@ impl<W: Watch> Pass<'_, W> {
         let rules = rules.ok_or(Refusal::Bug(Bug::Policy))?;
         let quoted = matches!(token.kind, TokenKind::Text { .. });
         let text = self.text(token);
-        let short = rules
-            .chars_max
-            .is_none_or(|most| text.chars().count() <= most);
-        let alike = rules.like.as_ref().is_none_or(|like| like.is_match(text));
+        let fits = rules.fits(text);
         let listed = rules.one_of.as_ref().is_none_or(|values| {
             let mut json = Vec::with_capacity(text.len().saturating_add(2));
             if quoted {
@@ -272,7 +269,7 @@ impl<W: Watch> Pass<'_, W> {
             }
             values.iter().any(|value| value.as_bytes() == json)
         });
-        Ok((!(short && alike && listed)).then_some(Action::DroppedValue))
+        Ok((!(fits && listed)).then_some(Action::DroppedValue))
     }
 
     /// The text of a scalar, as [`text_of`] gives it.
