@@ -79,6 +79,7 @@ pub enum Names {
     /// A text with identifiers in it.
     Template(Index<Template>),
 }
+
 impl Policy {
     /// Sends only some records from now on: those that match all lines of their shape, and that no
     /// identifier of an excepted kind stands in that is on the kind's list.

@@ -54,9 +54,9 @@ impl Policy {
         lines: Vec<Field>,
         own: usize,
     ) -> Option<Index<Shape>> {
-        let is_own = |(place, line): &(usize, Field)| match line.rule {
+        let is_own = |(place, line): (usize, &Field)| match line.rule {
             Rule::Derived { of, .. } => of == own,
-            Rule::Identifier(_) => *place == own,
+            Rule::Identifier(_) => place == own,
             Rule::Blank
             | Rule::Constant(_)
             | Rule::Drop
@@ -70,40 +70,26 @@ impl Policy {
             | Rule::Object(_)
             | Rule::Template(_) => false,
         };
-        let lines: Vec<(usize, Field)> = lines.into_iter().enumerate().collect();
-        if !lines.iter().any(is_own) {
+        if !lines.iter().enumerate().any(is_own) {
             // Whom it is of nobody could tell.
             return None;
         }
         let gone = self.constant_of(GONE)?;
         let stub = Index::new(self.shapes.len())?;
         let line = |(place, line): (usize, Field)| {
-            let own = is_own(&(place, line.clone()));
-            let rule = match line.rule {
+            let constant = matches!(line.rule, Rule::Constant(_));
+            let changed = matches!(line.rule, Rule::Keep(_)) && *line.key == *CHANGED;
+            let rule = match is_own((place, &line)) || constant || changed {
                 _ if *line.key == *STATUS => Rule::Constant(gone),
-                Rule::Derived { .. } | Rule::Identifier(_) if own => line.rule,
-                Rule::Constant(_) => line.rule,
-                Rule::Keep(_) if *line.key == *CHANGED => line.rule,
-                Rule::Blank
-                | Rule::Derived { .. }
-                | Rule::Drop
-                | Rule::Generalise(_)
-                | Rule::Identifier(_)
-                | Rule::Keep(_)
-                | Rule::KeepAll
-                | Rule::Link(_)
-                | Rule::List(_)
-                | Rule::ListOrOne(_)
-                | Rule::Nested(_)
-                | Rule::Object(_)
-                | Rule::Template(_) => Rule::Drop,
+                true => line.rule,
+                false => Rule::Drop,
             };
             Field {
                 key: line.key,
                 rule,
             }
         };
-        let lines = lines.into_iter().map(line).collect();
+        let lines = lines.into_iter().enumerate().map(line).collect();
         let fields = Fields::new(lines, None, super::Unlisted::Drop);
         let name = format!("{} (stub)", self.shape(shape)?.name);
         self.shapes.push(Shape {
@@ -148,12 +134,7 @@ impl Policy {
                     return matches!(keep.of, ValueType::Any | ValueType::Slug);
                 };
                 let rules = self.value_rules.get(rules.place());
-                rules.is_some_and(|rules| {
-                    let listed = rules.one_of.as_ref();
-                    listed.is_none_or(|all| all.iter().any(|one| **one == *json))
-                        && rules.chars_max.is_none_or(|most| text.len() <= most)
-                        && rules.like.as_ref().is_none_or(|like| like.is_match(text))
-                })
+                rules.is_some_and(|rules| rules.admits(text, &json))
             }
             Rule::Blank
             | Rule::Derived { .. }

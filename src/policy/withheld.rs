@@ -5,12 +5,19 @@ use std::collections::BTreeSet;
 use super::{Content, Flow, Index, Item, Otherwise, Policy, Route, Rule, Shape, ShapeBody, Side};
 
 impl Policy {
-    /// Whether a message may be withheld as a whole, as if there were none: outside of all lists
-    /// stands an object that `[only]` or `[except]` may not let through.
+    /// Whether what a route answers a vendor may be withheld as a whole, as if there were none.
     ///
-    /// Of such a message no head may go on without its body: who asked would see that there is one.
+    /// Of such an answer no head may go on without its body, and no other word of what is not
+    /// there: who asked would see that there is one.
     #[must_use]
-    pub fn may_be_withheld(&self, content: Content) -> bool {
+    pub fn may_hide(&self, flow: &Flow, route: &Route) -> bool {
+        let usual = flow.answer_content(route, 200);
+        flow.caller == Side::Vendor && usual.is_some_and(|content| self.may_be_withheld(content))
+    }
+
+    /// Whether a message may be withheld as a whole: outside of all lists stands an object that
+    /// `[only]` or `[except]` may not let through.
+    fn may_be_withheld(&self, content: Content) -> bool {
         let Content::Json(rule) = content else {
             return false;
         };
@@ -31,11 +38,8 @@ impl Policy {
     /// and for what is not sent, and who asked must not see which.
     #[must_use]
     pub fn answer_content(&self, flow: &Flow, route: &Route, status: u16) -> Option<Content> {
-        let withheld = |content| self.may_be_withheld(content);
-        let usual = flow.answer_content(route, 200);
-        let hides = status == 404 && flow.caller == Side::Vendor && usual.is_some_and(withheld);
-        let content = flow.answer_content(route, status);
-        content.filter(|_| !hides)
+        let hides = status == 404 && self.may_hide(flow, route);
+        flow.answer_content(route, status).filter(|_| !hides)
     }
 
     /// The keys of an item by which it is judged whether it leaves: without them, whoever objected

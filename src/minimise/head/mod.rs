@@ -22,7 +22,7 @@ use bytes::Bytes;
 use super::echo::Holds;
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
-use crate::policy::{Content, Flow, Method, Route, Segment, Side};
+use crate::policy::{Content, Flow, Method, Route, Segment};
 use crate::refusal::{Bug, Refusal};
 use query::write_query;
 
@@ -83,10 +83,7 @@ pub fn request(
     let segments = segments(path)?;
     let method = Method::parse(method);
     let (place, route) = find(flow, method, &segments)?;
-    let answer = flow.answer_content(route, 200);
-    let withheld = |answer| crossing.law.policy.may_be_withheld(answer);
-    let asks = flow.caller == Side::Vendor && method == Some(Method::Head);
-    if asks && answer.is_some_and(withheld) {
+    if method == Some(Method::Head) && crossing.law.policy.may_hide(flow, route) {
         // Its head alone would say that there is one.
         return Err(Refusal::MethodNotListed);
     }
