@@ -150,10 +150,10 @@ impl Idle for Box<Link> {
     fn look(&mut self) -> Seen {
         self.talk.have_a_look();
         let over = self.poll_over(&mut Context::from_waker(Waker::noop()));
-        let seen = self.talk.seen();
-        match over.is_pending() && self.requests.is_ready() {
-            false if seen == Seen::Nothing => Seen::Closed,
-            true | false => seen,
+        let usable = over.is_pending() && self.requests.is_ready();
+        match self.talk.seen() {
+            Seen::Nothing if !usable => Seen::Closed,
+            seen @ (Seen::Closed | Seen::Nothing | Seen::Surplus) => seen,
         }
     }
 }

@@ -142,11 +142,12 @@ impl Standing {
     }
 
     fn tell(&self, turn: Turn) {
-        let (meter, rests) = match turn {
+        let rests = match turn {
             Turn::Same => return,
-            Turn::Opened => (&self.meter, true),
-            Turn::Closed => (&self.meter, false),
+            Turn::Opened => true,
+            Turn::Closed => false,
         };
+        let meter = &self.meter;
         self.events.emit(CircuitTurned { meter, rests });
     }
 
