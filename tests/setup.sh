@@ -49,27 +49,25 @@ have() {
 
 # system_package PROGRAM PACKAGE: a program that Debian packages.
 system_package() {
-    have "$1" && return
+    have "$1" || packages "$1" "$2"
+}
+
+# packages WHAT PACKAGE...: installs them on Debian, names what is missing on any other system.
+packages() {
     if ! is_debian || ! as_root true; then
         missing+=("$1")
         return
     fi
-    echo "setup: installing $2"
+    echo "setup: installing ${*:2}"
     as_root apt-get update -qq
-    as_root apt-get install -y -qq --no-install-recommends "$2"
+    as_root apt-get install -y -qq --no-install-recommends "${@:2}"
 }
 
 # PostgreSQL's server, for the tests of a register that several nodes share. Debian keeps its
 # programs out of the path.
 postgres() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
-    if ! is_debian || ! as_root true; then
-        missing+=("PostgreSQL's server in /usr/lib/postgresql/VERSION/bin")
-        return
-    fi
-    echo "setup: installing postgresql"
-    as_root apt-get update -qq
-    as_root apt-get install -y -qq --no-install-recommends postgresql
+    packages "PostgreSQL's server in /usr/lib/postgresql/VERSION/bin" postgresql
 }
 
 # component COMMAND NAME: a part of the Rust toolchain.
@@ -91,13 +89,7 @@ profile_tools() {
 # The proxy that the others are compared with, also doing our work in a script.
 nginx_with_lua() {
     [[ -f /usr/lib/nginx/modules/ngx_http_lua_module.so && -f /usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so ]] && return
-    if ! is_debian || ! as_root true; then
-        missing+=("nginx with its Lua module, and lua-cjson")
-        return
-    fi
-    echo "setup: installing nginx with Lua"
-    as_root apt-get update -qq
-    as_root apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-http-lua lua-cjson
+    packages "nginx with its Lua module, and lua-cjson" nginx-light libnginx-mod-http-lua lua-cjson
 }
 
 # The compiler that knows the sanitizers.
