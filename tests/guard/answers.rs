@@ -261,6 +261,7 @@ fn what_follows_an_answer_is_not_shown() {
     for surplus in ["X", "\r\n", "\0", &ok(FIVE)] {
         for (text, expected) in [
             (ok(FIVE), Expected::Body),
+            (ok("Content-LENGTH: 5\r\n\r\n{...}"), Expected::Body),
             (
                 ok("transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
                 Expected::Body,

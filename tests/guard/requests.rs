@@ -122,7 +122,9 @@ fn a_first_line_is_method_target_and_version() {
         "GET / HTTP/11",
         "GET / HTTP/1.",
         "GET / HTTP/1.1.1",
-        "GET / HTTP/a.b",
+        "GET / HTTP/a.1",
+        "GET / HTTP/1.b",
+        " / HTTP/1.1",
         "GET / HTCPCP/1.0",
         "GET / HTTP1.1",
         "G\0T / HTTP/1.1",
@@ -301,6 +303,8 @@ fn a_length_is_said_once_in_digits() {
             }
         }
     }
+    let longest = with(&format!("content-length: {}\r\n", "9".repeat(18)));
+    assert_eq!(fed(longest.as_bytes()).shown, longest.as_bytes());
     // Not the name: whoever reads it as one is not in our house.
     for name in [
         "content_length",
@@ -408,6 +412,7 @@ fn chunks_are_digits_data_and_nothing_else() {
     for surplus in ["X", "\0", "\r", "\n", " "] {
         broken(&head, &format!("5\r\nGET /{surplus}\r\n0\r\n\r\n"));
     }
+    taken(format!("{head}1A\r\n{:26}\r\n0\r\n\r\n{NEXT}", ""), 2);
     broken(&head, "6\r\nGET /\r\n0\r\n\r\n");
     broken(&head, "4\r\nGET /\r\n0\r\n\r\n");
 }
@@ -513,6 +518,11 @@ fn sizes_are_held_to_the_byte() {
     for more in [1, 2, 3, 4, 5, 6, 7, 100, 100_000] {
         refused(target(most(Bound::Target) + more), Refusal::TargetTooLong);
     }
+    taken(target(most(Bound::Target)).replace("GET", "DELETE"), 1);
+    let longer = target(most(Bound::Target) + 100).replace("GET", "DELETE");
+    refused(longer, Refusal::TargetTooLong);
+    let other = target(most(Bound::Target) + 100).replace("GET", "OPTIONS");
+    refused(other, Refusal::MethodNotListed);
     let line = |length: usize| format!("x: {}\r\n", "y".repeat(length - 5));
     taken(with(&line(most(Bound::Header))), 1);
     for more in [1, 2, 3, 100, 100_000] {

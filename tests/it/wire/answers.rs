@@ -9,7 +9,7 @@ use super::grammar::{
     utf8_only_if_wide,
 };
 use super::vendor::{Seen, Step, Vendor, is_token};
-use super::{Bed, FIRST, NO_REST, exchange, exchange_all};
+use super::{Bed, FIRST, NO_REST, ODD_ENDS, exchange, exchange_all};
 
 /// The body of the right answer.
 const BODY: &str = r#"{"users":[{"grade":NNNNN,"name":"Vendor-zzq"}]}"#;
@@ -222,17 +222,7 @@ fn line_ends() -> Vec<Kind> {
     let text = whole();
     let ends: Vec<usize> = text.match_indices("\r\n").map(|(at, _)| at).collect();
     let mut kinds = Vec::new();
-    for odd in [
-        "\n",
-        "\r",
-        "\r\r\n",
-        "\n\r",
-        "\0\r\n",
-        "\r\0\n",
-        "\u{b}\r\n",
-        "\n\n",
-        "\r \n",
-    ] {
+    for odd in ODD_ENDS {
         for (line, at) in ends.iter().enumerate() {
             let text = format!("{}{odd}{}", &text[..*at], &text[at + 2..]);
             let name = format!("line {line} ends with {odd:?}");

@@ -1,6 +1,7 @@
 //! Requests that two readers could read differently, made from the grammar of RFC 9112: every odd
 //! form of a part, wherever it can stand.
 
+use super::ODD_ENDS;
 use crate::harness::{HOST, PULL_TOKEN, PUSH_TOKEN};
 
 /// What is wrong with a request.
@@ -610,18 +611,7 @@ fn line_ends() -> Vec<Case> {
     let text = pull(FIRST, &host());
     let mut cases = Vec::new();
     let ends: Vec<usize> = text.match_indices("\r\n").map(|(at, _)| at).collect();
-    for odd in [
-        "\n",
-        "\r",
-        "\r\r\n",
-        "\n\r",
-        "\0\r\n",
-        "\r\0\n",
-        "\u{b}\r\n",
-        "\r\n\n",
-        "\n\n",
-        "\r \n",
-    ] {
+    for odd in ODD_ENDS.into_iter().chain(["\r\n\n"]) {
         // Behind the last line, it would be before the next request.
         let ends = if odd.starts_with("\r\n") {
             &ends[..ends.len() - 1]

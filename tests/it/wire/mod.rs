@@ -88,6 +88,19 @@ impl Bed {
 const DEADLINES: &str =
     "head-time = \"500ms\"\nbody-idle = \"500ms\"\nrequests-per-vendor = 1000\n";
 
+/// What is not CRLF where a line ends.
+const ODD_ENDS: [&str; 9] = [
+    "\n",
+    "\r",
+    "\r\r\n",
+    "\n\r",
+    "\0\r\n",
+    "\r\0\n",
+    "\u{b}\r\n",
+    "\n\n",
+    "\r \n",
+];
+
 /// For a vendor that is to be asked on and on, however it fails.
 const NO_REST: &str = "upstream-circuit-failures = 1000\nupstream-circuit-window = \"100ms\"\n";
 
