@@ -226,6 +226,7 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.gate.poll_turn(cx));
         let polled = Pin::new(&mut self.gate).poll_write(cx, from);
         self.pace_write(polled, cx)
     }
@@ -265,6 +266,7 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.gate.poll_turn(cx));
         let polled = Pin::new(&mut self.gate).poll_write_vectored(cx, from);
         self.pace_write(polled, cx)
     }
