@@ -42,6 +42,9 @@ pub const OAUTH_SCOPE_BYTES_MAX: usize = 128;
 pub const OAUTH_SCOPES_MAX: usize = 16;
 /// Header lines of an answer; a request has fewer.
 pub const ANSWER_LINES_MAX: usize = 100;
+/// Exchanges at once on one connection of HTTP/2 to an upstream; beyond it another one is opened.
+/// The least that a server should allow (RFC 9113 section 6.5.2).
+pub const UPSTREAM_STREAMS_MAX: usize = 100;
 /// Informational answers before the answer itself.
 pub const ANSWERS_INFORMATIONAL_MAX: usize = 8;
 /// The trailers of a body, in bytes: they are dropped.

@@ -400,6 +400,17 @@ pub struct UpstreamTls {
     pub identity: Option<ClientIdentity>,
     /// The oldest version spoken.
     pub min: TlsVersion,
+    /// Whether HTTP/2 is spoken.
+    pub http2: Http2,
+}
+
+/// Whether HTTP/2 is spoken with an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Http2 {
+    /// If both ends want to (ALPN, RFC 7301).
+    IfAgreed,
+    /// `http2 = false`.
+    Never,
 }
 
 /// A certificate of ours towards an upstream.

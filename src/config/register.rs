@@ -100,6 +100,8 @@ fn postgres(table: &Table<'_>, problems: &mut Problems) -> Option<RegisterDraft>
         roots: None,
         identity: None,
         min,
+        // The register's server speaks no HTTP.
+        http2: super::Http2::Never,
     };
     Some(RegisterDraft::Postgres {
         url: url?,

@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::files::{self, Stamps, Unusable};
-use super::{HTTP_1_1, Stream, expiry, provider, versions};
-use crate::config::UpstreamTls;
+use super::{H2, HTTP_1_1, Stream, expiry, provider, versions};
+use crate::config::{Http2, UpstreamTls};
 
 /// Opens TLS connections to an upstream. Files of roots, a certificate and a key that have changed
 /// are read again with the next connection; if they cannot be used, those that could stay in use.
@@ -42,11 +42,30 @@ impl Connectors {
     }
 }
 
+/// Which HTTP is offered to an upstream, which chooses (ALPN, RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2, unless the configuration says otherwise, and HTTP/1.1.
+    Http2,
+}
+
 /// What was read, and how the files looked then.
 struct Current {
     stamps: Stamps,
-    config: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
     expires_unix_s: Option<u64>,
+}
+
+impl Current {
+    fn config(&self, offer: Offer) -> Arc<ClientConfig> {
+        Arc::clone(match offer {
+            Offer::Http1 => &self.http1,
+            Offer::Http2 => &self.http2,
+        })
+    }
 }
 
 impl Connector {
@@ -80,26 +99,26 @@ impl Connector {
     ///
     /// # Errors
     /// What went wrong on the wire or in TLS.
-    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
+    pub async fn connect(&self, host: &str, stream: TcpStream, offer: Offer) -> io::Result<Stream> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let connector = TlsConnector::from(self.config());
+        let connector = TlsConnector::from(self.config(offer));
         let connected = connector.connect(name, stream).await?;
         Ok(Stream::Tls(Box::new(connected.into())))
     }
 
     /// As the files are now; as they were before, if they cannot be used.
-    fn config(&self) -> Arc<ClientConfig> {
+    fn config(&self, offer: Offer) -> Arc<ClientConfig> {
         let current = self.current.load();
         if Stamps::of_upstream(&self.tls) == current.stamps {
-            return Arc::clone(&current.config);
+            return current.config(offer);
         }
         match read(&self.tls) {
             Ok(next) => {
-                let config = Arc::clone(&next.config);
+                let config = next.config(offer);
                 self.current.store(Arc::new(next));
                 config
             }
-            Err(_told_by_who_looks_after_the_files) => Arc::clone(&current.config),
+            Err(_told_by_who_looks_after_the_files) => current.config(offer),
         }
     }
 }
@@ -115,9 +134,18 @@ fn read(tls: &UpstreamTls) -> Result<Current, Unusable> {
     let stamps = Stamps::of_upstream(tls);
     let (mut config, expires_unix_s) = client(tls)?;
     config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    let http1 = Arc::new(config.clone());
+    let http2 = match tls.http2 {
+        Http2::Never => Arc::clone(&http1),
+        Http2::IfAgreed => {
+            config.alpn_protocols.insert(0, H2.to_vec());
+            Arc::new(config)
+        }
+    };
     Ok(Current {
         stamps,
-        config: Arc::new(config),
+        http1,
+        http2,
         expires_unix_s,
     })
 }

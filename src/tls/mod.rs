@@ -6,7 +6,7 @@ mod expiry;
 mod files;
 mod stream;
 
-pub use connector::{Connector, Connectors};
+pub use connector::{Connector, Connectors, Offer};
 pub use files::{Stamps, Unusable};
 pub use stream::Stream;
 
@@ -142,7 +142,7 @@ fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::UpstreamTls;
+    use crate::config::{Http2, UpstreamTls};
 
     /// A folder with `server.pem`, `server.key` and `other.key`.
     fn folder() -> tempfile::TempDir {
@@ -207,6 +207,7 @@ mod tests {
             roots: Some(folder.path().join("empty.pem")),
             identity: None,
             min: TlsVersion::V13,
+            http2: Http2::IfAgreed,
         };
         assert!(matches!(
             Connector::new(&tls).unwrap_err(),

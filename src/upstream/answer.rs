@@ -11,7 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::Target;
-use super::link::Link;
+use super::way::Way;
 use crate::body::Source;
 use crate::refusal::Refusal;
 
@@ -31,16 +31,12 @@ pub struct Untrusted {
 }
 
 impl Untrusted {
-    pub(super) fn new(
-        answer: Response<Incoming>,
-        link: Option<Box<Link>>,
-        target: Arc<Target>,
-    ) -> Self {
+    pub(super) fn new(answer: Response<Incoming>, way: Option<Way>, target: Arc<Target>) -> Self {
         let (head, body) = answer.into_parts();
         Self {
             status: head.status,
             headers: head.headers,
-            body: Answer { body, link, target },
+            body: Answer { body, way, target },
         }
     }
 }
@@ -48,7 +44,7 @@ impl Untrusted {
 /// The body of an upstream's answer, with the connection that it comes on.
 pub struct Answer {
     body: Incoming,
-    link: Option<Box<Link>>,
+    way: Option<Way>,
     target: Arc<Target>,
 }
 
@@ -79,35 +75,46 @@ impl Answer {
 
     /// Lets the next request on this connection write its head into a map that is not needed.
     pub fn recycle(&mut self, headers: HeaderMap) {
-        if let Some(link) = &mut self.link {
+        if let Some(Way::Own(link)) = &mut self.way {
             link.recycle(headers);
         }
     }
 
     /// Keeps the connection for the next request, if nothing at all is left on it.
-    fn keep_link(&mut self, cx: &mut Context<'_>) {
-        if let Some(mut link) = self.link.take()
+    fn keep_way(&mut self, cx: &mut Context<'_>) {
+        let (way, target) = (self.way.take(), &self.target);
+        if let Some(Way::Shared(shared)) = &way {
+            target.crowd.used(shared, target.clock.now());
+        }
+        if let Some(Way::Own(mut link)) = way
             && link.is_idle(cx)
         {
-            let target = &self.target;
             target.pool.keep(link, target.clock.now(), &target.standing);
         }
     }
 
+    /// Whether it ended without saying so. hyper takes a stream that was reset with `NO_ERROR` for
+    /// one that has ended; it has only if a frame said so (RFC 9113 section 8.1).
+    fn is_cut(&self) -> bool {
+        matches!(self.way, Some(Way::Shared(_))) && !self.body.is_end_stream()
+    }
+
     /// It will not come to its end, and that is the upstream's fault.
     fn fail(&mut self) {
-        self.link = None;
+        if let Some(Way::Shared(shared)) = self.way.take() {
+            self.target.crowd.retire(&shared);
+        }
         self.target.standing.failed(self.target.clock.now());
     }
 
     fn poll_driven(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
         let mut polled = self.poll_body(cx);
         if polled.is_pending()
-            && let Some(link) = &mut self.link
+            && let Some(Way::Own(link)) = &mut self.way
         {
             // Only what is driven brings more.
             if link.poll_over(cx).is_ready() {
-                self.link = None;
+                self.way = None;
             }
             polled = self.poll_body(cx);
         }
@@ -122,9 +129,13 @@ impl Answer {
                     self.fail();
                     return Poll::Ready(Some(Err(Refusal::UpstreamBroken)));
                 }
+                None if self.is_cut() => {
+                    self.fail();
+                    return Poll::Ready(Some(Err(Refusal::UpstreamBroken)));
+                }
                 None => {
                     self.target.standing.came_whole();
-                    self.keep_link(cx);
+                    self.keep_way(cx);
                     return Poll::Ready(None);
                 }
             };
@@ -137,7 +148,7 @@ impl Answer {
 
 impl Source for Answer {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
-        let Some(link) = &self.link else {
+        let Some(Way::Own(link)) = &self.way else {
             return self.poll_body(cx);
         };
         let bell = Arc::clone(link.bell());

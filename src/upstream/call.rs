@@ -12,8 +12,18 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(super) struct Call<R> {
     spare: Option<R>,
+    repeats: Repeats,
     /// Nothing is used twice any more.
     again: bool,
+}
+
+/// What it comes to when a request is carried out twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// No more than when it is carried out once.
+    Harmless,
+    /// Perhaps to more: it is sent once more only if it has surely not been carried out.
+    Harmful,
 }
 
 /// What came before a request failed.
@@ -21,15 +31,20 @@ pub(super) struct Call<R> {
 pub(super) enum Heard {
     /// Not a byte.
     Nothing,
+    /// Word that it has not been begun with (RFC 9113 section 8.7).
+    Refused,
     /// At least one byte, and not a whole head.
     Something,
 }
 
 impl<R> Call<R> {
-    /// A request that may be sent once more if there is a `spare` of it.
-    pub(super) const fn new(spare: Option<R>) -> Self {
-        let again = false;
-        Self { spare, again }
+    /// A request that can be sent once more if there is a `spare` of it.
+    pub(super) const fn new(spare: Option<R>, repeats: Repeats) -> Self {
+        Self {
+            spare,
+            repeats,
+            again: false,
+        }
     }
 
     /// Whether it may go on a connection that was kept.
@@ -47,6 +62,8 @@ impl<R> Call<R> {
         standing: &Standing,
     ) -> Option<R> {
         match (why, idle) {
+            // It is well, and has had enough of this connection.
+            ((_, Heard::Refused), _) => {}
             // The upstream may have closed it for its age, and be as well as ever.
             ((Refusal::UpstreamBroken, Heard::Nothing), Some(idle)) => standing.stale(idle, now),
             ((refusal, _), _) if is_of_upstream(refusal) => standing.failed(now),
@@ -54,7 +71,11 @@ impl<R> Call<R> {
             ((_, _), _) => {}
         }
         let spare = self.spare.take();
-        let spare = spare.filter(|_| why == (Refusal::UpstreamBroken, Heard::Nothing));
+        let spare = spare.filter(|_| match why {
+            (Refusal::UpstreamBroken, Heard::Nothing) => self.repeats == Repeats::Harmless,
+            (Refusal::UpstreamBroken, Heard::Refused) => true,
+            (_, Heard::Nothing | Heard::Refused | Heard::Something) => false,
+        });
         if spare.is_some() {
             self.again = true;
             standing.count_retry();

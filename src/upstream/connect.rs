@@ -11,10 +11,12 @@ use tokio::time::{sleep, timeout};
 use super::Target;
 use super::address::is_public;
 use super::link::Link;
+use super::shared::Shared;
+use super::way::Way;
 use crate::config::Reach;
 use crate::limits::{Bound, Limits, UPSTREAM_ADDRESS_STAGGER, UPSTREAM_ADDRESSES_MAX};
 use crate::refusal::Refusal;
-use crate::tls::{Connector, Stream};
+use crate::tls::{Connector, Offer, Stream};
 
 /// Where an upstream is.
 #[derive(Debug)]
@@ -95,21 +97,32 @@ impl fmt::Display for Address {
 }
 
 /// Connects within `upstream-connect`: name, connection and TLS handshake together.
-pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Box<Link>, Refusal> {
+pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Way, Refusal> {
     let patience = limits.time(Bound::UpstreamConnect);
     let opened = timeout(patience, async {
-        let stream = reach(&target.address, target.tls.as_deref()).await?;
-        Link::new(stream, limits, target.clock.now()).await
+        let tls = target.tls.as_deref().map(|tls| (tls, Offer::Http2));
+        let stream = reach(&target.address, tls).await?;
+        let now = target.clock.now();
+        match stream.speaks_http2() {
+            true => {
+                let shared = Shared::new(stream, limits).await?;
+                Ok(Way::Shared(target.crowd.add(shared, now)))
+            }
+            false => Link::new(stream, limits, now).await.map(Way::Own),
+        }
     });
     opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
 }
 
 /// Name, connection and TLS handshake. It has no deadline of its own.
-pub(super) async fn reach(address: &Address, tls: Option<&Connector>) -> Result<Stream, Refusal> {
+pub(super) async fn reach(
+    address: &Address,
+    tls: Option<(&Connector, Offer)>,
+) -> Result<Stream, Refusal> {
     let stream = first_of(address.resolve().await?).await?;
     let stream = match tls {
         None => Ok(Stream::Plain(stream)),
-        Some(tls) => tls.connect(&address.host, stream).await,
+        Some((tls, offer)) => tls.connect(&address.host, stream, offer).await,
     };
     stream.map_err(|_broken| Refusal::UpstreamUnreachable)
 }

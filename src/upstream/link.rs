@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::Patience;
 use super::bell::Bell;
 use super::call::Heard;
 use super::guarded::{Guarded, Talk};
+use super::patience::Patience;
 use super::pool::{Idle, Seen};
 use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
@@ -38,13 +38,24 @@ pub(super) struct Link {
 }
 
 /// What became of a request.
-pub(super) enum Sent {
+pub(super) enum Sent<L> {
     /// The head of an answer came; the link is there unless it ended with this answer.
-    Answered(Option<Box<Link>>, Response<Incoming>),
+    Answered(Option<L>, Response<Incoming>),
     /// No answer will come; whether anything did.
     Failed(Refusal, Heard),
     /// The link was gone before a byte of the request was written.
     Returned(Box<Request<Body<Caller>>>),
+}
+
+impl<L> Sent<L> {
+    /// With the link as another thing.
+    pub(super) fn map<M>(self, of: impl FnOnce(L) -> M) -> Sent<M> {
+        match self {
+            Self::Answered(link, answer) => Sent::Answered(link.map(of), answer),
+            Self::Failed(refusal, heard) => Sent::Failed(refusal, heard),
+            Self::Returned(unsent) => Sent::Returned(unsent),
+        }
+    }
 }
 
 impl Link {
@@ -105,7 +116,7 @@ impl Link {
         mut self: Box<Self>,
         request: Request<Body<Caller>>,
         mut patience: Patience,
-    ) -> Sent {
+    ) -> Sent<Box<Self>> {
         let talk = Arc::clone(&self.talk);
         talk.ask(request.method());
         self.alarm.set(patience.due);

@@ -1,8 +1,9 @@
 //! The way to upstreams. Takes what is cleared and nothing else; what comes back is untrusted.
 //!
-//! Every thread has its own connections. A connection is driven by the exchange that uses it: it
+//! Every thread has its own connections. One of HTTP/1.1 is driven by the exchange that uses it: it
 //! is polled where its answer is awaited, so that letting go of an exchange closes its connection,
-//! and no task stands between a caller and its upstream.
+//! and no task stands between a caller and its upstream. One of HTTP/2 is shared by many exchanges,
+//! and driven by tasks of its own.
 
 mod address;
 mod answer;
@@ -14,11 +15,14 @@ mod guarded;
 mod habit;
 mod keys;
 mod link;
+mod patience;
 mod pool;
+mod shared;
 mod standing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod way;
 
 pub use answer::{Answer, Untrusted};
 pub use standing::Standing;
@@ -26,18 +30,18 @@ pub use token::{Granted, TokenServer};
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue,
     USER_AGENT, VIA,
 };
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Uri};
 
-use crate::alarm::{Alarm, after};
-use crate::body::{Body, Caller, Facts, State};
+use crate::alarm::after;
+use crate::body::{Body, Caller, Facts};
 use crate::clock::Clock;
 use crate::config::{Flow, Retry, Scheme, UpstreamAuth};
 use crate::events::ConnectionUse;
@@ -45,11 +49,14 @@ use crate::limits::{Bound, Limits};
 use crate::minimise::{Cleared, OutboundHead};
 use crate::refusal::{Bug, Refusal};
 use crate::tls::{Connector, Connectors, Unusable};
-use call::{Call, is_idempotent};
+use call::{Call, Repeats, is_idempotent};
 use connect::Address;
 use keys::{IDEMPOTENCY_KEY, Keys};
 use link::{Link, Sent};
-use pool::{Kept, Pool};
+use patience::{Patience, received};
+use pool::Pool;
+use shared::Crowd;
+use way::{Kept, Way};
 
 /// The most header lines that a request of ours has.
 const HEADERS: usize = 10;
@@ -66,11 +73,13 @@ pub struct Target {
     address: Address,
     tls: Option<Arc<Connector>>,
     host: HeaderValue,
+    authority: Authority,
     authorization: Option<HeaderValue>,
     base: String,
     /// If the upstream knows a request again by one.
     keys: Option<Keys>,
     pool: Pool<Box<Link>>,
+    crowd: Crowd,
     standing: Arc<Standing>,
     clock: Clock,
 }
@@ -89,8 +98,10 @@ impl Target {
         let upstream = &flow.upstream;
         let (tls, default_port) = connector(&upstream.scheme, connectors)?;
         let address = Address::new(&upstream.host, upstream.port, upstream.reach);
+        let authority = address.authority(default_port);
         Ok(Self {
-            host: header(&address.authority(default_port))?,
+            host: header(&authority)?,
+            authority: authority.parse().map_err(|_bad| Unfit::Head)?,
             address,
             tls,
             authorization: authorization(&flow.upstream_auth)?,
@@ -100,6 +111,7 @@ impl Target {
                 Retry::WithKey => Some(Keys::new().ok_or(Unfit::Randomness)?),
             },
             pool: Pool::default(),
+            crowd: Crowd::default(),
             standing: Arc::clone(standing),
             clock,
         })
@@ -107,7 +119,7 @@ impl Target {
 
     /// Sends a request at the moment `now`, and waits for the head of its answer. Where the
     /// connection breaks before any of it came, and the request does no more when it is carried
-    /// out twice, it is sent once more.
+    /// out twice, or has surely not been carried out, it is sent once more.
     ///
     /// # Errors
     /// Why there is none: the upstream's fault, or what was found in the body that was on its way.
@@ -120,26 +132,26 @@ impl Target {
         self.standing.enter(now)?;
         let facts = outbound.facts.clone();
         let (head, body) = self.head(outbound)?;
-        let mut call = Call::new(head.spare(&body));
-        let mut kept = self.pool.take(now, &self.standing);
-        let headers = kept.as_mut().map(|kept| kept.link.spare());
+        let mut call = Call::new(spare(&body), head.repeats());
+        let mut kept = self.kept(now);
+        let headers = kept.as_mut().map(|kept| kept.way.spare());
         let mut request = self.request(&head, body, headers.unwrap_or_default());
         let mut due = None;
         loop {
-            let idle = kept.as_ref().map(|kept| kept.idle);
-            let link = self.link(kept, &mut now, limits).await?;
+            let was_kept = kept.as_ref().map(|kept| kept.idle);
+            let way = self.way(kept, &mut now, limits).await?;
             // One sent again has no more time than is left of the first.
             let due = *due.get_or_insert_with(|| after(now, limits.time(Bound::UpstreamHeadTime)));
             let patience = self.patience(due, facts.clone(), limits);
-            match link.send(request, patience).await {
-                Sent::Answered(link, answer) => {
+            match way.send(request, self, patience).await {
+                Sent::Answered(way, answer) => {
                     self.standing.answered();
-                    return Ok(Untrusted::new(answer, link, Arc::clone(self)));
+                    return Ok(Untrusted::new(answer, way, Arc::clone(self)));
                 }
                 // Not a byte of it was written; the link was closed while it was kept.
-                Sent::Returned(unsent) if let Some(idle) = idle => {
+                Sent::Returned(unsent) if let Some(idle) = was_kept => {
                     now = self.clock.now();
-                    self.standing.closed(idle, now);
+                    idle.inspect(|idle| self.standing.closed(*idle, now));
                     request = *unsent;
                 }
                 Sent::Returned(_) => {
@@ -148,13 +160,14 @@ impl Target {
                 }
                 Sent::Failed(refusal, heard) => {
                     now = self.clock.now();
+                    let idle = was_kept.flatten();
                     let again = call.failed((refusal, heard), idle, now, &self.standing);
                     let body = again.ok_or(refusal)?;
                     request = self.request(&head, Body::Whole(body), HeaderMap::new());
                 }
             }
             kept = match call.may_use_kept() {
-                true => self.pool.take(now, &self.standing),
+                true => self.kept(now),
                 false => None,
             };
         }
@@ -162,19 +175,28 @@ impl Target {
 
     /// Closes what has been kept open for too long, or was closed by the upstream.
     pub fn tend(&self) {
-        self.pool.tend(self.clock.now(), &self.standing);
+        let now = self.clock.now();
+        self.pool.tend(now, &self.standing);
+        self.crowd.tend(now, &self.standing);
+    }
+
+    /// A connection that was kept, if there is one to be used.
+    fn kept(&self, now: Instant) -> Option<Kept> {
+        let shared = self.crowd.take(now, &self.standing);
+        let own = || self.pool.take(now, &self.standing).map(Kept::own);
+        shared.map(Kept::shared).or_else(own)
     }
 
     /// The connection that was kept, or a new one; `now` is when there is one.
-    async fn link(
+    async fn way(
         &self,
-        kept: Option<Kept<Box<Link>>>,
+        kept: Option<Kept>,
         now: &mut Instant,
         limits: &Limits,
-    ) -> Result<Box<Link>, Refusal> {
+    ) -> Result<Way, Refusal> {
         if let Some(kept) = kept {
             self.standing.count(ConnectionUse::Reused);
-            return Ok(kept.link);
+            return Ok(kept.way);
         }
         let opened = connect::open(self, limits).await;
         *now = self.clock.now();
@@ -314,52 +336,20 @@ struct Head {
 }
 
 impl Head {
-    /// The body once more, if the request may be sent twice: a body that is here as a whole.
-    fn spare(&self, body: &Body<Caller>) -> Option<Cleared<Bytes>> {
-        let may = is_idempotent(&self.method) || self.key.is_some();
-        match body {
-            Body::Whole(body) if may => Some(body.clone()),
-            Body::Whole(_) | Body::Streaming(_) => None,
+    fn repeats(&self) -> Repeats {
+        match is_idempotent(&self.method) || self.key.is_some() {
+            true => Repeats::Harmless,
+            false => Repeats::Harmful,
         }
     }
 }
 
-/// How long to wait for the head of an answer, from the end of the request on.
-struct Patience {
-    due: Instant,
-    wait: Duration,
-    facts: Option<Arc<Facts>>,
-    received: u64,
-    clock: Clock,
-}
-
-impl Patience {
-    /// Ready once the upstream has let us wait too long: for its answer, or for it to read on.
-    fn poll(&mut self, alarm: &mut Alarm, cx: &mut Context<'_>) -> Poll<()> {
-        while alarm.poll(cx).is_ready() {
-            // Also if it has ended meanwhile: the upstream has just got the last of it.
-            let received = received(self.facts.as_deref());
-            if received <= self.received {
-                return Poll::Ready(());
-            }
-            self.received = received;
-            alarm.set(after(self.clock.now(), self.wait));
-        }
-        Poll::Pending
+/// The body once more, if it is here as a whole.
+fn spare(body: &Body<Caller>) -> Option<Cleared<Bytes>> {
+    match body {
+        Body::Whole(body) => Some(body.clone()),
+        Body::Streaming(_) => None,
     }
-
-    /// What was found in the body that was on its way, if that is why the upstream broke off.
-    fn fault(&self) -> Option<Refusal> {
-        match self.facts.as_ref()?.look().state {
-            State::Failed(refusal) => Some(refusal),
-            State::Ended | State::Open => None,
-        }
-    }
-}
-
-/// Bytes of the body that came so far.
-fn received(facts: Option<&Facts>) -> u64 {
-    facts.map_or(0, |facts| facts.look().received)
 }
 
 fn authorization(auth: &UpstreamAuth) -> Result<Option<HeaderValue>, Unfit> {

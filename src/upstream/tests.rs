@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 
-use super::call::{Call, Heard, is_idempotent};
+use super::call::{Call, Heard, Repeats, is_idempotent};
 use super::pool::{Idle, Kept, Pool, Seen};
 use super::standing::{Rules, Standing};
 use crate::alarm::after;
@@ -255,14 +255,17 @@ impl World {
         let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH];
         let method = methods[usize::try_from(self.dice.below(4)).unwrap()].clone();
         let whole = self.dice.happens(80);
-        let spare = whole && (is_idempotent(&method) || self.weather.keyed);
+        let repeats = match is_idempotent(&method) || self.weather.keyed {
+            true => Repeats::Harmless,
+            false => Repeats::Harmful,
+        };
         let request = Request {
             number: self.delivered.len(),
             method,
             begun: self.now(),
             due: None,
             again: false,
-            call: Call::new(spare.then_some(())),
+            call: Call::new(whole.then_some(()), repeats),
         };
         self.delivered.insert(request.number, 0);
         let (now, may) = (self.now(), self.standing.enter(self.now()));

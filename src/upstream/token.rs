@@ -23,7 +23,7 @@ use super::{IDENTITY, JSON, OUR_NAME, Unfit, connector, header, sensitive};
 use crate::config::{Grant, GrantAuth};
 use crate::limits::{Bound, Limits, OAUTH_GRANT_BYTES_MAX};
 use crate::refusal::{Bug, Refusal};
-use crate::tls::{Connector, Connectors, Stream};
+use crate::tls::{Connector, Connectors, Offer, Stream};
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
@@ -96,7 +96,8 @@ impl TokenServer {
     /// Why there is no answer.
     pub async fn ask(&self, limits: &Limits) -> Result<Granted, Refusal> {
         let patience = limits.time(Bound::UpstreamConnect);
-        let reached = reach(&self.address, self.tls.as_deref());
+        let tls = self.tls.as_deref().map(|tls| (tls, Offer::Http1));
+        let reached = reach(&self.address, tls);
         let stream = tokio::time::timeout(patience, reached).await;
         let stream = stream.map_err(|_late| Refusal::UpstreamTimeout)??;
         self.exchange(stream, limits).await

@@ -18,6 +18,7 @@ mod crowd;
 mod errors;
 mod gradebook;
 mod h2;
+mod h2_out;
 mod harness;
 mod home;
 mod inward;

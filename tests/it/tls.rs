@@ -182,18 +182,7 @@ to-vendor = "User"
 
 /// An upstream over TLS that always gives that answer, and its certificate: for `localhost` only.
 pub(crate) fn secure_upstream(answer: String) -> (Upstream, String) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let pem = made.cert.pem();
-    let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let config = Arc::new(config);
+    let (config, pem) = server(&[]);
     let upstream = Upstream::on_sockets(move |mut socket| {
         let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
         if server.complete_io(&mut socket).is_err() {
@@ -206,4 +195,21 @@ pub(crate) fn secure_upstream(answer: String) -> (Upstream, String) {
         }
     });
     (upstream, pem)
+}
+
+/// What a server for `localhost` needs that speaks these protocols (ALPN), and its certificate.
+pub(crate) fn server(protocols: &[&[u8]]) -> (Arc<ServerConfig>, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let pem = made.cert.pem();
+    let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    (Arc::new(config), pem)
 }

@@ -11,8 +11,8 @@ use std::fmt::Display;
 use data_encoding::HEXLOWER;
 
 use super::{
-    Callers, Client, Door, Flow, Listed, Mode, ObjectionsDraft, PolicyHash, Reach, Retry, Scheme,
-    Upstream, UpstreamAuth, UpstreamTls, Vendor,
+    Callers, Client, Door, Flow, Http2, Listed, Mode, ObjectionsDraft, PolicyHash, Reach, Retry,
+    Scheme, Upstream, UpstreamAuth, UpstreamTls, Vendor,
 };
 use crate::pseudonym::{Back, Kind, KindSpec, Notation};
 use crate::secret::{SecretBytes, sha256};
@@ -226,6 +226,7 @@ impl Canon {
                 roots,
                 identity,
                 min,
+                http2,
             }) => {
                 self.texts(&["https", min.name()]);
                 // Where they lie is the machine's own business.
@@ -233,6 +234,10 @@ impl Canon {
                 // Without one it is the hash that it was before there were some.
                 let shown = identity.iter();
                 shown.for_each(|_| self.text("client certificate"));
+                match http2 {
+                    Http2::IfAgreed => {}
+                    Http2::Never => self.text("no HTTP/2"),
+                }
             }
         }
         self.text(match reach {

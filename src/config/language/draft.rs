@@ -75,7 +75,8 @@ pub struct FlowDraft {
     pub ip_ranges: Vec<IpNet>,
     /// `rate`, or that of `[limits]`.
     pub rate: Option<Rate>,
-    /// `upstream`, `allow-private` and `upstream-tls.min`. Roots are not filled in yet.
+    /// `upstream`, `allow-private`, `min` and `http2` of `upstream-tls`. Roots are not filled in
+    /// yet.
     pub upstream: At<Upstream>,
     /// `upstream-tls.roots`: a path to read, relative to the vendor's file.
     pub roots: Option<At<String>>,

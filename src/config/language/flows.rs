@@ -13,7 +13,7 @@ use crate::config::address::{WebAddress, WebScheme, plain_path};
 use crate::config::gateway::tls_min;
 use crate::config::school::one_of;
 use crate::config::{
-    At, Place, Problem, Problems, Rate, Reach, Retry, Scheme, TOKEN_PATH, Table, TlsVersion,
+    At, Http2, Place, Problem, Problems, Rate, Reach, Retry, Scheme, TOKEN_PATH, Table, TlsVersion,
     Upstream, UpstreamTls, code, shown,
 };
 use crate::limits;
@@ -216,8 +216,13 @@ impl<'d> Compiler<'d, '_> {
     fn trust(&mut self, table: &Table<'d>) -> (Trust, Option<At<String>>) {
         let private = table.flag("allow-private", self.problems);
         let private = private.is_some_and(|private| private.value);
-        let (min, roots) = self.upstream_tls(table);
-        (Trust { min, private }, roots)
+        let (min, http2, roots) = self.upstream_tls(table);
+        let trust = Trust {
+            min,
+            http2,
+            private,
+        };
+        (trust, roots)
     }
 
     /// The upstream without its roots.
@@ -252,12 +257,13 @@ impl<'d> Compiler<'d, '_> {
         };
         let scheme = match address.scheme {
             WebScheme::Https => {
-                let min = trust.min;
+                let Trust { min, http2, .. } = trust;
                 let (roots, identity) = (None, None);
                 Scheme::Https(UpstreamTls {
                     roots,
                     identity,
                     min,
+                    http2,
                 })
             }
             WebScheme::Http => Scheme::Http,
@@ -334,17 +340,21 @@ impl<'d> Compiler<'d, '_> {
         self.problems.extend(problems);
     }
 
-    fn upstream_tls(&mut self, table: &Table<'d>) -> (TlsVersion, Option<At<String>>) {
+    fn upstream_tls(&mut self, table: &Table<'d>) -> (TlsVersion, Http2, Option<At<String>>) {
         let Some(tls) = table.table("upstream-tls", self.problems) else {
-            return (TlsVersion::V13, None);
+            return (TlsVersion::V13, Http2::IfAgreed, None);
         };
         let roots = tls.text("roots", self.problems).map(|roots| At {
             value: roots.value.to_owned(),
             place: roots.place,
         });
         let min = tls_min(&tls, self.problems);
+        let http2 = match tls.flag("http2", self.problems) {
+            Some(At { value: false, .. }) => Http2::Never,
+            Some(At { value: true, .. }) | None => Http2::IfAgreed,
+        };
         tls.finish(self.problems);
-        (min, roots)
+        (min, http2, roots)
     }
 }
 
@@ -353,6 +363,8 @@ impl<'d> Compiler<'d, '_> {
 pub(super) struct Trust {
     /// The oldest version of TLS spoken.
     min: TlsVersion,
+    /// Whether HTTP/2 is spoken.
+    http2: Http2,
     /// `allow-private`.
     private: bool,
 }

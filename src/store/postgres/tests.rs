@@ -8,7 +8,7 @@ use std::{fs, thread};
 use sluis_test_postgres::Cluster;
 
 use super::*;
-use crate::config::{TlsVersion, UpstreamTls};
+use crate::config::{Http2, TlsVersion, UpstreamTls};
 use crate::pseudonym::{Back, Notation};
 use crate::store::backend::Damage;
 use crate::store::tests::{
@@ -288,6 +288,7 @@ fn a_server_is_known_by_its_certificate() {
             roots: Some(roots.to_owned()),
             identity: None,
             min: TlsVersion::V13,
+            http2: Http2::Never,
         };
         let settings =
             format!("host={host} port={port} user=sluis dbname=register sslmode=require");

@@ -11,7 +11,7 @@ mod caller;
 mod figures;
 mod framing;
 mod grammar;
-mod h2;
+pub(crate) mod h2;
 mod pace;
 mod refused;
 mod targets;
