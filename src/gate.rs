@@ -78,6 +78,12 @@ impl<S, R: Reader> Gate<S, R> {
         }
     }
 
+    /// Lets this be seen instead of what the reader refused. Nothing comes after it.
+    pub fn show_instead(&mut self, bytes: &[u8]) {
+        self.held = BytesMut::from(bytes);
+        self.shown = bytes.len();
+    }
+
     fn give(&mut self, into: &mut ReadBuf<'_>) {
         let count = self.shown.min(into.remaining()).min(self.held.len());
         into.put_slice(self.held.get(..count).unwrap_or_default());

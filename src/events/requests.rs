@@ -311,8 +311,10 @@ pub enum ConnectionFault {
     HeadTimeout,
     /// The HTTP library did not take what the guard let pass.
     Http1,
-    /// It was not HTTP/2, or too much of it.
+    /// It was not HTTP/2, or too many requests that failed.
     Http2,
+    /// More frames beside its requests than `h2-control-frames`.
+    Http2Flood,
     /// The connection broke.
     Io,
     /// The TLS handshake failed.
@@ -328,6 +330,7 @@ impl ConnectionFault {
             Self::HeadTimeout => "head_timeout",
             Self::Http1 => "http1",
             Self::Http2 => "http2",
+            Self::Http2Flood => "http2_flood",
             Self::Io => "io",
             Self::Tls => "tls",
             Self::TlsTimeout => "tls_timeout",

@@ -1,16 +1,19 @@
-//! The framing guard: HTTP/1.1 as it is before hyper sees it.
+//! The framing guard: what comes, as it is before hyper sees it.
 //!
-//! Two strict readers, one for what callers send ([`Requests`]) and one for what upstreams answer
-//! ([`Answers`]). Each is fed all bytes that came and have not been shown yet, in any split, and
-//! says how many of them the HTTP library may see: a head, the line of a chunk and the trailers
-//! only as a whole, the data of a body as it comes. What is not written exactly as RFC 9112 has it
-//! is a [`Fault`], and nothing behind it is ever shown. So two readers that nobody wrote together
-//! have to agree on where every message ends.
+//! Two strict readers of HTTP/1.1, one for what callers send ([`Requests`]) and one for what
+//! upstreams answer ([`Answers`]). Each is fed all bytes that came and have not been shown yet, in
+//! any split, and says how many of them the HTTP library may see: a head, the line of a chunk and
+//! the trailers only as a whole, the data of a body as it comes. What is not written exactly as
+//! RFC 9112 has it is a [`Fault`], and nothing behind it is ever shown. So two readers that nobody
+//! wrote together have to agree on where every message ends.
 //!
 //! There is one way to write a message here: lines end in CRLF, names touch their colon, a length
 //! is said once and in digits, the only transfer coding is `chunked`, and chunks have no
 //! extensions. RFC 9112 lets a receiver be lenient in each of these, and where two are lenient in
 //! different ways, one message becomes two.
+//!
+//! HTTP/2 has frames, which leave no doubt where they end. A third reader ([`Frames`]) counts those
+//! that carry nothing of a request, and lets through as many as an honest caller can need.
 //!
 //! A reader holds no byte and makes no allocation; it remembers how far it has come, so that bytes
 //! that trickle in are looked at once.
@@ -18,12 +21,14 @@
 mod answers;
 mod body;
 mod class;
+mod frames;
 mod framing;
 mod host;
 mod lines;
 mod requests;
 
 pub use answers::{Answers, Expected};
+pub use frames::Frames;
 pub use host::Host;
 pub use requests::Requests;
 
@@ -49,6 +54,9 @@ pub struct Look {
 pub enum Fault {
     /// The framing of a body whose head has been shown.
     Body,
+    /// More frames that carry nothing of a request than `h2-control-frames` allows. Whole frames
+    /// have been shown before it.
+    Flood,
     /// A head: nothing of its message has been shown.
     Head(Refusal),
 }

@@ -178,8 +178,8 @@ where
 
 /// What was wrong with a connection; nothing, if an exchange on it has told already.
 fn fault(error: Option<&hyper::Error>, pace: &Pace, protocol: Protocol) -> Option<ConnectionFault> {
-    if pace.late.load(Ordering::Relaxed) {
-        return Some(ConnectionFault::HeadTimeout);
+    if let Some(fault) = pace.fault.get() {
+        return Some(*fault);
     }
     let error = error?;
     let cause = error

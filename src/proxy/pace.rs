@@ -1,5 +1,6 @@
 //! The pace of a caller's connection: how long it may be silent, how slowly a head may come, how
-//! long an answer may go unread. hyper bounds none of these the way we need.
+//! long an answer may go unread, how many frames may come that nobody needs. hyper bounds none of
+//! these the way we need.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::record::Exchanges;
 use crate::alarm::{Alarm, after};
 use crate::clock::Clock;
+use crate::events::ConnectionFault;
 use crate::gate::Gate;
-use crate::guard::{Fault, Look, Reader, Requests};
+use crate::guard::{Fault, Frames, Look, Reader, Requests};
 use crate::limits::{Bound, Limits};
 use crate::refusal::Refusal;
 use crate::tls::Stream;
@@ -25,6 +27,15 @@ use crate::tls::Stream;
 const STAND_IN: &[u8] = b"REFUSED / HTTP/1.1\r\n\r\n";
 /// The method of that.
 pub(super) const STAND_IN_METHOD: &str = "REFUSED";
+/// What hyper gets to see instead of a frame that is one too many: the head of a request that goes
+/// on and on in frames of nothing. hyper takes that for a flood, and tells the caller so: GOAWAY,
+/// ENHANCE_YOUR_CALM. Only hyper knows where its own last frame ends.
+const ENDLESS_HEAD: &[u8] = &[0, 0, 0, HEADERS, 0, 0, 0, 0, 1];
+const MORE_OF_IT: &[u8] = &[0, 0, 0, CONTINUATION, 0, 0, 0, 0, 1];
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+/// So many times: more than hyper takes of one head, whatever the limits are (80).
+const MORE_TIMES: usize = 100;
 /// What a caller is told whose head comes too slowly, before its connection is closed.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -41,8 +52,8 @@ pub(super) struct Pace {
     pub(super) cut_short: AtomicBool,
     /// Why the guard let no further request pass.
     pub(super) refused: OnceLock<Refusal>,
-    /// Set when the stream itself ended the connection.
-    pub(super) late: AtomicBool,
+    /// Why the stream itself ended the connection.
+    pub(super) fault: OnceLock<ConnectionFault>,
 }
 
 /// A caller's connection that does not wait for ever.
@@ -61,18 +72,14 @@ pub(super) struct Paced {
 #[derive(Debug)]
 enum Incoming {
     Http1(Requests),
-    /// Its frames are the library's to read.
-    Http2,
+    Http2(Frames),
 }
 
 impl Reader for Incoming {
     fn look(&mut self, bytes: &[u8]) -> Look {
         match self {
             Self::Http1(requests) => requests.look(bytes),
-            Self::Http2 => Look {
-                shown: bytes.len(),
-                fault: None,
-            },
+            Self::Http2(frames) => frames.look(bytes),
         }
     }
 }
@@ -108,7 +115,7 @@ impl Paced {
         let reading = Alarm::at(clock.now());
         let (writing, lingering) = (None, None);
         let incoming = match stream.speaks_http2() {
-            true => Incoming::Http2,
+            true => Incoming::Http2(Frames::new(limits)),
             false => Incoming::Http1(Requests::new(limits)),
         };
         Self {
@@ -122,14 +129,27 @@ impl Paced {
         }
     }
 
-    /// Shows the stand-in of a request that was refused, once; nothing comes after it.
-    fn stand_in(&self, refusal: Refusal, into: &mut ReadBuf<'_>) -> bool {
-        let is_first = self.pace.refused.set(refusal).is_ok();
-        let fits = into.remaining() >= STAND_IN.len();
-        if is_first && fits {
-            into.put_slice(STAND_IN);
+    /// Has hyper see something instead of what the guard refused, once; nothing comes after it.
+    fn stand_in(&mut self, fault: Fault) -> bool {
+        match fault {
+            Fault::Body => false,
+            Fault::Flood => {
+                let flood = ConnectionFault::Http2Flood;
+                let is_first = self.pace.fault.set(flood).is_ok();
+                if is_first {
+                    let endless = [ENDLESS_HEAD, &MORE_OF_IT.repeat(MORE_TIMES)].concat();
+                    self.gate.show_instead(&endless);
+                }
+                is_first
+            }
+            Fault::Head(refusal) => {
+                let is_first = self.pace.refused.set(refusal).is_ok();
+                if is_first {
+                    self.gate.show_instead(STAND_IN);
+                }
+                is_first
+            }
         }
-        is_first && fits
     }
 
     /// Nothing came: ready once that has lasted too long.
@@ -163,9 +183,24 @@ impl Paced {
     /// Ends a connection that was silent for too long. It looks to hyper as if the caller had.
     fn give_up(&mut self, cx: &mut Context<'_>) {
         let in_head = self.phase.is_some_and(|(phase, _)| phase == Phase::Head);
-        if in_head && !self.pace.late.swap(true, Ordering::Relaxed) {
+        let fault = ConnectionFault::HeadTimeout;
+        if in_head && self.pace.fault.set(fault).is_ok() {
             // If it cannot be written at once, it is not written.
             drop(Pin::new(&mut self.gate).poll_write(cx, HEAD_TIMEOUT));
+        }
+    }
+
+    /// What comes over HTTP/2 has a budget for some time.
+    fn note_time(&mut self) {
+        if let Incoming::Http2(frames) = self.gate.reader() {
+            frames.at(self.times.clock.now());
+        }
+    }
+
+    /// What was sent over HTTP/2 pays for what comes.
+    fn note_sent(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Poll::Ready(Ok(bytes)), Incoming::Http2(frames)) = (written, self.gate.reader()) {
+            frames.sent(*bytes);
         }
     }
 
@@ -201,16 +236,17 @@ impl AsyncRead for Paced {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
+        self.note_time();
         let polled = Pin::new(&mut self.gate).poll_read(cx, into);
         if into.filled().len() > before || self.gate.holds_a_part() {
             self.begin_head();
         }
         match (polled, self.gate.fault()) {
-            (Poll::Ready(Err(_)), Some(Fault::Head(refusal))) => {
-                if self.stand_in(refusal, into) {
-                    return Poll::Ready(Ok(()));
-                }
+            (Poll::Ready(Err(_)), Some(fault)) if self.stand_in(fault) => {
+                return Pin::new(&mut self.gate).poll_read(cx, into);
             }
+            // Its stand-in is answered, and the connection closed then.
+            (Poll::Ready(Err(_)), Some(Fault::Head(_))) => {}
             (Poll::Ready(read), _) => return Poll::Ready(read),
             (Poll::Pending, _) => {}
         }
@@ -228,6 +264,7 @@ impl AsyncWrite for Paced {
     ) -> Poll<io::Result<usize>> {
         ready!(self.gate.poll_turn(cx));
         let polled = Pin::new(&mut self.gate).poll_write(cx, from);
+        self.note_sent(&polled);
         self.pace_write(polled, cx)
     }
 
@@ -240,7 +277,9 @@ impl AsyncWrite for Paced {
         if self.lingering.is_none() {
             let polled = Pin::new(&mut self.gate).poll_shutdown(cx);
             ready!(self.pace_write(polled, cx))?;
-            if !self.pace.cut_short.load(Ordering::Relaxed) {
+            // Whoever sends too many frames would go on, and is not read on.
+            let ended = self.pace.fault.get().is_some();
+            if ended || !self.pace.cut_short.load(Ordering::Relaxed) {
                 return Poll::Ready(Ok(()));
             }
             self.lingering = Some(Alarm::at(self.times.until(LINGER)));
@@ -268,6 +307,7 @@ impl AsyncWrite for Paced {
     ) -> Poll<io::Result<usize>> {
         ready!(self.gate.poll_turn(cx));
         let polled = Pin::new(&mut self.gate).poll_write_vectored(cx, from);
+        self.note_sent(&polled);
         self.pace_write(polled, cx)
     }
 

@@ -11,5 +11,6 @@
 )]
 
 mod answers;
+mod frames;
 mod oracle;
 mod requests;

@@ -43,6 +43,7 @@ impl Peer {
     /// The same connection, spoken on through `stream`.
     pub(crate) fn through(socket: TcpStream, stream: impl Read + Write + Send + 'static) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
         Self {
             stream: Box::new(stream),
             socket,

@@ -1,22 +1,21 @@
-//! HTTP/2, frame by frame: heads that a library would not write, frames out of their order, and
-//! floods.
+//! HTTP/2, frame by frame: heads that a library would not write, and frames out of their order.
 
 use crate::harness::tls::Hello;
 use crate::harness::{HOST, House, PULL_TOKEN, PUSH_TOKEN, Peer, Plans, UPSTREAM_TOKEN};
 use crate::wire::grammar::{BODY, numbered};
-use crate::wire::vendor::{Seen, Vendor};
+use crate::wire::vendor::{Seen, Step, Vendor};
 use crate::wire::{DEADLINES, FIRST, markers, right_answer};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
@@ -56,9 +55,9 @@ pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
 }
 
 /// Fields of a head, in order.
-type Fields = Vec<(String, String)>;
+pub(super) type Fields = Vec<(String, String)>;
 
-fn block(fields: &[(String, String)]) -> Vec<u8> {
+pub(super) fn block(fields: &[(String, String)]) -> Vec<u8> {
     fields
         .iter()
         .flat_map(|(name, value)| field(name, value))
@@ -70,7 +69,7 @@ fn fields(of: &[(&str, &str)]) -> Fields {
     of.iter().map(owned).collect()
 }
 
-fn pulling() -> Fields {
+pub(super) fn pulling() -> Fields {
     let token = format!("Bearer {PULL_TOKEN}");
     fields(&[
         (":method", "GET"),
@@ -82,7 +81,7 @@ fn pulling() -> Fields {
     ])
 }
 
-fn pushing() -> Fields {
+pub(super) fn pushing() -> Fields {
     let token = format!("Bearer {PUSH_TOKEN}");
     fields(&[
         (":method", "POST"),
@@ -96,7 +95,7 @@ fn pushing() -> Fields {
 
 /// What came of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Answered(u16),
     Reset,
     /// The connection is over, with that code if one was given.
@@ -104,12 +103,12 @@ enum End {
 }
 
 /// A connection whose preface has been written.
-struct Connection {
+pub(super) struct Connection {
     peer: Peer,
 }
 
 impl Connection {
-    fn new(house: &House) -> Self {
+    pub(super) fn new(house: &House) -> Self {
         let mut connection = Self::bare(house);
         connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         connection.send(&frame(SETTINGS, 0, 0, &[]));
@@ -126,12 +125,12 @@ impl Connection {
     }
 
     /// Whether the other end takes it.
-    fn send(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn send(&mut self, bytes: &[u8]) -> bool {
         self.peer.try_send(bytes).is_ok()
     }
 
     /// Kind, flags, stream and payload of the next frame; `None` at the end.
-    fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    pub(super) fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let head = self.peer.exactly(9)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
@@ -140,7 +139,7 @@ impl Connection {
     }
 
     /// Reads on until it is clear what came of a stream; an answer to its end.
-    fn end_of(&mut self, wanted: u32) -> End {
+    pub(super) fn end_of(&mut self, wanted: u32) -> End {
         let mut status = 0;
         loop {
             let Some((kind, flags, stream, payload)) = self.next() else {
@@ -195,23 +194,30 @@ fn huffman(bytes: &[u8]) -> u16 {
     number
 }
 
-fn open() -> (House, Vendor) {
-    let (vendor, upstream) = Vendor::answering(right_answer);
+pub(super) fn open() -> (House, Vendor) {
+    open_with("", right_answer)
+}
+
+pub(super) fn open_with(
+    limits: &str,
+    answer: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static,
+) -> (House, Vendor) {
+    let (vendor, upstream) = Vendor::answering(answer);
     let plans = Plans {
         tls: true,
-        limits: DEADLINES.to_owned(),
+        limits: format!("{DEADLINES}{limits}\n"),
         ..Plans::default()
     };
     (plans.open(upstream), vendor)
 }
 
-fn foreign(house: &House, seen: &Seen) -> Option<String> {
+pub(super) fn foreign(house: &House, seen: &Seen) -> Option<String> {
     let odd = seen.oddities.first().cloned();
     odd.or_else(|| seen.foreign(house.upstream.address, UPSTREAM_TOKEN))
 }
 
 /// The usual head, with one field given another value, left out or given twice.
-fn with(name: &str, values: &[&str]) -> Fields {
+pub(super) fn with(name: &str, values: &[&str]) -> Fields {
     let mut all = pulling();
     let at = all.iter().position(|(other, _)| other == name);
     let at = at.unwrap_or(all.len());
@@ -223,7 +229,7 @@ fn with(name: &str, values: &[&str]) -> Fields {
 }
 
 /// The usual head and one more field.
-fn and(name: &str, value: &str) -> Fields {
+pub(super) fn with_field(name: &str, value: &str) -> Fields {
     [pulling(), fields(&[(name, value)])].concat()
 }
 
@@ -344,11 +350,11 @@ fn odd_heads() -> Vec<Fields> {
         ("expect", "200-ok"),
         ("host", HOST.to_uppercase().as_str()),
     ] {
-        heads.push(and(name, value));
+        heads.push(with_field(name, value));
     }
     // In one form it is the same host.
     heads.pop();
-    heads.push(and("x", &"a".repeat(20_000)));
+    heads.push(with_field("x", &"a".repeat(20_000)));
     heads.push([pulling(), vec![("x".to_owned(), "y".to_owned()); 80]].concat());
     heads
 }
@@ -381,9 +387,9 @@ fn heads_that_a_library_would_not_write_are_refused() {
         pulling(),
         with(":authority", &["SCHOOL.example"]),
         with(":authority", &["school.example:443"]),
-        and("host", HOST),
-        and("te", "trailers"),
-        and("cookie", "a=b"),
+        with_field("host", HOST),
+        with_field("te", "trailers"),
+        with_field("cookie", "a=b"),
         // The library drops a fragment before anybody sees it: no byte of it goes on.
         with(":path", &["/pull/users?limit=NNNNN#Fenna-zzq"]),
     ];
@@ -398,7 +404,7 @@ fn heads_that_a_library_would_not_write_are_refused() {
 }
 
 /// A head without a body, in as many frames as it takes.
-fn in_frames(block: &[u8]) -> Vec<u8> {
+pub(super) fn in_frames(block: &[u8]) -> Vec<u8> {
     let mut pieces: Vec<&[u8]> = block.chunks(16_000).collect();
     let last = pieces.pop().unwrap_or_default();
     let Some((first, between)) = pieces.split_first() else {
@@ -647,100 +653,5 @@ fn frames_out_of_their_order_end_their_connection_or_stream() {
     after.send(&first);
     assert!(!matches!(after.end_of(1), End::Answered(200)));
     assert_eq!(vendor.seen().len(), 1);
-    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
-}
-
-/// Frames without end: what is sent first, and then over and over.
-type Flood = (&'static str, Vec<u8>, fn(u32) -> Vec<u8>);
-
-fn floods() -> Vec<Flood> {
-    let open = frame(HEADERS, END_HEADERS, 1, &block(&pushing()));
-    let in_head = frame(HEADERS, 0, 1, &block(&pulling()));
-    vec![
-        ("requests that are reset", vec![], |number| {
-            let stream = 2 * number + 1;
-            let head = numbered(&block(&pulling()), FIRST);
-            let head = frame(HEADERS, END_HEADERS | END_STREAM, stream, &head);
-            [head, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
-        }),
-        ("requests that are no requests", vec![], |number| {
-            frame(
-                HEADERS,
-                END_HEADERS | END_STREAM,
-                2 * number + 1,
-                &field("x", "y"),
-            )
-        }),
-        ("CONTINUATION", in_head, |_| {
-            frame(CONTINUATION, 0, 1, &field("x", "y"))
-        }),
-        ("empty DATA", open, |_| frame(DATA, 0, 1, &[])),
-    ]
-}
-
-/// Frames that cost little each, and that nobody has a use for.
-fn endless() -> Vec<(&'static str, Vec<u8>)> {
-    vec![
-        ("PING", frame(PING, 0, 0, &[7; 8])),
-        ("PING that acknowledges", frame(PING, ACK, 0, &[7; 8])),
-        ("SETTINGS", frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff])),
-        ("SETTINGS of nothing", frame(SETTINGS, 0, 0, &[])),
-        ("PRIORITY", frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1])),
-        ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
-        ("frames of no known kind", frame(0x42, 0, 0, &[0; 64])),
-        (
-            "PRIORITY_UPDATE",
-            frame(0x10, 0, 0, &[0, 0, 0, 1, b'u', b'=', b'1']),
-        ),
-    ]
-}
-
-#[test]
-fn frames_that_nobody_needs_hinder_nobody() {
-    let (house, vendor) = open();
-    let head = block(&pulling());
-    for (number, (name, again)) in (FIRST..).step_by(2).zip(endless()) {
-        let mut connection = Connection::new(&house);
-        let flood = again.repeat(500);
-        let taken = (0..40).take_while(|_| connection.send(&flood)).count();
-        let begun = std::time::Instant::now();
-        let mut other = Connection::new(&house);
-        other.send(&numbered(&in_frames(&head), number));
-        assert_eq!(other.end_of(1), End::Answered(200), "{name}");
-        assert!(
-            begun.elapsed().as_secs() < 2,
-            "{name}: {:?}",
-            begun.elapsed()
-        );
-        // It is served too, or it is over.
-        connection.send(&numbered(&in_frames(&head), number + 1));
-        let end = connection.end_of(1);
-        let good = matches!(end, End::Answered(200) | End::Over(_));
-        assert!(good, "{name}, {taken} times: {end:?}");
-    }
-    let odd = vendor.seen().iter().find_map(|seen| foreign(&house, seen));
-    assert_eq!(odd, None);
-    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
-}
-
-#[test]
-fn a_flood_is_ended_and_hinders_nobody() {
-    let (house, vendor) = open();
-    for (number, (name, first, again)) in (50_000..).zip(floods()) {
-        let mut connection = Connection::new(&house);
-        connection.send(&first);
-        let mut sent = 0;
-        while sent < 20_000 && connection.send(&again(sent)) {
-            sent += 1;
-        }
-        while connection.next().is_some() {}
-        let mut other = Connection::new(&house);
-        other.send(&numbered(&in_frames(&block(&pulling())), number));
-        assert_eq!(other.end_of(1), End::Answered(200), "{name}");
-        assert!(sent < 20_000, "{name}: {sent} frames were taken");
-    }
-    // Of those that were reset at once, few were begun at all.
-    let begun = vendor.seen_of(FIRST).len();
-    assert!(begun < 200, "{begun} requests were forwarded");
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }

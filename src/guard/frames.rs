@@ -1,0 +1,137 @@
+//! What callers send over HTTP/2 that carries nothing of a request (RFC 9113).
+//!
+//! The HTTP library reads the frames, and bounds how many it takes of those that belong to a
+//! request: HEADERS, CONTINUATION and DATA. All others cost a sender almost nothing, and the
+//! library takes them for ever. Those are paid for here.
+
+use std::time::{Duration, Instant};
+
+use super::{Fault, Look, Reader};
+use crate::limits::{Bound, Limits};
+
+/// Section 3.4. Whether it is one, the library sees.
+const PREFACE_BYTES: usize = 24;
+const FRAME_HEAD_BYTES: usize = 9;
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const CONTINUATION: u8 = 0x9;
+
+/// So many bytes that we send pay for one frame: a caller may open a window for each piece of an
+/// answer, and one for its connection. No answer with a body is shorter; what we say to PING (17)
+/// and SETTINGS (9) is, and does not pay for another.
+const PAYING_BYTES: u64 = 24;
+/// What we sent pays for so many times the budget at most: what was sent long ago is acknowledged.
+const SAVED_MAX: u64 = 10;
+
+/// Reads the frames of one connection.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    /// So many bytes come before the head of a frame.
+    skip: usize,
+    budget: Budget,
+}
+
+impl Frames {
+    /// For a connection on which nothing has come.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let frames_max = limits.of(Bound::H2ControlFrames);
+        Self {
+            skip: PREFACE_BYTES,
+            budget: Budget {
+                frames_max,
+                window: limits.time(Bound::H2ControlWindow),
+                begun: None,
+                left: frames_max,
+                sent: 0,
+                is_spent: false,
+            },
+        }
+    }
+
+    /// What is looked at from now on came at that moment.
+    pub fn at(&mut self, now: Instant) {
+        self.budget.at(now);
+    }
+
+    /// So many bytes were sent to the caller.
+    pub fn sent(&mut self, bytes: usize) {
+        self.budget.earn(bytes);
+    }
+
+    fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if self.skip > 0 {
+            let skipped = self.skip.min(bytes.len());
+            self.skip = self.skip.saturating_sub(skipped);
+            return Ok(Some(skipped));
+        }
+        // A head is shown as a whole, so that what is shown before a fault ends with a frame.
+        let Some([high, middle, low, kind, ..]) = bytes.get(..FRAME_HEAD_BYTES) else {
+            return Ok(None);
+        };
+        if ![DATA, HEADERS, CONTINUATION].contains(kind) {
+            self.budget.pay()?;
+        }
+        let length = u32::from_be_bytes([0, *high, *middle, *low]);
+        self.skip = usize::try_from(length).unwrap_or(usize::MAX);
+        Ok(Some(FRAME_HEAD_BYTES))
+    }
+}
+
+impl Reader for Frames {
+    fn look(&mut self, bytes: &[u8]) -> Look {
+        super::look(bytes, |rest| self.step(rest))
+    }
+}
+
+/// How many frames may still come.
+#[derive(Clone, Debug)]
+struct Budget {
+    frames_max: u64,
+    window: Duration,
+    /// When it was filled last.
+    begun: Option<Instant>,
+    left: u64,
+    /// Bytes that were sent and have paid for nothing.
+    sent: u64,
+    /// Once a frame was not paid for, none is.
+    is_spent: bool,
+}
+
+impl Budget {
+    fn at(&mut self, now: Instant) {
+        let is_over = |begun| now.saturating_duration_since(begun) >= self.window;
+        if self.begun.is_none_or(is_over) {
+            self.begun = Some(now);
+            self.left = self.frames_max;
+        }
+    }
+
+    fn earn(&mut self, bytes: usize) {
+        let most = self.frames_max.saturating_mul(SAVED_MAX);
+        let most = most.saturating_mul(PAYING_BYTES);
+        let sent = self
+            .sent
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.sent = sent.min(most);
+    }
+
+    /// Pays for one frame.
+    fn pay(&mut self) -> Result<(), Fault> {
+        if self.is_spent {
+            return Err(Fault::Flood);
+        }
+        if let Some(sent) = self.sent.checked_sub(PAYING_BYTES) {
+            self.sent = sent;
+        } else if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+        } else {
+            self.is_spent = true;
+            return Err(Fault::Flood);
+        }
+        Ok(())
+    }
+}

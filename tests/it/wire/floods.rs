@@ -1,0 +1,393 @@
+//! Floods over HTTP/2: frames without end that carry nothing of a request, or of none that is
+//! served.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::h2::{
+    ACK, CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, End, HEADERS, PING, PRIORITY,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE, block, field, foreign, frame, in_frames, open, open_with,
+    pulling, pushing, with,
+};
+use crate::harness::House;
+use crate::harness::upstream::ok;
+use crate::wire::grammar::numbered;
+use crate::wire::vendor::{Seen, Step};
+use crate::wire::{FIRST, markers, right_answer};
+
+/// What tells a caller to go away because of its frames (RFC 9113 section 7).
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// Frames without end: what is sent first, and then over and over.
+type Flood = (&'static str, Vec<u8>, fn(u32) -> Vec<u8>);
+
+fn floods() -> Vec<Flood> {
+    let open = frame(HEADERS, END_HEADERS, 1, &block(&pushing()));
+    let in_head = frame(HEADERS, 0, 1, &block(&pulling()));
+    vec![
+        ("requests that are reset", vec![], |number| {
+            let stream = 2 * number + 1;
+            let head = numbered(&block(&pulling()), FIRST);
+            let head = frame(HEADERS, END_HEADERS | END_STREAM, stream, &head);
+            [head, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+        }),
+        ("requests that are no requests", vec![], |number| {
+            frame(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                2 * number + 1,
+                &field("x", "y"),
+            )
+        }),
+        ("CONTINUATION", in_head, |_| {
+            frame(CONTINUATION, 0, 1, &field("x", "y"))
+        }),
+        ("empty DATA", open, |_| frame(DATA, 0, 1, &[])),
+    ]
+}
+
+/// Frames that cost little each, and that nobody has a use for.
+fn endless() -> Vec<(&'static str, Vec<u8>)> {
+    let setting = [0, 4, 0, 0, 0xff, 0xff];
+    vec![
+        ("PING", frame(PING, 0, 0, &[7; 8])),
+        ("PING that acknowledges", frame(PING, ACK, 0, &[7; 8])),
+        ("SETTINGS", frame(SETTINGS, 0, 0, &setting)),
+        ("SETTINGS of nothing", frame(SETTINGS, 0, 0, &[])),
+        (
+            "SETTINGS of many",
+            frame(SETTINGS, 0, 0, &setting.repeat(20)),
+        ),
+        ("PRIORITY", frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1])),
+        ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        ("frames of no known kind", frame(0x42, 0, 0, &[0; 64])),
+        (
+            "PRIORITY_UPDATE",
+            frame(0x10, 0, 0, &[0, 0, 0, 1, b'u', b'=', b'1']),
+        ),
+    ]
+}
+
+/// More than are taken of any kind at once, and less than fills a socket: what is written to a
+/// connection that is over would hide its last word.
+const TOO_MANY: usize = 4_000;
+
+/// What becomes of a connection on which so many frames come at once, and of a request after them.
+fn end_of_flood(house: &House, again: &[u8], times: usize) -> End {
+    let mut connection = Connection::new(house);
+    let request = numbered(&in_frames(&block(&pulling())), FIRST);
+    connection.send(&[again.repeat(times), request].concat());
+    let end = connection.end_of(1);
+    if let End::Over(_) = end {
+        assert_eq!(connection.next(), None);
+    }
+    end
+}
+
+#[test]
+fn frames_that_nobody_needs_end_their_connection_and_it_is_told_why() {
+    let (house, vendor) = open();
+    let over = End::Over(Some(ENHANCE_YOUR_CALM));
+    for (name, again) in endless() {
+        let begun = Instant::now();
+        assert_eq!(end_of_flood(&house, &again, TOO_MANY), over, "{name}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{name}");
+        // What a busy caller may send in a moment.
+        let end = end_of_flood(&house, &again, 500);
+        assert_eq!(end, End::Answered(200), "{name}");
+    }
+    let count = endless().len();
+    let line = format!("sluis_connections_failed_total{{fault=\"http2_flood\"}} {count}\n");
+    assert!(house.metrics().contains(&line), "{}", house.metrics());
+    assert_eq!(
+        vendor.seen().len(),
+        count,
+        "requests behind a flood went on"
+    );
+    let odd = vendor.seen().iter().find_map(|seen| foreign(&house, seen));
+    assert_eq!(odd, None);
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn a_flood_while_an_answer_is_awaited_ends_that_too() {
+    let (house, vendor) = open_with("", |_: &Seen| vec![Step::Hold]);
+    let mut connection = Connection::new(&house);
+    connection.send(&numbered(&in_frames(&block(&pulling())), FIRST));
+    vendor.await_seen(1);
+    connection.send(&frame(PING, 0, 0, &[7; 8]).repeat(TOO_MANY));
+    assert_eq!(connection.end_of(1), End::Over(Some(ENHANCE_YOUR_CALM)));
+    vendor.await_closed(1);
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn whoever_floods_is_not_read_on_to_be_told_of_an_earlier_refusal() {
+    let (house, vendor) = open();
+    let mut connection = Connection::new(&house);
+    // Refused before its body has come.
+    let head = with(":path", &["/nowhere"]);
+    connection.send(&frame(HEADERS, END_HEADERS, 1, &block(&head)));
+    assert_eq!(connection.end_of(1), End::Answered(404));
+    let ping = frame(PING, 0, 0, &[7; 8]);
+    connection.send(&ping.repeat(TOO_MANY));
+    assert_eq!(connection.end_of(3), End::Over(Some(ENHANCE_YOUR_CALM)));
+    let begun = Instant::now();
+    while connection.send(&ping) {
+        assert!(
+            begun.elapsed() < Duration::from_millis(500),
+            "it is read on"
+        );
+    }
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn a_budget_of_frames_can_be_set_and_ends_with_that_word_whatever_is_set_beside_it() {
+    let ping = frame(PING, ACK, 0, &[7; 8]);
+    let over = End::Over(Some(ENHANCE_YOUR_CALM));
+    for (limits, answered, ended) in [
+        ("h2-control-frames = 100", 90, 110),
+        ("h2-control-frames = 3000", 2_990, 3_020),
+        ("h2-header-list = \"1 MiB\"", 990, 1_020),
+        (
+            "h2-header-list = \"1 KiB\"\nh2-frame = 16777215",
+            990,
+            1_020,
+        ),
+    ] {
+        let (house, vendor) = open_with(limits, right_answer);
+        let end = end_of_flood(&house, &ping, answered);
+        assert_eq!(end, End::Answered(200), "{limits}");
+        assert_eq!(end_of_flood(&house, &ping, ended), over, "{limits}");
+        house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+    }
+}
+
+/// Reads an answer, and opens the windows for each piece of it as it comes. Gives the pieces.
+fn acknowledge_all(connection: &mut Connection, wanted: u32) -> usize {
+    let mut pieces = 0;
+    loop {
+        let (kind, flags, stream, payload) = connection.next().unwrap();
+        assert!(
+            [DATA, HEADERS, SETTINGS, WINDOW_UPDATE].contains(&kind),
+            "{kind}: {payload:?}"
+        );
+        if kind != DATA || stream != wanted {
+            continue;
+        }
+        pieces += 1;
+        let more = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        if more != [0; 4] {
+            let windows = [0, stream].map(|it| frame(WINDOW_UPDATE, 0, it, &more));
+            connection.send(&windows.concat());
+        }
+        if flags & END_STREAM != 0 {
+            return pieces;
+        }
+    }
+}
+
+#[test]
+fn a_caller_may_acknowledge_every_piece_of_every_answer() {
+    let users: Vec<String> = (0..30_000)
+        .map(|at| format!(r#"{{"grade":{at}}}"#))
+        .collect();
+    let long = ok(&format!(r#"{{"users":[{}]}}"#, users.join(",")));
+    let (house, vendor) = open_with("", move |seen: &Seen| match seen.number() {
+        Some(FIRST) => vec![Step::Send(long.clone().into_bytes())],
+        Some(_) | None => right_answer(seen),
+    });
+    let mut connection = Connection::new(&house);
+    // It opens a small window only, so that there are many pieces.
+    connection.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 200]));
+    let head = block(&pulling());
+    connection.send(&numbered(&in_frames(&head), FIRST));
+    let pieces = acknowledge_all(&mut connection, 1);
+    assert!(pieces > 2_000, "{pieces} pieces");
+    // Small answers, each with a window for the stream as well, and a priority.
+    for (stream, number) in (3..).step_by(2).zip(FIRST + 1..).take(1_500) {
+        let request = frame(HEADERS, END_HEADERS | END_STREAM, stream, &head);
+        let id = stream.to_be_bytes();
+        let priority = frame(0x10, 0, 0, &[&id[..], b"u=1"].concat());
+        connection.send(&numbered(&[priority, request].concat(), number));
+        assert_eq!(acknowledge_all(&mut connection, stream), 1);
+    }
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn a_flood_is_ended_and_hinders_nobody() {
+    let (house, vendor) = open();
+    for (number, (name, first, again)) in (50_000..).zip(floods()) {
+        let mut connection = Connection::new(&house);
+        connection.send(&first);
+        let mut sent = 0;
+        while sent < 20_000 && connection.send(&again(sent)) {
+            sent += 1;
+        }
+        while connection.next().is_some() {}
+        let mut other = Connection::new(&house);
+        other.send(&numbered(&in_frames(&block(&pulling())), number));
+        assert_eq!(other.end_of(1), End::Answered(200), "{name}");
+        assert!(sent < 20_000, "{name}: {sent} frames were taken");
+    }
+    // Of those that were reset at once, few were begun at all.
+    let begun = vendor.seen_of(FIRST).len();
+    assert!(begun < 200, "{begun} requests were forwarded");
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+/// How many frames of each kind come for the table.
+const MANY: u32 = 20_000;
+
+/// All kinds of the table.
+fn all_floods() -> Vec<Flood> {
+    let open = || frame(HEADERS, END_HEADERS, 1, &block(&pushing()));
+    // One field of 4 KB, which is remembered and then said over and over in a byte each.
+    let entry = [&[0x40, 1, b'x', 127, 0xb1, 0x1e][..], &[b'y'; 4_000]].concat();
+    let bomb = frame(HEADERS, END_HEADERS | END_STREAM, 1, &entry);
+    let setting = |count: usize| {
+        let one = [0, 4, 0, 0, 0xff, 0xff];
+        frame(SETTINGS, 0, 0, &one.repeat(count))
+    };
+    let mut all: Vec<Flood> = vec![
+        ("PING", vec![], |_| frame(PING, 0, 0, &[7; 8])),
+        ("PING that acknowledges", vec![], |_| {
+            frame(PING, ACK, 0, &[7; 8])
+        }),
+        ("SETTINGS", setting(1), |_| {
+            frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff])
+        }),
+        ("SETTINGS of 500", setting(1), |_| {
+            frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0xff, 0xff].repeat(500))
+        }),
+        ("PRIORITY", vec![], |_| {
+            frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1])
+        }),
+        ("WINDOW_UPDATE", vec![], |_| {
+            frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])
+        }),
+        ("frames of no known kind", vec![], |_| {
+            frame(0x42, 0, 0, &[0; 64])
+        }),
+        ("DATA of a byte", open(), |_| frame(DATA, 0, 1, b" ")),
+        ("RST_STREAM of what never was", vec![], |_| {
+            frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])
+        }),
+        ("HPACK bombs", bomb, |number| {
+            frame(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                2 * number + 3,
+                &[0xbe; 500],
+            )
+        }),
+    ];
+    all.extend(floods());
+    all
+}
+
+/// What the gateway did under one flood.
+struct Figures {
+    ended: Duration,
+    end: End,
+    cpu: Duration,
+    memory_kib: u64,
+}
+
+fn cpu(clock: ClockId) -> Duration {
+    clock_gettime(clock).try_into().unwrap()
+}
+
+fn memory_kib() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4
+}
+
+/// Sends a flood, and then a request to see whether the connection is served on.
+fn under(house: &House, first: &[u8], frames: &[Vec<u8>]) -> Figures {
+    let mut connection = Connection::new(house);
+    let head = numbered(&block(&pulling()), FIRST);
+    let last = frame(HEADERS, END_HEADERS | END_STREAM, 99_999, &head);
+    let before = (cpu(ClockId::ProcessCPUTime), cpu(ClockId::ThreadCPUTime));
+    let (begun, base) = (Instant::now(), memory_kib());
+    let mut most = base;
+    connection.send(first);
+    for piece in frames {
+        if !connection.send(piece) || begun.elapsed() > Duration::from_secs(5) {
+            break;
+        }
+        most = most.max(memory_kib());
+    }
+    let sent = connection.send(&last);
+    let end = match sent {
+        true => connection.end_of(99_999),
+        false => End::Over(None),
+    };
+    let all = cpu(ClockId::ProcessCPUTime).saturating_sub(before.0);
+    let ours = cpu(ClockId::ThreadCPUTime).saturating_sub(before.1);
+    Figures {
+        ended: begun.elapsed(),
+        end,
+        cpu: all.saturating_sub(ours),
+        memory_kib: most.max(memory_kib()).saturating_sub(base),
+    }
+}
+
+/// The longest that another caller waits for an answer while `work` is done, and at least so often.
+fn slowest_meanwhile(house: &House, count: u32, work: impl FnOnce() + Send) -> Duration {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        let mut other = Connection::new(house);
+        let head = numbered(&block(&pulling()), FIRST);
+        let mut slowest = Duration::ZERO;
+        for number in 0.. {
+            let begun = Instant::now();
+            let stream = 2 * number + 1;
+            other.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &head));
+            assert_eq!(other.end_of(stream), End::Answered(200));
+            slowest = slowest.max(begun.elapsed());
+            if number >= count && work.is_finished() {
+                break;
+            }
+        }
+        work.join().unwrap();
+        slowest
+    })
+}
+
+#[test]
+#[ignore = "measures: wants a quiet machine"]
+fn long_flood_figures() {
+    let (house, vendor) = open();
+    let mut table =
+        "| flood | ended after | CPU | memory | another's slowest request |\n".to_owned();
+    table += "|---|---|---|---|---|\n";
+    let usual = slowest_meanwhile(&house, 1_000, || ());
+    writeln!(table, "| none | – | – | – | {usual:.1?} |").unwrap();
+    for (name, first, again) in all_floods() {
+        let numbers: Vec<u32> = (0..MANY).collect();
+        let pieces = numbers.chunks(500);
+        let pieces = pieces.map(|piece| piece.iter().flat_map(|at| again(*at)).collect());
+        let frames: Vec<Vec<u8>> = pieces.collect();
+        let alone = under(&house, &first, &frames);
+        let slowest = slowest_meanwhile(&house, 100, || drop(under(&house, &first, &frames)));
+        let ended = match alone.end {
+            End::Over(_) => format!("{:.1?}", alone.ended),
+            End::Answered(_) | End::Reset => "– (it is served on)".to_owned(),
+        };
+        let (cpu, memory) = (alone.cpu, alone.memory_kib);
+        writeln!(
+            table,
+            "| {name} | {ended} | {cpu:.1?} | {memory} KiB | {slowest:.1?} |"
+        )
+        .unwrap();
+    }
+    std::io::stdout().write_all(table.as_bytes()).unwrap();
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
