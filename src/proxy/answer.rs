@@ -254,6 +254,7 @@ pub(super) async fn take(
     let (limits, clock) = (work.limits, &work.shared.clock);
     let idle = limits.time(Bound::UpstreamBodyIdle);
     let wait = Wait::new(clock, idle, Refusal::UpstreamTimeout);
+    let wait = wait.within(limits.time(Bound::UpstreamBodyTotal));
     let hold_back = limits.of(Bound::HoldBack);
     match rest {
         Rest::Discard(mut body) => match discard(&mut body, hold_back, wait).await {

@@ -52,7 +52,9 @@ fn slow_answers() -> Vec<(&'static str, Vec<Step>)> {
     let head = whole.find("\r\n\r\n").unwrap() + 4;
     let long = format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(5_000));
     let hints = "HTTP/1.1 103 x\r\n\r\n".repeat(1_000);
+    let [begin, rest] = trickling_answer();
     vec![
+        ("a body that trickles", vec![begin, rest]),
         ("not a word", vec![Step::Hold]),
         ("one byte", vec![cut(1), Step::Hold]),
         ("half a head", vec![cut(40), Step::Hold]),
@@ -69,10 +71,41 @@ fn slow_answers() -> Vec<(&'static str, Vec<Step>)> {
     ]
 }
 
+/// An answer that is right, of which a byte comes now and then: what comes at once, and the rest.
+fn trickling_answer() -> [Step; 2] {
+    let users = format!(r#"{{"users":[{{"grade":{FIRST}}}]"#);
+    let whole = ok(&(users + &" ".repeat(5_000) + "}"));
+    let (begin, rest) = whole.split_at(whole.find(']').unwrap());
+    let rest = Step::Trickle(rest.as_bytes().to_vec(), PAUSE);
+    [Step::Send(begin.as_bytes().to_vec()), rest]
+}
+
+#[test]
+fn a_vendor_that_trickles_after_its_first_bytes_went_on_is_cut_off() {
+    let bed = Bed::with(
+        "hold-back = 0\nupstream-body-total = \"300ms\"\n",
+        Vendor::answering(|_: &Seen| trickling_answer().to_vec()),
+    );
+    let begun = Instant::now();
+    let mut caller = Caller::new(bed.house.address);
+    caller.send(pull(FIRST));
+    let Got::Answer(answer) = caller.next() else {
+        panic!("no answer came")
+    };
+    assert_eq!((answer.status, answer.whole), (200, false));
+    assert!(begun.elapsed() < SLOW, "{:?}", begun.elapsed());
+    bed.house.await_log("upstream_timeout");
+    let metrics = bed.house.metrics();
+    let aborts = "sluis_aborts_total{reason=\"upstream_timeout\"";
+    assert!(metrics.contains(aborts), "{metrics}");
+    bed.search(&caller.seen);
+}
+
 #[test]
 fn slow_vendors_are_given_up_in_time_and_cost_nobody_else() {
     let limits = format!(
-        "{NO_REST}{DEADLINES}upstream-head-time = \"500ms\"\nupstream-body-idle = \"500ms\""
+        "{NO_REST}{DEADLINES}upstream-head-time = \"500ms\"\nupstream-body-idle = \"500ms\"\n\
+         upstream-body-total = \"1s\""
     );
     let manners = slow_answers();
     let theirs = slow_answers();
