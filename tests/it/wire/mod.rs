@@ -13,6 +13,7 @@ mod floods;
 mod framing;
 mod grammar;
 pub(crate) mod h2;
+mod limits;
 mod pace;
 mod refused;
 mod targets;

@@ -1,0 +1,174 @@
+//! Bounds of the wire, as the configuration sets them: what they let through, and what becomes of
+//! the next byte, line or frame.
+
+use super::grammar::{next, numbered};
+use super::h2::{
+    Connection, DATA, END_HEADERS, END_STREAM, End, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    block, field, frame, in_frames, open_with, pulling, pushing, with_field,
+};
+use super::vendor::{Seen, Step, Vendor};
+use super::{Bed, DEADLINES, FIRST, exchange, markers, right_answer};
+use crate::harness::upstream::ok;
+
+/// What is refused on that bed, if anything is.
+fn refused(bed: &Bed, request: &str) -> Option<String> {
+    let outcome = exchange(bed.house.address, &numbered(request.as_bytes(), FIRST));
+    outcome.answers[0].code()
+}
+
+#[test]
+fn bounds_of_a_head_hold_as_they_are_set() {
+    let pull = next().replace("MMMMM", "NNNNN");
+    let pull = pull.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    let more = |lines: &str| pull.replace("\r\n\r\n", &format!("\r\n{lines}\r\n"));
+    let line = |length: usize| format!("x: {}\r\n", "y".repeat(length - 5));
+    let lines = pull.matches("\r\n").count() - 2;
+    let bytes = pull.len() - pull.find("\r\n").unwrap() - 4;
+    let target = pull.split(' ').nth(1).unwrap();
+    let long = |length: usize| {
+        let (zeros, path) = ("0".repeat(length - target.len()), "NNNNN");
+        pull.replacen(path, &(zeros + path), 1)
+    };
+    for (limits, good, beyond, code) in [
+        (
+            "header = 256",
+            more(&line(256)),
+            more(&line(257)),
+            "head_too_large",
+        ),
+        (
+            "headers = 20",
+            more(&"x: y\r\n".repeat(20 - lines)),
+            more(&"x: y\r\n".repeat(21 - lines)),
+            "head_too_large",
+        ),
+        (
+            "head = 1024",
+            more(&line(1_024 - bytes)),
+            more(&line(1_025 - bytes)),
+            "head_too_large",
+        ),
+        ("target = 64", long(64), long(65), "target_too_long"),
+    ] {
+        let bed = Bed::with(
+            &format!("{DEADLINES}{limits}\n"),
+            Vendor::answering(right_answer),
+        );
+        // A number with zeros before it is no number that the policy takes: another refusal.
+        let refused_good = refused(&bed, &good);
+        assert_ne!(refused_good.as_deref(), Some(code), "{limits}");
+        assert_eq!(refused(&bed, &beyond).as_deref(), Some(code), "{limits}");
+        bed.search(b"");
+    }
+}
+
+#[test]
+fn the_bound_of_an_answers_head_holds_as_it_is_set() {
+    let body = format!(r#"{{"users":[{{"grade":{FIRST}}}]}}"#);
+    let answer = move |length: usize| {
+        let answer = ok(&body);
+        let head = answer.find("\r\n\r\n").unwrap() + 4;
+        // The empty line is not counted.
+        let line = format!("\r\nx: {}\r\n\r\n", "y".repeat(length + 2 - head - 5));
+        answer.replacen("\r\n\r\n", &line, 1)
+    };
+    let bed = Bed::with(
+        &format!("{DEADLINES}upstream-head = \"8 KiB\"\n"),
+        Vendor::answering(move |seen: &Seen| {
+            let more = usize::from(seen.number() != Some(FIRST));
+            vec![Step::Send(answer((8 << 10) + more).into_bytes())]
+        }),
+    );
+    let pull = next().replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    for (number, status) in [(FIRST, 200), (FIRST + 1, 502)] {
+        let pull = pull.replace("MMMMM", &number.to_string());
+        let outcome = exchange(bed.house.address, pull.as_bytes());
+        assert_eq!(outcome.answers[0].status, status);
+    }
+    bed.search(b"");
+}
+
+/// The value of one setting (RFC 9113 section 6.5.1).
+fn setting(payload: &[u8], id: u8) -> Option<u32> {
+    let mut all = payload.chunks(6);
+    let one = all.find(|it| it[..2] == [0, id])?;
+    Some(u32::from_be_bytes(one[2..].try_into().unwrap()))
+}
+
+#[test]
+fn what_is_set_for_http2_is_announced_and_held_to() {
+    let (house, vendor) = open_with(
+        "h2-streams = 2\nh2-stream-window = 70000\nh2-connection-window = 200000\n\
+         h2-frame = 20000\nh2-header-list = 2000",
+        |_: &Seen| vec![Step::Hold],
+    );
+    let mut connection = Connection::new(&house);
+    let (kind, _, _, settings) = connection.next().unwrap();
+    let of = |id| setting(&settings, id);
+    assert_eq!((kind, of(3), of(4)), (SETTINGS, Some(2), Some(70_000)));
+    assert_eq!((of(5), of(6)), (Some(20_000), Some(2_000)));
+    let mut window = 65_535;
+    while window < 200_000 {
+        let (kind, _, stream, more) = connection.next().unwrap();
+        if (kind, stream) == (WINDOW_UPDATE, 0) {
+            window += u32::from_be_bytes(more.try_into().unwrap());
+        }
+    }
+    assert_eq!(window, 200_000);
+
+    // One stream more than may be open at once.
+    let head = numbered(&block(&pulling()), FIRST);
+    let requests = [1, 3, 5].map(|it| frame(HEADERS, END_HEADERS | END_STREAM, it, &head));
+    connection.send(&requests.concat());
+    assert_eq!(connection.end_of(5), End::Reset);
+    vendor.await_seen(2);
+
+    let ends = |frames: &[u8]| {
+        let mut connection = Connection::new(&house);
+        connection.send(frames);
+        connection.end_of(1)
+    };
+    let data = |length| {
+        let head = frame(HEADERS, END_HEADERS, 1, &block(&pushing()));
+        [head, frame(DATA, 0, 1, &vec![b' '; length])].concat()
+    };
+    const FRAME_SIZE_ERROR: u32 = 6;
+    // It comes, and its rest does not.
+    assert_eq!(ends(&data(20_000)), End::Answered(408));
+    assert_eq!(ends(&data(20_001)), End::Over(Some(FRAME_SIZE_ERROR)));
+
+    // A head that is larger than may be once it is unpacked.
+    let large = with_field("x", &"y".repeat(2_000));
+    let end = ends(&in_frames(&block(&large)));
+    assert!(matches!(end, End::Answered(431) | End::Reset), "{end:?}");
+    assert_eq!(vendor.seen().len(), 2);
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn so_many_streams_may_be_reset_as_is_set() {
+    const ENHANCE_YOUR_CALM: u32 = 11;
+    let request = numbered(&block(&pulling()), FIRST);
+    let bad = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &field("x", "y"));
+    let reset = |stream| {
+        let head = frame(HEADERS, END_HEADERS | END_STREAM, stream, &request);
+        [head, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+    };
+    for (limits, odd) in [
+        ("h2-local-resets = 5", &bad as &dyn Fn(u32) -> Vec<u8>),
+        ("h2-pending-resets = 5", &reset),
+    ] {
+        let (house, vendor) = open_with(limits, right_answer);
+        for (count, right) in [
+            (5, End::Answered(200)),
+            (6, End::Over(Some(ENHANCE_YOUR_CALM))),
+        ] {
+            let mut connection = Connection::new(&house);
+            let odd: Vec<u8> = (0..count).flat_map(|at| odd(2 * at + 1)).collect();
+            let last = frame(HEADERS, END_HEADERS | END_STREAM, 99, &request);
+            connection.send(&[odd, last].concat());
+            assert_eq!(connection.end_of(99), right, "{limits}, {count}");
+        }
+        house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+    }
+}
