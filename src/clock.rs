@@ -83,6 +83,15 @@ impl Clock {
         }
     }
 
+    /// This moment by both clocks.
+    #[must_use]
+    pub fn time(&self) -> Time {
+        Time {
+            unix_s: self.unix_s(),
+            steady_s: self.monotonic_us() / 1_000_000,
+        }
+    }
+
     /// Whole seconds since 1970-01-01 UTC; 0 on a machine whose clock lies before that.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one room that may")]
@@ -98,6 +107,15 @@ impl Clock {
             } => start_unix_s.saturating_add(turned_ms.load(Ordering::Relaxed) / 1_000),
         }
     }
+}
+
+/// A moment by both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// What time it is: seconds since 1970-01-01 UTC. It jumps when somebody sets the clock.
+    pub unix_s: u64,
+    /// How much has passed: seconds of the machine's monotonic clock.
+    pub steady_s: u64,
 }
 
 /// What day it is where the schools are: an agreement begins and ends at midnight in Amsterdam.

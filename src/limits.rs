@@ -73,6 +73,9 @@ pub const OBJECTIONS_READ: Duration = Duration::from_secs(5);
 pub const OBJECTIONS_KNOWN: Duration = Duration::from_mins(10);
 /// So far in the future a list may have been changed: the clocks of two machines differ.
 pub const OBJECTIONS_AHEAD: Duration = Duration::from_mins(10);
+/// So much longer than its life a token of ours may have: the clocks of two machines differ. One
+/// that has more is of a clock that was wrong.
+pub const TOKEN_AHEAD: Duration = Duration::from_mins(10);
 /// The reason for something that is done by hand, in characters: a few sentences.
 pub const REASON_CHARS_MAX: usize = 500;
 /// Problems shown of one configuration; the rest is counted.

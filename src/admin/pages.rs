@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::state::{Now, Stage, State};
+use crate::clock::Time;
 use crate::config::{ListFault, Vendor};
 use crate::events::{LoadSeen, RegisterSeen};
 use crate::store;
@@ -73,7 +74,7 @@ fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>
     let vendors = now.config.vendors.len();
     let checks = format!(
         "{listener}\n[+] configuration: {newest}\n[+] keys: one for each of {vendors} vendors\n{}",
-        lists(now, state.clock.unix_s())
+        lists(now, state.clock.time())
     );
     let register = state.register().map(|register| match register.code() {
         Some(code) if register.has_lost_rows() => format!(
@@ -102,11 +103,11 @@ fn metrics(state: &State) -> String {
 
 /// The lists of objections, if there are any: all that can be used in one line, each other on its
 /// own.
-fn lists(now: &Now, unix_s: u64) -> String {
+fn lists(now: &Now, time: Time) -> String {
     let mut text = String::new();
     let mut usable = 0_usize;
     for vendor in &now.config.vendors {
-        for (list, fault) in vendor.lists.standing(unix_s) {
+        for (list, fault) in vendor.lists.standing(time) {
             let Some(fault) = fault else {
                 usable = usable.saturating_add(1);
                 continue;
@@ -124,23 +125,23 @@ fn lists(now: &Now, unix_s: u64) -> String {
 
 /// What runs here, for people and dashboards.
 fn status(state: &State, now: &Now) -> Value {
-    let unix_s = state.clock.unix_s();
-    let uptime_s = unix_s.saturating_sub(state.started_unix_s);
+    let time = state.clock.time();
+    let uptime_s = time.steady_s.saturating_sub(state.started.steady_s);
     let load = state.load();
     let vendors = now
         .config
         .vendors
         .iter()
-        .map(|vendor| shown(vendor, &load, unix_s));
+        .map(|vendor| shown(vendor, &load, time));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "stage": now.stage.name(),
-        "started": date_time(state.started_unix_s),
+        "started": date_time(state.started.unix_s),
         "uptime_seconds": uptime_s,
         "policy_hash": now.config.hash.0,
         "vendors": vendors.collect::<Vec<_>>(),
         "body_bytes_in_flight": load.body_bytes,
-        "register": state.register().map(|register| remembered(&register, unix_s)),
+        "register": state.register().map(|register| remembered(&register, time.unix_s)),
         "certificate": now.certificate_expires_unix_s.map(|unix_s| json!({
             "expires": date_time(unix_s),
         })),
@@ -166,11 +167,11 @@ fn remembered(register: &store::State, unix_s: u64) -> Value {
     })
 }
 
-fn shown(vendor: &Vendor, load: &LoadSeen, unix_s: u64) -> Value {
+fn shown(vendor: &Vendor, load: &LoadSeen, time: Time) -> Value {
     let circuits = load.circuits.iter();
     let resting =
         circuits.filter(|it| it.rests && (&it.school, &it.vendor) == (&vendor.school, &vendor.id));
-    let lists = vendor.lists.standing(unix_s).into_iter();
+    let lists = vendor.lists.standing(time).into_iter();
     let lists = lists.map(|(list, fault)| (list.to_owned(), json!(fault.map(ListFault::words))));
     json!({
         "school": vendor.school.as_str(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::config::Config;
 use crate::events::{Events, LoadSeen};
 use crate::store::{self, Store};
@@ -44,7 +44,7 @@ pub struct Reload {
 pub struct State {
     pub(super) events: Events,
     pub(super) clock: Clock,
-    pub(super) started_unix_s: u64,
+    pub(super) started: Time,
     register: OnceLock<Arc<Store>>,
     load: OnceLock<Look>,
     now: Mutex<Now>,
@@ -68,7 +68,7 @@ impl State {
     pub fn new(events: Events, clock: Clock, config: Arc<Config>) -> Self {
         Self {
             events,
-            started_unix_s: clock.unix_s(),
+            started: clock.time(),
             clock,
             register: OnceLock::new(),
             load: OnceLock::new(),

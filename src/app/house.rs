@@ -293,9 +293,10 @@ impl House {
     }
 
     fn say_deployed(&self, config: &Arc<Config>) {
-        let unix_s = self.clock.unix_s();
+        let time = self.clock.time();
+        let unix_s = time.unix_s;
         self.events.emit(ConfigurationDeployed { config, unix_s });
-        self.lists.begin(config, unix_s, &self.events);
+        self.lists.begin(config, time, &self.events);
         self.look_at_certificates();
         self.say_certificate();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::config::{Config, ListFault, Vendor};
 use crate::events::{Events, ObjectionListChanged};
 
@@ -16,12 +16,12 @@ pub(super) struct Lists {
 
 impl Lists {
     /// Says how the lists of a configuration stand, which have been read with it.
-    pub(super) fn begin(&self, config: &Arc<Config>, unix_s: u64, events: &Events) {
+    pub(super) fn begin(&self, config: &Arc<Config>, time: Time, events: &Events) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.config = Some(Arc::clone(config));
         seen.said.clear();
         for vendor in config.vendors.iter().enumerate() {
-            seen.say(vendor, unix_s, events);
+            seen.say(vendor, time, events);
         }
     }
 
@@ -42,9 +42,9 @@ impl Lists {
         let thread = thread::Builder::new().name("sluis-lists".to_owned());
         let looking = thread.spawn(move || {
             for (place, vendor) in config.vendors.iter().enumerate() {
-                vendor.lists.look(clock.unix_s());
+                vendor.lists.look(clock.time());
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.say_of(&config, (place, vendor), clock.unix_s(), &events);
+                seen.say_of(&config, (place, vendor), clock.time(), &events);
             }
         });
         // Without a thread nobody looks, and who looks in vain is told in time.
@@ -66,18 +66,18 @@ impl ListsSeen {
         &mut self,
         config: &Arc<Config>,
         vendor: (usize, &Arc<Vendor>),
-        unix_s: u64,
+        time: Time,
         events: &Events,
     ) {
         let now = self.config.as_ref();
         if now.is_some_and(|now| Arc::ptr_eq(now, config)) {
-            self.say(vendor, unix_s, events);
+            self.say(vendor, time, events);
         }
     }
 
     /// Says of the lists of a vendor what has changed since it was last said.
-    fn say(&mut self, (place, vendor): (usize, &Arc<Vendor>), unix_s: u64, events: &Events) {
-        let standing = vendor.lists.standing(unix_s).into_iter();
+    fn say(&mut self, (place, vendor): (usize, &Arc<Vendor>), time: Time, events: &Events) {
+        let standing = vendor.lists.standing(time).into_iter();
         let changed = standing.filter(|(list, fault)| {
             let said = self.said.insert((place, (*list).to_owned()), *fault);
             said != Some(*fault)
@@ -236,7 +236,7 @@ mod tests {
         config::keys::new(folder.path()).map(drop).unwrap();
         let read = || config::load(folder.path()).unwrap().0;
         let deployed = Deployed::new(read());
-        let later = 4_000_000_000;
+        let later = Clock::test(4_000_000_000).time();
         assert!(deployed.current().vendors[0].lists.current(later).is_some());
         let next = Arc::new(read());
         next.vendors[0].lists.fall_silent();

@@ -11,9 +11,13 @@ use arc_swap::ArcSwap;
 use super::language::ObjectionsDraft;
 use super::list::{List, ListFault, ListRead, Seen, stamp};
 use super::problem::Problems;
+use crate::clock::Time;
 use crate::limits;
 use crate::minimise::Objections;
 use crate::pseudonym::KindSpec;
+
+/// No moment.
+const NEVER: u64 = u64::MAX;
 
 /// The lists of one vendor, and what they said when they were last read.
 #[derive(Debug)]
@@ -23,9 +27,9 @@ pub struct Lists {
     /// How the files looked the last time, if that was not how they looked when they were read.
     /// Held by whoever looks: for as long as a file system hangs.
     changing: Mutex<Option<Box<[Seen]>>>,
-    /// When it was last known that the files say what they said when they were read; 0 until
-    /// somebody asks.
-    known_unix_s: AtomicU64,
+    /// When it was last known that the files say what they said when they were read, by the clock
+    /// that nobody sets; [`NEVER`] until somebody asks.
+    known_steady_s: AtomicU64,
     /// Whether the files have been seen at rest since they were read.
     at_rest: AtomicBool,
 }
@@ -71,7 +75,7 @@ impl Lists {
             lists,
             now: ArcSwap::from_pointee(now),
             changing: Mutex::new(None),
-            known_unix_s: AtomicU64::new(0),
+            known_steady_s: AtomicU64::new(NEVER),
             at_rest: AtomicBool::new(false),
         }
     }
@@ -84,9 +88,9 @@ impl Lists {
 
     /// Who objected, at a time; `None` if that is not known: then nobody can be sent.
     #[must_use]
-    pub fn current(&self, unix_s: u64) -> Option<Arc<Objections>> {
+    pub fn current(&self, time: Time) -> Option<Arc<Objections>> {
         let now = self.now.load();
-        let good = self.is_empty() || self.faults(&now, unix_s).all(|it| it.is_none());
+        let good = self.is_empty() || self.faults(&now, time).all(|it| it.is_none());
         now.objections.clone().filter(|_| good)
     }
 
@@ -95,7 +99,7 @@ impl Lists {
     ///
     /// A file system may hang: then this does not come back, and whoever looks next comes back at
     /// once, having seen nothing.
-    pub fn look(&self, unix_s: u64) {
+    pub fn look(&self, time: Time) {
         let mut changing = match self.changing.try_lock() {
             Ok(changing) => changing,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -125,7 +129,7 @@ impl Lists {
         }
         *changing = None;
         self.at_rest.store(true, Ordering::Release);
-        self.known_unix_s.store(unix_s, Ordering::Release);
+        self.known_steady_s.store(time.steady_s, Ordering::Release);
     }
 
     /// Takes over what a former configuration read of the same lists, if these could not be read in
@@ -155,8 +159,8 @@ impl Lists {
         }));
         let at_rest = former.at_rest.load(Ordering::Acquire);
         self.at_rest.store(at_rest, Ordering::Release);
-        let known_unix_s = former.known_unix_s.load(Ordering::Acquire);
-        self.known_unix_s.store(known_unix_s, Ordering::Release);
+        let known_steady_s = former.known_steady_s.load(Ordering::Acquire);
+        self.known_steady_s.store(known_steady_s, Ordering::Release);
     }
 
     /// As if they could not be read in time.
@@ -175,13 +179,17 @@ impl Lists {
     fn faults<'n>(
         &self,
         now: &'n Now,
-        unix_s: u64,
+        time: Time,
     ) -> impl Iterator<Item = Option<ListFault>> + use<'n, '_> {
-        let first =
-            self.known_unix_s
-                .compare_exchange(0, unix_s, Ordering::AcqRel, Ordering::Acquire);
-        let known_s = first.err().unwrap_or(unix_s);
-        let silent = unix_s.saturating_sub(known_s) > limits::OBJECTIONS_KNOWN.as_secs();
+        let Time { unix_s, steady_s } = time;
+        let first = self.known_steady_s.compare_exchange(
+            NEVER,
+            steady_s,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        let known_s = first.err().unwrap_or(steady_s);
+        let silent = steady_s.saturating_sub(known_s) > limits::OBJECTIONS_KNOWN.as_secs();
         let silent = silent.then_some(ListFault::Silent);
         let at_rest = self.at_rest.load(Ordering::Acquire);
         let lists = self.lists.iter().zip(&now.read);
@@ -197,10 +205,10 @@ impl Lists {
     /// Every list by its name in the vendor's file, and why it cannot be used at a time, if it
     /// cannot.
     #[must_use]
-    pub fn standing(&self, unix_s: u64) -> Vec<(&str, Option<ListFault>)> {
+    pub fn standing(&self, time: Time) -> Vec<(&str, Option<ListFault>)> {
         let now = self.now.load();
         let names = self.lists.iter().map(|list| &*list.name);
-        names.zip(self.faults(&now, unix_s)).collect()
+        names.zip(self.faults(&now, time)).collect()
     }
 
     /// How many are on each list, by its name in the vendor's file; nobody knows as long as one of
@@ -309,6 +317,14 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
+    /// A moment of a machine whose clock nobody sets.
+    const fn at(unix_s: u64) -> Time {
+        Time {
+            unix_s,
+            steady_s: unix_s - NOW,
+        }
+    }
+
     fn lists(folder: &Path, age_max_s: Option<u64>) -> (Lists, Vec<String>) {
         lists_of(folder, &["pupil"], &Canonical::default(), age_max_s)
     }
@@ -352,7 +368,7 @@ mod tests {
     }
 
     fn count(lists: &Lists) -> Option<usize> {
-        let objections = lists.current(NOW)?;
+        let objections = lists.current(at(NOW))?;
         Some(objections.count(Index::new(0)?))
     }
 
@@ -387,19 +403,19 @@ mod tests {
         );
         assert_eq!(count(&unclear), None);
         write(folder.path(), "S-1\n");
-        unclear.look(NOW);
-        unclear.look(NOW);
+        unclear.look(at(NOW));
+        unclear.look(at(NOW));
         assert_eq!(count(&unclear), Some(1));
         // Nobody reads findings while the gateway runs.
         write(folder.path(), "S-1\nS\u{200b}4\n");
-        unclear.look(NOW);
-        unclear.look(NOW);
+        unclear.look(at(NOW));
+        unclear.look(at(NOW));
         assert_eq!(count(&unclear), None);
-        let standing = unclear.standing(NOW);
+        let standing = unclear.standing(at(NOW));
         assert_eq!(standing, [("list.txt", Some(ListFault::NotClear))]);
         // As long as it has not changed, it says the same.
         let read = unclear.now.load_full();
-        (0..4).for_each(|_| unclear.look(NOW));
+        (0..4).for_each(|_| unclear.look(at(NOW)));
         assert!(Arc::ptr_eq(&read, &unclear.now.load_full()));
     }
 
@@ -409,7 +425,7 @@ mod tests {
         let (missing, problems) = lists(folder.path(), None);
         assert_eq!(problems, ["`list.txt` is missing"]);
         assert_eq!(
-            missing.standing(NOW),
+            missing.standing(at(NOW)),
             [("list.txt", Some(ListFault::Missing))]
         );
         assert_eq!(count(&missing), None);
@@ -427,18 +443,18 @@ mod tests {
         let (lists, _) = lists(folder.path(), None);
         for (text, now, then) in [("S-1\nS-2\n", 1, 2), ("", 2, 0)] {
             write(folder.path(), text);
-            lists.look(NOW);
+            lists.look(at(NOW));
             assert_eq!(count(&lists), Some(now), "still as it was");
-            lists.look(NOW);
+            lists.look(at(NOW));
             assert_eq!(count(&lists), Some(then));
         }
         fs::remove_file(folder.path().join("list.txt")).unwrap();
-        lists.look(NOW);
-        lists.look(NOW);
+        lists.look(at(NOW));
+        lists.look(at(NOW));
         assert_eq!(count(&lists), None);
         write(folder.path(), "S-9\n");
-        lists.look(NOW);
-        lists.look(NOW);
+        lists.look(at(NOW));
+        lists.look(at(NOW));
         assert_eq!(count(&lists), Some(1));
     }
 
@@ -447,32 +463,38 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "S-1\n");
         let (lists, _) = lists(folder.path(), Some(60));
-        let at = |unix_s: u64| {
+        let changed_at = |unix_s: u64| {
             let file = File::options()
                 .write(true)
                 .open(folder.path().join("list.txt"))
                 .unwrap();
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(unix_s);
             file.set_modified(time).unwrap();
-            lists.look(NOW);
-            lists.look(NOW);
+            lists.look(at(NOW));
+            lists.look(at(NOW));
         };
-        at(NOW - 60);
+        changed_at(NOW - 60);
         assert_eq!(count(&lists), Some(1));
-        at(NOW - 61);
+        changed_at(NOW - 61);
         assert_eq!(count(&lists), None);
-        assert_eq!(lists.standing(NOW), [("list.txt", Some(ListFault::TooOld))]);
+        assert_eq!(
+            lists.standing(at(NOW)),
+            [("list.txt", Some(ListFault::TooOld))]
+        );
         let mut problems = Problems::new();
         lists.find_old(NOW, &mut problems);
         assert_eq!(
             problems.sorted()[0].message,
             "`list.txt` is older than its max-age"
         );
-        at(NOW + 600);
+        changed_at(NOW + 600);
         assert_eq!(count(&lists), Some(1), "the clocks of two machines differ");
-        at(NOW + 601);
+        changed_at(NOW + 601);
         assert_eq!(count(&lists), None, "it would be fresh for ever");
-        assert_eq!(lists.standing(NOW), [("list.txt", Some(ListFault::Ahead))]);
+        assert_eq!(
+            lists.standing(at(NOW)),
+            [("list.txt", Some(ListFault::Ahead))]
+        );
         let mut problems = Problems::new();
         lists.find_old(NOW, &mut problems);
         assert_eq!(
@@ -495,8 +517,8 @@ mod tests {
             assert!(problems.is_empty(), "{problems:?}");
             assert_eq!(count(&lists), known, "{ago}");
             let fault = known.is_none().then_some(ListFault::Changing);
-            assert_eq!(lists.standing(NOW), [("list.txt", fault)]);
-            lists.look(NOW);
+            assert_eq!(lists.standing(at(NOW)), [("list.txt", fault)]);
+            lists.look(at(NOW));
             assert_eq!(count(&lists), Some(1), "{ago}");
         }
     }
@@ -524,14 +546,14 @@ mod tests {
         let (lists, _) = lists(folder.path(), None);
         assert_eq!(count(&lists), Some(1));
         let hanging = lists.hang();
-        lists.look(NOW + 600);
-        assert!(lists.current(NOW + 600).is_some(), "the old list holds");
-        assert!(lists.current(NOW + 601).is_none(), "but not for ever");
-        let standing = lists.standing(NOW + 601);
+        lists.look(at(NOW + 600));
+        assert!(lists.current(at(NOW + 600)).is_some(), "the old list holds");
+        assert!(lists.current(at(NOW + 601)).is_none(), "but not for ever");
+        let standing = lists.standing(at(NOW + 601));
         assert_eq!(standing, [("list.txt", Some(ListFault::Silent))]);
         drop(hanging);
-        lists.look(NOW + 601);
-        assert!(lists.current(NOW + 601).is_some());
+        lists.look(at(NOW + 601));
+        assert!(lists.current(at(NOW + 601)).is_some());
 
         let mut problems = Problems::new();
         let hangs = |_: &[List], _: &mut Problems| loop {
@@ -541,6 +563,22 @@ mod tests {
         let now = Now::read_within(moment, &lists.lists, hangs, &mut problems);
         assert!(now.objections.is_none());
         assert!(problems.sorted()[0].message.contains("cannot be followed"));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_neither_hides_a_list_nor_keeps_one_for_longer() {
+        const HOUR: u64 = 3_600;
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "S-1\n");
+        let (lists, _) = lists(folder.path(), None);
+        lists.look(at(NOW));
+        let hanging = lists.hang();
+        for unix_s in [NOW - HOUR, NOW + HOUR, NOW + 20 * 365 * 24 * HOUR] {
+            let after = |steady_s| lists.current(Time { unix_s, steady_s });
+            assert!(after(600).is_some(), "nothing has happened");
+            assert!(after(601).is_none(), "nobody has looked for too long");
+        }
+        drop(hanging);
     }
 
     #[test]
@@ -557,15 +595,15 @@ mod tests {
             assert_eq!(count(&good), Some(1), "{mode:o}");
             for wide in [0o620, 0o602, 0o666, 0o660] {
                 chmod(wide);
-                good.look(NOW);
-                good.look(NOW);
+                good.look(at(NOW));
+                good.look(at(NOW));
                 assert_eq!(count(&good), None, "{wide:o}");
-                let standing = good.standing(NOW);
+                let standing = good.standing(at(NOW));
                 assert_eq!(standing, [("list.txt", Some(ListFault::Writable))]);
             }
             chmod(mode);
-            good.look(NOW);
-            good.look(NOW);
+            good.look(at(NOW));
+            good.look(at(NOW));
             assert_eq!(count(&good), Some(1), "{mode:o}");
         }
         chmod(0o664);
@@ -579,11 +617,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "S-1\n");
         let former = lists(folder.path(), None).0;
-        former.look(NOW);
+        former.look(at(NOW));
         let taken = |kinds: &[&str], canonical: &Canonical, folder: &Path| {
             let next = lists_of(folder, kinds, canonical, None).0;
             next.fall_silent();
-            assert!(next.current(NOW).is_none(), "it hangs");
+            assert!(next.current(at(NOW)).is_none(), "it hangs");
             next.take_over(&former);
             next
         };
@@ -591,12 +629,12 @@ mod tests {
         for kinds in [&["pupil"][..], &["mail", "pupil"]] {
             let next = taken(kinds, &Canonical::default(), folder.path());
             let kind = Index::new(kinds.len() - 1).unwrap();
-            let known = |unix_s| Some(next.current(unix_s)?.count(kind));
+            let known = |unix_s| Some(next.current(at(unix_s))?.count(kind));
             assert_eq!(known(NOW + 600), Some(1));
             assert_eq!(known(NOW + 601), None, "for as long as before");
             write(folder.path(), "S-1\nS-2\n");
-            next.look(NOW + 700);
-            next.look(NOW + 700);
+            next.look(at(NOW + 700));
+            next.look(at(NOW + 700));
             assert_eq!(known(NOW + 700), Some(2), "the disk answers again");
         }
         let elsewhere = tempfile::tempdir().unwrap();
@@ -606,17 +644,17 @@ mod tests {
             taken(&["pupil"], &bare, folder.path()),
             taken(&["pupil"], &Canonical::default(), elsewhere.path()),
         ] {
-            assert!(other.current(NOW).is_none(), "{other:?}");
+            assert!(other.current(at(NOW)).is_none(), "{other:?}");
         }
         // What was read this time is newer.
         let next = lists(folder.path(), None).0;
         next.take_over(&former);
-        next.look(NOW);
+        next.look(at(NOW));
         assert_eq!(count(&next), Some(2));
         // What the former one could not read is known to nobody.
         former.fall_silent();
         let next = taken(&["pupil"], &Canonical::default(), folder.path());
-        assert!(next.current(NOW).is_none());
+        assert!(next.current(at(NOW)).is_none());
     }
 
     #[test]
@@ -627,9 +665,9 @@ mod tests {
         assert_eq!(count(&lists), Some(1));
         for more in 1..=11 {
             write(folder.path(), "S-1\n".repeat(more + 1));
-            lists.look(NOW + 60);
+            lists.look(at(NOW + 60));
         }
-        assert!(lists.current(NOW + 600).is_some());
-        assert!(lists.current(NOW + 601).is_none());
+        assert!(lists.current(at(NOW + 600)).is_some());
+        assert!(lists.current(at(NOW + 601)).is_none());
     }
 }

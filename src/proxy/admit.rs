@@ -89,10 +89,10 @@ pub(super) fn admit<'p>(
     found: Found<'p>,
     head: &Parts,
 ) -> Result<Exchange<'p>, Refused> {
-    let now = shared.clock.unix_s();
-    let caller = caller::check(&found, plan.config(), &head.headers, entry, now)?;
+    let now = shared.clock.time();
+    let caller = caller::check(&found, plan.config(), &head.headers, entry, now.unix_s)?;
     let credentials = caller::forwarded(found.flow, &head.headers)?;
-    found.check_agreement(shared, now)?;
+    found.check_agreement(shared, now.unix_s)?;
     let objections = found.door.vendor.lists.current(now);
     let objections = objections.ok_or(Refusal::ObjectionsUnknown)?;
     found.take(Wanted::Request, caller, &shared.clock)?;

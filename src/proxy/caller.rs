@@ -6,10 +6,12 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 
 use super::connection::Entry;
+use super::issue::life;
 use super::media::only;
 use super::plan::Found;
 use super::refuse::{Refused, Told};
 use crate::config::{Callers, Config, Flow, Listed, UpstreamAuth};
+use crate::limits::TOKEN_AHEAD;
 use crate::pseudonym::AccessToken;
 use crate::refusal::Refusal;
 use crate::secret::{SecretBytes, sha256};
@@ -84,7 +86,8 @@ pub(super) fn check_address(flow: &Flow, address: IpAddr) -> Result<(), Refusal>
     }
 }
 
-/// The client that an access token of ours was issued to, if it is good here and now.
+/// The client that an access token of ours was issued to, if it is good here and now. One that a
+/// clock far ahead issued would be good for years once that is right again.
 fn client(found: &Found<'_>, config: &Config, token: &[u8], unix_s: u64) -> Option<Place> {
     let token = AccessToken::parse(token)?;
     let key = &config.token_key;
@@ -96,7 +99,9 @@ fn client(found: &Found<'_>, config: &Config, token: &[u8], unix_s: u64) -> Opti
         let granted = token.scopes().iter();
         of_client && { granted }.all(|scope| client.scopes.contains(scope))
     });
-    match is_theirs && !token.has_expired(unix_s) {
+    let longest = life(config).saturating_add(TOKEN_AHEAD).as_secs();
+    let ends = token.has_expired(unix_s.saturating_add(longest));
+    match is_theirs && ends && !token.has_expired(unix_s) {
         true => place_of_client(found.flow, token.client()),
         false => None,
     }

@@ -120,7 +120,7 @@ impl<'d> Desk<'d> {
     }
 
     fn issue(&self, client: &Client, scopes: &[&str]) -> Result<Cleared<Bytes>, Refusal> {
-        let life = self.config.limits.time(Bound::TokenLife).max(SHORTEST);
+        let life = life(self.config);
         let expires = self.shared.clock.unix_s().saturating_add(life.as_secs());
         let key = &self.config.token_key;
         let token = key.issue(&self.found.token_place(client), scopes, expires);
@@ -131,6 +131,11 @@ impl<'d> Desk<'d> {
 
 /// Lives are counted in whole seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How long a token of ours is good.
+pub(super) fn life(config: &Config) -> Duration {
+    config.limits.time(Bound::TokenLife).max(SHORTEST)
+}
 
 /// The answer with a token, its head written into a map that is not needed any more.
 pub(super) fn answer(token: Cleared<Bytes>, spare: HeaderMap) -> Response<Body<upstream::Answer>> {

@@ -360,6 +360,28 @@ fn a_token_is_good_until_it_expires_and_not_a_second_longer() {
 }
 
 #[test]
+fn a_token_of_a_clock_that_was_far_ahead_is_not_good_for_years() {
+    let issued = |ahead_s: u64| {
+        let upstream = Upstream::json(r#"{"users":[]}"#);
+        let plans = Plans {
+            clock: Clock::test(NOW + ahead_s),
+            ..plans(&upstream, "")
+        };
+        let house = plans.open(upstream);
+        fetch(&house, "one")
+    };
+    let house = house();
+    // The clocks of two gateways with the same keys differ a little.
+    let good = issued(600);
+    assert_eq!(house.ask(shows("one", &good)).status(), 200);
+    let wrong = [601, 24 * 3_600, 20 * 365 * 24 * 3_600].map(issued);
+    for token in &wrong {
+        not_taken(&house, shows("one", token));
+    }
+    search(&house, &[&good, &wrong[0], &wrong[1], &wrong[2]]);
+}
+
+#[test]
 fn the_life_of_a_token_is_a_limit() {
     let upstream = Upstream::json("{}");
     let plans = Plans {

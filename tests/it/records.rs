@@ -177,8 +177,8 @@ impl Scene {
     /// The timer has gone off twice since the list was changed.
     fn look(&self) {
         for vendor in &self.house.deployed.current().vendors {
-            vendor.lists.look(self.house.clock.unix_s());
-            vendor.lists.look(self.house.clock.unix_s());
+            vendor.lists.look(self.house.clock.time());
+            vendor.lists.look(self.house.clock.time());
         }
     }
 

@@ -348,8 +348,8 @@ fn objects(house: &House, who: &str) {
     let list = house.folder.path().join("schools/proef/lists/who.txt");
     std::fs::write(list, who).unwrap();
     for vendor in &house.deployed.current().vendors {
-        vendor.lists.look(house.clock.unix_s());
-        vendor.lists.look(house.clock.unix_s());
+        vendor.lists.look(house.clock.time());
+        vendor.lists.look(house.clock.time());
     }
 }
 
