@@ -34,6 +34,11 @@ use register::Asked;
 /// The most room that is made before a chunk is rewritten: what leaves is seldom more than came.
 const ROOM_BYTES_MAX: usize = 64 << 10;
 
+/// So much is rewritten at a time; then others have their turn. A peer that sends and reads fast
+/// would else hold up everybody on its thread for some hundredths of a second, and a hundred of
+/// them for seconds.
+const TURN_BYTES: u64 = 64 << 10;
+
 /// A cleared body, whole or still in flight.
 ///
 /// ```
@@ -126,6 +131,8 @@ pub struct Passage<S> {
     asked: Option<Asked>,
     terms: Terms,
     progress: Progress,
+    /// How many bytes had come when others last had their turn.
+    yielded: u64,
 }
 
 /// What one turn of reading came to.
@@ -145,6 +152,7 @@ impl<S: Source> Passage<S> {
             asked: None,
             terms,
             progress: Progress::default(),
+            yielded: 0,
         })
     }
 
@@ -163,6 +171,11 @@ impl<S: Source> Passage<S> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Cleared<Bytes>, Refusal>>> {
+        if self.progress.received.saturating_sub(self.yielded) >= TURN_BYTES {
+            self.yielded = self.progress.received;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         // What is ready stays where it is for as long as something is asked of the register.
         while self.asked.is_some() || self.ready.look().is_empty() {
             if self.source.is_none() {
@@ -345,4 +358,79 @@ pub async fn discard<S: Source>(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::limits::Limits;
+    use crate::minimise::{Crossing, Law};
+    use crate::policy::{Policy, Rule, Side};
+
+    /// A list without an end, all of it there.
+    #[derive(Default)]
+    struct Endless {
+        begun: bool,
+    }
+
+    impl Source for Endless {
+        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
+            let chunk = match std::mem::replace(&mut self.begun, true) {
+                false => "[".to_owned(),
+                true => "1,".repeat(4 << 10),
+            };
+            Poll::Ready(Some(Ok(chunk.into())))
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn others_have_their_turn_however_fast_a_body_comes() {
+        let law = Arc::new(Law {
+            policy: Policy::default(),
+            generations: Arc::new([]),
+            limits: Limits::default(),
+        });
+        let crossing = Crossing::towards(Side::Vendor, law, None).in_flow(0);
+        let minute = Duration::from_mins(1);
+        let terms = Terms {
+            bytes_max: u64::MAX,
+            hold_back: 0,
+            wait: Wait::new(&Clock::test(0), minute, Refusal::BodyTimeout),
+            facts: Arc::default(),
+            held: Held::default(),
+            register: None,
+        };
+        let rewriter = Rewriter::new(crossing, Rule::KeepAll);
+        let mut body = Passage::new(Endless::default(), rewriter, terms);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let (mut since, mut turns) = (0, 0);
+        while body.progress.received < 16 * TURN_BYTES {
+            match body.poll_next(&mut cx) {
+                Poll::Ready(more) => assert!(more.is_some_and(|it| it.is_ok())),
+                Poll::Pending => {
+                    turns += 1;
+                    since = body.progress.received;
+                    assert_eq!(woken.0.load(Ordering::Relaxed), turns, "it sleeps for ever");
+                }
+            }
+            assert!(body.progress.received - since <= TURN_BYTES + (8 << 10));
+        }
+        assert!(turns >= 14, "{turns}");
+    }
 }
