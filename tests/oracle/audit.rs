@@ -1,7 +1,9 @@
 //! A search of what left: only what the policy lists, and nothing that was marked.
 
 use sluis::limits::Limits;
-use sluis::policy::{Fields, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Template};
+use sluis::policy::{
+    Field, Fields, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Template,
+};
 use sluis::pseudonym::{Notation, Recall, Unknown};
 use sluis::refusal::Refusal;
 
@@ -95,6 +97,46 @@ pub(crate) fn no_mark_left(left: &[u8]) {
     }
     assert!(!words.contains(MARK), "a marked text left: {raw}");
     assert!(!words.contains(MARK_DIGITS), "a marked number left: {raw}");
+}
+
+/// Whether what is withheld leaves under a shape of the policy's own that keeps more than the shape
+/// it stands for. Its author says so; but what a message marks is what its shape does not keep.
+pub(crate) fn stubs_keep_more(way: &Way) -> bool {
+    let policy = &way.law.policy;
+    let shapes = (0..policy.shapes.len()).filter_map(Index::new);
+    let mut stubs = shapes.filter_map(|shape| Some((shape, policy.gate(shape)?.stub?)));
+    !way.is_home()
+        && stubs.any(|(shape, stub)| {
+            let own = policy.fields(shape).map_or(&[][..], Fields::lines);
+            let is_own = |line: &Field| {
+                own.iter()
+                    .any(|it| it.key == line.key && it.rule == line.rule)
+            };
+            let keeps = |line: &Field| keeps(line.rule) && !is_own(line);
+            policy.fields(stub).is_none_or(|stub| {
+                stub.any.is_some_and(|any| self::keeps(any.rule)) || stub.lines().iter().any(keeps)
+            })
+        })
+}
+
+/// Whether anything of a value may leave under this rule, other than as a pseudonym.
+const fn keeps(rule: Rule) -> bool {
+    match rule {
+        Rule::Blank
+        | Rule::Constant(_)
+        | Rule::Derived { .. }
+        | Rule::Drop
+        | Rule::Identifier(_)
+        | Rule::Link(_) => false,
+        Rule::Generalise(_)
+        | Rule::Keep(_)
+        | Rule::KeepAll
+        | Rule::List(_)
+        | Rule::ListOrOne(_)
+        | Rule::Nested(_)
+        | Rule::Object(_)
+        | Rule::Template(_) => true,
+    }
 }
 
 /// Fails if what left is not JSON, or holds a key or value that the policy does not let out.

@@ -130,12 +130,14 @@ fn scalars(message: &[u8]) -> Vec<(usize, usize)> {
     scalars
 }
 
-/// The places between two characters or escapes of a string, up to its quote.
+/// The places between two characters or escapes of a string, up to its quote. The two escapes of
+/// one character belong together: what is put between them makes two faults.
 fn boundaries(message: &[u8], start: usize, end: usize) -> Vec<usize> {
     let mut places = vec![start];
     let mut at = start;
     while at < end && message[at] != b'"' {
         at += match message[at] {
+            b'\\' if is_first_of_two(&message[at..]) => 12,
             b'\\' if message[at + 1] == b'u' => 6,
             b'\\' => 2,
             byte => usize::try_from(byte.leading_ones()).unwrap().max(1),
@@ -143,6 +145,13 @@ fn boundaries(message: &[u8], start: usize, end: usize) -> Vec<usize> {
         places.push(at);
     }
     places
+}
+
+/// Whether an escape is the first half of a character beyond 16 bits.
+fn is_first_of_two(escape: &[u8]) -> bool {
+    let digits = escape.strip_prefix(b"\\u");
+    let digits = digits.map(|it| it[..4].to_ascii_lowercase());
+    digits.is_some_and(|it| it[0] == b'd' && b"89ab".contains(&it[1]))
 }
 
 /// Whether a value may leave.

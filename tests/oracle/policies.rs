@@ -280,13 +280,21 @@ fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
             keys.push(key);
         }
     }
+    // Such as the presets have for what is withheld: it says that, and keeps nothing.
+    let says_little = dice.once_in(6);
+    if says_little && !keys.contains(&"status") {
+        keys.push("status");
+    }
     let rules: Vec<Option<Rule>> = keys
         .iter()
-        .map(|key| match *key == "status" && dice.once_in(3) {
-            // What every stub of the policy's own says.
-            true => Some(Rule::Constant(index(CONSTANTS.len() - 1))),
-            false => (!dice.once_in(6)).then(|| rule(dice, shapes)),
-        })
+        .map(
+            |key| match *key == "status" && (says_little || dice.once_in(3)) {
+                // What every stub of the policy's own says.
+                true => Some(Rule::Constant(index(CONSTANTS.len() - 1))),
+                false if says_little => Some(rule_of_a_stub(dice)),
+                false => (!dice.once_in(6)).then(|| rule(dice, shapes)),
+            },
+        )
         .collect();
     let siblings: Vec<usize> = (0..rules.len())
         .filter(|place| !matches!(rules[*place], None | Some(Rule::Constant(_))))
@@ -306,7 +314,7 @@ fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
             rule,
         });
     }
-    let any = dice.once_in(4).then(|| Any {
+    let any = (!says_little && dice.once_in(4)).then(|| Any {
         key: kind(dice),
         rule: rule(dice, shapes),
     });
@@ -367,6 +375,16 @@ fn item(dice: &mut Dice<'_>, shapes: usize) -> Item {
 
 fn otherwise(dice: &mut Dice<'_>) -> Option<Index<Constant>> {
     dice.once_in(2).then(|| index(dice.below(CONSTANTS.len())))
+}
+
+fn rule_of_a_stub(dice: &mut Dice<'_>) -> Rule {
+    match dice.below(5) {
+        0 => Rule::Blank,
+        1 => Rule::Drop,
+        2 => Rule::Link(otherwise(dice)),
+        3 => Rule::Constant(index(dice.below(CONSTANTS.len()))),
+        _ => Rule::Identifier(kind(dice)),
+    }
 }
 
 fn rule(dice: &mut Dice<'_>, shapes: usize) -> Rule {
