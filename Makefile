@@ -45,9 +45,10 @@ fuzz:
 	tests/fuzz/run.sh $(or $(SECONDS_EACH),60)
 
 # What takes long: the properties of the JSON rewriter with their full counts, 200 kills of a
-# register, 2.4 million pupils. An hour or so.
+# register, 2.4 million pupils, an hour of bad days, and the figures of docs/reliability.md beside
+# nginx and HAProxy. H2SPEC=program runs h2spec too. Two hours on a machine that does nothing else.
 soak:
-	tests/setup.sh
+	tests/setup.sh soak
 	cargo nextest run --locked --release --run-ignored only long_
 
 # Advisories about what we depend on: the one check that asks the network.

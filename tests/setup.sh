@@ -3,6 +3,7 @@
 # system. Never skips: what is missing and cannot be installed ends it with exit code 69.
 #
 #   tests/setup.sh          for `make test`
+#   tests/setup.sh soak     for `make soak` too
 #   tests/setup.sh dist     for `make dist` too
 #   tests/setup.sh bench    for `make bench` too
 #   tests/setup.sh fuzz     for `make fuzz` too
@@ -15,6 +16,7 @@ main() {
     system_package cc gcc
     system_package python3 python3
     system_package systemd-analyze systemd
+    libfaketime
     postgres
     fail_if_missing
     component fmt rustfmt
@@ -25,6 +27,10 @@ main() {
         profile_tools
         system_package openssl openssl
         system_package curl curl
+    fi
+    if [[ ${1:-} == soak ]]; then
+        system_package haproxy haproxy
+        system_package nginx nginx-light
     fi
     if [[ ${1:-} == bench ]]; then
         system_package haproxy haproxy
@@ -68,6 +74,12 @@ packages() {
 postgres() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
     packages "PostgreSQL's server in /usr/lib/postgresql/VERSION/bin" postgresql
+}
+
+# What moves the clock of a process, for the tests of clocks that jump.
+libfaketime() {
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null && return
+    packages "libfaketime in /usr/lib/ARCHITECTURE/faketime" libfaketime
 }
 
 # component COMMAND NAME: a part of the Rust toolchain.

@@ -321,7 +321,7 @@ mod tests {
     const fn at(unix_s: u64) -> Time {
         Time {
             unix_s,
-            steady_s: unix_s - NOW,
+            steady_s: unix_s.saturating_sub(NOW),
         }
     }
 

@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 
 use crate::gateway::{Files, Gateway, get, status, until};
 
-/// Pupils of the school.
-const PUPILS: usize = 40;
+/// Pupils of a group of the school.
+pub(crate) const PUPILS: usize = 40;
 
-/// A school's API that gives its pupils, and keeps what is sent to it.
-struct School {
+/// A school's API that gives its pupils, a group at a time, and keeps what is sent to it.
+pub(crate) struct School {
     address: SocketAddr,
     /// Path and body of every request with one.
     received: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-fn pupil(number: usize) -> String {
+pub(crate) fn pupil(number: usize) -> String {
     format!("L-zzq-{number:04}")
 }
 
 impl School {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let school = Self {
             address: listener.local_addr().unwrap(),
@@ -54,7 +54,8 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
     let mut reader = BufReader::new(stream);
     while let Some((line, body)) = read_request(&mut reader) {
         let answer = if line.starts_with("GET ") {
-            let pupils: Vec<Value> = (0..PUPILS)
+            let first = PUPILS * group(&line);
+            let pupils: Vec<Value> = (first..first + PUPILS)
                 .map(|number| json!({"id": pupil(number), "number": number}))
                 .collect();
             json!({ "pupils": pupils })
@@ -66,11 +67,19 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
         };
         let (body, mut stream) = (answer.to_string(), stream);
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-        let sent = write!(stream, "{head} {}\r\n\r\n{body}", body.len());
-        if sent.is_err() {
+        // At once: in pieces, each would wait for the other end.
+        let answer = format!("{head} {}\r\n\r\n{body}", body.len());
+        if stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
+}
+
+/// The group that a request is about; the first one, if it names none.
+fn group(line: &str) -> usize {
+    let named = line.strip_prefix("GET /groups/");
+    let number = named.and_then(|rest| rest.split('/').next());
+    number.map_or(0, |number| number.parse().unwrap())
 }
 
 /// The first line and the body of a request; `None` when there are no more.
@@ -98,7 +107,7 @@ fn read_request(reader: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)>
 }
 
 /// A gateway between a vendor that pulls and sends results, and a school.
-fn files(school: &School) -> Files {
+pub(crate) fn files(school: &School) -> Files {
     let files = Files::new(school.address, "[log]\nlevel = \"debug\"\n");
     write_vendor(&files, school, 2);
     files
@@ -127,7 +136,7 @@ upstream = "http://{}"
 callers = "anyone"
 
 [[flow.pull.route]]
-match = "GET /pupils"
+match = ["GET /pupils", "GET /groups/{{group:int}}/pupils"]
 to-vendor = {{ pupils = "Pupil[]" }}
 
 [[flow.pull.route]]
@@ -166,17 +175,22 @@ fn pull(files: &Files) -> Vec<String> {
 }
 
 /// Sends a result of the pupils with these pseudonyms, and gives the answer.
-fn send(files: &Files, result: &str, in_path: &str, in_body: &str) -> std::io::Result<String> {
+pub(crate) fn send(
+    files: &Files,
+    result: &str,
+    in_path: &str,
+    in_body: &str,
+) -> std::io::Result<String> {
     let body = json!({"student": in_body, "score": 7}).to_string();
     let mut stream = TcpStream::connect(files.public)?;
     stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
     let (public, length) = (files.public, body.len());
-    write!(
-        stream,
+    let request = format!(
         "PUT /bron/results/{result}/of/{in_path} HTTP/1.1\r\nhost: {public}\r\n\
          connection: close\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n{body}"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
@@ -211,7 +225,7 @@ fn send_until(
 }
 
 /// Every result that the school has is of the pupil whose number it bears; gives their names.
-fn landed(school: &School) -> BTreeSet<String> {
+pub(crate) fn landed(school: &School) -> BTreeSet<String> {
     let received = school.received().into_iter();
     let names = received.map(|(path, body)| {
         let mut words = path.split('/').skip(2);
@@ -223,7 +237,7 @@ fn landed(school: &School) -> BTreeSet<String> {
     names.collect()
 }
 
-fn stop(gateway: Gateway, signal: Signal) -> String {
+pub(crate) fn stop(gateway: Gateway, signal: Signal) -> String {
     gateway.signal(signal);
     let (code, log) = gateway.end();
     let expected = (signal == Signal::TERM).then_some(0);

@@ -10,8 +10,10 @@
     reason = "a test fails by panicking, and waits by the machine's clock"
 )]
 
+mod days;
 mod gateway;
 mod home;
+mod killed;
 mod load;
 mod systemd;
 

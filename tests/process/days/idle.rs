@@ -1,0 +1,67 @@
+//! Connections that say nothing, as many as there may be.
+
+use std::time::Duration;
+
+use super::callers::{Caller, Waits, honest_on};
+use super::peers::{Peer, Plan, Vendors, all, ours};
+use super::{ms, row};
+
+/// Nobody is let go meanwhile.
+fn plans() -> [Plan; 2] {
+    [false, true].map(|tls| Plan {
+        seconds: 300,
+        tls,
+        ..Plan::default()
+    })
+}
+
+/// KiB that each of so many silent connections takes, and how long others wait meanwhile.
+fn silence(peer: &Peer, plan: &Plan, count: u32) -> (f64, Waits) {
+    let trusting = plan.tls.then(|| peer.trusting());
+    let connect = || match &trusting {
+        Some(trusting) => Caller::over(peer.address, trusting),
+        None => Caller::new(peer.address),
+    };
+    let ask = |times: usize| {
+        let asked = std::cell::Cell::new(0);
+        honest_on(connect(), peer.address, || {
+            asked.set(asked.get() + 1);
+            asked.get() <= times
+        })
+    };
+    ask(100);
+    let before = peer.memory();
+    let silent: Vec<Caller> = (0..count).map(|_| connect()).collect();
+    let waits = ask(200);
+    let more = peer.memory().saturating_sub(before);
+    drop(silent);
+    (
+        f64::from(u32::try_from(more).unwrap()) / f64::from(count),
+        waits,
+    )
+}
+
+#[test]
+fn silent_connections_take_little_and_hinder_nobody() {
+    let vendors = Vendors::open();
+    for (plan, most_kib) in plans().iter().zip([32.0, 96.0]) {
+        let peer = ours(plan, &vendors);
+        let (each, waits) = silence(&peer, plan, 300);
+        assert!(each < most_kib, "{each} KiB each");
+        assert!(waits.longest() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+#[ignore = "ten thousand connections, and the figures of docs/reliability.md"]
+fn long_figures_of_ten_thousand_silent_connections_beside_other_proxies() {
+    let vendors = Vendors::open();
+    row(&["", "", "KiB each", "99 in 100 of others", "longest"]);
+    for (plan, what) in plans().iter().zip(["10,000 plain", "10,000 with TLS"]) {
+        for peer in all(plan, &vendors) {
+            let (each, waits) = silence(&peer, plan, 10_000);
+            let (most, longest) = (ms(waits.within(99)), ms(waits.longest()));
+            row(&[peer.name, what, &format!("{each:.1}"), &most, &longest]);
+        }
+    }
+}
