@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -19,6 +20,14 @@ use crate::secret::SecretText;
 /// Identifiers shorter than this stand in other texts by chance: `12` in every date. They are
 /// looked for in free text only, and as a word of their own.
 const WITHIN_CHARS_MIN: usize = 6;
+
+/// A number or code that is no more than an identifier of so many characters is that identifier.
+/// Marks, points and years have four digits at most, and must not be missing because a pupil has
+/// the number 7 or 1000.
+const WHOLE_CHARS_MIN: usize = 5;
+
+/// A day, as a date or a moment begins with it.
+const DAY_CHARS: usize = "2026-08-01".len();
 
 /// What was brought home in one exchange so far, in every spelling that is looked for.
 #[derive(Default)]
@@ -74,26 +83,49 @@ impl fmt::Debug for Home {
 pub(super) enum Holds {
     /// A number, a code: an identifier, if it is long enough not to be met by chance.
     Codes,
+    /// A day or a moment: an identifier only if somebody is named by a day.
+    Days,
     /// Free text: any identifier.
     Text,
 }
 
 impl Holds {
-    /// What a text of that type can hold; nothing, if no identifier is of it.
+    /// What a text of that type can hold; of `true` and `false`, nothing.
     pub(super) const fn of(of: ValueType) -> Option<Self> {
         match of {
-            ValueType::Any | ValueType::Slug | ValueType::Url => Some(Self::Text),
+            // A language tag is made of words of up to eight letters and digits: `pupil-S64003`.
+            ValueType::Any | ValueType::Lang | ValueType::Slug | ValueType::Url => Some(Self::Text),
             ValueType::Int | ValueType::Number | ValueType::Uuid => Some(Self::Codes),
-            ValueType::Bool | ValueType::Date | ValueType::DateTime | ValueType::Lang => None,
+            ValueType::Date | ValueType::DateTime => Some(Self::Days),
+            ValueType::Bool => None,
         }
     }
 
-    /// The same of a parameter in a path or query.
+    /// The same of a parameter in a path or query; of the policy's own words, nothing.
     pub(super) const fn of_parameter(of: &ParameterType) -> Option<Self> {
         match of {
-            ParameterType::Date | ParameterType::DateTime | ParameterType::OneOf(_) => None,
+            ParameterType::OneOf(_) => None,
+            ParameterType::Date | ParameterType::DateTime => Some(Self::Days),
             ParameterType::Int | ParameterType::Uuid => Some(Self::Codes),
             ParameterType::Slug => Some(Self::Text),
+        }
+    }
+
+    /// Whether an identifier of so many characters that stands there in a text is there on purpose.
+    fn shows(self, chars: usize, text: &[u8], at: Range<usize>) -> bool {
+        let before = text.get(..at.start).unwrap_or_default();
+        let after = text.get(at.end..).unwrap_or_default();
+        match self {
+            Self::Codes => {
+                let whole = before.is_empty() && after.is_empty();
+                chars >= WITHIN_CHARS_MIN || whole && chars >= WHOLE_CHARS_MIN
+            }
+            Self::Days => before.is_empty() && chars >= DAY_CHARS,
+            Self::Text => {
+                let goes_on = |byte: Option<&u8>| byte.is_some_and(is_of_a_word);
+                let word = !goes_on(before.last()) && !goes_on(after.first());
+                chars >= WITHIN_CHARS_MIN || word
+            }
         }
     }
 }
@@ -102,28 +134,26 @@ impl Holds {
 #[derive(Default)]
 pub(super) struct Echo {
     search: Option<AhoCorasick>,
-    long: Vec<bool>,
+    /// Of each text, how many characters it has.
+    chars: Vec<usize>,
 }
 
 impl Echo {
     /// Whether a kept text holds something that was brought home, in whatever case of letters.
     pub(super) fn is_in(&mut self, text: &[u8], holds: Holds, home: &Home) -> bool {
-        if home.count.load(Ordering::Acquire) != self.long.len() {
+        if home.count.load(Ordering::Acquire) != self.chars.len() {
             let all = home.all.lock().unwrap_or_else(PoisonError::into_inner);
             self.learn(&all.texts);
         }
-        let too_many = self.long.len() > limits::HOME_TEXTS_MAX;
+        let too_many = self.chars.len() > limits::HOME_TEXTS_MAX;
         let Some(search) = self.search.as_ref().filter(|_| !too_many) else {
             // Nothing came home; or more than can be looked for, and nothing is sure to be no echo.
-            return !self.long.is_empty();
+            return !self.chars.is_empty();
         };
         let mut found = search.find_overlapping_iter(text);
         found.any(|found| {
-            let long = self.long.get(found.pattern().as_usize());
-            let before = text.get(..found.start()).and_then(<[u8]>::last);
-            let after = text.get(found.end());
-            let word = !before.is_some_and(is_of_a_word) && !after.is_some_and(is_of_a_word);
-            long.is_none_or(|long| *long) || holds == Holds::Text && word
+            let chars = self.chars.get(found.pattern().as_usize());
+            chars.is_none_or(|chars| holds.shows(*chars, text, found.range()))
         })
     }
 
@@ -132,9 +162,7 @@ impl Echo {
         let texts = || all.iter().map(SecretText::expose);
         let mut search = AhoCorasick::builder();
         self.search = search.ascii_case_insensitive(true).build(texts()).ok();
-        self.long = texts()
-            .map(|text| text.chars().count() >= WITHIN_CHARS_MIN)
-            .collect();
+        self.chars = texts().map(|text| text.chars().count()).collect();
     }
 }
 
@@ -177,10 +205,59 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_searched_for_long_identifiers_only() {
-        assert!(echoes(&["9531200"], "9531200", Holds::Codes));
-        assert!(!echoes(&["7", "12"], "7", Holds::Codes));
+    fn codes_are_searched_for_what_no_mark_or_year_is() {
+        for text in ["953120", "19531207", "1.953120", "95312"] {
+            assert!(echoes(&["953120", "95312"], text, Holds::Codes), "{text}");
+        }
+        // Too short to be met on purpose; and one that stands in a larger number.
+        for text in ["7", "12", "1000", "2026", "953121", "195312", "95312.5"] {
+            let ids = ["7", "12", "1000", "2026", "95312"];
+            assert!(!echoes(&ids, text, Holds::Codes), "{text}");
+        }
         assert!(echoes(&["7", "12"], "by 12", Holds::Text));
+    }
+
+    #[test]
+    fn days_are_searched_for_those_who_are_named_by_one() {
+        let ids = ["2009-03-07", "123456", "2026-08", "00:00:00Z"];
+        for text in ["2009-03-07", "2009-03-07T12:00:00Z"] {
+            assert!(echoes(&ids, text, Holds::Days), "{text}");
+        }
+        for text in [
+            "2026-08-01",
+            "2026-08-01T00:00:00Z",
+            "2026-08-01T00:00:00.123456Z",
+        ] {
+            assert!(!echoes(&ids, text, Holds::Days), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_yes_and_no_and_words_of_the_policy_is_left_unsearched() {
+        for (of, holds) in [
+            (ValueType::Any, Some(Holds::Text)),
+            (ValueType::Bool, None),
+            (ValueType::Date, Some(Holds::Days)),
+            (ValueType::DateTime, Some(Holds::Days)),
+            (ValueType::Int, Some(Holds::Codes)),
+            (ValueType::Lang, Some(Holds::Text)),
+            (ValueType::Number, Some(Holds::Codes)),
+            (ValueType::Slug, Some(Holds::Text)),
+            (ValueType::Url, Some(Holds::Text)),
+            (ValueType::Uuid, Some(Holds::Codes)),
+        ] {
+            assert_eq!(Holds::of(of), holds, "{of:?}");
+        }
+        for (of, holds) in [
+            (ParameterType::Date, Some(Holds::Days)),
+            (ParameterType::DateTime, Some(Holds::Days)),
+            (ParameterType::Int, Some(Holds::Codes)),
+            (ParameterType::OneOf([].into()), None),
+            (ParameterType::Slug, Some(Holds::Text)),
+            (ParameterType::Uuid, Some(Holds::Codes)),
+        ] {
+            assert_eq!(Holds::of_parameter(&of), holds, "{of:?}");
+        }
     }
 
     #[test]

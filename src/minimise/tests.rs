@@ -506,12 +506,12 @@ fn what_came_home_does_not_leave_again_in_a_kept_value() {
     let crossing = Crossing::towards(Side::Vendor, law(), Some(book())).with_home(Some(home));
     let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
     let mut out = Cleared::default();
-    let body =
-        br#"{"note":"by S\u002d64003","all":{"a":"S-64003","S-64003":1,"b":["of 95312",95312]}}"#;
+    let body = br#"{"note":"by S\u002d64003","all":{"a":"S-64003","S-64003":1,
+        "b":["of 95312",95312,195312]}}"#;
     rewriter.write(body, &mut out).unwrap();
     rewriter.end(&mut out).unwrap();
-    assert_eq!(out.look(), br#"{"all":{"b":[95312]}}"#);
-    assert_eq!(rewriter.counts().of(Action::DroppedEcho), 4);
+    assert_eq!(out.look(), br#"{"all":{"b":[195312]}}"#);
+    assert_eq!(rewriter.counts().of(Action::DroppedEcho), 5);
     let note = Some(EchoAt::Field(at(0), Some(line_of("note"))));
     assert_eq!(rewriter.counts().echo(), note, "the first");
 }
@@ -557,14 +557,14 @@ fn after(ids: &[&str], to: Side, law: Arc<Law>, body: &str) -> (String, Counts) 
 
 #[test]
 fn what_came_home_does_not_leave_again_in_a_link() {
-    let to_vendor = |law, body| after(&["9531200", "95312"], Side::Vendor, law, body);
+    let to_vendor = |law, body| after(&["9531200", "9531"], Side::Vendor, law, body);
     let body = r#"{"href":"/api/S-1/9531200","inner":"{\"href\":\"/api/S-1/9531200?of=x\"}"}"#;
     let (left, counts) = to_vendor(law(), body);
     assert_eq!(left, r#"{"inner":"{}"}"#);
     assert_eq!(counts.of(Action::DroppedEcho), 2);
     // One that is short enough to be met by chance is not looked for in a number.
-    let (left, counts) = to_vendor(law(), r#"{"href":"/api/S-1/95312"}"#);
-    assert!(left.ends_with(r#"/95312"}"#), "{left}");
+    let (left, counts) = to_vendor(law(), r#"{"href":"/api/S-1/9531"}"#);
+    assert!(left.ends_with(r#"/9531"}"#), "{left}");
     assert_eq!(counts.of(Action::DroppedEcho), 0);
     // A constant in its place does not hide it.
     let mut law = Arc::into_inner(law()).unwrap();

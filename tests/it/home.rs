@@ -35,7 +35,7 @@ to-vendor = { users = "User[]" }
 [[flow.pull.route]]
 match = "PUT /results/{result:slug}/of/{pupil}"
 from-vendor = { result = "Result" }
-to-vendor = { title = "keep", about = "Result" }
+to-vendor = { title = "keep", lang = "keep:lang", about = "Result" }
 
 [flow.push]
 caller = "school"
@@ -213,14 +213,15 @@ fn a_pseudonym_that_was_never_given_out_reaches_nobody() {
 }
 
 #[test]
-fn what_came_home_is_not_sent_back_in_a_title() {
+fn what_came_home_is_not_sent_back_in_a_title_or_language() {
     let upstream = Upstream::scripted(|peer: &mut Peer| {
         while let Some(request) = peer.request() {
             let answer = match request.head.starts_with("GET ") {
                 true => USERS.to_owned(),
                 false => {
-                    r#"{"title":"result of pupil-zzq-901","about":{"student":"pupil-zzq-901"}}"#
-                        .to_owned()
+                    let about = r#"{"student":"pupil-zzq-901"}"#;
+                    let tongue = r#""lang":"pupil-zzq-901""#;
+                    format!(r#"{{"title":"result of pupil-zzq-901",{tongue},"about":{about}}}"#)
                 }
             };
             peer.try_send(ok(&answer)).unwrap();
@@ -233,6 +234,10 @@ fn what_came_home_is_not_sent_back_in_a_title() {
     assert_eq!((answer.status(), answer.json()), (200, expected));
     house.await_log("vendor.echo");
     house.await_log("\"sluis.field\":\"body of PUT /results/{result:slug}/of/{pupil}.title\"");
+    let metrics = house.events.metrics_page();
+    let dropped =
+        r#"sluis_fields_total{action="dropped_echo",direction="to_vendor",vendor="bron"} 2"#;
+    assert!(metrics.contains(dropped), "{metrics}");
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
 }
 
@@ -263,6 +268,7 @@ match = "GET /things/{thing:slug}"
 [shape.User]
 sourcedId = "pupil"
 note = "keep"
+tongue = "keep:lang"
 "#;
 
 #[test]
@@ -272,7 +278,7 @@ fn what_came_home_is_not_sent_back_in_a_link() {
             let lines = "link: </users?page=pupil-zzq-901>; rel=next, </users?page=2>; rel=last\r\n\
                          location: /things/pupil-zzq-901\r\n\
                          content-location: /users?filter=note%7E'by%20pupil-zzq-901'\r\n";
-            let body = r#"{"next":"/things/of-PUPIL-zzq-901","all":["/users?page=pupil-zzq-901","/things/7"]}"#;
+            let body = r#"{"next":"/things/of-PUPIL-zzq-901","all":["/users?page=pupil-zzq-901","/users?filter=tongue='pupil-zzq-901'","/things/7"]}"#;
             let answer = match request.head.starts_with("GET ") {
                 true => ok(USERS),
                 false => ok(body).replace("200 OK\r\n", &format!("201 Created\r\n{lines}")),
@@ -296,7 +302,7 @@ fn what_came_home_is_not_sent_back_in_a_link() {
     house.await_log("\"sluis.field\":\"body of PUT /users/{pupil}.next\"");
     let metrics = house.events.metrics_page();
     let dropped =
-        r#"sluis_fields_total{action="dropped_echo",direction="to_vendor",vendor="bron"} 5"#;
+        r#"sluis_fields_total{action="dropped_echo",direction="to_vendor",vendor="bron"} 6"#;
     assert!(metrics.contains(dropped), "{metrics}");
     let seen = [answer.head.as_bytes(), &answer.body].concat();
     house.search(&markers(), &[("what the vendor got", &seen)]);

@@ -372,6 +372,7 @@ status    = { as = "keep", one-of = ["active", "tobedeleted", true] }
 since     = "keep:datetime"
 title     = { as = "keep", max = 10 }
 note      = "keep"
+tongue    = "keep:lang"
 level     = "keep:number"
 name      = "drop"
 year      = "year"
@@ -389,6 +390,7 @@ status    = { as = "keep", one-of = ["active", "tobedeleted", true] }
 since     = "keep:datetime"
 title     = { as = "keep", max = 10 }
 note      = "keep"
+tongue    = "keep:lang"
 level     = "keep:number"
 grade     = "keep"
 year      = "year"
