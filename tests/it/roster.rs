@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::harness::{HOST, House, Message, Plans, digest, request};
-use crate::school::{PUPILS, School, markers, pupil};
+use crate::school::{ODD, PUPILS, School, markers, pupil};
 
 const SECRET: &str = "fake-secret-of-a-vendor-not-for-use";
 const ROSTER: &str = "/ims/oneroster/rostering/v1p2";
@@ -523,6 +523,28 @@ fn a_filter_an_order_and_a_choice_are_about_whom_the_client_means() {
             expected,
             "{path}"
         );
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn an_id_with_signs_of_an_address_is_followed_from_page_to_page() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    // Every third pupil is in the first class.
+    let odd = pupils_of(&all, &all["classes"][0])[ODD / 3];
+    let path = format!("{ROSTER}/enrollments?filter=user.sourcedId='{odd}'");
+    let enrolled = client.crawl(&path, "enrollments", 1);
+    let twice = enrolled.iter().filter(|it| id(&it["user"]) == odd);
+    assert_eq!((enrolled.len(), twice.count()), (2, 2));
+    let (_, document) = client.get(enrolled[0]["user"]["href"].as_str().unwrap());
+    assert_eq!(id(&document["user"]), odd);
+    let asked = house.upstream.received_text();
+    for name in ["users/", "enrollments?filter=user.sourcedId%3D%27"] {
+        let line = format!("{ROSTER}/{name}2024%2F0017%3B%C3%A9%252F%5C-zzq");
+        assert!(asked.contains(&line), "{line}");
     }
     house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
 }

@@ -15,7 +15,7 @@ pub(super) fn write_order(
     raw: &str,
     target: &mut String,
 ) -> Result<(), Refusal> {
-    let field = query_text(raw)?;
+    let field = query_text(raw, ids.escapes)?;
     if !ids.crossing.law().policy.is_orderly(items, &field) {
         return Err(Refusal::QueryInvalid);
     }
@@ -29,7 +29,7 @@ pub(super) fn write_order(
 /// # Errors
 /// [`Refusal::QueryInvalid`] for a key that never leaves.
 pub(super) fn keys(ids: &Ids<'_>, items: Index<Shape>, raw: &str) -> Result<Vec<String>, Refusal> {
-    let text = query_text(raw)?;
+    let text = query_text(raw, ids.escapes)?;
     let policy = &ids.crossing.law().policy;
     let mut keys = Vec::new();
     for key in text.split(',') {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::query::Ids;
-use super::{decode, encode};
+use super::{Escapes, decode, encode};
 use crate::limits;
 use crate::minimise::echo::Holds;
 use crate::minimise::value;
@@ -25,7 +25,7 @@ pub(super) fn write(
     raw: &str,
     target: &mut String,
 ) -> Result<(), Refusal> {
-    let text = text(raw).ok_or(Refusal::QueryInvalid)?;
+    let text = text(raw, ids.escapes).ok_or(Refusal::QueryInvalid)?;
     let mut rest = text.as_str();
     for _ in 0..limits::FILTER_CLAUSES_MAX {
         let (clause, after) = Clause::parse(rest).ok_or(Refusal::QueryInvalid)?;
@@ -42,7 +42,7 @@ pub(super) fn write(
 
 /// The text of a filter. Outside quotes a `+` is a space, as forms write it; within, where it is a
 /// plus to some, it is refused.
-fn text(raw: &str) -> Option<String> {
+fn text(raw: &str, escapes: Escapes) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%=<>".contains(&byte);
     // Every other piece stands between quotes.
     let unquoted = raw.replace("%27", "'");
@@ -57,7 +57,7 @@ fn text(raw: &str) -> Option<String> {
         }
     }
     spaced.bytes().all(plain).then_some(())?;
-    decode(&spaced).map(Cow::into_owned)
+    decode(&spaced, escapes).map(Cow::into_owned)
 }
 
 /// `field op 'value'`.

@@ -80,7 +80,7 @@ pub fn request(
         .flows
         .get(flow)
         .ok_or(Refusal::Bug(Bug::Policy))?;
-    let segments = segments(path)?;
+    let segments = segments(path, Escapes::Plain)?;
     let method = Method::parse(method);
     let (place, route) = find(flow, method, &segments)?;
     if method == Some(Method::Head) && crossing.law.policy.may_hide(flow, route) {
@@ -200,22 +200,34 @@ pub fn problem(refusal: Refusal, status: u16) -> Cleared<Bytes> {
     Cleared::new(Bytes::from(text))
 }
 
+/// What may stand behind an escape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escapes {
+    /// Whatever the school's identifiers are made of: in a link of its own. It is split before it is
+    /// decoded, and what is in it leaves as a pseudonym, or escaped again.
+    Any,
+    /// Nothing that could be taken for something else further on: in what a caller asks.
+    Plain,
+}
+
 /// The decoded segments of a raw path; none for an empty path or a lone slash.
-fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Refusal> {
+fn segments(path: &str, escapes: Escapes) -> Result<Vec<Cow<'_, str>>, Refusal> {
     match path.strip_prefix('/') {
         None if path.is_empty() => Ok(Vec::new()),
         None => Err(Refusal::PathInvalid),
         Some("") => Ok(Vec::new()),
-        Some(rest) => rest.split('/').map(segment).collect(),
+        Some(rest) => { rest.split('/') }
+            .map(|raw| segment(raw, escapes))
+            .collect(),
     }
 }
 
-fn segment(raw: &str) -> Result<Cow<'_, str>, Refusal> {
+fn segment(raw: &str, escapes: Escapes) -> Result<Cow<'_, str>, Refusal> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@%".contains(&byte);
     if raw.is_empty() || !raw.bytes().all(plain) {
         return Err(Refusal::PathInvalid);
     }
-    let text = decode(raw).ok_or(Refusal::PathInvalid)?;
+    let text = decode(raw, escapes).ok_or(Refusal::PathInvalid)?;
     if text == "." || text == ".." {
         return Err(Refusal::PathInvalid);
     }
@@ -223,8 +235,8 @@ fn segment(raw: &str) -> Result<Cow<'_, str>, Refusal> {
 }
 
 /// Percent-decodes once; `None` for a bad escape, bad UTF-8, and for what must not hide behind an
-/// escape: `%`, `/`, `\`, `;` and control characters.
-fn decode(raw: &str) -> Option<Cow<'_, str>> {
+/// escape: control characters, and for [`Escapes::Plain`] `%`, `/`, `\` and `;`.
+fn decode(raw: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw));
     }
@@ -239,7 +251,7 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
         let (digits, after) = rest.split_first_chunk::<2>()?;
         let byte = data_encoding::HEXLOWER_PERMISSIVE.decode(digits).ok()?;
         let [byte] = byte.as_slice() else { return None };
-        if b"%/\\;".contains(byte) || byte.is_ascii_control() {
+        if escapes == Escapes::Plain && b"%/\\;".contains(byte) || byte.is_ascii_control() {
             return None;
         }
         bytes.push(*byte);

@@ -5,11 +5,11 @@
 //! and built anew. What no route matches leads nowhere.
 
 use super::query::Ids;
-use super::{find, segments, write_target};
+use super::{Escapes, find, segments, write_target};
 use crate::limits;
 use crate::minimise::crossing::Refused;
 use crate::minimise::{Counts, Crossing};
-use crate::policy::{Bases, Method};
+use crate::policy::{Bases, Method, Side};
 use crate::refusal::{Bug, Refusal};
 
 /// The address on the other side, absolute.
@@ -28,6 +28,11 @@ pub(in crate::minimise) fn translate(
     if link.len() > limits::URL_CHARS_MAX {
         return Err(Refusal::RouteUnknown);
     }
+    // The school's identifiers may hold any sign, and were escaped by ourselves when it was asked.
+    ids.escapes = match ids.crossing.to {
+        Side::School => Escapes::Plain,
+        Side::Vendor => Escapes::Any,
+    };
     let own = flow.map(|flow| translate_in(ids, (flow, Whose::Own), link));
     if let Some(own) = own.filter(|own| *own != Err(Refusal::RouteUnknown)) {
         return own;
@@ -74,7 +79,7 @@ fn translate_in(
     };
     let below = below.ok_or(Refusal::RouteUnknown)?;
     let (path, query) = below.split_once('?').unwrap_or((below, ""));
-    let segments = segments(path)?;
+    let segments = segments(path, ids.escapes)?;
     let (_, route) = find(flow, Some(Method::Get), &segments)?;
     let mut target = other.clone();
     write_target(ids, route, (&segments, query), &mut target)?;
@@ -147,7 +152,7 @@ mod tests {
     use super::*;
     use crate::minimise::head::filter::tests::{book, law};
     use crate::minimise::{Action, Home, Objections, Trail};
-    use crate::policy::{Index, Side};
+    use crate::policy::Index;
     use crate::pseudonym::Canonical;
 
     fn linked(caller: &str, to: Side, link: &str) -> Option<String> {
@@ -280,10 +285,28 @@ mod tests {
             seen.ends_with("%27&sort=since") && !seen.contains("S-1"),
             "{seen}"
         );
+        let id = |link: &str| {
+            linked("vendor", Side::Vendor, link)
+                .unwrap()
+                .split("%27")
+                .nth(1)
+                .unwrap()
+                .to_owned()
+        };
+        let one = id("/api/users?filter=sourcedId='2024/0017%3B%252F'");
+        assert_eq!(
+            one,
+            id("/api/users?filter=sourcedId='2024%2F0017%3B%25%32F'")
+        );
+        assert_ne!(one, id("/api/users?filter=sourcedId='2024%2F0017%3B%2F'"));
         for link in [
             "",
             "/",
             "users",
+            "/api%2Fusers",
+            "/api/users?filter=sourcedId='S-1%00'",
+            "/api/users?limit=2%3B",
+            "/api/users?filter=status='active%2F'",
             "?limit=2",
             "//sis.example/api/users",
             "ftp://sis.example/api/users",
@@ -320,6 +343,7 @@ mod tests {
             "https://gw.example@vendor.example/v/users",
             "https://gw.example/w/users",
             "https://gw.example/v/users?filter=sourcedId='S-1'",
+            "https://gw.example/v/users?filter=note='S%2F1'",
         ] {
             assert_eq!(home(link), None, "{link}");
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Asked, choice, decode, encode, filter};
+use super::{Asked, Escapes, choice, decode, encode, filter};
 use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::echo::{Echo, Holds};
 use crate::minimise::value::is_parameter;
@@ -31,6 +31,8 @@ pub(in crate::minimise) struct Ids<'c> {
     room: Vec<u8>,
     /// Why an identifier refuses the message that it is in.
     pub(in crate::minimise) refused: Option<Refused>,
+    /// What may stand behind an escape in what is read.
+    pub(super) escapes: Escapes,
     /// Looks for what was brought home.
     pub(in crate::minimise) echo: Echo,
     /// Why the text as a whole does not go on, if it does not.
@@ -55,6 +57,7 @@ impl<'c> Ids<'c> {
             counts,
             room: Vec::new(),
             refused: None,
+            escapes: Escapes::Plain,
             echo: Echo::default(),
             why: Action::DroppedValue,
         }
@@ -169,7 +172,7 @@ pub(super) fn write_query(
     let mut seen: Vec<&QueryParameter> = Vec::new();
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').ok_or(Refusal::QueryInvalid)?;
-        let name = query_text(name)?;
+        let name = query_text(name, ids.escapes)?;
         let parameter = route
             .query
             .iter()
@@ -215,10 +218,10 @@ fn write_value(
         }
         QueryRule::Filter(items) => filter::write(ids, *items, raw, target)?,
         QueryRule::Identifier(kind) | QueryRule::Identifiers(kind) => {
-            ids.write(*kind, &query_text(raw)?, target)?;
+            ids.write(*kind, &query_text(raw, ids.escapes)?, target)?;
         }
         QueryRule::One(of) => {
-            let value = query_text(raw)?;
+            let value = query_text(raw, ids.escapes)?;
             if !is_parameter(&value, of) {
                 return Err(Refusal::QueryInvalid);
             }
@@ -231,8 +234,9 @@ fn write_value(
 }
 
 /// Decodes a name or value of a query. A bare `+` is refused: a space to some, a plus to others.
-pub(super) fn query_text(raw: &str) -> Result<Cow<'_, str>, Refusal> {
+pub(super) fn query_text(raw: &str, escapes: Escapes) -> Result<Cow<'_, str>, Refusal> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%".contains(&byte);
-    let text = raw.bytes().all(plain).then(|| decode(raw)).flatten();
+    let text = raw.bytes().all(plain).then(|| decode(raw, escapes));
+    let text = text.flatten();
     text.ok_or(Refusal::QueryInvalid)
 }

@@ -17,9 +17,13 @@ const YEAR: &str = "sy-zzq-2026";
 const TERM: &str = "term-zzq-2026-1";
 const CHANGED: &str = "2026-09-01T08:00:00.000Z";
 
+/// The one whose id has signs in it that mean something in an address.
+pub(crate) const ODD: usize = 3;
+
 /// The id of a pupil. Every fifth is a number.
 pub(crate) fn pupil(number: usize) -> String {
     match number % 5 {
+        _ if number == ODD => "2024/0017;é%2F\\-zzq".to_owned(),
         4 => format!("{}", NUMBERS + number),
         _ => format!("pupil-zzq-{number:03}"),
     }
@@ -33,6 +37,7 @@ fn teacher(number: usize) -> String {
 pub(crate) fn markers() -> Markers {
     let others = [
         "pupil-zzq-",
+        "2024/0017",
         "99010000",
         "teacher-zzq-",
         "parent-zzq-",
@@ -185,7 +190,9 @@ fn enrollments() -> Vec<Value> {
     let pupils = (0..PUPILS).map(|number| enrolled(&pupil(number), class_of(number), "student"));
     let teachers =
         (0..TEACHERS).map(|number| enrolled(&teacher(number), CLASSES[number], "teacher"));
-    pupils.chain(teachers).collect()
+    // So that there is a second page of what is about one pupil.
+    let again = enrolled(&pupil(ODD), CLASSES[1], "student");
+    pupils.chain(teachers).chain([again]).collect()
 }
 
 /// The class that a pupil is in.
@@ -278,7 +285,20 @@ fn path_of(of: &str, id: &str) -> String {
         "user" => ("rostering", "users"),
         _ => ("resources", "resources"),
     };
-    format!("/ims/oneroster/{service}/v1p2/{collection}/{id}")
+    format!("/ims/oneroster/{service}/v1p2/{collection}/{}", encoded(id))
+}
+
+/// As it stands in an address.
+fn encoded(id: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let mut text = String::new();
+    for byte in id.bytes() {
+        match plain(byte) {
+            true => text.push(char::from(byte)),
+            false => text += &format!("%{byte:02x}"),
+        }
+    }
+    text
 }
 
 /// The id of an item as text.

@@ -3,7 +3,8 @@
 //!
 //! * ids in every `href`, in `Link` with the filter they were asked by, in `Location`, in cookies,
 //!   in `ETag` and in headers of its own;
-//! * ids made of other ids (`enr-S-…-cls-…`), ids that are numbers, ids within free text;
+//! * ids made of other ids (`enr-S-…-cls-…`), ids that are numbers, ids within free text, ids with
+//!   signs that mean something in an address (`2024/0017;…`);
 //! * errors that repeat the id and tell the name;
 //! * names, numbers and parents in every field that the standard has for them, and in `metadata`.
 
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::harness::{Message, Peer, UPSTREAM_TOKEN, Upstream};
 use query::Query;
 
-pub(crate) use data::{PUPILS, markers, pupil};
+pub(crate) use data::{ODD, PUPILS, markers, pupil};
 
 /// Where the rostering service lies, and the gradebook.
 const ROSTER: &str = "/ims/oneroster/rostering/v1p2/";
