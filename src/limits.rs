@@ -25,6 +25,8 @@ pub const JSON_NESTING_MAX: usize = 4;
 pub const URL_CHARS_MAX: usize = 2_048;
 /// A word kept as a slug, in characters.
 pub const SLUG_CHARS_MAX: usize = 128;
+/// A language tag, in characters: RFC 5646 section 4.4.1 asks of software to take that much.
+pub const LANG_CHARS_MAX: usize = 35;
 /// A compiled `like` expression, in bytes of program: bounds the memory of one value rule.
 pub const LIKE_BYTES_MAX: usize = 1 << 20;
 /// Identifiers brought home in one exchange, each in every spelling: beyond it nothing that is kept

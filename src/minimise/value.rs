@@ -122,15 +122,23 @@ pub(super) fn is_slug(text: &str) -> bool {
         })
 }
 
-/// A language tag in outline (RFC 5646): a word of 2 to 8 letters, then words of 1 to 8.
+/// A language tag (RFC 5646 section 2.1): language, script, region and variants, in that order, and
+/// no subtag besides. No registered variant is a number of more than four digits, so none is taken:
+/// somebody's number is of that length.
 pub(super) fn is_lang(text: &str) -> bool {
-    let mut words = text.split('-');
-    let first = words.next().unwrap_or_default();
-    (2..=8).contains(&first.len())
-        && all(first, |byte| byte.is_ascii_alphabetic())
-        && words.all(|word| {
-            (1..=8).contains(&word.len()) && all(word, |byte| byte.is_ascii_alphanumeric())
-        })
+    let letters = |word: &str| all(word, |byte| byte.is_ascii_alphabetic());
+    let digits = |word: &str| all(word, |byte| byte.is_ascii_digit());
+    let mut words = text.split('-').peekable();
+    let language = words.next_if(|word| matches!(word.len(), 2..=3) && letters(word));
+    let _script = words.next_if(|word| word.len() == 4 && letters(word));
+    let _region =
+        words.next_if(|word| word.len() == 2 && letters(word) || word.len() == 3 && digits(word));
+    let variant = |word: &str| match word.len() {
+        4 => word.starts_with(|first: char| first.is_ascii_digit()),
+        5..=8 => !digits(word),
+        _ => false,
+    } && all(word, |byte| byte.is_ascii_alphanumeric());
+    text.len() <= limits::LANG_CHARS_MAX && language.is_some() && words.all(variant)
 }
 
 /// An absolute http or https URL (RFC 3986) with a host and without user information.
@@ -266,8 +274,39 @@ mod tests {
         );
         sort(
             is_lang,
-            &["nl", "nl-NL", "zh-Hant-TW", "de-1996"],
-            &["", "n", "nl_NL", "nl-", "123"],
+            &[
+                "nl",
+                "fry",
+                "nl-NL",
+                "es-419",
+                "zh-Hant-TW",
+                "de-1996",
+                "sl-Latn-IT-rozaj-1994",
+                "en-GB-scotland-oxendict-fonipa-1606",
+            ],
+            &[
+                "",
+                "n",
+                "nl_NL",
+                "nl-",
+                "-nl",
+                "nl--NL",
+                "123",
+                "Noor",
+                "jansen",
+                "Noor-van-Dijk",
+                "nl-99999000-1",
+                "nl-99999",
+                "nl-99999000",
+                "nl-Noor-Dijk",
+                "nl-NL-Latn",
+                "nl-1",
+                "nl-x-jansen",
+                "nl-12345678a",
+                "nl-ja_nse",
+                "nl-NLé",
+                "en-GB-scotland-oxendict-fonipa-1606a",
+            ],
         );
     }
 

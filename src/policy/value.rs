@@ -17,7 +17,7 @@ pub enum ValueType {
     DateTime,
     /// A number without fraction and exponent.
     Int,
-    /// A language tag (RFC 5646 in outline): `nl`, `nl-NL`.
+    /// A language tag (RFC 5646): `nl`, `nl-NL`, `zh-Hant-TW`, `de-1996`.
     Lang,
     /// Any JSON number.
     Number,

@@ -111,14 +111,14 @@ fn digits(text: &str, count: usize) -> Option<u32> {
     plain.then(|| text.parse().unwrap())
 }
 
+/// RFC 5646 section 2.1 without extensions; a variant that is a number has four digits.
 fn is_lang(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let first = parts.next().unwrap();
-    let word = |part: &str| {
-        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    let letters = first.bytes().all(|byte| byte.is_ascii_alphabetic());
-    (2..=8).contains(&first.len()) && letters && parts.all(word)
+    let variant = "[A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}";
+    let tag = format!(
+        r"\A[A-Za-z]{{2,3}}(-[A-Za-z]{{4}})?(-([A-Za-z]{{2}}|[0-9]{{3}}))?(-({variant}))*\z"
+    );
+    let like = |expression: &str| regex::Regex::new(expression).unwrap().is_match(text);
+    text.len() <= 35 && like(&tag) && !like(r"-[0-9]{5,}(-|\z)")
 }
 
 fn is_slug(text: &str) -> bool {
