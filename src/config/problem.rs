@@ -221,15 +221,25 @@ impl Problems {
         self.list.iter().any(|problem| problem.severity.refuses())
     }
 
-    /// How many there are of a kind: errors (not-yet among them), findings.
+    /// How many there are of a kind, each once as in [`Self::sorted`]: errors (not-yet among
+    /// them), findings.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        let errors = self
-            .list
-            .iter()
-            .filter(|problem| problem.severity.refuses())
-            .count();
-        (errors, self.list.len().saturating_sub(errors))
+        let all = self.sorted();
+        let errors = all.iter().filter(|problem| problem.severity.refuses());
+        let errors = errors.count();
+        (errors, all.len().saturating_sub(errors))
+    }
+
+    /// How many errors were pushed so far: that one is not new to the list makes nothing right.
+    pub(super) fn errors_reported(&self) -> usize {
+        let errors = self.list.iter();
+        errors.filter(|problem| problem.severity.refuses()).count()
+    }
+
+    /// How many problems were pushed so far.
+    pub(super) const fn reported(&self) -> usize {
+        self.list.len()
     }
 
     /// Says where, for those that do not say it themselves.
@@ -318,7 +328,8 @@ mod tests {
         problems.push(Problem::finding("F07", "late").at(&at("b.toml", 4..7)));
         problems.push(Problem::error("E041", "early").at(&at("b.toml", 0..3)));
         problems.push(Problem::error("E041", "early").at(&at("b.toml", 0..3)));
-        assert_eq!(problems.counts(), (2, 1));
+        assert_eq!(problems.counts(), (1, 1), "what is shown once counts once");
+        assert_eq!((problems.errors_reported(), problems.reported()), (2, 3));
         problems.push(Problem::not_yet("nickname").at(&at("a.toml", 8..9)));
         problems.push(Problem::error("E001", "no file"));
         let seen: Vec<_> = problems

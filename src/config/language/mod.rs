@@ -83,7 +83,7 @@ pub fn read_vendor(
     context: &Context,
     problems: &mut Problems,
 ) -> Option<VendorDraft> {
-    let errors_before = problems.counts().0;
+    let errors_before = problems.errors_reported();
     let document = Document::parse(file, problems);
     let named = named_presets(&document.root(), presets, problems);
     let found = named.found.iter();
@@ -212,7 +212,8 @@ struct Compiler<'d, 'p> {
 
 impl<'d> Compiler<'d, '_> {
     fn errors(&self) -> usize {
-        self.problems.counts().0.saturating_sub(self.errors_before)
+        let reported = self.problems.errors_reported();
+        reported.saturating_sub(self.errors_before)
     }
 
     /// Does something of which no problem is reported.

@@ -67,10 +67,10 @@ impl<'d> Compiler<'d, '_> {
             self.use_kinds(&fields);
             return fields;
         }
-        let before = self.problems.counts();
+        let before = self.problems.reported();
         let fields = Arc::new(self.fields(name, layers));
         // Whatever there is to say of it, each vendor is told.
-        if self.problems.counts() == before && self.names_only_presets(&fields) {
+        if self.problems.reported() == before && self.names_only_presets(&fields) {
             shared.keep(name, &fields, &self.policy);
         }
         shared.shape(name, &mut self.policy).unwrap_or(fields)
