@@ -14,7 +14,9 @@ use super::code;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::Gateway;
 use super::guarded::folder_of;
-use super::language::{CallersDraft, Context, FlowDraft, Presets, VendorDraft, read_vendor};
+use super::language::{
+    CallersDraft, Context, FlowDraft, Presets, Remains, VendorDraft, vendor_or_remains,
+};
 use super::objections::Lists;
 use super::problem::{Place, Problem, Problems, shown};
 use super::school::School;
@@ -56,6 +58,8 @@ pub struct VendorFile {
     pub(super) folder: PathBuf,
     /// What it says; `None` if that cannot be used.
     pub draft: Option<VendorDraft>,
+    /// What could be read of it if it cannot be used.
+    pub(super) remains: Remains,
     /// Its lists of `[except]`.
     pub lists: Arc<Lists>,
 }
@@ -152,10 +156,11 @@ impl Draft {
         }
     }
 
-    /// Every flow that could be read, with its school.
+    /// Every flow that could be read, with its school; also of files with errors elsewhere.
     fn flows(&self) -> impl Iterator<Item = (&School, &FlowDraft)> {
         let vendors = self.vendors().filter_map(|(school, vendor)| {
-            let flows = &vendor.draft.as_ref()?.flows;
+            let draft = vendor.draft.as_ref();
+            let flows = draft.map_or(&vendor.remains.flows, |draft| &draft.flows);
             Some((school.school.as_ref()?, flows))
         });
         vendors.flat_map(|(school, flows)| flows.iter().map(move |flow| (school, flow)))
@@ -275,16 +280,23 @@ impl SchoolDraft {
             });
         let folder = files.path.join("vendors");
         let vendors = files.vendors.into_iter().map(|(id, file)| {
-            let mut draft = read_vendor(&file, &id, presets, &context, problems);
+            let read = vendor_or_remains(&file, &id, presets, &context, problems);
+            let (mut draft, remains) = match read {
+                Ok(draft) => (Some(draft), Remains::default()),
+                Err(remains) => (None, remains),
+            };
             if let (Some(draft), Some(school)) = (&mut draft, &school) {
                 draft.policy.bases = bases::of(school, &draft.flows);
             }
-            let lists = draft.as_ref().map_or((&[][..], &[][..]), |draft| {
-                (&*draft.objections, &*draft.kind_specs)
-            });
-            let lists = Lists::read(lists.0, lists.1, &folder_of(&folder), problems);
+            let (objections, specs) = draft
+                .as_ref()
+                .map_or((&*remains.objections, &*remains.kind_specs), |draft| {
+                    (&*draft.objections, &*draft.kind_specs)
+                });
+            let lists = Lists::read(objections, specs, &folder_of(&folder), problems);
             VendorFile {
                 draft,
+                remains,
                 lists: Arc::new(lists),
                 folder: folder.clone(),
                 id,

@@ -176,7 +176,13 @@ impl VendorFile {
         limits: &Limits,
         problems: &mut Problems,
     ) -> Option<(Vendor, Vec<String>)> {
-        let draft = self.draft?;
+        let Some(draft) = self.draft else {
+            // The files that it names are looked for all the same.
+            for flow in self.remains.flows {
+                let _unused = finish_flow(flow, &self.folder, problems);
+            }
+            return None;
+        };
         let most = limits.of(Bound::Body);
         if let Some(body) = draft
             .body_bytes_max

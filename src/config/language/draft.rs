@@ -49,6 +49,28 @@ pub struct VendorDraft {
     pub catalogue: Arc<Catalogue>,
 }
 
+/// What could be read of a file with errors: enough to compare it with the other files, so that one
+/// mistake does not hide another.
+#[derive(Debug, Default)]
+pub(crate) struct Remains {
+    /// The flows that are whole in themselves.
+    pub(crate) flows: Vec<FlowDraft>,
+    /// As [`VendorDraft::objections`].
+    pub(crate) objections: Vec<ObjectionsDraft>,
+    /// As [`VendorDraft::kind_specs`].
+    pub(crate) kind_specs: Vec<KindSpec>,
+}
+
+impl From<VendorDraft> for Remains {
+    fn from(draft: VendorDraft) -> Self {
+        Self {
+            flows: draft.flows,
+            objections: draft.objections,
+            kind_specs: draft.kind_specs,
+        }
+    }
+}
+
 /// A list of `[except]`; the path is relative to the folder of the school.
 #[derive(Clone, Debug)]
 pub struct ObjectionsDraft {

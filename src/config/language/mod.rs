@@ -36,6 +36,7 @@ mod switch;
 mod values;
 mod words;
 
+pub(super) use draft::Remains;
 pub use draft::{
     CallersDraft, ClientDraft, FlowDraft, GrantDraft, IdentityDraft, ObjectionsDraft, ShapeCount,
     UpstreamAuthDraft, VendorDraft,
@@ -83,6 +84,18 @@ pub fn read_vendor(
     context: &Context,
     problems: &mut Problems,
 ) -> Option<VendorDraft> {
+    vendor_or_remains(file, id, presets, context, problems).ok()
+}
+
+/// Reads the file of one vendor; what can be compared with other files comes also where it has
+/// errors.
+pub(super) fn vendor_or_remains(
+    file: &Arc<SourceFile>,
+    id: &VendorId,
+    presets: &Presets,
+    context: &Context,
+    problems: &mut Problems,
+) -> Result<VendorDraft, Remains> {
     let errors_before = problems.errors_reported();
     let document = Document::parse(file, problems);
     let named = named_presets(&document.root(), presets, problems);
@@ -116,8 +129,10 @@ pub fn read_vendor(
     compiler.vocabulary.shapes.open = named.unknown;
     let root = document.root();
     let draft = compiler.vendor(id, &root);
-    let errors = compiler.errors();
-    draft.filter(|_| errors == 0)
+    match compiler.errors() {
+        0 => draft,
+        _ => Err(draft.map_or_else(|remains| remains, Remains::from)),
+    }
 }
 
 /// The presets that the flows of a file name.
@@ -224,7 +239,7 @@ impl<'d> Compiler<'d, '_> {
         done
     }
 
-    fn vendor(&mut self, id: &VendorId, root: &Table<'d>) -> Option<VendorDraft> {
+    fn vendor(&mut self, id: &VendorId, root: &Table<'d>) -> Result<VendorDraft, Remains> {
         version(root, self.problems);
         self.report_what_comes_later(root);
         let body_bytes_max = self.limits(root);
@@ -248,8 +263,15 @@ impl<'d> Compiler<'d, '_> {
         }
         self.check_whole(&objections);
 
-        let head = head?;
-        Some(VendorDraft {
+        let kind_specs = std::mem::take(&mut self.kind_specs);
+        let Some(head) = head else {
+            return Err(Remains {
+                flows,
+                objections,
+                kind_specs,
+            });
+        };
+        Ok(VendorDraft {
             id: id.clone(),
             name: head.name,
             agreement: head.agreement,
@@ -262,7 +284,7 @@ impl<'d> Compiler<'d, '_> {
             body_bytes_max,
             shapes: self.count_shapes(),
             policy: std::mem::take(&mut self.policy),
-            kind_specs: std::mem::take(&mut self.kind_specs),
+            kind_specs,
             objections,
             flows,
             catalogue: Arc::clone(&self.catalogue),
