@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn ints_slugs_uuids_and_languages() {
+    fn ints_slugs_and_uuids() {
         sort(
             is_int,
             &["0", "7", "-7", "999999999999999999"],
@@ -272,6 +272,10 @@ mod tests {
                 "{7d1f8a52-3f0c-4a5e-9b7e-0c9b3f1e2d44}",
             ],
         );
+    }
+
+    #[test]
+    fn languages_are_tags_and_no_words_with_hyphens() {
         sort(
             is_lang,
             &[
