@@ -203,8 +203,8 @@ pub fn problem(refusal: Refusal, status: u16) -> Cleared<Bytes> {
 /// What may stand behind an escape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Escapes {
-    /// Whatever the school's identifiers are made of: in a link of its own. It is split before it is
-    /// decoded, and what is in it leaves as a pseudonym, or escaped again.
+    /// Whatever the school's identifiers are made of: in a link of its own. It is split before it
+    /// is decoded, and what is in it leaves as a pseudonym, or escaped again.
     Any,
     /// Nothing that could be taken for something else further on: in what a caller asks.
     Plain,

@@ -145,6 +145,9 @@ fn what_is_set_for_http2_is_announced_and_held_to() {
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
+/// Frames on a stream.
+type Frames<'a> = dyn Fn(u32) -> Vec<u8> + 'a;
+
 #[test]
 fn so_many_streams_may_be_reset_as_is_set() {
     const ENHANCE_YOUR_CALM: u32 = 11;
@@ -154,10 +157,12 @@ fn so_many_streams_may_be_reset_as_is_set() {
         let head = frame(HEADERS, END_HEADERS | END_STREAM, stream, &request);
         [head, frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
     };
-    for (limits, odd) in [
-        ("h2-local-resets = 5", &bad as &dyn Fn(u32) -> Vec<u8>),
-        ("h2-pending-resets = 5", &reset),
-    ] {
+    let (bad, reset): (&Frames<'_>, &Frames<'_>) = (&bad, &reset);
+    let kinds = [
+        ("h2-local-resets = 5", bad),
+        ("h2-pending-resets = 5", reset),
+    ];
+    for (limits, odd) in kinds {
         let (house, vendor) = open_with(limits, right_answer);
         for (count, right) in [
             (5, End::Answered(200)),

@@ -196,6 +196,21 @@ fn slow_callers_are_let_go_in_time_and_cost_nobody_else() {
     );
 }
 
+#[test]
+fn a_caller_that_was_refused_and_never_pauses_is_let_go_too() {
+    let bed = Bed::with(DEADLINES, Vendor::answering(right_answer));
+    let head = push("content-length: 60000000000\r\n", "");
+    let mut caller = Caller::new(bed.house.address);
+    caller.send(head);
+    let begun = Instant::now();
+    // It is read on for a second, so that it gets to read why.
+    while caller.send(vec![b' '; 1 << 20]) {
+        assert!(begun.elapsed() < SLOW, "it is read on and on");
+    }
+    assert_eq!(bed.vendor.seen().len(), 0);
+    bed.search(&caller.seen);
+}
+
 /// When a caller goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
