@@ -238,6 +238,12 @@ impl From<redb::CommitError> for Fault {
     }
 }
 
+impl From<redb::CursorError> for Fault {
+    fn from(cause: redb::CursorError) -> Self {
+        redb::Error::from(cause).into()
+    }
+}
+
 impl From<redb::DatabaseError> for Fault {
     fn from(cause: redb::DatabaseError) -> Self {
         redb::Error::from(cause).into()

@@ -143,6 +143,8 @@ impl Keeper {
         let day = u32::try_from(self.clock.unix_s() / DAY_S).unwrap_or(u32::MAX);
         let dated = (day, self.backend.writers());
         let mut rows = Rows::default();
+        rows.new
+            .reserve(batches.iter().map(|(_, batch, _)| batch.len()).sum());
         for (view, batch, _) in batches {
             let new = batch
                 .iter()
