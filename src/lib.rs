@@ -37,6 +37,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+#[cfg(test)]
+mod dice;
 pub mod events;
 pub mod gate;
 pub mod guard;

@@ -1,7 +1,7 @@
 //! Everything that decides about connections to an upstream, under bad days that a seed makes up:
 //! time, the upstream and the network are its own, so one seed always runs the same way.
 //!
-//! A seed that fails is named with all that happened; `run(seed)` runs it again.
+//! A seed that fails is named with all that happened; see [`crate::dice`] for how to run it again.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -24,37 +24,13 @@ use super::standing::{Rules, Standing};
 use crate::alarm::after;
 use crate::clock::Clock;
 use crate::config::{LogFormat, LogLevel};
+use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::events::tests::voice;
 use crate::limits::{Bound, Limits};
 use crate::refusal::Refusal;
 
 const CONNECT: Duration = Duration::from_secs(3);
 const HEAD: Duration = Duration::from_secs(30);
-
-/// Numbers that a seed gives (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn happens(&mut self, in_hundred: u64) -> bool {
-        self.below(100) < in_hundred
-    }
-
-    fn up_to(&mut self, most: Duration) -> Duration {
-        Duration::from_micros(self.below(u64::try_from(most.as_micros()).unwrap() + 1))
-    }
-}
 
 /// What a day is like.
 struct Weather {
@@ -182,7 +158,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
-        let (mut dice, limits) = (Dice(seed), Limits::default());
+        let (mut dice, limits) = (Dice::new(seed), Limits::default());
         let start = Clock::test(0).now();
         assert_eq!(limits.time(Bound::UpstreamConnect), CONNECT);
         assert_eq!(limits.time(Bound::UpstreamHeadTime), HEAD);
@@ -206,7 +182,7 @@ impl World {
     }
 
     fn hold(&self, holds: bool, what: &str) {
-        assert!(holds, "seed {}: {what}, after\n{}", self.seed, self.trace);
+        assert!(holds, "{what}, after\n{}", self.trace);
     }
 
     fn note(&mut self, what: std::fmt::Arguments<'_>) {
@@ -248,12 +224,12 @@ impl World {
 
     fn is_dead(&self) -> bool {
         let period = self.now().duration_since(self.start).as_secs() / 10;
-        Dice(self.seed ^ period).happens(self.weather.dead)
+        Dice::new(self.seed ^ period).happens(self.weather.dead)
     }
 
     fn arrive(&mut self) {
         let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH];
-        let method = methods[usize::try_from(self.dice.below(4)).unwrap()].clone();
+        let method = self.dice.pick(&methods).clone();
         let whole = self.dice.happens(80);
         let repeats = match is_idempotent(&method) || self.weather.keyed {
             true => Repeats::Harmless,
@@ -479,9 +455,7 @@ fn run(seed: u64) -> String {
 
 #[test]
 fn five_hundred_bad_days() {
-    for seed in 0..500 {
-        run(seed);
-    }
+    run_days(DAYS, run);
 }
 
 #[test]
@@ -509,7 +483,5 @@ fn the_days_are_bad_enough() {
 #[test]
 #[ignore = "minutes: ten thousand of them"]
 fn long_run_of_bad_days() {
-    for seed in 0..10_000 {
-        run(seed);
-    }
+    run_days(LONG_DAYS, run);
 }
