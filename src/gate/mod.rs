@@ -179,6 +179,15 @@ impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Gate<S, R> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::fn_params_excessive_bools,
+    clippy::unwrap_in_result,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+mod tests;
+
+#[cfg(test)]
 mod turns {
     use std::sync::{Arc, Mutex};
 
