@@ -959,6 +959,29 @@ fn what_a_failed_sync_left_in_the_cache_is_on_disk_before_it_counts() {
     }
 }
 
+#[test]
+fn what_a_failed_sync_left_in_the_cache_is_on_disk_before_another_process_reads_it() {
+    let bed = DiskBed(Disk::new());
+    let_out(&view(&bed.open(), "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    for round in 2..6 {
+        let id = format!("S-{round}");
+        let (store, disk) = (bed.open(), &bed.0);
+        disk.now(Fails::Sync);
+        let refused = let_out(&view(&store, "regenboog", 7), PUPIL, &[&id]);
+        assert_eq!(refused, Err(StoreFault::Gone));
+        drop(store);
+        disk.now(Fails::Nothing);
+        // Whoever looks after it starts it again. What it finds, it lets out.
+        let store = bed.open();
+        let_out(&view(&store, "regenboog", 7), PUPIL, &[&id]).unwrap();
+        let after = DiskBed(disk.after_a_power_cut()).open();
+        let view = view(&after, "regenboog", 7);
+        for round in 1..=round {
+            assert!(comes_home(&view, 7, &format!("S-{round}")), "{round}");
+        }
+    }
+}
+
 struct DiskBed(Disk);
 
 impl Bed for DiskBed {

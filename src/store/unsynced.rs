@@ -2,18 +2,24 @@
 //!
 //! Linux tells of a page that did not reach the disk once, and takes it for clean from then on: the
 //! next sync succeeds without it, and whoever reads finds it as if it were there. A commit whose
-//! sync failed is therefore not made good by a sync, only by writing its pages once more.
+//! sync failed is therefore not made good by a sync, only by writing its pages once more. Which
+//! those are, the process knows that wrote them; one that opens the file after it writes all of it
+//! again, so that what it reads is what the disk has.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{BackendError, StorageBackend};
 
-/// Where bytes were written since the last sync that succeeded, and how many.
-pub(super) type Written = Arc<Mutex<BTreeMap<u64, usize>>>;
+/// Where bytes were written since the last sync that succeeded, and how many. `None` before the
+/// file is ours: an earlier process may have left anything.
+pub(super) type Written = Arc<Mutex<Option<BTreeMap<u64, usize>>>>;
+
+/// The most that is read to be written again, in bytes.
+const PIECE_BYTES_MAX: usize = 1 << 20;
 
 /// A file, or what stands for one, that notes in `written` where it was written to.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ impl<B: StorageBackend> Unsynced<B> {
 
     /// Writes again what could not be synced, as it is read now, and syncs it.
     fn make_good(&self) -> io::Result<()> {
+        let end = self.inner.len()?;
+        self.written().get_or_insert_with(|| all_before(end));
         let again = self.taken();
         if again.is_empty() {
             return Ok(());
@@ -55,9 +63,12 @@ impl<B: StorageBackend> Unsynced<B> {
         Ok(())
     }
 
+    fn written(&self) -> MutexGuard<'_, Option<BTreeMap<u64, usize>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn taken(&self) -> BTreeMap<u64, usize> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        mem::take(&mut *written)
+        self.written().as_mut().map(mem::take).unwrap_or_default()
     }
 
     fn put_back(&self, again: BTreeMap<u64, usize>) {
@@ -67,10 +78,17 @@ impl<B: StorageBackend> Unsynced<B> {
     }
 
     fn note(&self, offset: u64, length: usize) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let noted = written.entry(offset).or_default();
-        *noted = length.max(*noted);
+        if let Some(written) = self.written().as_mut() {
+            let noted = written.entry(offset).or_default();
+            *noted = length.max(*noted);
+        }
     }
+}
+
+/// All of a file that ends there, in pieces.
+fn all_before(end: u64) -> BTreeMap<u64, usize> {
+    let starts = (0..end).step_by(PIECE_BYTES_MAX);
+    starts.map(|start| (start, PIECE_BYTES_MAX)).collect()
 }
 
 impl<B: StorageBackend> StorageBackend for Unsynced<B> {
