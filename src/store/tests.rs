@@ -66,11 +66,11 @@ impl Bed for FileBed {
     }
 }
 
-fn school(name: &str) -> SchoolId {
+pub(super) fn school(name: &str) -> SchoolId {
     SchoolId::parse(name).unwrap()
 }
 
-fn vendor(name: &str) -> VendorId {
+pub(super) fn vendor(name: &str) -> VendorId {
     VendorId::parse(name).unwrap()
 }
 
@@ -109,7 +109,7 @@ fn keys(bytes: &[u8], specs: &[KindSpec]) -> Arc<[Generation]> {
     bytes.iter().map(generation).collect()
 }
 
-fn generations(accepted: &[u8], retired: &[u8], specs: &[KindSpec]) -> Generations {
+pub(super) fn generations(accepted: &[u8], retired: &[u8], specs: &[KindSpec]) -> Generations {
     Generations {
         accepted: keys(accepted, specs),
         retired: keys(retired, specs),
@@ -793,9 +793,14 @@ fn a_view_outlives_its_store_and_remembers_nothing_new() {
     assert_eq!(let_out(&view, PUPIL, &["S-2"]), Err(StoreFault::Gone));
 }
 
+/// So much of a write reaches the disk at once.
+const SECTOR: usize = 512;
+
 /// What a disk does not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fails {
+pub(super) enum Fails {
+    /// Nothing at all.
+    All,
     Nothing,
     Sync,
     /// And grow, and sync.
@@ -805,50 +810,113 @@ enum Fails {
 /// A disk in memory behind a cache that does as Linux does: what a failed sync did not write is
 /// clean from then on.
 #[derive(Clone, Debug)]
-struct Disk {
+pub(super) struct Disk {
     cache: Arc<Mutex<Vec<u8>>>,
     synced: Arc<Mutex<Vec<u8>>>,
     dirty: Arc<Mutex<Vec<std::ops::Range<usize>>>>,
-    /// While it is held, a sync does not end.
-    fails: Arc<Mutex<Fails>>,
+    /// What a failed sync took for clean, and did not write.
+    missed: Arc<Mutex<Vec<std::ops::Range<usize>>>>,
+    /// While it is held, a sync does not end. With how often it goes well before that.
+    fails: Arc<Mutex<(Fails, usize)>>,
     syncs: Arc<AtomicUsize>,
 }
 
 impl Disk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             cache: Arc::default(),
             synced: Arc::default(),
             dirty: Arc::default(),
-            fails: Arc::new(Mutex::new(Fails::Nothing)),
+            missed: Arc::default(),
+            fails: Arc::new(Mutex::new((Fails::Nothing, 0))),
             syncs: Arc::default(),
         }
     }
 
     fn now(&self, fails: Fails) {
-        *self.fails.lock().unwrap() = fails;
+        self.soon(fails, 0);
+    }
+
+    /// Fails from now on, after it has gone well so many times more.
+    pub(super) fn soon(&self, fails: Fails, well: usize) {
+        *self.fails.lock().unwrap() = (fails, well);
+    }
+
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.fails.lock().unwrap().0 != Fails::Nothing
     }
 
     fn syncs(&self) -> usize {
         self.syncs.load(Ordering::Relaxed)
     }
 
-    /// What is there when the power is back.
+    /// What is there when the power is back: nothing that was not synced.
     fn after_a_power_cut(&self) -> Self {
-        let (disk, there) = (Self::new(), self.synced.lock().unwrap());
+        self.after_a_torn_write(|| false)
+    }
+
+    /// What is there when the power is back: of what was not synced, the sectors that `reached` it.
+    pub(super) fn after_a_torn_write(&self, mut reached: impl FnMut() -> bool) -> Self {
+        let cache = self.cache.lock().unwrap();
+        let mut there = self.synced.lock().unwrap().clone();
+        let unsynced = [&self.dirty, &self.missed].map(|ranges| ranges.lock().unwrap().clone());
+        for sector in unsynced.iter().flatten().flat_map(sectors) {
+            let sector = sector.start..sector.end.min(there.len());
+            if !sector.is_empty() && reached() {
+                there[sector.clone()].copy_from_slice(&cache[sector]);
+            }
+        }
+        let disk = Self::new();
         disk.cache.lock().unwrap().clone_from(&there);
-        disk.synced.lock().unwrap().clone_from(&there);
-        drop(there);
+        *disk.synced.lock().unwrap() = there;
+        disk
+    }
+
+    /// What is there when the process has been killed, and the machine runs on.
+    pub(super) fn after_a_kill(&self) -> Self {
+        let disk = Self::new();
+        disk.cache
+            .lock()
+            .unwrap()
+            .clone_from(&self.cache.lock().unwrap());
+        disk.synced
+            .lock()
+            .unwrap()
+            .clone_from(&self.synced.lock().unwrap());
+        disk.dirty
+            .lock()
+            .unwrap()
+            .clone_from(&self.dirty.lock().unwrap());
+        disk.missed
+            .lock()
+            .unwrap()
+            .clone_from(&self.missed.lock().unwrap());
         disk
     }
 
     fn fails_to(&self, what: Fails) -> io::Result<()> {
-        let fails = *self.fails.lock().unwrap();
-        match fails == Fails::Write || fails == what {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
+        let (fails, well) = &mut *self.fails.lock().unwrap();
+        let fits = match *fails {
+            Fails::All => true,
+            Fails::Nothing => false,
+            Fails::Sync => what == Fails::Sync,
+            Fails::Write => what != Fails::All,
+        };
+        match (fits, *well) {
+            (false, _) => Ok(()),
+            (true, 0) => Err(io::ErrorKind::StorageFull.into()),
+            (true, _) => {
+                *well -= 1;
+                Ok(())
+            }
         }
     }
+}
+
+/// The sectors that a write went to.
+fn sectors(written: &std::ops::Range<usize>) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let (starts, end) = (written.clone().step_by(SECTOR), written.end);
+    starts.map(move |start| start..(start + SECTOR).min(end))
 }
 
 fn range(offset: u64, length: usize) -> std::ops::Range<usize> {
@@ -862,6 +930,7 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.fails_to(Fails::All)?;
         out.copy_from_slice(&self.cache.lock().unwrap()[range(offset, out.len())]);
         Ok(())
     }
@@ -878,7 +947,10 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         let dirty = std::mem::take(&mut *self.dirty.lock().unwrap());
-        self.fails_to(Fails::Sync)?;
+        if let Err(failed) = self.fails_to(Fails::Sync) {
+            self.missed.lock().unwrap().extend(dirty);
+            return Err(failed);
+        }
         self.syncs.fetch_add(1, Ordering::Relaxed);
         let (cache, mut synced) = (self.cache.lock().unwrap(), self.synced.lock().unwrap());
         let end = synced.len();
@@ -982,7 +1054,7 @@ fn what_a_failed_sync_left_in_the_cache_is_on_disk_before_another_process_reads_
     }
 }
 
-struct DiskBed(Disk);
+pub(super) struct DiskBed(pub(super) Disk);
 
 impl Bed for DiskBed {
     fn backend(&self) -> Result<Box<dyn Backend>, Fault> {

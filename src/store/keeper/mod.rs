@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use super::backend::{Appended, Backend, Fault, NewRow, Writers};
 use super::reader::Reader;
@@ -53,7 +54,15 @@ struct Group {
     catch_ups: Vec<(Arc<View>, Promise)>,
     schools: Vec<(Arc<School>, Promise)>,
     rows: usize,
-    stop: bool,
+    then: Then,
+}
+
+/// What becomes of the keeper after a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Then {
+    #[default]
+    GoOn,
+    Stop,
 }
 
 impl Keeper {
@@ -85,22 +94,24 @@ impl Keeper {
 
     /// Works until it is told to stop, or nobody is left who could ask.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        let mut stop = false;
-        while !stop {
-            let asked = jobs.recv_timeout(limits::REGISTER_POLL);
-            self.shared.health.begun();
-            match asked {
-                Ok(job) => {
-                    let group = Group::of(job, jobs);
-                    stop = group.stop;
-                    self.serve(group);
-                }
-                Err(RecvTimeoutError::Disconnected) => stop = true,
+        while self.turn(jobs, limits::REGISTER_POLL) == Then::GoOn {}
+    }
+
+    /// Does what it is asked for within `most`; else looks around.
+    fn turn(&mut self, jobs: &Receiver<Job>, most: Duration) -> Then {
+        let asked = jobs.recv_timeout(most);
+        self.shared.health.begun();
+        let then = match asked {
+            Ok(job) => self.serve(Group::of(job, jobs)),
+            Err(RecvTimeoutError::Disconnected) => Then::Stop,
+            Err(RecvTimeoutError::Timeout) => {
                 // The next one who asks is told what went wrong.
-                Err(RecvTimeoutError::Timeout) => self.look().unwrap_or_default(),
+                self.look().unwrap_or_default();
+                Then::GoOn
             }
-            self.shared.health.ended();
-        }
+        };
+        self.shared.health.ended();
+        then
     }
 
     /// Looks for what others have added, and whether what was there still is.
@@ -113,7 +124,7 @@ impl Keeper {
         }
     }
 
-    fn serve(&mut self, group: Group) {
+    fn serve(&mut self, group: Group) -> Then {
         if !group.batches.is_empty() {
             let written = self.write(&group.batches);
             for (view, batch, promise) in group.batches {
@@ -132,6 +143,7 @@ impl Keeper {
                 promise.keep(read);
             }
         }
+        group.then
     }
 
     /// Writes what of these batches is not known, in one commit, and takes it in.
@@ -199,7 +211,7 @@ impl Group {
     fn of(first: Job, jobs: &Receiver<Job>) -> Self {
         let mut group = Self::default();
         group.add(first);
-        while !group.stop && group.rows < limits::REGISTER_COMMIT_ROWS {
+        while group.then == Then::GoOn && group.rows < limits::REGISTER_COMMIT_ROWS {
             match jobs.try_recv() {
                 Ok(job) => group.add(job),
                 Err(_) => break,
@@ -220,7 +232,7 @@ impl Group {
                 self.rows = self.rows.saturating_add(batch.len());
                 self.batches.push((view, batch, promise));
             }
-            Job::Stop => self.stop = true,
+            Job::Stop => self.then = Then::Stop,
         }
     }
 }
@@ -240,3 +252,12 @@ impl<'a> Rows<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::fn_params_excessive_bools,
+    clippy::unwrap_in_result,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+mod tests;
