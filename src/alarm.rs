@@ -59,6 +59,52 @@ pub fn after(from: Instant, by: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::clock::tests::in_paused_time;
+    use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+
+    /// An alarm that is moved, looked at and left alone in any order rings when it is due.
+    async fn day(dice: &mut Dice) {
+        let (clock, most) = (Clock::paused(), Duration::from_secs(60));
+        let close = Duration::from_millis(2);
+        let mut due = after(clock.now(), dice.up_to(most));
+        let mut alarm = Alarm::at(due);
+        for _ in 0..40 {
+            match dice.below(3) {
+                0 => {
+                    due = after(clock.now(), dice.up_to(most));
+                    alarm.set(due);
+                }
+                1 => tokio::time::sleep(dice.up_to(most)).await,
+                _ => {
+                    let is_due = clock.now() >= after(due, close);
+                    let is_early = after(clock.now(), close) <= due;
+                    let rang = rings(&mut alarm);
+                    assert!((rang || !is_due) && !(rang && is_early));
+                }
+            }
+        }
+        let late = clock.now().saturating_duration_since(due);
+        rung(&mut alarm).await;
+        let late_now = clock.now().saturating_duration_since(due);
+        assert!(late_now <= late.max(close), "{late_now:?}");
+        assert!(after(clock.now(), close) >= due, "too early");
+    }
+
+    fn run(seed: u64) {
+        in_paused_time(day(&mut Dice::new(seed)));
+    }
+
+    #[test]
+    fn five_hundred_alarms_that_are_moved() {
+        run_days(DAYS, run);
+    }
+
+    #[test]
+    #[ignore = "minutes: ten thousand of them"]
+    fn long_run_of_alarms_that_are_moved() {
+        run_days(LONG_DAYS, run);
+    }
 
     /// Polls once with a waker that does nothing.
     fn rings(alarm: &mut Alarm) -> bool {

@@ -16,6 +16,12 @@ pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
+    /// As paused as the runtime that it is asked in.
+    #[cfg(test)]
+    Paused {
+        start: Instant,
+        wall_s: Arc<AtomicU64>,
+    },
     System,
     Test {
         start: Instant,
@@ -46,6 +52,8 @@ impl Clock {
     /// Moves a test clock (and all its clones) on; the system clock does not turn.
     pub fn turn(&self, by: Duration) {
         match &self.0 {
+            #[cfg(test)]
+            Source::Paused { .. } => {}
             Source::System => {}
             Source::Test { turned_ms, .. } => {
                 let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
@@ -59,6 +67,8 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one room that may")]
     pub fn now(&self) -> Instant {
         match &self.0 {
+            #[cfg(test)]
+            Source::Paused { .. } => tests::paused_now(),
             Source::System => Instant::now(),
             Source::Test {
                 start, turned_ms, ..
@@ -73,6 +83,11 @@ impl Clock {
     #[must_use]
     pub fn monotonic_us(&self) -> u64 {
         match &self.0 {
+            #[cfg(test)]
+            Source::Paused { start, .. } => {
+                let since = self.now().saturating_duration_since(*start);
+                u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+            }
             Source::System => {
                 let now = Duration::try_from(clock_gettime(ClockId::Monotonic));
                 now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
@@ -97,6 +112,8 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one room that may")]
     pub fn unix_s(&self) -> u64 {
         match &self.0 {
+            #[cfg(test)]
+            Source::Paused { wall_s, .. } => wall_s.load(Ordering::Relaxed),
             Source::System => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
@@ -155,6 +172,8 @@ impl Calendar {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            #[cfg(test)]
+            Source::Paused { .. } => f.write_str("Clock(paused)"),
             Source::System => f.write_str("Clock(system)"),
             Source::Test { .. } => write!(f, "Clock(test, {})", self.unix_s()),
         }
@@ -162,8 +181,57 @@ impl fmt::Debug for Clock {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    impl Clock {
+        /// The monotonic clock of a runtime whose time is paused. Its wall clock only
+        /// [jumps](Self::jump): who waits must not look at it.
+        pub(crate) fn paused() -> Self {
+            Self(Source::Paused {
+                start: paused_now(),
+                wall_s: Arc::default(),
+            })
+        }
+
+        /// Sets the wall clock of a paused one.
+        pub(crate) fn jump(&self, unix_s: u64) {
+            let Source::Paused { wall_s, .. } = &self.0 else {
+                panic!("{self:?} is not paused");
+            };
+            wall_s.store(unix_s, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn paused_now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    /// Runs something in time that stands still while anything can go on, and then jumps to the
+    /// next moment that somebody waits for. What takes days is taken to wait for ever.
+    pub(crate) fn in_paused_time<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        let days = Duration::from_hours(48);
+        let done = runtime
+            .unwrap()
+            .block_on(async { tokio::time::timeout(days, work).await });
+        done.expect("it waits for ever")
+    }
+
+    #[test]
+    fn a_paused_clock_goes_as_its_runtime_does() {
+        in_paused_time(async {
+            let clock = Clock::paused();
+            let before = clock.now();
+            clock.jump(7);
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            assert_eq!(clock.now().duration_since(before).as_secs(), 3_600);
+            assert_eq!((clock.unix_s(), clock.monotonic_us()), (7, 3_600_000_000));
+        });
+    }
 
     #[test]
     fn a_test_clock_stands_still_until_it_is_turned() {

@@ -52,3 +52,16 @@ pub enum State {
     #[default]
     Open,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Facts {
+        /// So many bytes have come.
+        pub(crate) fn came(&self, received: u64) {
+            let open = Progress::default();
+            self.note(&Progress { received, ..open });
+        }
+    }
+}

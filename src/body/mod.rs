@@ -11,6 +11,12 @@ mod budget;
 mod facts;
 mod register;
 mod source;
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+mod tests;
 mod wait;
 
 pub use budget::{Budget, Held};

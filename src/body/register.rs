@@ -127,8 +127,69 @@ const fn refusal(fault: StoreFault) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{Instant, sleep};
+
     use super::*;
-    use crate::store::tests::Stoppable;
+    use crate::clock::tests::in_paused_time;
+    use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+    use crate::store::tests::{Stoppable, promised};
+
+    /// Many who wait for a register that keeps its promises late, or never, or breaks them.
+    async fn day(dice: &mut Dice, register: &Stoppable) {
+        let (clock, most) = (Clock::paused(), dice.up_to(Duration::from_secs(20)));
+        let desk = Desk::new(Arc::clone(&register.view), &clock, most);
+        for _ in 0..10 {
+            let (settling, keep) = promised();
+            let (takes, begun) = (dice.up_to(most.saturating_mul(2)), Instant::now());
+            let result = *dice.pick(&[Ok(()), Err(StoreFault::Gone), Err(StoreFault::Busy)]);
+            let (kept, broken) = (dice.happens(70), dice.happens(50));
+            let keeping = async {
+                sleep(takes).await;
+                match (kept, broken) {
+                    (true, _) => keep(result),
+                    (false, true) => drop(keep),
+                    (false, false) => std::future::pending().await,
+                }
+                std::future::pending::<()>().await;
+            };
+            clock.jump(dice.next() >> 30);
+            let told = tokio::select! {
+                biased;
+                told = desk.in_time(settling) => told,
+                () = keeping => unreachable!("it waits for ever"),
+            };
+            let late = Err(Refusal::RegisterUnavailable);
+            let (wanted, at) = match (takes < most, kept, broken) {
+                (true, true, _) => (result.map_err(refusal), takes),
+                (true, false, true) => (late, takes),
+                _ => (late, most),
+            };
+            let took = begun.elapsed();
+            let close = Duration::from_millis(2);
+            assert!(took.abs_diff(at) <= close, "{took:?}, not {at:?}");
+            if takes.abs_diff(most) > close {
+                assert_eq!(told, wanted, "{takes:?} of {most:?}: {kept} {broken}");
+            }
+        }
+    }
+
+    fn run(days: u64) {
+        let register = Stoppable::open();
+        run_days(days, |seed| {
+            in_paused_time(day(&mut Dice::new(seed), &register));
+        });
+    }
+
+    #[test]
+    fn five_hundred_days_of_a_register_that_is_late() {
+        run(DAYS);
+    }
+
+    #[test]
+    #[ignore = "minutes: ten thousand of them"]
+    fn long_run_of_a_register_that_is_late() {
+        run(LONG_DAYS);
+    }
 
     #[tokio::test]
     async fn nobody_waits_longer_than_that_for_a_disk_that_hangs() {

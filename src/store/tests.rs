@@ -1100,6 +1100,12 @@ fn pages_that_a_commit_frees_are_used_again() {
     assert!(bed.0.len().unwrap() <= before);
 }
 
+/// Something that is promised by the register, and what keeps it; without that it never is.
+pub(crate) fn promised() -> (Settling, impl FnOnce(Result<(), StoreFault>)) {
+    let (promise, settling) = Promise::new();
+    (settling, move |result| promise.keep(result))
+}
+
 /// A register in a file, for the rooms that wait for it, and its disk, which can be stopped.
 pub(crate) struct Stoppable {
     bed: DiskBed,

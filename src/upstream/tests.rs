@@ -14,6 +14,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Write as _;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -21,8 +22,10 @@ use http::Method;
 use super::call::{Call, Heard, Repeats, is_idempotent};
 use super::pool::{Idle, Kept, Pool, Seen};
 use super::standing::{Rules, Standing};
-use crate::alarm::after;
+use super::{Facts, Patience};
+use crate::alarm::{Alarm, after};
 use crate::clock::Clock;
+use crate::clock::tests::in_paused_time;
 use crate::config::{LogFormat, LogLevel};
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::events::tests::voice;
@@ -451,6 +454,77 @@ impl World {
 /// All that happened under that seed.
 fn run(seed: u64) -> String {
     World::new(seed).run()
+}
+
+/// A body that an upstream reads at any pace, and an answer that never comes: how long is waited,
+/// and how long that was since the upstream took something.
+async fn wait_for_an_answer(dice: &mut Dice) -> (Duration, Duration) {
+    let clock = Clock::paused();
+    let millis = 10 + dice.below(30_000);
+    let wait = Duration::from_millis(millis);
+    let mut moments = vec![0];
+    for _ in 0..dice.below(15) {
+        let most = 1 + millis * *dice.pick(&[50, 90, 150]) / 100;
+        moments.push(moments[moments.len() - 1] + 1 + dice.below(most));
+    }
+    let facts = Arc::<Facts>::default();
+    let begun = clock.now();
+    let mut patience = Patience {
+        due: after(begun, wait),
+        wait,
+        facts: Some(Arc::clone(&facts)),
+        received: 0,
+        clock: clock.clone(),
+    };
+    let mut alarm = Alarm::at(begun);
+    alarm.set(patience.due);
+    let start = tokio::time::Instant::now();
+    let reading = async {
+        for (count, moment) in (1..).zip(&moments[1..]) {
+            tokio::time::sleep_until(start + Duration::from_millis(*moment)).await;
+            facts.came(count);
+        }
+        std::future::pending::<()>().await;
+    };
+    clock.jump(dice.next() >> 30);
+    tokio::select! {
+        biased;
+        () = reading => unreachable!("it waits for ever"),
+        () = std::future::poll_fn(|cx| patience.poll(&mut alarm, cx)) => {}
+    }
+    let waited = clock.now().duration_since(begun);
+    let past = |moment: &&u64| Duration::from_millis(**moment) <= waited;
+    let last = Duration::from_millis(*moments.iter().rfind(past).unwrap());
+    (wait, waited - last)
+}
+
+fn wait_under(seed: u64) -> (Duration, Duration) {
+    let (wait, since) = in_paused_time(wait_for_an_answer(&mut Dice::new(seed)));
+    let slack = Duration::from_millis(2);
+    assert!(
+        since + slack >= wait,
+        "{since:?} of {wait:?}: one that reads on"
+    );
+    assert!(
+        since <= wait * 2 + slack,
+        "{since:?} of {wait:?}: one that does not"
+    );
+    (wait, since)
+}
+
+#[test]
+fn five_hundred_upstreams_that_read_at_any_pace() {
+    run_days(DAYS, wait_under);
+    let longer = (0..100)
+        .map(wait_under)
+        .filter(|(wait, since)| since > wait);
+    assert!(longer.count() > 20, "some read on");
+}
+
+#[test]
+#[ignore = "minutes: ten thousand of them"]
+fn long_run_of_upstreams_that_read_at_any_pace() {
+    run_days(LONG_DAYS, wait_under);
 }
 
 #[test]
