@@ -77,7 +77,7 @@ impl Entry {
 
 /// What is spoken on a connection: decided once, by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
+pub(super) enum Protocol {
     Http1,
     Http2,
 }
@@ -108,6 +108,7 @@ impl Gateway {
         });
         let io = TokioIo::new(Paced::new(
             stream,
+            protocol,
             Arc::clone(&pace),
             &self.shared.clock,
             limits,
@@ -158,7 +159,7 @@ fn entrance(stream: &Stream) -> Entrance {
 }
 
 /// Drives a connection to its end; lets it `finish` when `stop` turns true.
-async fn drive<C>(
+pub(super) async fn drive<C>(
     connection: C,
     finish: impl FnOnce(Pin<&mut C>),
     mut stop: watch::Receiver<bool>,
@@ -177,7 +178,11 @@ where
 }
 
 /// What was wrong with a connection; nothing, if an exchange on it has told already.
-fn fault(error: Option<&hyper::Error>, pace: &Pace, protocol: Protocol) -> Option<ConnectionFault> {
+pub(super) fn fault(
+    error: Option<&hyper::Error>,
+    pace: &Pace,
+    protocol: Protocol,
+) -> Option<ConnectionFault> {
     if let Some(fault) = pace.fault.get() {
         return Some(*fault);
     }
@@ -200,7 +205,7 @@ fn fault(error: Option<&hyper::Error>, pace: &Pace, protocol: Protocol) -> Optio
     }
 }
 
-fn http1_server(limits: &Limits) -> http1::Builder {
+pub(super) fn http1_server(limits: &Limits) -> http1::Builder {
     // The guard has held a head to its limits; what it lets pass has to fit in whole.
     let head = limits
         .size(Bound::Head)

@@ -27,6 +27,13 @@ mod rate;
 mod record;
 mod refuse;
 mod streams;
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::fn_params_excessive_bools,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+mod tests;
 
 pub use refuse::{Side, status, table};
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection::Protocol;
 use super::record::Exchanges;
 use crate::alarm::{Alarm, after};
 use crate::clock::Clock;
@@ -19,7 +20,6 @@ use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
 use crate::limits::{Bound, Limits};
 use crate::refusal::Refusal;
-use crate::tls::Stream;
 
 /// What hyper gets to see instead of a head that the guard refused: the service answers it, after
 /// the answers to all requests before it. No caller can send it, since the guard knows no such
@@ -57,8 +57,8 @@ pub(super) struct Pace {
 }
 
 /// A caller's connection that does not wait for ever.
-pub(super) struct Paced {
-    gate: Gate<Stream, Incoming>,
+pub(super) struct Paced<S> {
+    gate: Gate<S, Incoming>,
     pace: Arc<Pace>,
     times: Times,
     /// With the number of exchanges that had ended when it began: one more, and it is over.
@@ -103,21 +103,29 @@ enum Phase {
     Idle,
 }
 
-impl Paced {
-    pub(super) fn new(stream: Stream, pace: Arc<Pace>, clock: &Clock, limits: &Limits) -> Self {
-        let head = limits.time(Bound::HeadTime);
+impl<S> Paced<S> {
+    pub(super) fn new(
+        stream: S,
+        protocol: Protocol,
+        pace: Arc<Pace>,
+        clock: &Clock,
+        limits: &Limits,
+    ) -> Self {
+        let (incoming, head) = match protocol {
+            Protocol::Http1 => {
+                let head = limits.time(Bound::HeadTime);
+                (Incoming::Http1(Requests::new(limits)), Some(head))
+            }
+            Protocol::Http2 => (Incoming::Http2(Frames::new(limits)), None),
+        };
         let times = Times {
             clock: clock.clone(),
             idle: limits.time(Bound::KeepAliveIdle),
-            head: (!stream.speaks_http2()).then_some(head),
+            head,
             write: limits.time(Bound::AnswerWriteIdle),
         };
         let reading = Alarm::at(clock.now());
         let (writing, lingering) = (None, None);
-        let incoming = match stream.speaks_http2() {
-            true => Incoming::Http2(Frames::new(limits)),
-            false => Incoming::Http1(Requests::new(limits)),
-        };
         Self {
             gate: Gate::new(stream, incoming),
             pace,
@@ -157,11 +165,21 @@ impl Paced {
         let Some(ended) = self.pace.exchanges.all_ended() else {
             return Poll::Pending;
         };
-        if self.phase.is_none_or(|(_, since)| since != ended) {
+        if self.writing.is_some() {
+            // It reads its answer still. This is asked again when that is flushed.
+            self.phase = self.phase.filter(|(phase, _)| *phase == Phase::Head);
+            return Poll::Pending;
+        }
+        if self.silence_begins(ended) {
             self.phase = Some((Phase::Idle, ended));
             self.reading.set(self.times.until(self.times.idle));
         }
         self.reading.poll(cx)
+    }
+
+    /// Whether nothing is under way only now that so many exchanges have ended.
+    fn silence_begins(&self, ended: u64) -> bool {
+        self.phase.is_none_or(|(_, since)| since != ended)
     }
 
     /// Something came. The first bytes of a head: from now on it has only so long.
@@ -181,7 +199,10 @@ impl Paced {
     }
 
     /// Ends a connection that was silent for too long. It looks to hyper as if the caller had.
-    fn give_up(&mut self, cx: &mut Context<'_>) {
+    fn give_up(&mut self, cx: &mut Context<'_>)
+    where
+        S: AsyncWrite + Unpin,
+    {
         let in_head = self.phase.is_some_and(|(phase, _)| phase == Phase::Head);
         let fault = ConnectionFault::HeadTimeout;
         if in_head && self.pace.fault.set(fault).is_ok() {
@@ -229,7 +250,7 @@ impl Times {
     }
 }
 
-impl AsyncRead for Paced {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -256,7 +277,7 @@ impl AsyncRead for Paced {
     }
 }
 
-impl AsyncWrite for Paced {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -270,7 +291,15 @@ impl AsyncWrite for Paced {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.gate).poll_flush(cx);
-        self.pace_write(polled, cx)
+        let flushed = self.pace_write(polled, cx);
+        // Silence begins with the end of an answer, and hyper does not read again then if it found
+        // nothing before.
+        let ended = self.pace.exchanges.all_ended();
+        let begins = ended.is_some_and(|ended| self.silence_begins(ended));
+        if flushed.is_ready() && begins && self.poll_silence(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

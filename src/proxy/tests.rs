@@ -1,0 +1,569 @@
+//! The pace of callers under what a seed makes up: heads, bodies and reading at any pace, within
+//! what is allowed until at last, on most days, something is not. Between them and a service that
+//! takes its time stand the real [`Paced`], the HTTP library and the waits of a body, in paused
+//! time; the wall clock is set to and fro meanwhile.
+//!
+//! See [`crate::dice`] for how to run a seed that fails again.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
+
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::connection::{Protocol, drive, fault, http1_server};
+use super::pace::{Pace, Paced};
+use super::*;
+use crate::body::{Wait, discard};
+use crate::clock::tests::in_paused_time;
+use crate::config::{LogFormat, LogLevel};
+use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+use crate::events::ConnectionFault;
+use crate::events::tests::voice;
+use crate::limits::Bound;
+
+/// How far two clocks of one runtime are apart: timers go by whole milliseconds.
+const SLACK: Duration = Duration::from_millis(5);
+/// How long a connection that was refused in mid-body is read on.
+const LINGER: Duration = Duration::from_secs(1);
+/// More than any connection of a day needs.
+const POLLS_MAX: u64 = 100_000;
+/// The longest pause of one who keeps every bound.
+const PAUSE: Duration = Duration::from_millis(9_500);
+
+/// What a caller does at last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sin {
+    /// It closes.
+    Close,
+    /// It goes away in the middle of a body.
+    GoAway,
+    Idle,
+    LeaveUnread,
+    SlowBody,
+    SlowHead,
+    StallBody,
+    StallHead,
+}
+
+const SINS: [Sin; 8] = [
+    Sin::Close,
+    Sin::GoAway,
+    Sin::Idle,
+    Sin::LeaveUnread,
+    Sin::SlowBody,
+    Sin::SlowHead,
+    Sin::StallBody,
+    Sin::StallHead,
+];
+
+/// What is told of a connection: when it ended, and what was wrong with it.
+type Ended = (Instant, Option<ConnectionFault>);
+
+/// Serves a connection as the gateway does, from a service that answers `/delay-ms/bytes`.
+async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) -> Ended {
+    let pace = Arc::new(Pace::default());
+    let (clock, limits) = (house.clock.clone(), house.limits.clone());
+    let paced = Paced::new(server, Protocol::Http1, Arc::clone(&pace), &clock, &limits);
+    let (house, of_service) = (Arc::new(house), Arc::clone(&pace));
+    let service =
+        service_fn(move |request| answered(Arc::clone(&house), Arc::clone(&of_service), request));
+    let connection = http1_server(&limits).serve_connection(TokioIo::new(paced), service);
+    let mut ended = pin!(drive(
+        connection,
+        |connection| connection.graceful_shutdown(),
+        stop
+    ));
+    let mut polls = 0;
+    let ended = std::future::poll_fn(|cx| {
+        polls += 1;
+        assert!(polls < POLLS_MAX, "it spins");
+        ended.as_mut().poll(cx)
+    });
+    let ended = ended.await;
+    let fault = fault(ended.err().as_ref(), &pace, Protocol::Http1);
+    let held = Arc::strong_count(&pace);
+    assert_eq!(held, 1, "nothing of a connection is left, and no timer");
+    (Instant::now(), fault)
+}
+
+/// What a service needs.
+struct House {
+    clock: Clock,
+    events: Events,
+    limits: Limits,
+    taken: Arc<AtomicU64>,
+}
+
+async fn answered(
+    house: Arc<House>,
+    pace: Arc<Pace>,
+    request: Request<Incoming>,
+) -> Result<Response<Handed>, Infallible> {
+    let unknown = house.events.meters().unknown().clone();
+    let record = Record::begin(unknown, &house.clock, &house.events, &pace.exchanges);
+    house.taken.fetch_add(1, Ordering::Relaxed);
+    let (head, body) = request.into_parts();
+    let limits = &house.limits;
+    let wait = Wait::new(
+        &house.clock,
+        limits.time(Bound::BodyIdle),
+        Refusal::BodyTimeout,
+    );
+    let wait = wait.within(limits.time(Bound::BodyTotal));
+    let read = discard(&mut Caller::new(body), limits.of(Bound::Body), wait).await;
+    let mut parts = head.uri.path().split('/').skip(1);
+    let mut number = || parts.next().unwrap().parse::<u64>().unwrap();
+    let (delay, bytes) = (Duration::from_millis(number()), number());
+    let mut answer = Response::new(Bytes::new());
+    match read {
+        Ok(()) => {
+            sleep(delay).await;
+            *answer.body_mut() = vec![b'a'; usize::try_from(bytes).unwrap()].into();
+        }
+        Err(_late_or_gone) => {
+            pace.cut_short.store(true, Ordering::Relaxed);
+            *answer.status_mut() = http::StatusCode::REQUEST_TIMEOUT;
+            answer.headers_mut().insert(CONNECTION, CLOSE);
+        }
+    }
+    Ok(answer.map(|bytes| Handed {
+        body: Full::new(bytes),
+        _record: record,
+    }))
+}
+
+/// An answer: the exchange is over when all of it has been handed over.
+struct Handed {
+    body: Full<Bytes>,
+    _record: Record,
+}
+
+impl http_body::Body for Handed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A caller was cut off: what it was about.
+#[derive(Debug, PartialEq)]
+struct Cut(&'static str);
+
+struct Peer {
+    stream: DuplexStream,
+    room: usize,
+    clock: Clock,
+    dice: Dice,
+    trace: String,
+    /// How many answers came whole.
+    whole: u64,
+}
+
+impl Peer {
+    fn note(&mut self, what: fmt::Arguments<'_>) {
+        writeln!(self.trace, "{what}").unwrap();
+    }
+
+    /// Waits at most so long; whole milliseconds, so that all clocks agree.
+    async fn pause(&mut self, most: Duration) -> Duration {
+        let millis = self.dice.up_to(most).as_millis();
+        let pause = Duration::from_millis(u64::try_from(millis).unwrap());
+        sleep(pause).await;
+        if self.dice.happens(30) {
+            let unix_s = self.dice.next() >> 30;
+            self.clock.jump(unix_s);
+        }
+        pause
+    }
+
+    /// Sends something in pieces, all within `most`, with pauses no longer than [`PAUSE`].
+    async fn send(&mut self, text: &[u8], most: Duration) -> Result<(), Cut> {
+        let mut left = most;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at((1 + self.dice.place(400)).min(rest.len()));
+            let sent = self.stream.write_all(piece).await;
+            sent.map_err(|_closed| Cut("sending"))?;
+            rest = after;
+            if !rest.is_empty() && self.dice.happens(50) {
+                let scale = *self.dice.pick(&[1, 100, 1_000]);
+                let waited = self.pause(left.min(PAUSE) / scale).await;
+                left = left.saturating_sub(waited);
+            }
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, body: usize, answer: usize) -> Vec<u8> {
+        let delay = {
+            let most = *self.dice.pick(&[2, 5_000, 100_000]);
+            self.dice.below(most)
+        };
+        let filler = "f".repeat(self.dice.place(500));
+        let lines = format!("host: a\r\nx-filler: {filler}\r\ncontent-length: {body}\r\n\r\n");
+        self.note(format_args!("{body} bytes, in {delay} ms {answer}"));
+        format!("POST /{delay}/{answer} HTTP/1.1\r\n{lines}").into_bytes()
+    }
+
+    /// Some exchanges as they should be, and what it does at last. Gives from when to when the
+    /// connection may end for that.
+    async fn live(&mut self, sin: Sin, limits: &Limits) -> Result<(Instant, Instant), Cut> {
+        for _ in 0..self.dice.below(4) {
+            self.pause(limits.time(Bound::KeepAliveIdle) * 9 / 10).await;
+            self.exchange().await?;
+        }
+        self.sin(sin, limits).await
+    }
+
+    /// One exchange, every part of it within the bounds.
+    async fn exchange(&mut self) -> Result<(), Cut> {
+        let (body, answer) = (self.size(), self.size());
+        let head = self.head(body, answer);
+        self.send(&head, Duration::from_millis(9_900)).await?;
+        self.send(&vec![b'b'; body], Duration::from_secs(55))
+            .await?;
+        self.read_answer(answer).await?;
+        self.whole += 1;
+        Ok(())
+    }
+
+    fn size(&mut self) -> usize {
+        let most = *self.dice.pick(&[1, 3_000, 300_000]);
+        self.dice.place(most)
+    }
+
+    async fn read_answer(&mut self, bytes: usize) -> Result<(), Cut> {
+        let mut read = Vec::new();
+        while !read.ends_with(b"\r\n\r\n") {
+            let byte = self.stream.read_u8().await;
+            read.push(byte.map_err(|_closed| Cut("head of an answer"))?);
+        }
+        let head = String::from_utf8(read).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(
+            head.contains(&format!("content-length: {bytes}\r\n")),
+            "{head}"
+        );
+        let pauses = *self.dice.pick(&[0, 0, 5, 60]);
+        let mut left = bytes;
+        while left > 0 {
+            let mut room = vec![0; 1 + self.dice.place(left.min(40_000))];
+            let count = self.stream.read(&mut room).await.unwrap();
+            if count == 0 {
+                return Err(Cut("an answer"));
+            }
+            left -= count;
+            // While more than fits on the way is left, it is known that somebody waits.
+            if left > self.room && self.dice.happens(pauses) {
+                self.pause(Duration::from_millis(29_500)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sin(&mut self, sin: Sin, bounds: &Limits) -> Result<(Instant, Instant), Cut> {
+        let idle = Instant::now();
+        let time = |bound| bounds.time(bound);
+        let from = match sin {
+            Sin::Close | Sin::GoAway => {
+                if sin == Sin::GoAway {
+                    let head = self.head(100, 10);
+                    self.send(&head, Duration::ZERO).await?;
+                    let _cut = self.send(&[b'b'; 50], Duration::ZERO).await;
+                }
+                self.stream = tokio::io::duplex(1).0;
+                Instant::now()
+            }
+            Sin::Idle => idle + time(Bound::KeepAliveIdle),
+            Sin::StallHead | Sin::SlowHead => {
+                let first = Instant::now();
+                self.send(b"POST /0/0 HTTP/1.1\r\nhost: a\r\n", Duration::ZERO)
+                    .await?;
+                while sin == Sin::SlowHead && first.elapsed() < time(Bound::HeadTime) {
+                    self.pause(Duration::from_secs(2)).await;
+                    let _late = self.stream.write_all(b"x: y\r\n").await;
+                }
+                first + time(Bound::HeadTime)
+            }
+            Sin::StallBody | Sin::SlowBody => {
+                let head = self.head(1_000_000, 0);
+                self.send(&head, Duration::ZERO).await?;
+                let begun = Instant::now();
+                while sin == Sin::SlowBody && begun.elapsed() < time(Bound::BodyTotal) {
+                    self.stream
+                        .write_all(b"b")
+                        .await
+                        .map_err(|_closed| Cut("a body"))?;
+                    self.pause(PAUSE).await;
+                }
+                let bound = match sin == Sin::SlowBody {
+                    true => time(Bound::BodyTotal),
+                    false => time(Bound::BodyIdle),
+                };
+                begun + bound
+            }
+            Sin::LeaveUnread => {
+                let size = self.room + 1_000 + self.dice.place(100_000);
+                let head = format!("GET /0/{size} HTTP/1.1\r\nhost: a\r\n\r\n");
+                self.send(head.as_bytes(), Duration::ZERO).await?;
+                Instant::now() + time(Bound::AnswerWriteIdle)
+            }
+        };
+        let from = match sin {
+            Sin::StallBody | Sin::SlowBody => from + LINGER,
+            Sin::Close
+            | Sin::GoAway
+            | Sin::Idle
+            | Sin::LeaveUnread
+            | Sin::SlowHead
+            | Sin::StallHead => from,
+        };
+        Ok((from, from + SLACK))
+    }
+}
+
+/// A day of one connection.
+struct Day {
+    trace: String,
+    sin: Sin,
+    ends: Result<(Instant, Instant), Cut>,
+    ended: Ended,
+    stopped: Option<Instant>,
+    /// Requests that the service took, and answers that came whole.
+    taken: u64,
+    whole: u64,
+}
+
+impl Day {
+    fn hold(&self, holds: bool, what: &str) {
+        let ended = &self.ended;
+        let (trace, ends) = (&self.trace, &self.ends);
+        assert!(holds, "{what}: {ended:?}, not {ends:?}, after\n{trace}");
+    }
+
+    fn check(&self) {
+        let (ended, fault) = self.ended;
+        let stopped = self.stopped.filter(|at| *at <= ended);
+        match &self.ends {
+            Err(_cut) => {
+                self.hold(stopped.is_some(), "who keeps the pace is not cut off");
+                self.hold(self.taken == self.whole, "what was taken is answered");
+            }
+            Ok((from, until)) => {
+                self.hold(ended <= *until, "nobody waits beyond the bounds");
+                let early = ended < *from && stopped.is_none();
+                self.hold(!early, "nobody is cut off before");
+                if ended >= *from {
+                    let said = self.sin.fault() == fault;
+                    let gone = self.sin == Sin::GoAway && fault == Some(ConnectionFault::Io);
+                    self.hold(said || gone, "it is said what was wrong");
+                }
+            }
+        }
+    }
+}
+
+impl Sin {
+    const fn fault(self) -> Option<ConnectionFault> {
+        match self {
+            Self::Close | Self::GoAway | Self::Idle | Self::SlowBody | Self::StallBody => None,
+            Self::LeaveUnread => Some(ConnectionFault::AnswerUnread),
+            Self::SlowHead | Self::StallHead => Some(ConnectionFault::HeadTimeout),
+        }
+    }
+}
+
+async fn day(seed: u64) -> Day {
+    let mut dice = Dice::new(seed);
+    let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+    let (clock, taken) = (Clock::paused(), Arc::<AtomicU64>::default());
+    let mut limits = Limits::default();
+    let idle = *dice.pick(&[400, 60_000]);
+    limits.set(Bound::KeepAliveIdle, idle).unwrap();
+    let most = *dice.pick(&[100, 8_000, 70_000]);
+    // A refusal fits.
+    let room = 400 + dice.place(most);
+    let (stream, server) = tokio::io::duplex(room);
+    let house = House {
+        clock: clock.clone(),
+        events,
+        limits: limits.clone(),
+        taken: Arc::clone(&taken),
+    };
+    let (stop, stops) = watch::channel(false);
+    let stops_in = Duration::from_millis(dice.below(180_000));
+    let stops_at = dice.happens(25).then(|| Instant::now() + stops_in);
+    let sin = *dice.pick(&SINS);
+    let serving = tokio::spawn(serve(server, house, stops));
+    let mut peer = Peer {
+        stream,
+        room,
+        clock,
+        trace: format!("{sin:?}, {room} on the way\n"),
+        whole: 0,
+        dice,
+    };
+    let life = async {
+        let ends = peer.live(sin, &limits).await;
+        (ends, serving.await.unwrap())
+    };
+    let stopping = async {
+        match stops_at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        stop.send_replace(true);
+        std::future::pending::<()>().await;
+    };
+    let (ends, ended) = tokio::select! {
+        over = life => over,
+        () = stopping => unreachable!("it waits for ever"),
+    };
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    assert_eq!(tasks, 0, "nothing is left of a connection");
+    Day {
+        trace: peer.trace,
+        sin,
+        ends,
+        ended,
+        stopped: stops_at,
+        taken: taken.load(Ordering::Relaxed),
+        whole: peer.whole,
+    }
+}
+
+/// A connection on which everything is as it should be, and what becomes of it.
+fn served<T>(work: impl AsyncFnOnce(DuplexStream) -> T) -> (T, Duration, Option<ConnectionFault>) {
+    in_paused_time(async {
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        let house = House {
+            clock: Clock::paused(),
+            events,
+            limits: Limits::default(),
+            taken: Arc::default(),
+        };
+        let (stream, server) = tokio::io::duplex(400);
+        let (_stop, stops) = watch::channel(false);
+        let serving = tokio::spawn(serve(server, house, stops));
+        let done = work(stream).await;
+        let since = Instant::now();
+        let (ended, fault) = serving.await.unwrap();
+        (done, ended - since, fault)
+    })
+}
+
+#[test]
+fn who_reads_an_answer_slowly_gets_all_of_it() {
+    let (read, _, fault) = served(async |mut stream| {
+        let head = b"GET /0/2000 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        let (mut read, mut room) = (0, [0; 300]);
+        loop {
+            sleep(Duration::from_secs(29)).await;
+            match stream.read(&mut room).await.unwrap() {
+                0 => return read,
+                more => read += more,
+            }
+        }
+    });
+    assert!(read > 2_000, "{read}");
+    assert_eq!(fault, None);
+}
+
+#[test]
+fn silence_begins_with_the_end_of_the_answer() {
+    let ((), ended, fault) = served(async |mut stream| {
+        // Nothing has been waited for before: there is no timer that would go off anyway.
+        stream
+            .write_all(b"GET /9000/0 HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = vec![0; 300];
+        let count = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..count].ends_with(b"\r\n\r\n"));
+        tokio::spawn(async move {
+            // Held open.
+            let _stream = stream;
+            std::future::pending::<()>().await;
+        });
+    });
+    let idle = Limits::default().time(Bound::KeepAliveIdle);
+    assert!(ended >= idle && ended <= idle + SLACK, "{ended:?}");
+    assert_eq!(fault, None);
+}
+
+fn run(seed: u64) -> String {
+    in_paused_time(async {
+        let begun = Instant::now();
+        let day = day(seed).await;
+        day.check();
+        let (ended, fault) = day.ended;
+        let stopped = day.stopped.filter(|at| *at <= ended);
+        format!(
+            "{}{:?} {fault:?} {:?} {:?}\n",
+            day.trace,
+            ended - begun,
+            day.ends.err(),
+            stopped.map(|_| "stopped")
+        )
+    })
+}
+
+#[test]
+fn five_hundred_days_of_callers_at_any_pace() {
+    run_days(DAYS, run);
+}
+
+#[test]
+fn one_seed_runs_the_same_way_each_time() {
+    for seed in [1, 77, 300] {
+        assert_eq!(run(seed), run(seed));
+    }
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn the_days_are_bad_enough() {
+    let all: String = (0..200).map(run).collect();
+    for thing in [
+        "HeadTimeout",
+        "AnswerUnread",
+        "stopped",
+        "Cut(",
+        "Idle",
+        "StallBody",
+        "SlowBody",
+    ] {
+        assert!(all.matches(thing).count() > 5, "{thing}");
+    }
+}
+
+#[test]
+#[ignore = "minutes: ten thousand of them"]
+fn long_run_of_callers_at_any_pace() {
+    run_days(LONG_DAYS, run);
+}
