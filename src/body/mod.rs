@@ -367,7 +367,7 @@ pub async fn discard<S: Source>(
 }
 
 #[cfg(test)]
-mod tests {
+mod turns {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Wake, Waker};
     use std::time::Duration;

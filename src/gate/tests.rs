@@ -200,6 +200,7 @@ fn check<R: Reader + Unpin + Debug>(
         let (by_guard, by_slow) = match end {
             End::Fault(Fault::Body) => (Some(slow::Where::Body), wanted.fault),
             End::Fault(Fault::Head(_)) => (Some(slow::Where::Head), wanted.fault),
+            End::Fault(Fault::Flood) => panic!("HTTP/1.1 knows no floods"),
             End::Closed | End::Reset => {
                 assert_eq!(end, how, "{}", text());
                 (None, wanted.fault)
