@@ -17,6 +17,8 @@ pub struct Crossing {
     register: Option<Arc<dyn Register>>,
     /// The flow that the message is in; without it a relative link in it leads nowhere.
     pub(super) flow: Option<usize>,
+    /// What its upstream was asked: path and query below its own base.
+    pub(super) asked: Option<Arc<str>>,
     /// What is brought home in the exchange: added to on the way to the school, kept from leaving
     /// again on the way to the vendor.
     pub(super) home: Option<Arc<Home>>,
@@ -34,6 +36,7 @@ impl Crossing {
             to,
             register,
             flow: None,
+            asked: None,
             home: None,
             objections: None,
         }
@@ -49,6 +52,14 @@ impl Crossing {
     #[must_use]
     pub const fn in_flow(mut self, flow: usize) -> Self {
         self.flow = Some(flow);
+        self
+    }
+
+    /// The target of the request that it answers, as the upstream saw it: what a link in it is
+    /// relative to that does not begin with a slash.
+    #[must_use]
+    pub fn in_answer_to(mut self, target: Option<Arc<str>>) -> Self {
+        self.asked = target;
         self
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Exchange<'p> {
     pub(super) load: &'p Count,
     /// What of the caller's credentials goes on to the upstream.
     pub(super) credentials: Option<HeaderValue>,
+    /// What the upstream is asked, once that is known.
+    asked: Option<Arc<str>>,
     /// What is brought home in it, if anything can be.
     home: Option<Arc<Home>>,
     /// Who objected, as it is known when it begins.
@@ -100,6 +102,7 @@ pub(super) fn admit<'p>(
         vendor: &found.door.vendor,
         load: found.load,
         credentials,
+        asked: None,
         home: found.register.map(|_| Arc::default()),
         objections,
         found,
@@ -200,7 +203,13 @@ impl Exchange<'_> {
 
     /// The way of the answer.
     pub(super) fn back(&self) -> Crossing {
-        self.crossing(self.caller())
+        let back = self.crossing(self.caller());
+        back.in_answer_to(self.asked.clone())
+    }
+
+    /// Keeps what is asked: links in the answer may be relative to it.
+    pub(super) fn asks(&mut self, request: &RequestHead) {
+        self.asked = Some(request.outbound.look().target.as_str().into());
     }
 
     fn crossing(&self, to: Side) -> Crossing {

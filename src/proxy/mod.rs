@@ -238,13 +238,14 @@ impl Gateway {
             let issued = desk.serve(entry, (head, body), record).await;
             return issued.map(Handled::Issued);
         }
-        let exchange = admit(shared, plan, entry, found, head)?;
+        let mut exchange = admit(shared, plan, entry, found, head)?;
         let place = shared
             .load
             .enter(exchange.load, limits)
             .ok_or(Refusal::Overloaded)?;
         record.under_way = Some((place, record.meter.begin()));
         let mut request = exchange.request(head, record).await?;
+        exchange.asks(&request);
         let route = exchange.route(&request, record)?;
 
         inward::check(&exchange, route.request(), head, &body)?;

@@ -417,6 +417,34 @@ fn links_lead_a_vendor_back_through_the_gateway() {
 }
 
 #[test]
+fn links_may_be_relative_to_what_was_asked() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let lines = match request.head.starts_with("GET /api/users?") {
+                true => {
+                    "link: <?limit=1&offset=1&filter=sourcedId%3D'pupil-zzq-901'&>; rel=next, \
+                     <users/pupil-zzq-901>; rel=first, <pupil-zzq-901>; rel=last\r\n"
+                }
+                false => "content-location: pupil-zzq-901\r\nlocation: ../users\r\n",
+            };
+            peer.try_send(with_lines("200 OK", lines, USERS)).unwrap();
+        }
+    });
+    let house = open(upstream);
+    let answer = house.ask(request("GET", "/pull/users?limit=1", ""));
+    let id = user(&answer)["sourcedId"].as_str().unwrap().to_owned();
+    let here = format!("http://{HOST}/pull/users");
+    let next = format!("?limit=1&offset=1&filter=sourcedId%3D%27{id}%27");
+    let links = format!("<{here}{next}>; rel=\"next\", <{here}/{id}>; rel=\"first\"");
+    assert_eq!(answer.lines("link"), [links]);
+    let one = house.ask(request("GET", &format!("/pull/users/{id}"), ""));
+    assert_eq!(one.lines("content-location"), [format!("{here}/{id}")]);
+    assert_eq!(one.lines("location"), [here]);
+    let heads = [answer.head.as_bytes(), one.head.as_bytes()].concat();
+    house.search(&markers(), &[("what the vendor got", &heads)]);
+}
+
+#[test]
 fn the_school_finds_what_it_has_made_at_a_vendor() {
     let upstream = Upstream::scripted(|peer: &mut Peer| {
         while let Some(request) = peer.request() {

@@ -4,6 +4,8 @@
 //! told the identifiers in it. So a link is read as a request would be: matched to a route for GET
 //! and built anew. What no route matches leads nowhere.
 
+use std::borrow::Cow;
+
 use super::query::Ids;
 use super::{Escapes, find, segments, write_target};
 use crate::limits;
@@ -14,9 +16,9 @@ use crate::refusal::{Bug, Refusal};
 
 /// The address on the other side, absolute.
 ///
-/// In the message's own flow a link may be relative, and of what goes back to the caller the host
-/// is not looked at: an upstream may know itself by another. A link into another flow of the vendor
-/// must name the host that is known of it.
+/// In the message's own flow a link may be relative, in an answer also to what was asked. Of what
+/// goes back to the caller the host is not looked at: an upstream may know itself by another. A link
+/// into another flow of the vendor must name the host that is known of it.
 ///
 /// # Errors
 /// Why there is none; [`Refusal::TargetUnknown`] perhaps only so far.
@@ -72,10 +74,14 @@ fn translate_in(
         true => (public, upstream),
         false => (upstream, public),
     };
+    let whole = match (whose, onward, &ids.crossing.asked) {
+        (Whose::Own, false, Some(asked)) => resolved(link, base, asked),
+        (Whose::Other | Whose::Own, ..) => Cow::Borrowed(link),
+    };
     let below = match (whose, onward) {
-        (Whose::Other, _) => below(link, base, Host::Said),
-        (Whose::Own, true) => below(link, base, Host::Same),
-        (Whose::Own, false) => below(link, base, Host::Any),
+        (Whose::Other, _) => below(&whole, base, Host::Said),
+        (Whose::Own, true) => below(&whole, base, Host::Same),
+        (Whose::Own, false) => below(&whole, base, Host::Any),
     };
     let below = below.ok_or(Refusal::RouteUnknown)?;
     let (path, query) = below.split_once('?').unwrap_or((below, ""));
@@ -102,6 +108,44 @@ enum Host {
     Same,
     /// That one.
     Said,
+}
+
+/// The path and query of a link that is relative to what was asked below an address (RFC 3986,
+/// section 5.2): `?limit=2`, `users/7`, `../users`. Any other as it is.
+fn resolved<'l>(link: &'l str, address: &str, asked: &str) -> Cow<'l, str> {
+    let says_where = link.find([':', '/', '?', '#']);
+    let sign = says_where.and_then(|at| link.get(at..)?.chars().next());
+    let relative = match (says_where, sign) {
+        // A query alone; the same document, which tells nothing; a path from the root.
+        (Some(0), sign) => sign == Some('?'),
+        (_, Some(':')) => false,
+        (_, _) => !link.is_empty(),
+    };
+    let Some((_, base)) = split(address).filter(|_| relative) else {
+        return Cow::Borrowed(link);
+    };
+    let (path, _) = asked.split_once('?').unwrap_or((asked, ""));
+    let (onward, query) = match link.split_once('?') {
+        Some((onward, query)) => (onward, Some(query)),
+        None => (link, None),
+    };
+    let mut segments: Vec<&str> = base.split('/').chain(path.split('/').skip(1)).collect();
+    if !onward.is_empty() {
+        segments.pop();
+        for segment in onward.split('/') {
+            match segment {
+                "." => {}
+                ".." => drop(segments.pop()),
+                other => segments.push(other),
+            }
+        }
+    }
+    let mut whole = segments.join("/");
+    if let Some(query) = query {
+        whole.push('?');
+        whole.push_str(query);
+    }
+    Cow::Owned(whole)
 }
 
 /// What of a link is left below an address: path and query. A link is an address of http or https,
@@ -186,7 +230,8 @@ mod tests {
             "tongue='nld-rozaj'",
             "since>'2026-08-01'",
         ] {
-            let link = format!("/api/users?filter={}", filter.replace(' ', "%20"));
+            let filter = filter.replace(' ', "%20").replace('>', "%3E");
+            let link = format!("/api/users?filter={filter}");
             let seen = linked_after(&home, Side::Vendor, &link);
             assert_eq!(seen, Err(Action::DroppedEcho), "{filter}");
             assert!(linked_after(&[], Side::Vendor, &link).is_ok(), "{filter}");
@@ -199,7 +244,7 @@ mod tests {
             ("sourcedId='S-64003'", None),
             ("name='S-64003'", Some(Action::DroppedValue)),
         ] {
-            let link = format!("/api/users?filter={filter}");
+            let link = format!("/api/users?filter={}", filter.replace('>', "%3E"));
             let seen = linked_after(&home, Side::Vendor, &link);
             assert_eq!(seen.err(), why, "{filter}");
         }
@@ -322,6 +367,50 @@ mod tests {
             "javascript:alert(1)",
         ] {
             assert_eq!(back(link), None, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_relative_leads_on_from_what_was_asked() {
+        for (asked, link, expected) in [
+            ("/users?limit=1", "?limit=2", Some("/users?limit=2")),
+            ("/users", "?limit=2&", Some("/users?limit=2")),
+            ("/seats", "users", Some("/users")),
+            ("/seats", "./users?limit=2", Some("/users?limit=2")),
+            ("/users/7", "../seats", Some("/seats")),
+            ("/users/7", "?limit=2", None),
+            ("/users/7", "seats", None),
+            ("/users", "../api/seats", Some("/seats")),
+            ("/users", "../seats", None),
+            ("/users", "../../../api/seats", None),
+            ("/users", "", None),
+            ("/users", "#S-1", None),
+            ("/users", "?limit=2#S-1", None),
+            ("/users", "users:7", None),
+            ("/users", "//sis.example/api/users", None),
+            ("/users", "/users", None),
+            ("/users", "%2E%2E/api/users", None),
+            ("/users", "?cursor=S-1", None),
+            ("", "api/users", Some("/users")),
+            ("", "users", None),
+        ] {
+            let from = |to, caller: &str| {
+                let mut law = law(caller);
+                Arc::get_mut(&mut law).unwrap().policy.bases = vec![Bases {
+                    public: "https://gw.example/v".to_owned(),
+                    upstream: "https://sis.example/api".to_owned(),
+                }];
+                let crossing = Crossing::towards(to, law, Some(book()));
+                let crossing = crossing.in_answer_to(Some(asked.into()));
+                let mut counts = Counts::default();
+                let mut ids = Ids::within(&crossing, Trail::default(), &mut counts);
+                translate(&mut ids, Some(0), link).ok()
+            };
+            let expected = expected.map(|path| format!("https://gw.example/v{path}"));
+            assert_eq!(from(Side::Vendor, "vendor"), expected, "{asked} {link}");
+            assert_eq!(from(Side::School, "school"), expected, "{asked} {link}");
+            // What goes on was not written there.
+            assert_eq!(from(Side::School, "vendor"), None, "{asked} {link}");
         }
     }
 

@@ -166,6 +166,8 @@ pub(super) fn write_query(
     query: &str,
     target: &mut String,
 ) -> Result<(), Refusal> {
+    // Many write one sign too many.
+    let query = query.strip_suffix('&').unwrap_or(query);
     if query.is_empty() {
         return Ok(());
     }

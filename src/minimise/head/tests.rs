@@ -202,8 +202,10 @@ fn what_a_query_may_not_hold_is_refused() {
         "limit",
         "other=1",
         "=1",
-        "&",
-        "limit=1&",
+        "&&",
+        "limit=1&&",
+        "&limit=1",
+        "pupil=1&&limit=1",
         "Limit=1",
         "limit=1;offset=2",
         "limit=+1",
@@ -220,6 +222,10 @@ fn what_a_query_may_not_hold_is_refused() {
             Err(Refusal::QueryInvalid),
             "{query}"
         );
+    }
+    for (query, built) in [("&", "/users"), ("limit=1&", "/users?limit=1")] {
+        let seen = target("GET", "/users", Some(query));
+        assert_eq!(seen.as_deref(), Ok(built), "{query}");
     }
     assert_eq!(
         target("GET", "/users", Some("pupil=")),
