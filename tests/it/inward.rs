@@ -72,6 +72,8 @@ fn query_parameter_not_listed_repeated_or_of_the_wrong_type() {
         "limit",
         "filter=zzq",
         "limit=%0a",
+        "limit=1&&",
+        "&limit=1",
     ] {
         refused(
             &house,
@@ -93,9 +95,24 @@ fn a_path_that_readers_could_read_differently() {
         "/users;v=1",
         "/%00",
         "/a%5cb",
+        // RFC 3986 has no such signs in a query: they are written %3C and %3E.
+        "/users?limit>1",
+        "/users?limit<1",
     ] {
         refused(&house, pull(&format!("/pull{path}")), 400, "path_invalid");
     }
+}
+
+#[test]
+fn a_query_may_end_in_a_sign_too_many() {
+    let house = Plans::default().open(Upstream::json(r#"{"users":[]}"#));
+    for query in ["", "&", "limit=1&"] {
+        let answer = house.ask(pull(&format!("/pull/users?{query}")));
+        assert_eq!(answer.status(), 200, "{query}: {}", answer.text());
+    }
+    let asked = house.upstream.received_text();
+    let line = "GET /api/users?limit=1 HTTP/1.1";
+    assert!(asked.contains(line), "{asked}");
 }
 
 #[test]

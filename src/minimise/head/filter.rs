@@ -43,7 +43,7 @@ pub(super) fn write(
 /// The text of a filter. Outside quotes a `+` is a space, as forms write it; within, where it is a
 /// plus to some, it is refused.
 fn text(raw: &str, escapes: Escapes) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%=<>".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%=".contains(&byte);
     // Every other piece stands between quotes.
     let unquoted = raw.replace("%27", "'");
     let mut spaced = String::with_capacity(unquoted.len());
@@ -484,8 +484,10 @@ email = { as = "mail", of = "owner" }
         Ok(target)
     }
 
-    /// What reaches the other side of `/users?filter=…`, decoded.
+    /// What reaches the other side of `/users?filter=…`, decoded. Cases are legible: `<` and `>`
+    /// stand escaped in a query (RFC 3986, section 3.4).
     fn asked(caller: &str, path: &str, filter: &str) -> Result<String, Refusal> {
+        let filter = filter.replace('<', "%3C").replace('>', "%3E");
         let to = match caller {
             "vendor" => Side::School,
             _ => Side::Vendor,
@@ -539,6 +541,20 @@ email = { as = "mail", of = "owner" }
                 "" => assert_eq!(seen, Err(Refusal::QueryInvalid), "{filter}"),
                 _ => assert_eq!(seen.as_deref(), Ok(expected), "{filter}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_query_as_it_is_is_refused() {
+        for filter in ["since>'2026-08-01'", "note<='b'", "note~'<b>'"] {
+            let seen = target(
+                "vendor",
+                Side::School,
+                "/users",
+                &format!("filter={filter}"),
+            );
+            assert_eq!(seen, Err(Refusal::QueryInvalid), "{filter}");
+            assert!(by_vendor(filter).is_ok(), "{filter}");
         }
     }
 
