@@ -343,6 +343,7 @@ vendor.valid     = { from = 2026-08-01, until = 2027-07-31 }
 [ids]
 person = { back = "school-only" }
 mail   = { back = "school-only", looks = "text:12" }
+login  = { back = "school-only", looks = "text:10" }
 oneway = {}
 [[flow.pull.route]]
 match     = "GET /users"
@@ -367,6 +368,7 @@ _otherwise = "Stub"
 sourcedId = "person"
 email     = { as = "mail", of = "sourcedId" }
 code      = { as = "oneway", of = "sourcedId" }
+username  = { as = "login", of = "sourcedId" }
 other     = "oneway"
 status    = { as = "keep", one-of = ["active", "tobedeleted", true] }
 since     = "keep:datetime"
@@ -385,6 +387,7 @@ friends   = "person[]"
 sourcedId = "person"
 email     = { as = "mail", of = "sourcedId" }
 code      = { as = "oneway", of = "sourcedId" }
+username  = { as = "login", of = "sourcedId" }
 other     = "oneway"
 status    = { as = "keep", one-of = ["active", "tobedeleted", true] }
 since     = "keep:datetime"
@@ -452,6 +455,7 @@ email = { as = "mail", of = "owner" }
         book.knows(0, "p-1", "S-1", found);
         book.knows(0, "p-2", "it's", found);
         book.knows(1, "m-1", "S-1", found);
+        book.knows(2, "u-1", "S-1", found);
         Arc::new(book)
     }
 
@@ -566,10 +570,20 @@ email = { as = "mail", of = "owner" }
             ("org.sourcedId='p-1'", "org.sourcedId='S-1'"),
             ("email='m-1'", "sourcedId='S-1'"),
             ("org.email='m-1'", "org.sourcedId='S-1'"),
+            ("username='u-1'", "sourcedId='S-1'"),
+            (
+                "username!='u-1'+OR+email='m-1'",
+                "sourcedId!='S-1' OR sourcedId='S-1'",
+            ),
         ] {
             assert_eq!(by_vendor(filter).as_deref(), Ok(expected), "{filter}");
         }
-        for unknown in ["sourcedId='S-1'", "sourcedId='m-1'", "email='p-1'"] {
+        for unknown in [
+            "sourcedId='S-1'",
+            "sourcedId='m-1'",
+            "email='p-1'",
+            "username='m-1'",
+        ] {
             assert_eq!(by_vendor(unknown), Err(Refusal::TargetUnknown), "{unknown}");
         }
     }
