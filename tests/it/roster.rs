@@ -804,6 +804,12 @@ fn what_one_vendor_was_given_is_nobodys_to_another() {
         (401, "caller_unauthenticated")
     );
     assert_eq!(house.upstream.received(), before, "nothing was forwarded");
+    // To the vendor it is as if nobody were there; the operator is told that it was tried.
+    house.await_log("vendor.foreign_pseudonym");
+    let metrics = house.events.metrics_page();
+    let tried =
+        r#"sluis_fields_total{action="pseudonym_foreign",direction="from_vendor",vendor="boek"} 2"#;
+    assert!(metrics.contains(tried), "{metrics}");
     let got = [one.got.take(), token.got.take()].concat();
     house.search(&markers(), &[("what the vendors got", &got)]);
 }
