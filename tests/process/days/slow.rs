@@ -88,7 +88,7 @@ fn long_figures_of_slow_peers_beside_other_proxies() {
         let calm = ms(undisturbed(peer.address, CALM).within(99));
         for manner in [Manner::Heads, Manner::Bodies, Manner::Readers] {
             let (waits, cut) = meanwhile(peer.address, || cut_after(&peer, manner, 200));
-            let cut_in_words = cut.map_or_else(|| "never".to_owned(), seconds);
+            let cut_in_words = cut.map_or_else(|| format!("not in {}", seconds(NEVER)), seconds);
             let what = format!("200 {manner:?}");
             row(&[
                 peer.name,
