@@ -17,8 +17,8 @@ use crate::refusal::{Bug, Refusal};
 /// The address on the other side, absolute.
 ///
 /// In the message's own flow a link may be relative, in an answer also to what was asked. Of what
-/// goes back to the caller the host is not looked at: an upstream may know itself by another. A link
-/// into another flow of the vendor must name the host that is known of it.
+/// goes back to the caller the host is not looked at: an upstream may know itself by another. A
+/// link into another flow of the vendor must name the host that is known of it.
 ///
 /// # Errors
 /// Why there is none; [`Refusal::TargetUnknown`] perhaps only so far.

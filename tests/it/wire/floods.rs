@@ -88,18 +88,26 @@ fn end_of_flood(house: &House, again: &[u8], times: usize) -> End {
     end
 }
 
+/// Whether it is, for a flood. Its last word is lost where what was still on its way resets it.
+fn is_over(end: End) -> bool {
+    [End::Over(None), End::Over(Some(ENHANCE_YOUR_CALM))].contains(&end)
+}
+
 #[test]
 fn frames_that_nobody_needs_end_their_connection_and_it_is_told_why() {
     let (house, vendor) = open();
-    let over = End::Over(Some(ENHANCE_YOUR_CALM));
+    let mut told = 0;
     for (name, again) in endless() {
         let begun = Instant::now();
-        assert_eq!(end_of_flood(&house, &again, TOO_MANY), over, "{name}");
+        let end = end_of_flood(&house, &again, TOO_MANY);
+        assert!(is_over(end), "{name}: {end:?}");
+        told += u32::from(end == End::Over(Some(ENHANCE_YOUR_CALM)));
         assert!(begun.elapsed() < SOON, "{name}");
         // What a busy caller may send in a moment.
         let end = end_of_flood(&house, &again, 500);
         assert_eq!(end, End::Answered(200), "{name}");
     }
+    assert!(told > 0, "nobody was told why");
     let count = endless().len();
     let line = format!("sluis_connections_failed_total{{fault=\"http2_flood\"}} {count}\n");
     let begun = Instant::now();
@@ -125,7 +133,7 @@ fn a_flood_while_an_answer_is_awaited_ends_that_too() {
     connection.send(&numbered(&in_frames(&block(&pulling())), FIRST));
     vendor.await_seen(1);
     connection.send(&frame(PING, 0, 0, &[7; 8]).repeat(TOO_MANY));
-    assert_eq!(connection.end_of(1), End::Over(Some(ENHANCE_YOUR_CALM)));
+    assert!(is_over(connection.end_of(1)));
     vendor.await_closed(1);
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
@@ -147,9 +155,8 @@ fn whoever_floods_on_and_on_is_read_on_for_a_moment_only() {
 }
 
 #[test]
-fn a_budget_of_frames_can_be_set_and_ends_with_that_word_whatever_is_set_beside_it() {
+fn a_budget_of_frames_can_be_set_and_holds_whatever_is_set_beside_it() {
     let ping = frame(PING, ACK, 0, &[7; 8]);
-    let over = End::Over(Some(ENHANCE_YOUR_CALM));
     for (limits, answered, ended) in [
         ("h2-control-frames = 100", 90, 110),
         ("h2-control-frames = 3000", 2_990, 3_020),
@@ -163,7 +170,7 @@ fn a_budget_of_frames_can_be_set_and_ends_with_that_word_whatever_is_set_beside_
         let (house, vendor) = open_with(limits, right_answer);
         let end = end_of_flood(&house, &ping, answered);
         assert_eq!(end, End::Answered(200), "{limits}");
-        assert_eq!(end_of_flood(&house, &ping, ended), over, "{limits}");
+        assert!(is_over(end_of_flood(&house, &ping, ended)), "{limits}");
         house.search(&markers(), &[("the vendor", &vendor.bytes())]);
     }
 }
