@@ -67,7 +67,7 @@ impl<S, R: Reader> Gate<S, R> {
     ///
     /// Bytes that are written wake who reads them. Written one by one, each as soon as it is made,
     /// messages find their readers asleep again every time; written in a row they find them still
-    /// awake. Where those are on the same machine that saves an eighth of the CPU time of a message.
+    /// awake. Where those are on the same machine that saves a tenth of the CPU time of a message.
     pub fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         match std::mem::take(&mut self.fresh) {
             true => {
