@@ -61,6 +61,11 @@ pub const FILTER_STEPS_MAX: usize = 4;
 pub const UPSTREAM_ADDRESSES_MAX: usize = 8;
 /// How long one address has before the next is tried beside it (RFC 8305 section 8 has the same).
 pub const UPSTREAM_ADDRESS_STAGGER: Duration = Duration::from_millis(250);
+/// How long a connection is read on that sent too many frames, so that its caller gets to read why
+/// it ends: one that is closed on unread bytes is reset, and what was sent is lost with it.
+pub const FLOOD_LINGER: Duration = Duration::from_millis(250);
+/// How many bytes of such a connection are read on: more than fits into the buffers of most sockets.
+pub const FLOOD_LINGER_BYTES_MAX: usize = 4 << 20;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// A list of objections, in bytes: half a million pupils.

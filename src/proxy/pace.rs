@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::events::ConnectionFault;
 use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
-use crate::limits::{Bound, Limits};
+use crate::limits::{Bound, FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX, Limits};
 use crate::refusal::Refusal;
 
 /// What hyper gets to see instead of a head that the guard refused: the service answers it, after
@@ -39,8 +39,7 @@ const MORE_TIMES: usize = 100;
 /// What a caller is told whose head comes too slowly, before its connection is closed.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-/// How long a connection that was refused in mid-body is read on, so that its caller gets to read
-/// the answer: a connection closed on unread bytes is reset, and what was sent is lost with it.
+/// How long a connection that was refused in mid-body is read on.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What the exchanges on a connection and its [`Paced`] stream tell each other.
@@ -65,7 +64,14 @@ pub(super) struct Paced<S> {
     phase: Option<(Phase, u64)>,
     reading: Alarm,
     writing: Option<Alarm>,
-    lingering: Option<Alarm>,
+    lingering: Option<Lingering>,
+}
+
+/// How far a connection is still read that has nothing more to say, so that its caller gets to read
+/// what was said: one that is closed on unread bytes is reset, and what was sent is lost with it.
+struct Lingering {
+    until: Alarm,
+    bytes_left: usize,
 }
 
 /// What comes from a caller.
@@ -211,6 +217,19 @@ impl<S> Paced<S> {
         }
     }
 
+    /// Whether the connection is read on when all is said, and how far.
+    fn lingering(&self) -> Option<Lingering> {
+        let (wait, bytes_left) = match self.pace.fault.get() {
+            // Whoever does that would go on.
+            Some(ConnectionFault::Http2Flood) => (FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX),
+            Some(_) => return None,
+            None if self.pace.cut_short.load(Ordering::Relaxed) => (LINGER, usize::MAX),
+            None => return None,
+        };
+        let until = Alarm::at(self.times.until(wait));
+        Some(Lingering { until, bytes_left })
+    }
+
     /// What comes over HTTP/2 has a budget for some time.
     fn note_time(&mut self) {
         if let Incoming::Http2(frames) = self.gate.reader() {
@@ -241,6 +260,24 @@ impl<S> Paced<S> {
             .get_or_insert_with(|| Alarm::at(times.until(times.write)));
         ready!(alarm.poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Lingering {
+    /// Reads on and lets go of it: ready once the caller closes too, or it has lasted too long.
+    fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scrap = [0; 4 << 10];
+        while self.bytes_left > 0 {
+            let mut into = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut *stream).poll_read(cx, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => {
+                    self.bytes_left = self.bytes_left.saturating_sub(into.filled().len());
+                }
+                Poll::Ready(_ended) => return Poll::Ready(()),
+                Poll::Pending => return self.until.poll(cx),
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -306,27 +343,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         if self.lingering.is_none() {
             let polled = Pin::new(&mut self.gate).poll_shutdown(cx);
             ready!(self.pace_write(polled, cx))?;
-            // Whoever sends too many frames would go on, and is not read on.
-            let ended = self.pace.fault.get().is_some();
-            if ended || !self.pace.cut_short.load(Ordering::Relaxed) {
-                return Poll::Ready(Ok(()));
-            }
-            self.lingering = Some(Alarm::at(self.times.until(LINGER)));
+            self.lingering = self.lingering();
         }
-        // Reads on and lets go of it, until the caller closes too.
-        let mut scrap = [0; 4 << 10];
-        loop {
-            let mut into = ReadBuf::new(&mut scrap);
-            match Pin::new(self.gate.stream()).poll_read(cx, &mut into) {
-                Poll::Ready(Ok(())) if !into.filled().is_empty() => {}
-                Poll::Ready(_ended) => return Poll::Ready(Ok(())),
-                Poll::Pending => break,
-            }
-        }
-        match &mut self.lingering {
-            Some(alarm) => alarm.poll(cx).map(Ok),
-            None => Poll::Ready(Ok(())),
-        }
+        let this = self.get_mut();
+        let Some(lingering) = &mut this.lingering else {
+            return Poll::Ready(Ok(()));
+        };
+        lingering.poll(this.gate.stream(), cx).map(Ok)
     }
 
     fn poll_write_vectored(

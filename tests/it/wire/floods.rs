@@ -88,26 +88,18 @@ fn end_of_flood(house: &House, again: &[u8], times: usize) -> End {
     end
 }
 
-/// Whether it is, for a flood. Its last word is lost where what was still on its way resets it.
-fn is_over(end: End) -> bool {
-    [End::Over(None), End::Over(Some(ENHANCE_YOUR_CALM))].contains(&end)
-}
-
 #[test]
 fn frames_that_nobody_needs_end_their_connection_and_it_is_told_why() {
     let (house, vendor) = open();
-    let mut told = 0;
+    let over = End::Over(Some(ENHANCE_YOUR_CALM));
     for (name, again) in endless() {
         let begun = Instant::now();
-        let end = end_of_flood(&house, &again, TOO_MANY);
-        assert!(is_over(end), "{name}: {end:?}");
-        told += u32::from(end == End::Over(Some(ENHANCE_YOUR_CALM)));
+        assert_eq!(end_of_flood(&house, &again, TOO_MANY), over, "{name}");
         assert!(begun.elapsed() < SOON, "{name}");
         // What a busy caller may send in a moment.
         let end = end_of_flood(&house, &again, 500);
         assert_eq!(end, End::Answered(200), "{name}");
     }
-    assert!(told > 0, "nobody was told why");
     let count = endless().len();
     let line = format!("sluis_connections_failed_total{{fault=\"http2_flood\"}} {count}\n");
     let begun = Instant::now();
@@ -133,8 +125,20 @@ fn a_flood_while_an_answer_is_awaited_ends_that_too() {
     connection.send(&numbered(&in_frames(&block(&pulling())), FIRST));
     vendor.await_seen(1);
     connection.send(&frame(PING, 0, 0, &[7; 8]).repeat(TOO_MANY));
-    assert!(is_over(connection.end_of(1)));
+    assert_eq!(connection.end_of(1), End::Over(Some(ENHANCE_YOUR_CALM)));
     vendor.await_closed(1);
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn whoever_sends_much_more_before_it_reads_is_told_all_the_same() {
+    let (house, vendor) = open();
+    // More than is read at once, and less than is read on.
+    let many = frame(0x42, 0, 0, &[0; 1_000]).repeat(2_500);
+    let mut connection = Connection::new(&house);
+    assert!(connection.send(&many), "it is not read on");
+    assert_eq!(connection.end_of(1), End::Over(Some(ENHANCE_YOUR_CALM)));
+    assert_eq!(connection.next(), None);
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
@@ -155,8 +159,9 @@ fn whoever_floods_on_and_on_is_read_on_for_a_moment_only() {
 }
 
 #[test]
-fn a_budget_of_frames_can_be_set_and_holds_whatever_is_set_beside_it() {
+fn a_budget_of_frames_can_be_set_and_ends_with_that_word_whatever_is_set_beside_it() {
     let ping = frame(PING, ACK, 0, &[7; 8]);
+    let over = End::Over(Some(ENHANCE_YOUR_CALM));
     for (limits, answered, ended) in [
         ("h2-control-frames = 100", 90, 110),
         ("h2-control-frames = 3000", 2_990, 3_020),
@@ -170,7 +175,7 @@ fn a_budget_of_frames_can_be_set_and_holds_whatever_is_set_beside_it() {
         let (house, vendor) = open_with(limits, right_answer);
         let end = end_of_flood(&house, &ping, answered);
         assert_eq!(end, End::Answered(200), "{limits}");
-        assert!(is_over(end_of_flood(&house, &ping, ended)), "{limits}");
+        assert_eq!(end_of_flood(&house, &ping, ended), over, "{limits}");
         house.search(&markers(), &[("the vendor", &vendor.bytes())]);
     }
 }
