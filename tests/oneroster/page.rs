@@ -182,6 +182,12 @@ fn long(table: &DeTable<'_>) -> String {
         ("keep" | "keep[]", _) if table.contains_key("one-of") => {
             "as it is, if a listed word".into()
         }
+        ("keep", _) if text("like").is_some_and(|like| like.contains("|ext:")) => {
+            "as it is, if a listed word or `ext:…`".into()
+        }
+        ("keep", _) if text("like").is_some_and(|like| like == "(?s).+") => {
+            "as it is, if neither empty nor too long".into()
+        }
         ("keep" | "keep[]", _) if table.contains_key("like") => {
             "as it is, if short and plain".into()
         }
