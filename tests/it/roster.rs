@@ -1,5 +1,5 @@
 //! Clients that know nothing of a gateway, at a school that is full of traps: a strict one and a
-//! lenient one complete every exchange of OneRoster 1.2.
+//! lenient one complete every exchange of OneRoster 1.2, and find a whole school that speaks 1.1.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::harness::{HOST, House, Message, Plans, digest, request};
-use crate::school::{ODD, PUPILS, School, markers, pupil};
+use crate::school::{ODD, PUPILS, School, Version, markers, pupil};
 
 const SECRET: &str = "fake-secret-of-a-vendor-not-for-use";
 const ROSTER: &str = "/ims/oneroster/rostering/v1p2";
@@ -16,10 +16,18 @@ const GRADES: &str = "/ims/oneroster/gradebook/v1p2";
 
 /// What a vendor of both services says of itself.
 fn vendor(at: &str) -> &'static str {
+    vendor_of(Version::V1p2, at)
+}
+
+fn vendor_of(version: Version, at: &str) -> &'static str {
+    let name = match version {
+        Version::V1p1 => "oneroster-1.1",
+        Version::V1p2 => "oneroster-1.2",
+    };
     let text = format!(
         r#"
 [flow.school]
-preset = ["oneroster-1.2/pull@1", "oneroster-1.2/gradebook@1"]
+preset = ["{name}/pull@1", "{name}/gradebook@1"]
 at = "{at}"
 upstream = "http://UPSTREAM"
 upstream-auth = {{ bearer = {{ file = "upstream-token" }} }}
@@ -31,9 +39,13 @@ callers = [{{ oauth2 = "client", secret-sha256 = "{}" }}]
 }
 
 fn open(school: &School) -> House {
+    open_of(Version::V1p2, school)
+}
+
+fn open_of(version: Version, school: &School) -> House {
     Plans {
-        instead: Some(vendor("/vendor")),
-        second: Some(vendor("/other")),
+        instead: Some(vendor_of(version, "/vendor")),
+        second: Some(vendor_of(version, "/other")),
         ..Plans::default()
     }
     .open(school.serve())
@@ -210,9 +222,27 @@ fn id_in(item: &Value) -> &str {
 }
 
 /// What the information model requires of each object.
-fn required(collection: &str) -> &'static [&'static str] {
+fn required(version: Version, collection: &str) -> &'static [&'static str] {
     match collection {
+        "users" if version == Version::V1p1 => &[
+            "username",
+            "enabledUser",
+            "givenName",
+            "familyName",
+            "role",
+            "orgs",
+        ],
         "users" => &["enabledUser", "givenName", "familyName", "roles"],
+        "lineItems" if version == Version::V1p1 => &[
+            "title",
+            "assignDate",
+            "dueDate",
+            "class",
+            "category",
+            "gradingPeriod",
+            "resultValueMin",
+            "resultValueMax",
+        ],
         "classes" => &["title", "classType", "course", "school", "terms"],
         "courses" => &["title", "org"],
         "enrollments" => &["user", "class", "school", "role"],
@@ -234,22 +264,27 @@ fn required(collection: &str) -> &'static [&'static str] {
 
 /// The lists of the school as the client sees them.
 fn whole_school(client: &Client<'_>) -> BTreeMap<&'static str, Vec<Value>> {
+    whole_school_of(Version::V1p2, client)
+}
+
+fn whole_school_of(version: Version, client: &Client<'_>) -> BTreeMap<&'static str, Vec<Value>> {
+    let (roster, grades) = (version.roster(), version.grades());
     let mut all = BTreeMap::new();
     for (service, collection) in [
-        (ROSTER, "orgs"),
-        (ROSTER, "academicSessions"),
-        (ROSTER, "courses"),
-        (ROSTER, "classes"),
-        (ROSTER, "users"),
-        (ROSTER, "enrollments"),
-        (GRADES, "categories"),
-        (GRADES, "lineItems"),
-        (GRADES, "results"),
+        (roster, "orgs"),
+        (roster, "academicSessions"),
+        (roster, "courses"),
+        (roster, "classes"),
+        (roster, "users"),
+        (roster, "enrollments"),
+        (grades, "categories"),
+        (grades, "lineItems"),
+        (grades, "results"),
     ] {
         let items = client.crawl(&format!("{service}/{collection}"), collection, 20);
         for item in &items {
             let always = ["sourcedId", "status", "dateLastModified"];
-            for field in always.iter().chain(required(collection)) {
+            for field in always.iter().chain(required(version, collection)) {
                 assert!(
                     item.get(field).is_some(),
                     "{collection} without {field}: {item}"
@@ -293,13 +328,22 @@ fn references<'v>(value: &'v Value, into: &mut Vec<&'v Value>) {
 
 #[test]
 fn a_strict_client_finds_a_whole_school() {
-    let school = School::new();
-    let house = open(&school);
+    must_find_a_whole_school(Version::V1p2);
+}
+
+#[test]
+fn a_strict_client_of_the_older_version_finds_a_whole_school() {
+    must_find_a_whole_school(Version::V1p1);
+}
+
+fn must_find_a_whole_school(version: Version) {
+    let school = School::speaking(version);
+    let house = open_of(version, &school);
     let client = Client::new(&house, "/vendor");
-    let all = whole_school(&client);
-    let count = |collection| all[collection].len();
-    assert_eq!(count("users"), school.all("users").len());
-    assert_eq!(count("enrollments"), school.all("enrollments").len());
+    let all = whole_school_of(version, &client);
+    for (collection, items) in &all {
+        assert_eq!(items.len(), school.all(collection).len(), "{collection}");
+    }
     // No reference dangles, and every link leads to what it names.
     let mut followed = BTreeSet::new();
     for (collection, items) in &all {
@@ -322,6 +366,19 @@ fn a_strict_client_finds_a_whole_school() {
         .iter()
         .filter(|user| user["status"] == "tobedeleted");
     assert_eq!(gone.count(), 4, "the parents");
+    // The school's own words are words of the standard too.
+    for (collection, field, word) in [
+        ("orgs", "type", "ext:vestiging"),
+        ("academicSessions", "type", "ext:blok"),
+        ("classes", "classType", "ext:stamgroep"),
+        ("results", "scoreStatus", "ext:herkansing"),
+    ] {
+        let mut items = all[collection].iter();
+        assert!(items.any(|item| item[field] == word), "{word}");
+    }
+    let path = format!("{}/demographics", version.roster());
+    let answer = client.send("GET", &format!("{}{path}", client.root()), None);
+    assert_eq!((answer.status(), &*answer.code()), (404, "route_unknown"));
     house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
 }
 
@@ -383,7 +440,9 @@ fn whoever_objected_is_nobody_in_the_whole_roster() {
             let gone = item["status"] == "tobedeleted";
             if told.contains(id(item)) {
                 assert!(gone, "{item}");
-                let whole = required(collection).iter().all(|it| item.get(it).is_some());
+                let whole = required(Version::V1p2, collection)
+                    .iter()
+                    .all(|it| item.get(it).is_some());
                 assert!(whole, "{item}");
             }
             let text = item.to_string();
@@ -449,6 +508,51 @@ fn pupils_of<'v>(all: &'v BTreeMap<&str, Vec<Value>>, class: &Value) -> Vec<&'v 
     let enrolled = all["enrollments"].iter();
     let here = enrolled.filter(|it| id(&it["class"]) == id(class) && it["role"] == "student");
     here.map(|it| id(&it["user"])).collect()
+}
+
+#[test]
+fn a_client_of_the_older_version_asks_about_whom_it_means_and_marks_them() {
+    let version = Version::V1p1;
+    let school = School::speaking(version);
+    let house = open_of(version, &school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school_of(version, &client);
+    let (roster, grades) = (version.roster(), version.grades());
+    let (class, one) = (&all["classes"][0], id(&all["results"][0]["student"]));
+    let pupils = pupils_of(&all, class);
+    for (path, collection, expected) in [
+        (
+            format!("{roster}/classes/{}/students", id(class)),
+            "users",
+            pupils.len(),
+        ),
+        (
+            format!("{roster}/users?filter=sourcedId='{one}'"),
+            "users",
+            1,
+        ),
+        (format!("{roster}/users?filter=role='teacher'"), "users", 3),
+        (
+            format!("{grades}/results?filter=student.sourcedId='{one}'"),
+            "results",
+            1,
+        ),
+        (format!("{roster}/students/{one}/classes"), "classes", 1),
+    ] {
+        assert_eq!(client.crawl(&path, collection, 5).len(), expected, "{path}");
+    }
+    let mut mark = all["results"][0].clone();
+    mark["sourcedId"] = json!("mark-1");
+    let address = format!("{}{grades}/results/mark-1", client.root());
+    let answer = client.send("PUT", &address, Some(&json!({ "result": mark })));
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+    let landed = school.all("results").pop().unwrap();
+    let theirs = school.all("results").swap_remove(0);
+    assert_eq!(landed["sourcedId"], "bron~mark-1~");
+    for field in ["student", "lineItem"] {
+        assert_eq!(landed[field]["sourcedId"], theirs[field]["sourcedId"]);
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
 }
 
 #[test]
@@ -673,6 +777,37 @@ fn results_land_on_the_right_pupils() {
             (pupil.as_str(), &json!(number))
         );
     }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
+fn a_result_under_a_number_lands_under_its_digits() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    let all = whole_school(&client);
+    let marking = Marking::of(&client, &all);
+    let before = school.all("results").len();
+    let mut result = marking.result("12345", &marking.pupils[0], 7);
+    result["sourcedId"] = json!(12345);
+    result["lineItem"]["sourcedId"] = json!(678);
+    let address = marking.at("results/12345");
+    let body = json!({ "result": result });
+    let answer = client.send("PUT", &address, Some(&body));
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+    let landed = school.all("results").pop().unwrap();
+    assert_eq!(landed["sourcedId"], "bron~12345~");
+    assert_eq!(landed["lineItem"]["sourcedId"], "bron~678~");
+    assert_eq!(landed["student"]["sourcedId"], pupil(0));
+    let (_, read) = client.get(&address);
+    assert_eq!(id(&read["result"]), "12345");
+    // A pupil is nobody's number: no pseudonym is one.
+    result["student"]["sourcedId"] = json!(64003);
+    let body = json!({ "result": result });
+    let answer = client.send("PUT", &address, Some(&body));
+    let seen = (answer.status(), &*answer.code());
+    assert_eq!(seen, (422, "pseudonym_unknown"));
+    assert_eq!(school.all("results").len(), before + 1);
     house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::Version;
 use crate::harness::Markers;
 
 /// How many pupils there are: more than two pages of twenty.
@@ -12,9 +13,11 @@ const TEACHERS: usize = 3;
 const PARENTS: usize = 4;
 const CLASSES: [&str; 3] = ["cls-zzq-H1A", "cls-zzq-H1B", "cls-zzq-M2C"];
 const ORG: &str = "school-zzq-01";
+const BRANCH: &str = "branch-zzq-02";
 const COURSES: [&str; 2] = ["crs-zzq-rekenen", "crs-zzq-taal"];
 const YEAR: &str = "sy-zzq-2026";
 const TERM: &str = "term-zzq-2026-1";
+const BLOCK: &str = "block-zzq-2026-1";
 const CHANGED: &str = "2026-09-01T08:00:00.000Z";
 
 /// The one whose id has signs in it that mean something in an address.
@@ -53,20 +56,22 @@ pub(crate) fn markers() -> Markers {
         "sis-of-school",
         YEAR,
         TERM,
+        BLOCK,
         ORG,
+        BRANCH,
     ];
     let all = others.iter().chain(&CLASSES).chain(&COURSES).copied();
     Markers::of(&all.collect::<Vec<_>>())
 }
 
 /// Everything, by the collection it is kept in.
-pub(super) fn all() -> Vec<(&'static str, Vec<Value>)> {
+pub(super) fn all(version: Version) -> Vec<(&'static str, Vec<Value>)> {
     vec![
-        ("orgs", vec![org()]),
+        ("orgs", orgs()),
         ("academicSessions", sessions()),
         ("courses", COURSES.map(course).into()),
         ("classes", (0..CLASSES.len()).map(class).collect()),
-        ("users", users()),
+        ("users", users(version)),
         ("enrollments", enrollments()),
         ("categories", vec![category()]),
         ("scoreScales", Vec::new()),
@@ -75,12 +80,19 @@ pub(super) fn all() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-fn org() -> Value {
-    let mut org = thing(ORG);
-    org["name"] = json!("De Proefschool");
-    org["type"] = json!("school");
-    org["identifier"] = json!("99ZZ");
-    org
+/// The school, and a branch of it whose kind is a word of the school's own.
+fn orgs() -> Vec<Value> {
+    let org = |id: &str, of: &str| {
+        let mut org = thing(id);
+        org["name"] = json!("De Proefschool");
+        org["type"] = json!(of);
+        org["identifier"] = json!("99ZZ");
+        org
+    };
+    let mut branch = org(BRANCH, "ext:vestiging");
+    branch["identifier"] = json!("");
+    branch["parent"] = reference("org", ORG);
+    vec![org(ORG, "school"), branch]
 }
 
 fn sessions() -> Vec<Value> {
@@ -97,7 +109,9 @@ fn sessions() -> Vec<Value> {
     term["parent"] = reference("academicSession", YEAR);
     let mut year = session(YEAR, "schoolYear");
     year["children"] = json!([reference("academicSession", TERM)]);
-    vec![year, term]
+    let mut block = session(BLOCK, "ext:blok");
+    block["parent"] = reference("academicSession", YEAR);
+    vec![year, term, block]
 }
 
 fn course(id: &str) -> Value {
@@ -114,8 +128,8 @@ fn class(number: usize) -> Value {
     let mut class = thing(CLASSES[number]);
     class["title"] = json!(format!("{} mentor-zzq", CLASSES[number]));
     class["classCode"] = json!(CLASSES[number]);
-    class["classType"] = json!("homeroom");
-    class["location"] = json!("lokaal mentor-zzq");
+    class["classType"] = json!(["homeroom", "scheduled", "ext:stamgroep"][number]);
+    class["location"] = json!([Some("lokaal mentor-zzq"), Some(""), None][number]);
     class["grades"] = json!(["07"]);
     class["course"] = reference("course", COURSES[number % COURSES.len()]);
     class["school"] = reference("org", ORG);
@@ -124,9 +138,9 @@ fn class(number: usize) -> Value {
     class
 }
 
-fn users() -> Vec<Value> {
+fn users(version: Version) -> Vec<Value> {
     let pupils = (0..PUPILS).map(|number| {
-        let mut user = user(&pupil(number), "student", number);
+        let mut user = user(version, &pupil(number), "student", number);
         user["grades"] = json!(["07"]);
         user["agents"] = json!([reference(
             "user",
@@ -137,10 +151,11 @@ fn users() -> Vec<Value> {
         }
         user
     });
-    let teachers = (0..TEACHERS).map(|number| user(&teacher(number), "teacher", 100 + number));
+    let teachers =
+        (0..TEACHERS).map(|number| user(version, &teacher(number), "teacher", 100 + number));
     let parents = (0..PARENTS).map(|number| {
         let id = format!("parent-zzq-{number:03}");
-        user(&id, "parent", 200 + number)
+        user(version, &id, "parent", 200 + number)
     });
     // Parents stand among the pupils, so that pages without them would be short.
     let mut all: Vec<Value> = pupils.chain(teachers).chain(parents).collect();
@@ -151,27 +166,42 @@ fn users() -> Vec<Value> {
     all
 }
 
-fn user(id: &str, role: &str, number: usize) -> Value {
+fn user(version: Version, id: &str, role: &str, number: usize) -> Value {
     let mut user = thing(id);
+    // What is optional, some servers have as nothing, and some as an empty text.
+    let may_be =
+        |text: &str, place: usize| json!([Some(text), None, Some("")][(number + place) % 3]);
     let more = json!({
-        "userMasterIdentifier": format!("https://ketenid.example/99999900{number:03}"),
         "username": format!("fenna-zzq-{number}"),
         "userIds": [{"type": "leerlingnummer", "identifier": id}],
-        "enabledUser": "true",
-        "givenName": format!("Fenna-zzq-{number}"), "familyName": "van-der-zzq", "middleName": "Fenna-zzq",
-        "preferredFirstName": "Fenna-zzq", "pronouns": "Fenna-zzq",
-        "roles": [{
-            "roleType": "primary", "role": role, "org": reference("org", ORG),
-            "userProfile": format!("fenna-zzq-{number}"), "beginDate": "2026-08-01",
-        }],
-        "userProfiles": [{"profileId": id, "credentials": [{"username": id, "password": "geheim-zzq"}]}],
-        "primaryOrg": reference("org", ORG),
-        "identifier": format!("99999900{number:03}"),
+        "givenName": format!("Fenna-zzq-{number}"), "familyName": "van-der-zzq",
+        "middleName": may_be("Fenna-zzq", 0),
+        "identifier": may_be(&format!("99999900{number:03}"), 1),
         "email": format!("fenna-zzq-{number}@school.example"),
-        "sms": "99999900998", "phone": "99999900999", "password": "geheim-zzq",
-        "resources": [reference("resource", id)],
+        "sms": may_be("99999900998", 2), "phone": may_be("99999900999", 0),
+        "password": may_be("geheim-zzq", 1),
     });
     merge(&mut user, more);
+    let enabled = &[json!("true"), json!(true), json!(1)][number % 3];
+    let own = match version {
+        Version::V1p1 => json!({
+            "enabledUser": enabled,
+            "role": role, "orgs": [reference("org", ORG)],
+        }),
+        Version::V1p2 => json!({
+            "userMasterIdentifier": format!("https://ketenid.example/99999900{number:03}"),
+            "enabledUser": "true",
+            "preferredFirstName": may_be("Fenna-zzq", 0), "pronouns": may_be("Fenna-zzq", 1),
+            "roles": [{
+                "roleType": "primary", "role": role, "org": reference("org", ORG),
+                "userProfile": format!("fenna-zzq-{number}"), "beginDate": "2026-08-01",
+            }],
+            "userProfiles": [{"profileId": id, "credentials": [{"username": id, "password": "geheim-zzq"}]}],
+            "primaryOrg": reference("org", ORG),
+            "resources": [reference("resource", id)],
+        }),
+    };
+    merge(&mut user, own);
     user
 }
 
@@ -222,13 +252,14 @@ fn line_item() -> Value {
 
 fn result(number: usize) -> Value {
     let pupil = pupil(number * CLASSES.len());
+    let status = ["fully graded", "ext:herkansing"][number % 2];
     let mut result = thing(&format!("res-zzq-{pupil}-li-zzq-1"));
     merge(
         &mut result,
         json!({
             "lineItem": reference("lineItem", "li-zzq-1"), "student": reference("user", &pupil),
             "class": reference("class", CLASSES[0]),
-            "scoreStatus": "fully graded", "score": 7.50, "scoreDate": "2026-09-09T08:00:00Z",
+            "scoreStatus": status, "score": 7.50, "scoreDate": "2026-09-09T08:00:00Z",
             "comment": format!("Fenna-zzq ({pupil}) deed haar best"),
         }),
     );
@@ -256,16 +287,19 @@ fn reference(of: &str, id: &str) -> Value {
 }
 
 /// The item with the address of everything that it names.
-pub(super) fn linked(item: &Value, root: &str) -> Value {
+pub(super) fn linked(version: Version, item: &Value, root: &str) -> Value {
     match item {
-        Value::Array(items) => items.iter().map(|item| linked(item, root)).collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| linked(version, item, root))
+            .collect(),
         Value::Object(fields) => {
             let each = fields
                 .iter()
-                .map(|(key, value)| (key.clone(), linked(value, root)));
+                .map(|(key, value)| (key.clone(), linked(version, value, root)));
             let mut item: Value = each.collect::<serde_json::Map<_, _>>().into();
             if let (Some(""), Some(of)) = (item["href"].as_str(), item["type"].as_str()) {
-                item["href"] = json!(format!("{root}{}", path_of(of, &id(&item))));
+                item["href"] = json!(format!("{root}{}", path_of(version, of, &id(&item))));
             }
             item
         }
@@ -273,19 +307,19 @@ pub(super) fn linked(item: &Value, root: &str) -> Value {
     }
 }
 
-fn path_of(of: &str, id: &str) -> String {
+fn path_of(version: Version, of: &str, id: &str) -> String {
     let (service, collection) = match of {
-        "lineItem" => ("gradebook", "lineItems"),
-        "category" => ("gradebook", "categories"),
-        "result" => ("gradebook", "results"),
-        "class" => ("rostering", "classes"),
-        "academicSession" => ("rostering", "academicSessions"),
-        "course" => ("rostering", "courses"),
-        "org" => ("rostering", "orgs"),
-        "user" => ("rostering", "users"),
-        _ => ("resources", "resources"),
+        "lineItem" => (version.grades(), "lineItems"),
+        "category" => (version.grades(), "categories"),
+        "result" => (version.grades(), "results"),
+        "class" => (version.roster(), "classes"),
+        "academicSession" => (version.roster(), "academicSessions"),
+        "course" => (version.roster(), "courses"),
+        "org" => (version.roster(), "orgs"),
+        "user" => (version.roster(), "users"),
+        _ => ("/ims/oneroster/resources/v1p2", "resources"),
     };
-    format!("/ims/oneroster/{service}/v1p2/{collection}/{}", encoded(id))
+    format!("{service}/{collection}/{}", encoded(id))
 }
 
 /// As it stands in an address.
@@ -333,11 +367,16 @@ pub(super) fn singular(list: &str) -> &'static str {
     }
 }
 
+/// The role of somebody, in either version.
+fn role_of(user: &Value) -> &Value {
+    user.get("role").unwrap_or(&user["roles"][0]["role"])
+}
+
 /// Whether an item of the collection stands in that list.
 pub(super) fn is_of(list: &str, item: &Value) -> bool {
     match list {
-        "students" => item["roles"][0]["role"] == "student",
-        "teachers" => item["roles"][0]["role"] == "teacher",
+        "students" => role_of(item) == "student",
+        "teachers" => role_of(item) == "teacher",
         "schools" => item["type"] == "school",
         "terms" => item["type"] == "term",
         "gradingPeriods" => item["type"] == "gradingPeriod",
@@ -361,6 +400,7 @@ pub(super) fn belongs(
         enrollments.iter().any(|enrollment| both(&enrollment))
     };
     match (kept_in(list), kept_in(around)) {
+        ("users", "orgs") if item.get("orgs").is_some() => names("orgs"),
         ("users", "orgs") => id(&item["roles"][0]["org"]) == of,
         ("users", "classes") => enrolled("user", "class", of),
         ("classes", "users") => enrolled("class", "user", of),

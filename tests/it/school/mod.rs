@@ -1,11 +1,13 @@
-//! A made-up school with a OneRoster 1.2 API that is full of traps: whatever a real one was seen to
-//! let slip stands in its answers.
+//! A made-up school with an API of OneRoster 1.1 or 1.2 that is full of traps: whatever a real one
+//! was seen to let slip stands in its answers.
 //!
 //! * ids in every `href`, in `Link` with the filter they were asked by, in `Location`, in cookies,
 //!   in `ETag` and in headers of its own;
 //! * ids made of other ids (`enr-S-…-cls-…`), ids that are numbers, ids within free text, ids with
 //!   signs that mean something in an address (`2024/0017;…`);
 //! * errors that repeat the id and tell the name;
+//! * null and empty texts where something is optional, words of the school's own (`ext:…`) where the
+//!   standard allows them, truth values in every form;
 //! * names, numbers and parents in every field that the standard has for them, and in `metadata`.
 
 mod data;
@@ -21,20 +23,49 @@ use query::Query;
 
 pub(crate) use data::{ODD, PUPILS, markers, pupil};
 
-/// Where the rostering service lies, and the gradebook.
-const ROSTER: &str = "/ims/oneroster/rostering/v1p2/";
-const GRADES: &str = "/ims/oneroster/gradebook/v1p2/";
+/// The version of the standard that a school speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1p1,
+    V1p2,
+}
+
+impl Version {
+    /// Where the rostering service lies.
+    pub(crate) const fn roster(self) -> &'static str {
+        match self {
+            Self::V1p1 => "/ims/oneroster/v1p1",
+            Self::V1p2 => "/ims/oneroster/rostering/v1p2",
+        }
+    }
+
+    /// Where the gradebook lies.
+    pub(crate) const fn grades(self) -> &'static str {
+        match self {
+            Self::V1p1 => "/ims/oneroster/v1p1",
+            Self::V1p2 => "/ims/oneroster/gradebook/v1p2",
+        }
+    }
+}
 
 /// The school. Its copies share what it knows.
 #[derive(Clone)]
-pub(crate) struct School(Arc<Mutex<Collections>>);
+pub(crate) struct School {
+    version: Version,
+    all: Arc<Mutex<Collections>>,
+}
 
 /// Things by the collection they are kept in.
 type Collections = Vec<(&'static str, Vec<Value>)>;
 
 impl School {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(data::all())))
+        Self::speaking(Version::V1p2)
+    }
+
+    pub(crate) fn speaking(version: Version) -> Self {
+        let all = Arc::new(Mutex::new(data::all(version)));
+        Self { version, all }
     }
 
     /// Its API.
@@ -50,7 +81,7 @@ impl School {
 
     /// What it has of a collection, as it is.
     pub(crate) fn all(&self, collection: &str) -> Vec<Value> {
-        let all = self.0.lock().unwrap();
+        let all = self.all.lock().unwrap();
         let found = all.iter().find(|(name, _)| *name == collection);
         found.map(|(_, items)| items.clone()).unwrap_or_default()
     }
@@ -65,9 +96,9 @@ impl School {
         let host = lines.find_map(|line| line.strip_prefix("host: "));
         let root = format!("http://{}", host.unwrap());
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let below = [ROSTER, GRADES]
-            .into_iter()
-            .find_map(|it| path.strip_prefix(it));
+        let services = [self.version.roster(), self.version.grades()];
+        let mut services = services.into_iter();
+        let below = services.find_map(|it| path.strip_prefix(it)?.strip_prefix('/'));
         let segments = below.unwrap_or_default().split('/').map(percent::decoded);
         let segments: Vec<String> = segments.collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -78,7 +109,7 @@ impl School {
             }
             ("GET" | "HEAD", [collection, id]) => match self.one(collection, id) {
                 Some(item) => {
-                    let body = json!({ data::singular(collection): data::linked(&item, &root) });
+                    let body = json!({ data::singular(collection): data::linked(self.version, &item, &root) });
                     let lines = format!("content-location: {root}{path}\r\n");
                     whole(method, "200 OK", &body, &lines)
                 }
@@ -126,14 +157,14 @@ impl School {
     }
 
     fn delete(&self, collection: &str, id: &str) {
-        let mut all = self.0.lock().unwrap();
+        let mut all = self.all.lock().unwrap();
         let items = all.iter_mut().find(|(name, _)| *name == collection);
         items.unwrap().1.retain(|item| data::id(item) != id);
     }
 
     fn put(&self, collection: &str, item: &Value) {
         self.delete(collection, &data::id(item));
-        let mut all = self.0.lock().unwrap();
+        let mut all = self.all.lock().unwrap();
         let items = all.iter_mut().find(|(name, _)| *name == collection);
         items.unwrap().1.push(item.clone());
     }
@@ -157,6 +188,7 @@ impl School {
         let total = items.len();
         let page = items.into_iter().skip(query.offset).take(query.limit);
         Page {
+            version: self.version,
             collection: data::kept_in(collection).to_owned(),
             items: page.map(|item| query.choose(item)).collect(),
             total,
@@ -168,6 +200,7 @@ impl School {
 
 /// One page of a list.
 struct Page {
+    version: Version,
     collection: String,
     items: Vec<Value>,
     total: usize,
@@ -207,7 +240,7 @@ impl Page {
         let items: Vec<Value> = self
             .items
             .iter()
-            .map(|item| data::linked(item, root))
+            .map(|item| data::linked(self.version, item, root))
             .collect();
         whole(
             method,
