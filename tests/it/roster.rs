@@ -654,6 +654,35 @@ fn an_id_with_signs_of_an_address_is_followed_from_page_to_page() {
 }
 
 #[test]
+fn a_filter_on_what_is_kept_may_hold_a_slash_however_it_is_written() {
+    let school = School::new();
+    let house = open(&school);
+    let client = Client::new(&house, "/vendor");
+    for (value, arrives) in [
+        ("a/b", "a%2Fb"),
+        ("a%2Fb", "a%2Fb"),
+        ("De%20Proefschool", "De%20Proefschool"),
+        ("%C3%A9%26%3D%2B%23", "%C3%A9%26%3D%2B%23"),
+    ] {
+        let path = format!("{ROSTER}/orgs?filter=name!='{value}'");
+        let others = if value.starts_with("De") { 0 } else { 2 };
+        assert_eq!(client.crawl(&path, "orgs", 20).len(), others, "{value}");
+        let line = format!("?filter=name%21%3D%27{arrives}%27&limit=20 ");
+        let asked = house.upstream.received_text();
+        let (_, last) = asked.rsplit_once("/orgs").unwrap();
+        assert!(last.starts_with(&line), "{last}");
+    }
+    // What could be taken for something else further on.
+    for value in ["a%252Fb", "a%5Cb", "a%3Bb", "a%00b", "a%2527b"] {
+        let address = format!("{}{ROSTER}/orgs?filter=name='{value}'", client.root());
+        let answer = client.send("GET", &address, None);
+        let seen = (answer.status(), &*answer.code());
+        assert_eq!(seen, (400, "query_invalid"), "{value}");
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
+#[test]
 fn what_the_client_is_not_sent_it_cannot_ask_about() {
     let school = School::new();
     let house = open(&school);

@@ -57,7 +57,7 @@ fn text(raw: &str, escapes: Escapes) -> Option<String> {
         }
     }
     spaced.bytes().all(plain).then_some(())?;
-    decode(&spaced, escapes).map(Cow::into_owned)
+    decode(&spaced, escapes.in_query()).map(Cow::into_owned)
 }
 
 /// `field op 'value'`.

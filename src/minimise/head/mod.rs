@@ -208,6 +208,27 @@ enum Escapes {
     Any,
     /// Nothing that could be taken for something else further on: in what a caller asks.
     Plain,
+    /// The same in a query, which a slash does not split (RFC 3986 section 3.4).
+    PlainInQuery,
+}
+
+impl Escapes {
+    /// The same in a query.
+    const fn in_query(self) -> Self {
+        match self {
+            Self::Any => Self::Any,
+            Self::Plain | Self::PlainInQuery => Self::PlainInQuery,
+        }
+    }
+
+    /// What may not stand behind one, besides control characters.
+    const fn hidden(self) -> &'static [u8] {
+        match self {
+            Self::Any => b"",
+            Self::Plain => b"%/\\;",
+            Self::PlainInQuery => b"%\\;",
+        }
+    }
 }
 
 /// The decoded segments of a raw path; none for an empty path or a lone slash.
@@ -235,7 +256,7 @@ fn segment(raw: &str, escapes: Escapes) -> Result<Cow<'_, str>, Refusal> {
 }
 
 /// Percent-decodes once; `None` for a bad escape, bad UTF-8, and for what must not hide behind an
-/// escape: control characters, and for [`Escapes::Plain`] `%`, `/`, `\` and `;`.
+/// escape: control characters, and what is [hidden](Escapes::hidden) there.
 fn decode(raw: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw));
@@ -251,7 +272,7 @@ fn decode(raw: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
         let (digits, after) = rest.split_first_chunk::<2>()?;
         let byte = data_encoding::HEXLOWER_PERMISSIVE.decode(digits).ok()?;
         let [byte] = byte.as_slice() else { return None };
-        if escapes == Escapes::Plain && b"%/\\;".contains(byte) || byte.is_ascii_control() {
+        if escapes.hidden().contains(byte) || byte.is_ascii_control() {
             return None;
         }
         bytes.push(*byte);

@@ -238,7 +238,10 @@ fn write_value(
 /// Decodes a name or value of a query. A bare `+` is refused: a space to some, a plus to others.
 pub(super) fn query_text(raw: &str, escapes: Escapes) -> Result<Cow<'_, str>, Refusal> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%".contains(&byte);
-    let text = raw.bytes().all(plain).then(|| decode(raw, escapes));
+    let text = raw
+        .bytes()
+        .all(plain)
+        .then(|| decode(raw, escapes.in_query()));
     let text = text.flatten();
     text.ok_or(Refusal::QueryInvalid)
 }
