@@ -281,9 +281,9 @@ impl<'a> Oracle<'a> {
             return Ok(None);
         };
         let bases = &self.law.policy.bases[0];
-        let to = match self.way.to {
-            Side::School => &bases.public,
-            Side::Vendor => &bases.upstream,
+        let to = match self.way.to == self.law.policy.flows[0].caller {
+            true => &bases.public,
+            false => &bases.upstream,
         };
         let mut made = to.clone();
         for (segment, part) in route.path.iter().zip(parts) {
@@ -1015,9 +1015,9 @@ pub(crate) fn route_of<'l>(
     link: &'l str,
 ) -> Option<(&'l Route, Vec<&'l str>)> {
     let bases = law.policy.bases.first()?;
-    let from = match to {
-        Side::School => &bases.upstream,
-        Side::Vendor => &bases.public,
+    let from = match to == law.policy.flows[0].caller {
+        true => &bases.upstream,
+        false => &bases.public,
     };
     let path = link.strip_prefix(&format!("{from}/"))?;
     let parts: Vec<&str> = path.split('/').collect();
