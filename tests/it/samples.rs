@@ -4,12 +4,13 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Markers, Plans, Upstream, pull};
+use crate::harness::upstream::ok;
+use crate::harness::{Markers, Message, Peer, Plans, Upstream, pull, request};
 
-/// A vendor of each version, and where that has its roster.
-const VENDORS: [(&str, &str); 2] = [
+/// A vendor of each version, and where that has its roster and its gradebook.
+const VENDORS: [(&str, &str, &str); 2] = [
     (
         r#"
 [flow.pull]
@@ -19,17 +20,18 @@ upstream = "http://UPSTREAM"
 callers = "anyone"
 "#,
         "/ims/oneroster/v1p1",
+        "/ims/oneroster/v1p1",
     ),
     (
         r#"
 [flow.pull]
-preset = "oneroster-1.2/pull@1"
-caller = "vendor"
+preset = ["oneroster-1.2/pull@1", "oneroster-1.2/gradebook@1"]
 at = "/pull"
 upstream = "http://UPSTREAM"
 callers = "anyone"
 "#,
         "/ims/oneroster/rostering/v1p2",
+        "/ims/oneroster/gradebook/v1p2",
     ),
 ];
 
@@ -84,19 +86,16 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn pulled_in_each_version(file: &Path) {
-    { VENDORS.iter() }.for_each(|(vendor, base)| pulled(file, vendor, base));
+    { VENDORS.iter() }.for_each(|(vendor, base, _)| pulled(file, vendor, base));
+    let version = usize::from(!file.to_string_lossy().contains("v1p1"));
+    by_its_own_route(file, VENDORS[version]);
 }
 
 /// Pulls one message through every collection: an upstream may answer with anything anywhere.
 fn pulled(file: &Path, vendor: &'static str, base: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     let message: Value = serde_json::from_str(&text).unwrap();
-    let mut personal = Vec::new();
-    collect(&message, &mut personal);
-    // Shorter ones stand in other words by chance; what is sought is sought in every disguise.
-    personal.retain(|value| value.len() >= 8);
-    let texts: Vec<&str> = personal.iter().map(String::as_str).collect();
-    let markers = Markers::of(&texts);
+    let (markers, short) = personal(&message);
     markers.assert_present("the message", text.as_bytes());
     let house = Plans {
         instead: Some(vendor),
@@ -126,7 +125,187 @@ fn pulled(file: &Path, vendor: &'static str, base: &str) {
         assert_eq!(own, sent > 0, "{}: {collection}", file.display());
         seen.extend_from_slice(answer.text().as_bytes());
     }
+    must_not_say(&short, &seen);
     house.search(&markers, &[("what the vendor got", &seen)]);
+}
+
+/// What stands in a message under a personal field: what can be sought in every disguise, and what
+/// is so short that it stands in other words by chance.
+fn personal(message: &Value) -> (Markers, Vec<String>) {
+    let mut personal = Vec::new();
+    collect(message, &mut personal);
+    let (long, mut short): (Vec<_>, Vec<_>) = personal.into_iter().partition(|it| it.len() >= 8);
+    short.retain(|value| value.len() >= 3);
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    (Markers::of(&long), short)
+}
+
+/// Fails if one of these is a whole string or number of what was got.
+fn must_not_say(short: &[String], got: &[u8]) {
+    let got = String::from_utf8_lossy(got);
+    for value in short {
+        let quoted = Value::from(value.as_str()).to_string();
+        assert!(!got.contains(&quoted), "{value:?} in {got}");
+        let number = [',', '}', ']'].map(|end| format!(":{value}{end}"));
+        let told = number.iter().any(|number| got.contains(number.as_str()));
+        assert!(!told, "{value:?} in {got}");
+    }
+}
+
+/// A school that has what it answers by the path it is asked for, and that status.
+fn school(answers: Vec<(String, &'static str, Value)>) -> Upstream {
+    Upstream::scripted(move |peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let asked = request.head.split(' ').nth(1).unwrap();
+            let path = asked.split('?').next().unwrap();
+            let meant = answers.iter().find(|(end, ..)| path.ends_with(&**end));
+            let (_, status, body) = meant.unwrap_or_else(|| panic!("the school was asked {path}"));
+            let answer = ok(&body.to_string()).replacen("200 OK", status, 1);
+            if peer.try_send(answer).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Where an object is one of: its list, and the fields that a pupil has at least.
+fn list_of(object: &str) -> &'static str {
+    match object {
+        "user" => "users",
+        "class" => "classes",
+        "course" => "courses",
+        "org" => "orgs",
+        "enrollment" => "enrollments",
+        "academicSession" => "academicSessions",
+        other => panic!("no list of {other}"),
+    }
+}
+
+/// Has a message go the way that the standard has for it: as a list, as one object, as a refusal, or
+/// from the vendor.
+fn by_its_own_route(file: &Path, (vendor, roster, grades): (&'static str, &str, &str)) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let message: Value = serde_json::from_str(&text).unwrap();
+    let key = message.as_object().unwrap().keys().next().unwrap().clone();
+    let one = &message[&key];
+    let pupil = json!({
+        "sourcedId": one["student"]["sourcedId"].as_str().unwrap_or("pupil-zzq-1"),
+        "role": "student", "roles": [{"role": "student"}],
+    });
+    let users = ("/users".to_owned(), "200 OK", json!({ "users": [pupil] }));
+    let mut answers = vec![users];
+    match &*key {
+        // All is in the answer to the one question.
+        _ if key.ends_with('s') && key != "sourcedIdPairs" && one.is_array() => {
+            answers = vec![(format!("/{key}"), "200 OK", message.clone())];
+        }
+        "demographics" | "result" => answers.push((String::new(), "201 Created", json!({}))),
+        _ if key.starts_with("imsx_") => {
+            answers.push((String::new(), "404 Not Found", message.clone()))
+        }
+        "sourcedIdPairs" => answers.push((String::new(), "201 Created", message.clone())),
+        _ => {
+            let list = list_of(&key);
+            answers = vec![
+                (format!("/{list}"), "200 OK", json!({ list: [one] })),
+                (String::new(), "200 OK", message.clone()),
+            ];
+        }
+    }
+    let house = Plans {
+        instead: Some(vendor),
+        ..Plans::default()
+    }
+    .open(school(answers));
+    let mut seen = Vec::new();
+    let mut ask = |request: String| -> Message {
+        let answer = house.ask(request);
+        seen.extend_from_slice(answer.head.as_bytes());
+        seen.extend_from_slice(&answer.body);
+        answer
+    };
+    let name = file.display();
+    let mut first_of = |list: &str| -> String {
+        let answer = ask(pull(&format!("/pull{roster}/{list}")));
+        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+        let id = &answer.json()[list][0]["sourcedId"];
+        id.as_str()
+            .unwrap_or_else(|| panic!("{name}: {list} without an id"))
+            .to_owned()
+    };
+    match &*key {
+        _ if one.is_array() && key != "sourcedIdPairs" => drop(first_of(&key)),
+        "demographics" => {
+            let pupil = first_of("users");
+            for path in ["demographics".to_owned(), format!("demographics/{pupil}")] {
+                let answer = ask(pull(&format!("/pull{roster}/{path}")));
+                assert_eq!(
+                    (answer.status(), &*answer.code()),
+                    (404, "route_unknown"),
+                    "{name}"
+                );
+            }
+        }
+        _ if key.starts_with("imsx_") => {
+            let pupil = first_of("users");
+            let answer = ask(pull(&format!("/pull{roster}/users/{pupil}")));
+            assert_eq!(
+                (answer.status(), &*answer.code()),
+                (404, "upstream_error"),
+                "{name}"
+            );
+        }
+        "sourcedIdPairs" => {
+            let path = format!("/pull{grades}/lineItems/task-1/results");
+            let answer = ask(request("POST", &path, r#"{"results":[]}"#));
+            assert_eq!(answer.status(), 201, "{name}: {}", answer.text());
+            assert_eq!(
+                answer.json()[&key].as_array().map(Vec::len),
+                one.as_array().map(Vec::len)
+            );
+        }
+        "result" => {
+            let pupil = first_of("users");
+            let mut result = one.clone();
+            result["student"]["sourcedId"] = json!(pupil);
+            let path = format!(
+                "/pull{grades}/results/{}",
+                one["sourcedId"].as_str().unwrap()
+            );
+            let answer = ask(request(
+                "PUT",
+                &path,
+                &json!({ "result": result }).to_string(),
+            ));
+            assert_eq!(answer.status(), 201, "{name}: {}", answer.text());
+            let received = house.upstream.received_text();
+            let (_, body) = received.rsplit_once("\r\n\r\n").unwrap();
+            let landed: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(
+                landed["result"]["student"]["sourcedId"],
+                one["student"]["sourcedId"]
+            );
+            assert_eq!(landed["result"]["score"], one["score"]);
+            assert_eq!(landed["result"].get("comment"), None);
+        }
+        _ => {
+            let list = list_of(&key);
+            let id = first_of(list);
+            let answer = ask(pull(&format!("/pull{roster}/{list}/{id}")));
+            assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
+            assert_eq!(answer.json()[&key]["sourcedId"], id, "{name}");
+        }
+    }
+    let (markers, mut short) = personal(&message);
+    // What the vendor makes itself it may hear of.
+    short.retain(|value| key != "result" || Some(&**value) != one["sourcedId"].as_str());
+    must_not_say(&short, &seen);
+    if key == "result" {
+        let student = one["student"]["sourcedId"].as_str().unwrap();
+        must_not_say(&[student.to_owned()], &seen);
+    } else {
+        house.search(&markers, &[("what the vendor got", &seen)]);
+    }
 }
 
 /// Every text and number that stands under a personal field, at any depth.
@@ -135,8 +314,12 @@ fn collect(value: &Value, personal: &mut Vec<String>) {
         Value::Array(items) => items.iter().for_each(|item| collect(item, personal)),
         Value::Object(fields) => {
             for (name, value) in fields {
-                let text = value.as_str().filter(|_| PERSONAL.contains(&name.as_str()));
-                personal.extend(text.map(str::to_owned));
+                // Of a school that has a name, the number is public.
+                let public = name == "identifier" && fields.contains_key("name");
+                if PERSONAL.contains(&name.as_str()) && !public {
+                    personal.extend(value.as_str().map(str::to_owned));
+                    personal.extend(value.as_number().map(ToString::to_string));
+                }
                 collect(value, personal);
             }
         }
