@@ -4,6 +4,8 @@
 //! the order of their numbers, and who reads on from the last number it saw misses none. The
 //! gateways need to read and insert; they change and delete nothing.
 
+#[cfg(test)]
+mod faults;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use crate::store::{Place, Settling, Store, StoreFault, View, init, verify};
 use crate::tls::Connector;
 
 /// A register with nothing in it, in a database of its own.
-fn bed(cluster: &Arc<Cluster>) -> PostgresBed {
+pub(super) fn bed(cluster: &Arc<Cluster>) -> PostgresBed {
     let bed = database(cluster);
     init(&bed.place()).unwrap();
     bed
@@ -32,13 +32,13 @@ fn database(cluster: &Arc<Cluster>) -> PostgresBed {
     }
 }
 
-struct PostgresBed {
-    cluster: Arc<Cluster>,
-    name: String,
+pub(super) struct PostgresBed {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) name: String,
 }
 
 impl PostgresBed {
-    fn settings(&self) -> String {
+    pub(super) fn settings(&self) -> String {
         self.cluster.settings(&self.name)
     }
 
@@ -46,11 +46,11 @@ impl PostgresBed {
         Place::Postgres(Box::new(Server::new(&self.settings(), None).unwrap()))
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub(super) fn sql(&self, sql: &str) -> String {
         self.cluster.sql(&self.name, sql)
     }
 
-    fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.sql("SELECT count(*) FROM sluis_register")
             .parse()
             .unwrap()

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -67,23 +69,49 @@ impl Cluster {
     }
 
     /// Starts it again.
+    ///
+    /// # Panics
+    /// If it does not in half a minute: what was left of one that was killed may be in the way for
+    /// some of it.
     pub fn begin(&self) {
         let log = self.folder.path().join("log");
-        let mut command = self.command("pg_ctl");
-        command
-            .args(["--wait", "start", "-D"])
-            .arg(self.data())
-            .arg("-l")
-            .arg(log);
-        // What stays behind must not hold the pipes of a test; why it failed stands in the log.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        assert!(command.status().unwrap().success());
+        for _ in 0..300 {
+            let mut command = self.command("pg_ctl");
+            let start = ["--wait", "start", "-D"];
+            command.args(start).arg(self.data()).arg("-l").arg(&log);
+            // What stays behind must not hold the pipes of a test; why it failed stands in the log.
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            if command.status().unwrap().success() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{}", fs::read_to_string(log).unwrap_or_default());
     }
 
     /// Stops it, in the midst of whatever it does.
     pub fn stop(&self) {
         let args = ["--wait", "--mode=immediate", "stop", "-D"];
         done(self.command("pg_ctl").args(args).arg(self.data()));
+    }
+
+    /// Kills it: the one that all its processes are of, which they notice by themselves.
+    ///
+    /// # Panics
+    /// If they are there still after half a minute.
+    pub fn kill(&self) {
+        let noted = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let first = noted.lines().next().unwrap().trim().to_owned();
+        let mut all = children(&first);
+        done(Command::new("kill").args(["-9", &first]));
+        all.push(first);
+        for _ in 0..3_000 {
+            if all.iter().all(|one| is_gone(one)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{all:?} are there still");
     }
 
     fn data(&self) -> PathBuf {
@@ -154,6 +182,27 @@ impl Drop for Cluster {
             .arg(self.data());
         stop.output().map(drop).unwrap_or_default();
     }
+}
+
+/// The state of a process and the one that it is a child of.
+fn stat(process: &str) -> Option<(String, String)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before them stands in brackets, and may hold anything.
+    let (_, behind) = stat.rsplit_once(") ")?;
+    let mut words = behind.split(' ').map(str::to_owned);
+    Some((words.next()?, words.next()?))
+}
+
+fn children(of: &str) -> Vec<String> {
+    let all = fs::read_dir("/proc").unwrap();
+    let all = all.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    all.filter(|one| stat(one).is_some_and(|(_, parent)| parent == of))
+        .collect()
+}
+
+/// Whether a process is no more, or nothing of it but that nobody asked how it ended.
+fn is_gone(process: &str) -> bool {
+    stat(process).is_none_or(|(state, _)| state == "Z")
 }
 
 fn is_root() -> bool {
