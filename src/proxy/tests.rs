@@ -28,7 +28,7 @@ use crate::config::{LogFormat, LogLevel};
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::events::ConnectionFault;
 use crate::events::tests::voice;
-use crate::limits::Bound;
+use crate::limits::{self, Bound};
 
 /// How far two clocks of one runtime are apart: timers go by whole milliseconds.
 const SLACK: Duration = Duration::from_millis(5);
@@ -536,6 +536,61 @@ fn run(seed: u64) -> String {
 #[test]
 fn five_hundred_days_of_callers_at_any_pace() {
     run_days(DAYS, run);
+}
+
+/// How long a connection is open that sent too many frames and was told so, and how many bytes were
+/// taken of it then, if its caller does so much still and closes then or does not.
+fn after_a_flood(still: usize, closes: bool) -> (Duration, usize) {
+    in_paused_time(async {
+        let (mut caller, server) = tokio::io::duplex(64 << 10);
+        let pace = Arc::new(Pace::default());
+        pace.fault.set(ConnectionFault::Http2Flood).unwrap();
+        let (clock, limits) = (Clock::paused(), Limits::default());
+        let mut paced = Paced::new(server, Protocol::Http2, pace, &clock, &limits);
+        let begun = Instant::now();
+        let sending = async {
+            let (mut sent, piece) = (0, [0; 1 << 10]);
+            while sent < still && caller.write_all(&piece).await.is_ok() {
+                sent += piece.len();
+            }
+            // It is told that nothing more comes, before it is closed.
+            let told = tokio::time::timeout(Duration::ZERO, caller.read_u8()).await;
+            assert!(told.is_ok(), "its end is not said");
+            match closes {
+                true => drop(caller),
+                false => std::future::pending().await,
+            }
+            sent
+        };
+        let lasting = async {
+            paced.shutdown().await.unwrap();
+            begun.elapsed()
+        };
+        let mut sending = pin!(sending);
+        let mut sent = 0;
+        let mut lasting = pin!(lasting);
+        let lasted = tokio::select! {
+            lasted = &mut lasting => lasted,
+            all = &mut sending => {
+                sent = all;
+                lasting.await
+            }
+        };
+        (lasted, sent)
+    })
+}
+
+#[test]
+fn a_flood_is_read_on_for_a_moment_so_that_its_caller_hears_why() {
+    let wait = limits::FLOOD_LINGER;
+    let most = limits::FLOOD_LINGER_BYTES_MAX;
+    // Whoever closes has heard it, and all that it had sent was taken.
+    assert_eq!(after_a_flood(3 << 20, true), (Duration::ZERO, 3 << 20));
+    let (lasted, _) = after_a_flood(3 << 20, false);
+    assert!(lasted >= wait && lasted <= wait + SLACK, "{lasted:?}");
+    // Whoever goes on and on is not read on.
+    let (lasted, _) = after_a_flood(2 * most, false);
+    assert_eq!(lasted, Duration::ZERO);
 }
 
 #[test]

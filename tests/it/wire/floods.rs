@@ -131,7 +131,7 @@ fn a_flood_while_an_answer_is_awaited_ends_that_too() {
 }
 
 #[test]
-fn whoever_sends_much_more_before_it_reads_is_told_all_the_same() {
+fn whoever_has_sent_much_more_is_told_all_the_same() {
     let (house, vendor) = open();
     // More than is read at once, and less than is read on.
     let many = frame(0x42, 0, 0, &[0; 1_000]).repeat(2_500);
