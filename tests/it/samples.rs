@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::harness::upstream::ok;
-use crate::harness::{Markers, Message, Peer, Plans, Upstream, pull, request};
+use crate::harness::{House, Markers, Message, Peer, Plans, Upstream, pull, request};
 
 /// A vendor of each version, and where that has its roster and its gradebook.
 const VENDORS: [(&str, &str, &str); 2] = [
@@ -168,143 +168,161 @@ fn school(answers: Vec<(String, &'static str, Value)>) -> Upstream {
     })
 }
 
-/// Where an object is one of: its list, and the fields that a pupil has at least.
-fn list_of(object: &str) -> &'static str {
-    match object {
-        "user" => "users",
-        "class" => "classes",
-        "course" => "courses",
-        "org" => "orgs",
-        "enrollment" => "enrollments",
-        "academicSession" => "academicSessions",
-        other => panic!("no list of {other}"),
+/// The way that the standard has for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Nobody gets it.
+    Demographics,
+    /// A list of objects.
+    List,
+    /// One object, which stands in that list too.
+    One(&'static str),
+    /// Which ids things got that were posted.
+    Pairs,
+    Refusal,
+    /// A mark, from the vendor.
+    Result,
+}
+
+impl Way {
+    fn of(key: &str, value: &Value) -> Self {
+        match key {
+            "demographics" => Self::Demographics,
+            "result" => Self::Result,
+            "sourcedIdPairs" => Self::Pairs,
+            _ if key.starts_with("imsx_") => Self::Refusal,
+            _ if value.is_array() => Self::List,
+            "academicSession" => Self::One("academicSessions"),
+            "class" => Self::One("classes"),
+            "course" => Self::One("courses"),
+            "enrollment" => Self::One("enrollments"),
+            "org" => Self::One("orgs"),
+            "user" => Self::One("users"),
+            other => panic!("no way for {other}"),
+        }
+    }
+
+    /// What the school answers: the first whose path fits.
+    fn answers(self, message: &Value, one: &Value) -> Vec<(String, &'static str, Value)> {
+        let student = one["student"]["sourcedId"].as_str();
+        let pupil = json!({
+            "sourcedId": student.unwrap_or("pupil-zzq-1"),
+            "role": "student", "roles": [{"role": "student"}],
+        });
+        let users = ("/users".to_owned(), "200 OK", json!({ "users": [pupil] }));
+        let others = |status, body: &Value| (String::new(), status, body.clone());
+        match self {
+            Self::Demographics | Self::List => vec![users, others("200 OK", message)],
+            Self::One(list) => {
+                let all = (format!("/{list}"), "200 OK", json!({ list: [one] }));
+                vec![all, others("200 OK", message)]
+            }
+            Self::Pairs => vec![others("201 Created", message)],
+            Self::Refusal => vec![users, others("404 Not Found", message)],
+            Self::Result => vec![users, others("201 Created", &json!({}))],
+        }
     }
 }
 
-/// Has a message go the way that the standard has for it: as a list, as one object, as a refusal, or
-/// from the vendor.
+/// Has a message go its way.
 fn by_its_own_route(file: &Path, (vendor, roster, grades): (&'static str, &str, &str)) {
     let text = std::fs::read_to_string(file).unwrap();
     let message: Value = serde_json::from_str(&text).unwrap();
-    let key = message.as_object().unwrap().keys().next().unwrap().clone();
-    let one = &message[&key];
-    let pupil = json!({
-        "sourcedId": one["student"]["sourcedId"].as_str().unwrap_or("pupil-zzq-1"),
-        "role": "student", "roles": [{"role": "student"}],
-    });
-    let users = ("/users".to_owned(), "200 OK", json!({ "users": [pupil] }));
-    let mut answers = vec![users];
-    match &*key {
-        // All is in the answer to the one question.
-        _ if key.ends_with('s') && key != "sourcedIdPairs" && one.is_array() => {
-            answers = vec![(format!("/{key}"), "200 OK", message.clone())];
-        }
-        "demographics" | "result" => answers.push((String::new(), "201 Created", json!({}))),
-        _ if key.starts_with("imsx_") => {
-            answers.push((String::new(), "404 Not Found", message.clone()))
-        }
-        "sourcedIdPairs" => answers.push((String::new(), "201 Created", message.clone())),
-        _ => {
-            let list = list_of(&key);
-            answers = vec![
-                (format!("/{list}"), "200 OK", json!({ list: [one] })),
-                (String::new(), "200 OK", message.clone()),
-            ];
-        }
-    }
+    let (key, one) = message.as_object().unwrap().iter().next().unwrap();
+    let way = Way::of(key, one);
+    let mut answers = way.answers(&message, one);
+    // All is in the answer to the one question.
+    answers.retain(|(path, ..)| way != Way::List || path.is_empty());
     let house = Plans {
         instead: Some(vendor),
         ..Plans::default()
     }
     .open(school(answers));
-    let mut seen = Vec::new();
-    let mut ask = |request: String| -> Message {
-        let answer = house.ask(request);
-        seen.extend_from_slice(answer.head.as_bytes());
-        seen.extend_from_slice(&answer.body);
-        answer
+    let mut client = Client {
+        house: &house,
+        roster,
+        seen: Vec::new(),
     };
-    let name = file.display();
-    let mut first_of = |list: &str| -> String {
-        let answer = ask(pull(&format!("/pull{roster}/{list}")));
-        assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
-        let id = &answer.json()[list][0]["sourcedId"];
-        id.as_str()
-            .unwrap_or_else(|| panic!("{name}: {list} without an id"))
-            .to_owned()
-    };
-    match &*key {
-        _ if one.is_array() && key != "sourcedIdPairs" => drop(first_of(&key)),
-        "demographics" => {
-            let pupil = first_of("users");
+    match way {
+        Way::List => drop(client.first_of(key)),
+        Way::One(list) => {
+            let id = client.first_of(list);
+            let answer = client.ask(&pull(&format!("/pull{roster}/{list}/{id}")), 200);
+            assert_eq!(answer.json()[key]["sourcedId"], id);
+        }
+        Way::Demographics => {
+            let pupil = client.first_of("users");
             for path in ["demographics".to_owned(), format!("demographics/{pupil}")] {
-                let answer = ask(pull(&format!("/pull{roster}/{path}")));
-                assert_eq!(
-                    (answer.status(), &*answer.code()),
-                    (404, "route_unknown"),
-                    "{name}"
-                );
+                let answer = client.ask(&pull(&format!("/pull{roster}/{path}")), 404);
+                assert_eq!(answer.code(), "route_unknown");
             }
         }
-        _ if key.starts_with("imsx_") => {
-            let pupil = first_of("users");
-            let answer = ask(pull(&format!("/pull{roster}/users/{pupil}")));
-            assert_eq!(
-                (answer.status(), &*answer.code()),
-                (404, "upstream_error"),
-                "{name}"
-            );
+        Way::Refusal => {
+            let pupil = client.first_of("users");
+            let answer = client.ask(&pull(&format!("/pull{roster}/users/{pupil}")), 404);
+            assert_eq!(answer.code(), "upstream_error");
         }
-        "sourcedIdPairs" => {
+        Way::Pairs => {
             let path = format!("/pull{grades}/lineItems/task-1/results");
-            let answer = ask(request("POST", &path, r#"{"results":[]}"#));
-            assert_eq!(answer.status(), 201, "{name}: {}", answer.text());
-            assert_eq!(
-                answer.json()[&key].as_array().map(Vec::len),
-                one.as_array().map(Vec::len)
-            );
+            let answer = client.ask(&request("POST", &path, r#"{"results":[]}"#), 201);
+            let count = |pairs: &Value| pairs.as_array().map(Vec::len);
+            assert_eq!(count(&answer.json()[key]), count(one));
         }
-        "result" => {
-            let pupil = first_of("users");
-            let mut result = one.clone();
-            result["student"]["sourcedId"] = json!(pupil);
-            let path = format!(
-                "/pull{grades}/results/{}",
-                one["sourcedId"].as_str().unwrap()
-            );
-            let answer = ask(request(
-                "PUT",
-                &path,
-                &json!({ "result": result }).to_string(),
-            ));
-            assert_eq!(answer.status(), 201, "{name}: {}", answer.text());
-            let received = house.upstream.received_text();
-            let (_, body) = received.rsplit_once("\r\n\r\n").unwrap();
-            let landed: Value = serde_json::from_str(body).unwrap();
-            assert_eq!(
-                landed["result"]["student"]["sourcedId"],
-                one["student"]["sourcedId"]
-            );
-            assert_eq!(landed["result"]["score"], one["score"]);
-            assert_eq!(landed["result"].get("comment"), None);
-        }
-        _ => {
-            let list = list_of(&key);
-            let id = first_of(list);
-            let answer = ask(pull(&format!("/pull{roster}/{list}/{id}")));
-            assert_eq!(answer.status(), 200, "{name}: {}", answer.text());
-            assert_eq!(answer.json()[&key]["sourcedId"], id, "{name}");
-        }
+        Way::Result => client.must_mark(grades, one),
     }
     let (markers, mut short) = personal(&message);
-    // What the vendor makes itself it may hear of.
-    short.retain(|value| key != "result" || Some(&**value) != one["sourcedId"].as_str());
-    must_not_say(&short, &seen);
-    if key == "result" {
-        let student = one["student"]["sourcedId"].as_str().unwrap();
-        must_not_say(&[student.to_owned()], &seen);
+    let seen = client.seen;
+    if way == Way::Result {
+        // Nobody but the pupil: the ids of the mark are the vendor's own.
+        short.retain(|value| one["student"]["sourcedId"] == **value);
     } else {
         house.search(&markers, &[("what the vendor got", &seen)]);
+    }
+    must_not_say(&short, &seen);
+}
+
+/// The vendor's, at a house.
+struct Client<'h> {
+    house: &'h House,
+    roster: &'h str,
+    /// Every byte that came.
+    seen: Vec<u8>,
+}
+
+impl Client<'_> {
+    fn ask(&mut self, request: &str, status: u16) -> Message {
+        let answer = self.house.ask(request);
+        assert_eq!(answer.status(), status, "{request}: {}", answer.text());
+        self.seen.extend_from_slice(answer.head.as_bytes());
+        self.seen.extend_from_slice(&answer.body);
+        answer
+    }
+
+    /// The pseudonym of the first of a list.
+    fn first_of(&mut self, list: &str) -> String {
+        let answer = self.ask(&pull(&format!("/pull{}/{list}", self.roster)), 200);
+        let id = &answer.json()[list][0]["sourcedId"];
+        id.as_str().unwrap().to_owned()
+    }
+
+    /// Sends a mark of the pupil whose pseudonym it has: it lands on the pupil, without a comment.
+    fn must_mark(&mut self, grades: &str, mark: &Value) {
+        let pupil = self.first_of("users");
+        let mut sent = mark.clone();
+        sent["student"]["sourcedId"] = json!(pupil);
+        let path = format!(
+            "/pull{grades}/results/{}",
+            mark["sourcedId"].as_str().unwrap()
+        );
+        let body = json!({ "result": sent }).to_string();
+        self.ask(&request("PUT", &path, &body), 201);
+        let received = self.house.upstream.received_text();
+        let (_, body) = received.rsplit_once("\r\n\r\n").unwrap();
+        let landed: Value = serde_json::from_str(body).unwrap();
+        let landed = &landed["result"];
+        assert_eq!(landed["student"]["sourcedId"], mark["student"]["sourcedId"]);
+        assert_eq!(landed["score"], mark["score"]);
+        assert_eq!(landed.get("comment"), None);
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use proptest::prelude::any;
 use proptest::strategy::{Strategy as _, ValueTree as _};
-use sluis::config::{Colour, Context, Presets, Problems, SourceFile, read_vendor};
+use sluis::config::{Colour, Context, Presets, Problems, SourceFile, VendorDraft, read_vendor};
 use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::names::VendorId;
@@ -191,17 +191,7 @@ fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule, Side), String> {
         }
         _ => panic!("{name} has a root or a preset"),
     };
-    let file = SourceFile::new(format!("{name}/policy.toml"), file);
-    let mut problems = Problems::new();
-    let id = VendorId::parse("vendor").unwrap();
-    let context = Context::default();
-    let draft = read_vendor(&file, &id, &Presets::shipped(), &context, &mut problems);
-    let shown: Vec<String> = problems
-        .sorted()
-        .iter()
-        .map(|problem| problem.text(Colour::Off))
-        .collect();
-    let mut draft = draft.ok_or_else(|| shown.join("\n"))?;
+    let mut draft = drafted(name, file)?;
     let mut routes = draft.policy.flows[0].routes.iter();
     let is_meant = |route: &&Route| name_of_route.is_none_or(|name| route.name == name);
     let route = routes.find(is_meant).unwrap();
@@ -227,6 +217,18 @@ fn law(name: &str, policy: &str) -> Result<(Arc<Law>, Rule, Side), String> {
         root,
         to,
     ))
+}
+
+/// Reads a vendor's file; otherwise says why not.
+fn drafted(name: &str, file: String) -> Result<VendorDraft, String> {
+    let file = SourceFile::new(format!("{name}/policy.toml"), file);
+    let mut problems = Problems::new();
+    let id = VendorId::parse("vendor").unwrap();
+    let context = Context::default();
+    let draft = read_vendor(&file, &id, &Presets::shipped(), &context, &mut problems);
+    let problems = problems.sorted();
+    let shown = problems.iter().map(|problem| problem.text(Colour::Off));
+    draft.ok_or_else(|| shown.collect::<Vec<_>>().join("\n"))
 }
 
 fn book(law: &Law, register: &[u8]) -> Book {

@@ -369,7 +369,8 @@ pub(super) fn singular(list: &str) -> &'static str {
 
 /// The role of somebody, in either version.
 fn role_of(user: &Value) -> &Value {
-    user.get("role").unwrap_or(&user["roles"][0]["role"])
+    user.get("role")
+        .unwrap_or_else(|| &user["roles"][0]["role"])
 }
 
 /// Whether an item of the collection stands in that list.
