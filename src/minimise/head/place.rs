@@ -432,7 +432,7 @@ mod tests {
             "https://gw.example@vendor.example/v/users",
             "https://gw.example/w/users",
             "https://gw.example/v/users?filter=sourcedId='S-1'",
-            "https://gw.example/v/users?filter=note='S%2F1'",
+            "https://gw.example/v/users?filter=note='S%3B1'",
         ] {
             assert_eq!(home(link), None, "{link}");
         }
