@@ -10,6 +10,7 @@
 //!                                                                  └─ skip (dropped values)
 //! ```
 
+mod block;
 mod emit;
 mod frame;
 mod gate;

@@ -3,6 +3,7 @@
 //! Every function is given all bytes at hand and a place in them, and tells how far the token goes,
 //! that it may go on beyond the bytes at hand, or that it can never become a token.
 
+use super::block::{self, Block};
 use crate::pseudonym::Form;
 use crate::refusal::JsonFault;
 
@@ -83,61 +84,40 @@ fn text_from_stop(bytes: &[u8], mut at: usize) -> Result<Text, Fault> {
 }
 
 /// The first quote, backslash or control character at or after `at`, or the end.
-#[inline]
+#[inline(always)]
 fn plain(bytes: &[u8], at: usize) -> usize {
-    first(bytes, at, stops, |byte| {
+    first(bytes, at, block::stop, |byte| {
         matches!(byte, 0..0x20 | b'"' | b'\\')
     })
 }
 
 /// The first quote or backslash at or after `at`, or the end.
-#[inline]
+#[inline(always)]
 pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> usize {
-    first(bytes, at, quotes_and_backslashes, |byte| {
+    first(bytes, at, block::quote_or_backslash, |byte| {
         matches!(byte, b'"' | b'\\')
     })
 }
 
-/// The first byte at or after `at` that is of a kind: eight at once, the last few one by one.
-#[inline]
-fn first(bytes: &[u8], mut at: usize, of: fn(u64) -> u64, is: fn(u8) -> bool) -> usize {
-    let (eights, last) = bytes.get(at..).unwrap_or_default().as_chunks::<8>();
-    for eight in eights {
-        let found = of(u64::from_le_bytes(*eight));
-        if found != 0 {
-            let place = usize::try_from(found.trailing_zeros() >> 3).unwrap_or(0);
-            return at.wrapping_add(place);
+/// The first byte at or after `at` that is of a kind: by blocks, the last few one by one.
+#[inline(always)]
+fn first(
+    bytes: &[u8],
+    mut at: usize,
+    of: impl Fn(&Block) -> usize,
+    is: impl Fn(u8) -> bool,
+) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    while let Some((block, after)) = rest.split_first_chunk() {
+        let place = of(block);
+        at = at.wrapping_add(place);
+        if place < block::BYTES {
+            return at;
         }
-        at = at.wrapping_add(8);
+        rest = after;
     }
-    let rest = last.iter().take_while(|byte| !is(**byte));
-    at.wrapping_add(rest.count())
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// High bits of the bytes that are a quote, a backslash or a control character; right for the
-/// lowest one, which is the one that counts.
-///
-/// With its second bit turned a quote stands right behind the control characters, so that one
-/// comparison finds them all.
-#[inline]
-fn stops(word: u64) -> u64 {
-    below(word ^ ONES.wrapping_mul(0x02), 0x21) | below(word ^ ONES.wrapping_mul(0x5C), 1)
-}
-
-/// High bits of the bytes that are a quote or a backslash; right for the lowest one.
-#[inline]
-fn quotes_and_backslashes(word: u64) -> u64 {
-    below(word ^ ONES.wrapping_mul(0x22), 1) | below(word ^ ONES.wrapping_mul(0x5C), 1)
-}
-
-/// High bits of the bytes that are less than `bound`, itself at most 0x80; right for the lowest
-/// one: above it the subtraction may have borrowed.
-#[inline]
-fn below(word: u64, bound: u8) -> u64 {
-    word.wrapping_sub(ONES.wrapping_mul(bound.into())) & !word & HIGHS
+    let last = rest.iter().take_while(|byte| !is(**byte));
+    at.wrapping_add(last.count())
 }
 
 /// The end of the escape at `at`; `None` if it may go on beyond the bytes at hand.
@@ -360,32 +340,22 @@ mod tests {
         }
     }
 
-    /// What `plain` and `quote_or_backslash` find, looked for one by one.
-    fn one_by_one(bytes: &[u8], from: usize) -> (usize, usize) {
-        let first = |is: fn(&u8) -> bool| {
-            let rest = bytes[from..].iter();
-            from.wrapping_add(rest.take_while(|byte| !is(byte)).count())
-        };
-        (
-            first(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')),
-            first(|byte| matches!(byte, b'"' | b'\\')),
-        )
-    }
-
     #[test]
-    fn eight_bytes_at_once_stop_where_one_by_one_does() {
-        // Every byte at every place, among bytes that differ from a stop in one bit.
-        let around = [b'!', b'#', b']', 0xDC, b' ', 0x7F, 0x80, 0xA2, 0xFF];
-        let bytes = (0..=u8::MAX).flat_map(|byte| around.map(|around| (byte, around)));
-        for ((byte, around), place) in bytes.flat_map(|of| (0..8).map(move |at| (of, at))) {
-            let mut bytes = [around; 17];
-            bytes[place] = byte;
-            bytes[place + 9] = b'"';
+    fn blocks_and_the_few_bytes_behind_them_stop_alike() {
+        let stops = [b'"', b'\\', 0, 0x1F];
+        let places = stops
+            .into_iter()
+            .flat_map(|stop| (0..40).map(move |at| (stop, at)));
+        for (stop, place) in places {
+            let mut bytes = [b'a'; 40];
+            bytes[place] = stop;
+            let mark = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'));
             for from in 0..=place {
-                let found = (plain(&bytes, from), quote_or_backslash(&bytes, from));
-                assert_eq!(found, one_by_one(&bytes, from), "{bytes:?} from {from}");
+                assert_eq!(plain(&bytes, from), place, "{bytes:?} from {from}");
+                assert_eq!(quote_or_backslash(&bytes, from), mark.unwrap_or(40));
             }
         }
+        assert_eq!(plain(b"ab", 2), 2);
     }
 
     #[test]
