@@ -22,8 +22,6 @@ pub struct Gate<S, R> {
     /// So much of it may be seen.
     shown: usize,
     fault: Option<Fault>,
-    /// Whether something has come since the last turn was waited for.
-    fresh: bool,
 }
 
 impl<S, R: Reader> Gate<S, R> {
@@ -35,7 +33,6 @@ impl<S, R: Reader> Gate<S, R> {
             held: BytesMut::new(),
             shown: 0,
             fault: None,
-            fresh: false,
         }
     }
 
@@ -60,22 +57,6 @@ impl<S, R: Reader> Gate<S, R> {
     /// Whether a part of something is held of which the rest has not come.
     pub fn holds_a_part(&self) -> bool {
         !self.held.is_empty()
-    }
-
-    /// Waits for one turn before what follows from something that came is written: ready once all
-    /// others on this thread that something had come for by then have been read as well.
-    ///
-    /// Bytes that are written wake who reads them. Written one by one, each as soon as it is made,
-    /// messages find their readers asleep again every time; written in a row they find them still
-    /// awake. Where those are on the same machine that saves a tenth of the CPU time of a message.
-    pub fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match std::mem::take(&mut self.fresh) {
-            true => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            false => Poll::Ready(()),
-        }
     }
 
     /// Lets this be seen instead of what the reader refused. Nothing comes after it.
@@ -142,7 +123,6 @@ impl<S: AsyncRead + Unpin, R: Reader + Unpin> AsyncRead for Gate<S, R> {
                 // The end: a part that is held will never be whole.
                 return Poll::Ready(Ok(()));
             }
-            this.fresh = true;
             this.admit(into, before);
         }
     }
@@ -186,90 +166,3 @@ impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Gate<S, R> {
     reason = "a test fails by panicking, and its numbers are small"
 )]
 mod tests;
-
-#[cfg(test)]
-mod turns {
-    use std::sync::{Arc, Mutex};
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-    use crate::guard::Look;
-
-    /// Shows everything.
-    struct All;
-
-    impl Reader for All {
-        fn look(&mut self, bytes: &[u8]) -> Look {
-            let (shown, fault) = (bytes.len(), None);
-            Look { shown, fault }
-        }
-    }
-
-    type Log = Arc<Mutex<Vec<&'static str>>>;
-
-    /// A connection that always has one byte, and tells what is done with it.
-    struct Told(Log, [&'static str; 2]);
-
-    impl AsyncRead for Told {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _cx: &mut Context<'_>,
-            into: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            self.0.lock().unwrap().push(self.1[0]);
-            into.put_slice(b"?");
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    impl AsyncWrite for Told {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _cx: &mut Context<'_>,
-            from: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.0.lock().unwrap().push(self.1[1]);
-            Poll::Ready(Ok(from.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    /// Reads a question and answers it in two writes, twice.
-    async fn answer(log: Log, words: [&'static str; 2]) {
-        let mut gate = Gate::new(Told(log, words), All);
-        for _ in 0..2 {
-            gate.read_u8().await.unwrap();
-            std::future::poll_fn(|cx| gate.poll_turn(cx)).await;
-            gate.write_all(b"!").await.unwrap();
-            std::future::poll_fn(|cx| gate.poll_turn(cx)).await;
-            gate.write_all(b"!").await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn all_are_read_before_one_is_answered_and_nobody_waits_twice() {
-        let log = Log::default();
-        let one = tokio::spawn(answer(Arc::clone(&log), ["read 1", "write 1"]));
-        let two = tokio::spawn(answer(Arc::clone(&log), ["read 2", "write 2"]));
-        one.await.unwrap();
-        two.await.unwrap();
-        let round = [
-            "read 1", "read 2", "write 1", "write 1", "write 2", "write 2",
-        ];
-        let seen = log.lock().unwrap().clone();
-        assert_eq!(seen[..2], round[..2]);
-        assert_eq!(seen[2..4], round[2..4]);
-        assert_eq!(seen.iter().filter(|it| it.starts_with("write")).count(), 8);
-        // The one that answers first reads on before the other answers, and waits for it then.
-        assert_eq!(seen[4], "read 1");
-        assert_eq!(seen[5..7], round[4..]);
-    }
-}

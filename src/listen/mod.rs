@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::events::{ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd};
 use crate::limits::Bound;
-use crate::tls::Stream;
+use crate::tls::{Socket, Stream};
 use crowd::Guest;
 
 /// How long to wait when the operating system has no more sockets to give.
@@ -117,11 +117,12 @@ async fn host<S, F>(
 async fn open(stream: TcpStream, doorkeeper: Arc<Doorkeeper>) -> Option<Stream> {
     // Every message is written whole: waiting for more would only be waiting.
     stream.set_nodelay(true).ok()?;
+    let socket = Socket::new(stream);
     let Some(tls) = doorkeeper.tls() else {
-        return Some(Stream::Plain(stream));
+        return Some(Stream::Plain(socket));
     };
     let limit = doorkeeper.limits().time(Bound::TlsHandshake);
-    let fault = match timeout(limit, tls.accept(stream)).await {
+    let fault = match timeout(limit, tls.accept(socket)).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(_failed)) => ConnectionFault::Tls,
         Err(_late) => ConnectionFault::TlsTimeout,

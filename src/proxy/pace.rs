@@ -320,7 +320,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.gate.poll_turn(cx));
         let polled = Pin::new(&mut self.gate).poll_write(cx, from);
         self.note_sent(&polled);
         self.pace_write(polled, cx)
@@ -357,7 +356,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.gate.poll_turn(cx));
         let polled = Pin::new(&mut self.gate).poll_write_vectored(cx, from);
         self.note_sent(&polled);
         self.pace_write(polled, cx)

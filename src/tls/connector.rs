@@ -8,11 +8,10 @@ use arc_swap::ArcSwap;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::files::{self, Stamps, Unusable};
-use super::{H2, HTTP_1_1, Stream, expiry, provider, versions};
+use super::{H2, HTTP_1_1, Socket, Stream, expiry, provider, versions};
 use crate::config::{Http2, UpstreamTls};
 
 /// Opens TLS connections to an upstream. Files of roots, a certificate and a key that have changed
@@ -99,10 +98,10 @@ impl Connector {
     ///
     /// # Errors
     /// What went wrong on the wire or in TLS.
-    pub async fn connect(&self, host: &str, stream: TcpStream, offer: Offer) -> io::Result<Stream> {
+    pub async fn connect(&self, host: &str, socket: Socket, offer: Offer) -> io::Result<Stream> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let connector = TlsConnector::from(self.config(offer));
-        let connected = connector.connect(name, stream).await?;
+        let connected = connector.connect(name, socket).await?;
         Ok(Stream::Tls(Box::new(connected.into())))
     }
 

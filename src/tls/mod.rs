@@ -4,10 +4,12 @@
 mod connector;
 mod expiry;
 mod files;
+mod socket;
 mod stream;
 
 pub use connector::{Connector, Connectors, Offer};
 pub use files::{Stamps, Unusable};
+pub use socket::Socket;
 pub use stream::Stream;
 
 use std::io;
@@ -19,7 +21,6 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
-use tokio::net::TcpStream;
 
 use crate::config::{ListenTls, TlsVersion};
 
@@ -78,10 +79,10 @@ impl Acceptor {
     ///
     /// # Errors
     /// What went wrong on the wire or in TLS.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
+    pub async fn accept(&self, socket: Socket) -> io::Result<Stream> {
         let config = Arc::clone(&self.current.load().config);
         let accepted = tokio_rustls::TlsAcceptor::from(config)
-            .accept(stream)
+            .accept(socket)
             .await?;
         Ok(Stream::Tls(Box::new(accepted.into())))
     }

@@ -7,16 +7,17 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+use super::socket::Socket;
 
 /// A connection with TLS or without.
 #[derive(Debug)]
 pub enum Stream {
     /// Without.
-    Plain(TcpStream),
+    Plain(Socket),
     /// With.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -66,7 +67,7 @@ impl Stream {
             Self::Plain(stream) => stream,
             Self::Tls(tls) => tls.get_ref().0,
         };
-        SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])
+        SockRef::from(socket.as_tcp()).peek(&mut [MaybeUninit::uninit()])
     }
 
     /// Whether it is TLS.

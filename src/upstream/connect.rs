@@ -16,7 +16,7 @@ use super::way::Way;
 use crate::config::Reach;
 use crate::limits::{Bound, Limits, UPSTREAM_ADDRESS_STAGGER, UPSTREAM_ADDRESSES_MAX};
 use crate::refusal::Refusal;
-use crate::tls::{Connector, Offer, Stream};
+use crate::tls::{Connector, Offer, Socket, Stream};
 
 /// Where an upstream is.
 #[derive(Debug)]
@@ -120,9 +120,10 @@ pub(super) async fn reach(
     tls: Option<(&Connector, Offer)>,
 ) -> Result<Stream, Refusal> {
     let stream = first_of(address.resolve().await?).await?;
+    let socket = Socket::new(stream);
     let stream = match tls {
-        None => Ok(Stream::Plain(stream)),
-        Some((tls, offer)) => tls.connect(&address.host, stream, offer).await,
+        None => Ok(Stream::Plain(socket)),
+        Some((tls, offer)) => tls.connect(&address.host, socket, offer).await,
     };
     stream.map_err(|_broken| Refusal::UpstreamUnreachable)
 }

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -153,7 +153,6 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.gate.poll_turn(cx));
         self.begin();
         Pin::new(&mut self.gate).poll_write(cx, from)
     }
@@ -171,7 +170,6 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.gate.poll_turn(cx));
         self.begin();
         Pin::new(&mut self.gate).poll_write_vectored(cx, from)
     }
