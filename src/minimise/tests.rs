@@ -624,7 +624,8 @@ fn target(path: &str, query: &str, asked: Asked) -> Result<String, Refusal> {
         path,
         query: Some(query),
     };
-    let head = request(&crossing, 0, line, asked, &mut Counts::default())?;
+    let found = find(&crossing.law.policy, 0, line)?;
+    let head = request(&crossing, 0, &found, asked, &mut Counts::default())?;
     Ok(head.outbound.release().target)
 }
 

@@ -18,8 +18,8 @@ use std::sync::Arc;
 pub use keys::{KeyTable, key_hash};
 pub use records::{Gate, Glimpse, Names, Only, Records, Scalar};
 pub use route::{
-    Bases, Content, Flow, Method, ParameterType, QueryParameter, QueryRule, Route, Segment, Side,
-    StatusContent, Statuses,
+    Bases, Content, Flow, Method, Methods, ParameterType, QueryParameter, QueryRule, Route,
+    Segment, Side, StatusContent, Statuses,
 };
 pub use value::{DateForm, Generaliser, Template, ValueRules, ValueType};
 pub use visible::Visible;

@@ -1,5 +1,7 @@
 //! Which requests a flow answers, and what each direction may carry.
 
+use std::fmt;
+
 use super::{IdKind, Index, Rule, Shape};
 
 /// Who stands on a side of the gateway.
@@ -72,6 +74,50 @@ impl Method {
             Self::Post => "POST",
             Self::Put => "PUT",
         }
+    }
+}
+
+/// Some of the methods, in the order of their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Methods([bool; Method::ALL.len()]);
+
+impl Methods {
+    /// These, and this one too.
+    #[must_use]
+    pub fn and(self, method: Method) -> Self {
+        let mut methods = self;
+        for (has, known) in methods.0.iter_mut().zip(Method::ALL) {
+            *has |= known == method;
+        }
+        methods
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn with(self, others: Self) -> Self {
+        others.iter().fold(self, Self::and)
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub fn has(self, method: Method) -> bool {
+        self.iter().any(|known| known == method)
+    }
+
+    fn iter(self) -> impl Iterator<Item = Method> {
+        let all = self.0.into_iter().zip(Method::ALL);
+        all.filter_map(|(has, method)| has.then_some(method))
+    }
+}
+
+/// As a list in a head has them: `GET, HEAD`.
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, method) in self.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(f, "{comma}{}", method.as_str())?;
+        }
+        Ok(())
     }
 }
 

@@ -144,16 +144,16 @@ impl Found<'_> {
 }
 
 impl Exchange<'_> {
-    /// Matches method, path and query to a route, and builds the head that goes on, once what it
-    /// leaves behind is [remembered](Self::remember).
+    /// Matches method and path to a route, which is noted, and builds the head that goes on, once
+    /// what it leaves behind is [remembered](Self::remember).
     ///
     /// # Errors
-    /// As [`minimise::request`]; and if the register does not do its part.
+    /// As [`minimise::find`] and [`minimise::request`]; and if the register does not do its part.
     pub(super) async fn request(
         &self,
         head: &Parts,
         record: &mut Record,
-    ) -> Result<RequestHead, Refusal> {
+    ) -> Result<RequestHead, Refused> {
         let door = self.found.door;
         let path = door.rest(head.uri.path()).ok_or(Refusal::FlowUnknown)?;
         let line = RequestLine {
@@ -161,20 +161,22 @@ impl Exchange<'_> {
             path,
             query: head.uri.query(),
         };
+        let found = minimise::find(&self.vendor.law.policy, door.flow, line)?;
+        record.meter = self.found.meters.route(found.route).clone();
         let onward = self.onward();
         let mut ask = |asked| {
             record.target = Counts::default();
-            minimise::request(&onward, door.flow, line, asked, &mut record.target)
+            minimise::request(&onward, door.flow, &found, asked, &mut record.target)
         };
         let Some(register) = self.found.register else {
-            return ask(Asked::Again);
+            return Ok(ask(Asked::Again)?);
         };
         let mut request = ask(Asked::First);
         if let Err(Refusal::TargetUnknown) = request {
             register.catch_up().await?;
             request = ask(Asked::Again);
         }
-        request
+        Ok(request?)
     }
 
     /// Waits until the identifiers in path and query are on disk.
@@ -233,16 +235,11 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// [`Refusal::Bug`] if there is no such route after all.
-    pub(super) fn route(
-        &self,
-        request: &RequestHead,
-        record: &mut Record,
-    ) -> Result<Matched<'_>, Refusal> {
+    pub(super) fn route(&self, request: &RequestHead) -> Result<Matched<'_>, Refusal> {
         let policy = &self.vendor.law.policy;
         let flow = policy.flows.get(self.found.door.flow);
         let found = flow.and_then(|flow| Some((flow, flow.routes.get(request.route)?)));
         let (flow, route) = found.ok_or(Refusal::Bug(Bug::Policy))?;
-        record.meter = self.found.meters.route(request.route).clone();
         Ok(Matched {
             policy,
             flow,

@@ -25,6 +25,7 @@ use crate::body::{Body, Caller, Source as _};
 use crate::config::{Client, Config};
 use crate::limits::{Bound, OAUTH_FORM_BYTES_MAX};
 use crate::minimise::Cleared;
+use crate::policy::{self, Methods};
 use crate::refusal::{Bug, Refusal};
 use crate::secret::SecretText;
 use crate::upstream;
@@ -173,6 +174,8 @@ fn as_oauth(refusal: Refusal) -> Refused {
             true => Told::Problem,
             false => Told::TokenRefused,
         },
+        allowed: { refusal == Refusal::MethodNotListed }
+            .then(|| Methods::default().and(policy::Method::Post)),
         ..refusal.into()
     }
 }

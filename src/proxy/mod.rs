@@ -246,7 +246,7 @@ impl Gateway {
         record.under_way = Some((place, record.meter.begin()));
         let mut request = exchange.request(head, record).await?;
         exchange.asks(&request);
-        let route = exchange.route(&request, record)?;
+        let route = exchange.route(&request)?;
 
         inward::check(&exchange, route.request(), head, &body)?;
         exchange.remember(&mut request).await?;

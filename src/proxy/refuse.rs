@@ -7,14 +7,15 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER, VIA,
-    WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER,
+    VIA, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Response, StatusCode};
 
 use super::answer::{JSON, NO_CACHE, NO_STORE, OUR_VIA};
 use super::document::token_refused;
-use crate::minimise::{Cleared, problem};
+use crate::minimise::{Cleared, NoRoute, problem};
+use crate::policy::Methods;
 use crate::refusal::Refusal;
 
 /// RFC 9457 section 3.
@@ -48,6 +49,8 @@ pub(super) struct Refused {
     /// Seconds to wait, where the upstream or a rate asks for that.
     pub(super) retry_after_s: Option<u64>,
     pub(super) told: Told,
+    /// The methods that the path is served with, where that is what was wrong and they are known.
+    pub(super) allowed: Option<Methods>,
 }
 
 /// In which form a caller is told.
@@ -77,6 +80,7 @@ impl Refused {
             side: Side::Outward,
             retry_after_s: None,
             told: Told::Problem,
+            allowed: None,
         }
     }
 
@@ -125,6 +129,10 @@ impl Refused {
         if let Some(seconds) = self.retry_after_s.or(soon) {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        let allowed = self.allowed.map(|methods| methods.to_string());
+        if let Some(Ok(allowed)) = allowed.map(HeaderValue::try_from) {
+            headers.insert(ALLOW, allowed);
+        }
         if self.told == Told::TokenRefused {
             headers.insert(PRAGMA, NO_CACHE);
         }
@@ -146,6 +154,16 @@ impl Refused {
     }
 }
 
+impl From<NoRoute> for Refused {
+    fn from(none: NoRoute) -> Self {
+        let by_method = none.refusal == Refusal::MethodNotListed;
+        Self {
+            allowed: by_method.then_some(none.allowed),
+            ..none.refusal.into()
+        }
+    }
+}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         Self {
@@ -153,6 +171,7 @@ impl From<Refusal> for Refused {
             side: Side::Inward,
             retry_after_s: None,
             told: Told::Problem,
+            allowed: None,
         }
     }
 }

@@ -45,13 +45,23 @@ fn no_such_school_flow_or_route() {
 
 #[test]
 fn method_not_listed() {
-    let house = house();
-    refused(
-        &house,
-        with("PUT /pull/users", PULL_TOKEN, ""),
-        405,
-        "method_not_listed",
-    );
+    let another = "[[flow.push.route]]\nmatch = \"PATCH /users/{pupil}\"\nto-vendor = \"User\"\n";
+    let plans = Plans {
+        more: another.to_owned(),
+        ..Plans::default()
+    };
+    let house = plans.open(Upstream::json("{}"));
+    for (request, methods) in [
+        (with("PUT /pull/users", PULL_TOKEN, ""), "GET, HEAD"),
+        (with("POST /pull/users/7", PULL_TOKEN, ""), "DELETE"),
+        (with("GET /push/users", PUSH_TOKEN, ""), "POST"),
+        // In the order of their names; a vendor that pulls is told nothing of them.
+        (with("GET /push/users/7", PUSH_TOKEN, ""), "PATCH, PUT"),
+    ] {
+        let answer = refused(&house, request, 405, "method_not_listed");
+        // RFC 9110 section 15.5.6.
+        assert_eq!(answer.lines("allow"), [methods]);
+    }
     for method in ["OPTIONS", "TRACE", "get", "PROPFIND"] {
         let request = with(&format!("{method} /pull/users"), PULL_TOKEN, "");
         let mut caller = house.caller();
@@ -59,7 +69,56 @@ fn method_not_listed() {
         assert_eq!(caller.head().unwrap().status(), 405, "{method}");
     }
     let connect = format!("CONNECT {HOST}:443 HTTP/1.1\r\nhost: {HOST}:443\r\n\r\n");
-    refused(&house, connect, 405, "method_not_listed");
+    let answer = refused(&house, connect, 405, "method_not_listed");
+    // No flow was asked, and nothing is told of one; nor to who may not call it, nor of no route.
+    assert_eq!(answer.lines("allow"), [""; 0]);
+    let stranger = refused(
+        &house,
+        with("PUT /pull/users", "zzq-stranger", ""),
+        401,
+        "caller_unauthenticated",
+    );
+    let nothing = refused(&house, pull("/pull/user"), 404, "route_unknown");
+    for answer in [stranger, nothing] {
+        assert_eq!(answer.lines("allow"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_refusal_is_told_of_the_route_as_soon_as_there_is_one() {
+    let of_route = ("GET", "/users");
+    let nobody = ("other", "other");
+    let stranger = with("GET /pull/users", "zzq-stranger", "");
+    let unread = with("DELETE /pull/users/7", PULL_TOKEN, "content-length: 5\r\n") + "zzq81";
+    let bad = push("POST", "/users", "{");
+    let long = "a".repeat(1_025);
+    let long = push("PUT", &format!("/users/{long}"), "{}");
+    for (request, code, (method, route)) in [
+        (pull("/pull/users?zzq=1"), "query_invalid", of_route),
+        (unread, "body_unexpected", ("DELETE", "/users/{id:slug}")),
+        (bad, "body_malformed", ("POST", "/users")),
+        (long, "identifier_invalid", ("PUT", "/users/{pupil}")),
+        (pull("/pull/zzq"), "route_unknown", nobody),
+        (pull("/pull/users/7"), "method_not_listed", nobody),
+        (stranger, "caller_unauthenticated", nobody),
+    ] {
+        let house = house();
+        let answer = house.ask(request);
+        assert_eq!(answer.code(), code);
+        house.await_log(code);
+        let log = house.log();
+        let line = log.lines().find(|line| line.contains(code)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let told = (&line["http.request.method"], &line["http.route"]);
+        assert_eq!(told, (&method.into(), &route.into()), "{line}");
+        let status = answer.status();
+        let labels =
+            format!("code=\"{status}\",method=\"{method}\",route=\"{route}\",vendor=\"bron\"");
+        let metrics = house.metrics();
+        assert!(metrics.contains(&labels), "{labels} in {metrics}");
+        let markers = Markers::of(&["zzq-stranger", &"a".repeat(100)]);
+        house.search(&markers, &[("what the caller got", &answer.body)]);
+    }
 }
 
 #[test]

@@ -288,7 +288,8 @@ fn a_request_that_is_not_as_rfc_6749_has_it_is_refused_as_it_says() {
     let query = asks("one", &mine, GRANT).replace("/token ", "/token?grant_type=x ");
     refused(&house, query, invalid, "query_invalid");
     let get = format!("GET /one/oauth/token HTTP/1.1\r\nhost: {HOST}\r\n{mine}\r\n");
-    refused(&house, get, (405, "invalid_request"), "method_not_listed");
+    let answer = refused(&house, get, (405, "invalid_request"), "method_not_listed");
+    assert_eq!(answer.lines("allow"), ["POST"]);
     let none = format!("POST /one/oauth/token HTTP/1.1\r\nhost: {HOST}\r\n{mine}\r\n");
     refused(&house, none, invalid, "body_missing");
     let json = asks("one", &mine, GRANT).replace("x-www-form-urlencoded", "json");

@@ -442,6 +442,7 @@ fn the_head_of_a_record_that_may_be_withheld_is_not_told() {
         caller.send(format!("HEAD {target} HTTP/1.1\r\nhost: {HOST}\r\n\r\n"));
         let answer = caller.answer_to_head();
         assert_eq!(answer.status(), 405, "{target}");
+        assert_eq!(answer.lines("allow"), ["GET"], "{target}");
         got.extend_from_slice(answer.head.as_bytes());
     }
     assert_eq!(

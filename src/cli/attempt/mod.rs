@@ -312,7 +312,11 @@ fn find<'d>(
             query,
         };
         let counts = &mut Counts::default();
-        match minimise::request(&crossing, place, line, Asked::Again, counts) {
+        let matched = minimise::find(&vendor.policy, place, line).map_err(Refusal::from);
+        let head = matched.and_then(|matched| {
+            minimise::request(&crossing, place, &matched, Asked::Again, counts)
+        });
+        match head {
             Ok(head) => {
                 let route = flow.routes.get(head.route);
                 let target = head.outbound.release().target;

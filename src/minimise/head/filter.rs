@@ -328,7 +328,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::{Context, Presets, Problems, SourceFile, read_vendor};
     use crate::limits::Limits;
-    use crate::minimise::head::{Asked, RequestLine, request};
+    use crate::minimise::head::{Asked, RequestLine, find, request};
     use crate::minimise::tests::Book;
     use crate::minimise::{Counts, Crossing, Law};
     use crate::names::VendorId;
@@ -481,7 +481,8 @@ email = { as = "mail", of = "owner" }
             path,
             query: Some(query),
         };
-        let head = request(&crossing, 0, line, Asked::Again, &mut Counts::default())?;
+        let found = find(&crossing.law.policy, 0, line)?;
+        let head = request(&crossing, 0, &found, Asked::Again, &mut Counts::default())?;
         let target = head.outbound.release().target;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%/?&=".contains(&byte);
         assert!(target.bytes().all(plain), "{target}");

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use super::echo::Holds;
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
-use crate::policy::{Content, Flow, Method, Route, Segment};
+use crate::policy::{Content, Flow, Method, Methods, Policy, Route, Segment};
 use crate::refusal::{Bug, Refusal};
 use query::write_query;
 
@@ -53,51 +53,115 @@ impl Clone for Cleared<OutboundHead> {
     }
 }
 
-/// Matches a request to a route and builds the head that goes on.
+/// A request line that a route answers.
+#[derive(Debug)]
+pub struct RouteFound<'l> {
+    /// The place of the route in the flow.
+    pub route: usize,
+    method: Method,
+    segments: Vec<Cow<'l, str>>,
+    line: RequestLine<'l>,
+}
+
+/// Why no route answers a request line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoute {
+    /// The reason.
+    pub refusal: Refusal,
+    /// The methods that the path is served with; none for another reason than its method.
+    pub allowed: Methods,
+}
+
+impl From<NoRoute> for Refusal {
+    fn from(none: NoRoute) -> Self {
+        none.refusal
+    }
+}
+
+impl From<Refusal> for NoRoute {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            allowed: Methods::default(),
+        }
+    }
+}
+
+/// Finds the route of the flow at that place that answers a request line.
+///
+/// # Errors
+/// [`Refusal::PathInvalid`] for what is no path at all, or for a parameter of another type;
+/// [`Refusal::RouteUnknown`], [`Refusal::MethodNotListed`].
+pub fn find<'l>(
+    policy: &Policy,
+    flow: usize,
+    line: RequestLine<'l>,
+) -> Result<RouteFound<'l>, NoRoute> {
+    let flow = policy.flows.get(flow);
+    let flow = flow.ok_or(Refusal::Bug(Bug::Policy))?;
+    let segments = segments(line.path, Escapes::Plain)?;
+    let method = Method::parse(line.method);
+    let mut allowed = Methods::default();
+    let answers = |route: &Route| {
+        // Of two with the same method the first answers, and says whether HEAD goes with GET.
+        let served = match allowed.has(route.method) {
+            true => Methods::default(),
+            false => served(policy, flow, route),
+        };
+        allowed = allowed.with(served);
+        method.is_some_and(|method| served.has(method))
+    };
+    match search(flow, &segments, answers) {
+        Ok((place, route)) => Ok(RouteFound {
+            route: place,
+            // Its own, but for HEAD, which has no route.
+            method: method.unwrap_or(route.method),
+            segments,
+            line,
+        }),
+        Err(refusal) => Err(NoRoute { refusal, allowed }),
+    }
+}
+
+/// The methods that a route answers: its own, and HEAD where that is GET. The head alone of what
+/// may be withheld would say that there is something.
+fn served(policy: &Policy, flow: &Flow, route: &Route) -> Methods {
+    let own = Methods::default().and(route.method);
+    match route.method == Method::Get && !policy.may_hide(flow, route) {
+        true => own.and(Method::Head),
+        false => own,
+    }
+}
+
+/// Builds the head that goes on of a request whose route was found in the flow at that place.
 ///
 /// What is done to identifiers in it is counted, also if it is refused.
 ///
 /// # Errors
-/// In this order: [`Refusal::PathInvalid`] for what is no path at all, [`Refusal::RouteUnknown`],
-/// [`Refusal::MethodNotListed`], [`Refusal::PathInvalid`] for a parameter of another type,
-/// [`Refusal::QueryInvalid`], [`Refusal::IdentifierInvalid`]; [`Refusal::TargetUnknown`] for a
-/// pseudonym that is nobody's, at the first asking perhaps only so far.
+/// In this order: [`Refusal::QueryInvalid`], [`Refusal::IdentifierInvalid`];
+/// [`Refusal::TargetUnknown`] for a pseudonym that is nobody's, at the first asking perhaps only so
+/// far.
 pub fn request(
     crossing: &Crossing,
     flow: usize,
-    line: RequestLine<'_>,
+    found: &RouteFound<'_>,
     asked: Asked,
     counts: &mut Counts,
 ) -> Result<RequestHead, Refusal> {
-    let RequestLine {
-        method,
-        path,
-        query,
-    } = line;
-    let flow = crossing
-        .law
-        .policy
-        .flows
-        .get(flow)
-        .ok_or(Refusal::Bug(Bug::Policy))?;
-    let segments = segments(path, Escapes::Plain)?;
-    let method = Method::parse(method);
-    let (place, route) = find(flow, method, &segments)?;
-    if method == Some(Method::Head) && crossing.law.policy.may_hide(flow, route) {
-        // Its head alone would say that there is one.
-        return Err(Refusal::MethodNotListed);
-    }
+    let flow = crossing.law.policy.flows.get(flow);
+    let route = flow.and_then(|flow| Some((flow, flow.routes.get(found.route)?)));
+    let (flow, route) = route.ok_or(Refusal::Bug(Bug::Policy))?;
+    let RequestLine { path, query, .. } = found.line;
     let mut ids = Ids::new(crossing, flow.caller, asked, counts);
     let mut target = String::with_capacity(path.len().saturating_add(64));
-    let rest = (&*segments, query.unwrap_or_default());
+    let rest = (&*found.segments, query.unwrap_or_default());
     write_target(&mut ids, route, rest, &mut target)?;
     let outbound = OutboundHead {
-        // Its own, but for HEAD, which has no route.
-        method: method.unwrap_or(route.method),
+        method: found.method,
         target,
     };
     Ok(RequestHead {
-        route: place,
+        route: found.route,
         outbound: Cleared::new(outbound),
         trail: ids.trail,
     })
@@ -295,35 +359,31 @@ pub(super) fn encode(text: &str, target: &mut String) {
 }
 
 /// How well a route fits a path.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     Not,
     ButAParameter,
-    ButTheMethod,
     Whole,
 }
 
-fn find<'f>(
+/// The first route that fits a path and `answers`.
+fn search<'f>(
     flow: &'f Flow,
-    method: Option<Method>,
     segments: &[Cow<'_, str>],
+    mut answers: impl FnMut(&Route) -> bool,
 ) -> Result<(usize, &'f Route), Refusal> {
-    let method = method.map(Method::of_route);
     let mut best = Fit::Not;
     for (place, route) in flow.routes.iter().enumerate() {
-        let mut fit = fit(route, segments);
-        if fit == Fit::Whole && Some(route.method) != method {
-            fit = Fit::ButTheMethod;
-        }
-        if fit == Fit::Whole {
+        let fit = fit(route, segments);
+        if fit == Fit::Whole && answers(route) {
             return Ok((place, route));
         }
         best = best.max(fit);
     }
     Err(match best {
         Fit::ButAParameter => Refusal::PathInvalid,
-        Fit::ButTheMethod => Refusal::MethodNotListed,
-        Fit::Not | Fit::Whole => Refusal::RouteUnknown,
+        Fit::Not => Refusal::RouteUnknown,
+        Fit::Whole => Refusal::MethodNotListed,
     })
 }
 

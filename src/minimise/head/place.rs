@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::query::Ids;
-use super::{Escapes, find, segments, write_target};
+use super::{Escapes, search, segments, write_target};
 use crate::limits;
 use crate::minimise::crossing::Refused;
 use crate::minimise::{Counts, Crossing};
@@ -86,7 +86,7 @@ fn translate_in(
     let below = below.ok_or(Refusal::RouteUnknown)?;
     let (path, query) = below.split_once('?').unwrap_or((below, ""));
     let segments = segments(path, ids.escapes)?;
-    let (_, route) = find(flow, Some(Method::Get), &segments)?;
+    let (_, route) = search(flow, &segments, |route| route.method == Method::Get)?;
     let mut target = other.clone();
     write_target(ids, route, (&segments, query), &mut target)?;
     Ok(target)

@@ -82,7 +82,8 @@ fn target(method: &str, path: &str, query: Option<&str>) -> Result<String, Refus
         path,
         query,
     };
-    let head = request(&crossing, 0, line, Asked::First, &mut Counts::default())?;
+    let found = find(&crossing.law.policy, 0, line)?;
+    let head = request(&crossing, 0, &found, Asked::First, &mut Counts::default())?;
     Ok(head.outbound.release().target)
 }
 
@@ -131,7 +132,8 @@ fn an_identifier_from_the_vendor_never_passes_unread() {
             query: None,
         },
     );
-    let head = request(&crossing, 0, line, Asked::First, &mut counts);
+    let found = find(&crossing.law.policy, 0, line).unwrap();
+    let head = request(&crossing, 0, &found, Asked::First, &mut counts);
     assert_eq!(head.unwrap_err(), Refusal::TargetUnknown);
     assert_eq!(counts.of(Action::PseudonymUnknown), 1);
 }
@@ -191,6 +193,31 @@ fn routes_methods_and_parameters_are_told_apart() {
         target("GET", "/classes/a%20b", None),
         Err(Refusal::PathInvalid)
     );
+}
+
+#[test]
+fn a_path_tells_the_methods_of_its_own_routes() {
+    let law = law(Side::School);
+    let of = |method, path| {
+        let query = None;
+        let line = RequestLine {
+            method,
+            path,
+            query,
+        };
+        let none = find(&law.policy, 0, line).unwrap_err();
+        (none.refusal, none.allowed.to_string())
+    };
+    let not_listed = |methods: &str| (Refusal::MethodNotListed, methods.to_owned());
+    assert_eq!(of("POST", "/users"), not_listed("GET, HEAD"));
+    assert_eq!(of("BREW", "/"), not_listed("GET, HEAD"));
+    assert_eq!(of("HEAD", "/users/x"), not_listed("PUT"));
+    // What has another reason has nothing to tell.
+    for path in ["/nobody", "/classes/a%20b", "//"] {
+        let (refusal, methods) = of("POST", path);
+        assert_ne!(refusal, Refusal::MethodNotListed, "{path}");
+        assert_eq!(methods, "", "{path}");
+    }
 }
 
 #[test]

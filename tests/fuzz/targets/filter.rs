@@ -12,7 +12,7 @@ mod school;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use sluis::minimise::{Asked, Counts, Law, RequestLine, request};
+use sluis::minimise::{Asked, Counts, Law, RequestLine, find, request};
 use sluis::policy::Side;
 
 use school::{PULL, PUPILS, PUSH, SEEN};
@@ -40,7 +40,10 @@ fuzz_target!(|input: &[u8]| {
         path,
         query: Some(&query),
     };
-    let Ok(head) = request(&crossing, flow, line, Asked::Again, &mut Counts::default()) else {
+    let Ok(found) = find(&LAW.policy, flow, line) else {
+        return;
+    };
+    let Ok(head) = request(&crossing, flow, &found, Asked::Again, &mut Counts::default()) else {
         return;
     };
     let target = head.outbound.release().target;

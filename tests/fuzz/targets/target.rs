@@ -12,7 +12,7 @@ mod school;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use sluis::minimise::{Asked, Counts, Law, RequestLine, request};
+use sluis::minimise::{Asked, Counts, Law, RequestLine, find, request};
 use sluis::policy::Side;
 
 use school::{PULL, PUPILS, PUSH};
@@ -37,7 +37,10 @@ fuzz_target!(|input: &[u8]| {
         _ => (PUSH, Side::Vendor),
     };
     let crossing = school::crossing(&LAW, to, flow);
-    let Ok(head) = request(&crossing, flow, line, Asked::Again, &mut Counts::default()) else {
+    let Ok(found) = find(&LAW.policy, flow, line) else {
+        return;
+    };
+    let Ok(head) = request(&crossing, flow, &found, Asked::Again, &mut Counts::default()) else {
         return;
     };
     let target = head.outbound.release().target;
