@@ -126,7 +126,8 @@ pub enum Refusal {
     HostInvalid,
     /// `Host`, authority and SNI disagree, or belong to no school.
     HostUnknown,
-    /// An identifier is too long or has control, zero-width or direction characters in it.
+    /// An identifier is too long or has control, zero-width or direction characters in it; or it is
+    /// empty, in a path or query: in a body an empty one stays empty.
     IdentifierInvalid {
         /// Where, in bytes from the start of the body; 0 for a path or query.
         at: u64,
@@ -347,7 +348,8 @@ impl Refusal {
             Self::HostInvalid => "no host is named, or two, or none that can be",
             Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
             Self::IdentifierInvalid { .. } => {
-                "an identifier is too long or has invisible characters in it"
+                "an identifier is too long or has invisible characters in it, \
+                 or is empty in a path or query"
             }
             Self::MethodNotListed => "this path is not served with this method",
             Self::ObjectionsUnknown => "who objected is not known: a list cannot be read or is old",

@@ -362,6 +362,27 @@ fn id_too_long_or_with_control_characters() {
 }
 
 #[test]
+fn an_empty_id_stays_empty_in_a_body_and_is_refused_in_a_path() {
+    let house = House::open(Upstream::json(r#"{"id":"r-1"}"#));
+    for blank in ["%20", "%20%20"] {
+        let path = push("PUT", &format!("/users/{blank}"), "{}");
+        let answer = refused(&house, path, 400, "identifier_invalid");
+        let title = answer.json()["title"].as_str().unwrap().to_owned();
+        assert!(title.contains("is empty in a path or query"), "{title}");
+    }
+    let body = r#"{"users":[{"sourcedId":"","email":"fenna-zzq81"},{"sourcedId":" "}]}"#;
+    assert_eq!(house.ask(push("POST", "/users", body)).status(), 200);
+    let got = house.upstream.received();
+    let text = String::from_utf8_lossy(&got);
+    let users = r#"{"users":[{"sourcedId":""},{"sourcedId":""}]}"#;
+    assert!(text.ends_with(users), "{text}");
+    house.search(
+        &Markers::of(&["fenna-zzq81"]),
+        &[("what the vendor got", &got)],
+    );
+}
+
+#[test]
 fn field_that_the_policy_does_not_name_where_it_must() {
     let upstream = Upstream::json("{}");
     let more = format!(

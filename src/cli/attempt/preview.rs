@@ -177,7 +177,7 @@ fn reason(policy: &Policy, shape: Option<Index<Shape>>, seen: &Seen<'_>) -> Stri
         Action::DroppedType => format!("is not {word}"),
         Action::DroppedUnlisted => "not in the policy".to_owned(),
         Action::DroppedValue => format!("against the rule of {word}"),
-        Action::IdentifierEmpty => format!("{word}, empty"),
+        Action::IdentifierEmpty => format!("{word}: empty, and stays so"),
         Action::PseudonymForeign
         | Action::PseudonymObjected
         | Action::PseudonymRetired
