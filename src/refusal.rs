@@ -348,8 +348,7 @@ impl Refusal {
             Self::HostInvalid => "no host is named, or two, or none that can be",
             Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
             Self::IdentifierInvalid { .. } => {
-                "an identifier is too long or has invisible characters in it, \
-                 or is empty in a path or query"
+                "an identifier is too long, has invisible characters, or is empty in path or query"
             }
             Self::MethodNotListed => "this path is not served with this method",
             Self::ObjectionsUnknown => "who objected is not known: a list cannot be read or is old",

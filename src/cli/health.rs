@@ -18,6 +18,8 @@ const WAIT: Duration = Duration::from_secs(2);
 const STATUS_BYTES: usize = 12;
 
 /// Ask the gateway that runs with this configuration whether it lives
+///
+/// Ends with 0 if it does, with 69 if not.
 #[derive(Args, Debug)]
 pub(super) struct Options {
     #[command(flatten)]

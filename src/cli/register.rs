@@ -34,11 +34,11 @@ pub(super) struct Options {
 enum Action {
     /// Write every identifier of a school to a CSV file: personal data
     Export(Export),
-    /// Add the identifiers of a roster in CSV, so that they come home before they were let out
+    /// Add the identifiers of a roster in CSV, so that what names them comes home from the start
     Import(Import),
     /// Make what the register needs: in PostgreSQL a table, for a file nothing
     Init(Common),
-    /// Open every row, change nothing
+    /// Open every row and say whether each can be read; change nothing
     Verify(Common),
 }
 

@@ -368,7 +368,7 @@ fn an_empty_id_stays_empty_in_a_body_and_is_refused_in_a_path() {
         let path = push("PUT", &format!("/users/{blank}"), "{}");
         let answer = refused(&house, path, 400, "identifier_invalid");
         let title = answer.json()["title"].as_str().unwrap().to_owned();
-        assert!(title.contains("is empty in a path or query"), "{title}");
+        assert!(title.contains("is empty in path or query"), "{title}");
     }
     let body = r#"{"users":[{"sourcedId":"","email":"fenna-zzq81"},{"sourcedId":" "}]}"#;
     assert_eq!(house.ask(push("POST", "/users", body)).status(), 200);

@@ -1,8 +1,10 @@
 //! `sluis try`: one message before and after, value by value. Nothing is sent and nothing is kept.
 
 mod preview;
+mod route;
 mod show;
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,17 +12,17 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use self::preview::Preview;
+use self::route::{Found, find};
 use self::show::Show;
 use super::out::{Exit, Out};
 use super::{Common, problems};
 use crate::config::{self, Draft, Problems, VendorDraft, VendorFile};
 use crate::limits::Limits;
-use crate::minimise::{self, Asked, Counts, Crossing, Law, Objections, RequestLine};
-use crate::policy::{Content, Flow, Policy, Route, Side};
+use crate::minimise::{Crossing, Law, Objections};
+use crate::policy::{Content, Side};
 use crate::pseudonym::{
     Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
 };
-use crate::refusal::Refusal;
 
 /// Show one message before and after, value by value, as the policy would rewrite it
 ///
@@ -32,9 +34,9 @@ pub(super) struct Options {
     common: Common,
     /// The vendor: the name of its file
     vendor: String,
-    /// The method of the request
+    /// The method of the request, in capitals: GET, PUT
     method: String,
-    /// Path and query of the request, with or without the place where the flow is reached
+    /// Path and query of the request, beginning with a slash, with or without the flow's `at`
     path: String,
     /// A file with the message; without it, or with -, standard input
     #[arg(long, value_name = "FILE")]
@@ -42,7 +44,7 @@ pub(super) struct Options {
     /// Which of the two messages of the exchange the sample is
     #[arg(long, value_enum)]
     message: Option<Message>,
-    /// The status of the answer that the sample is: for what `status` of a route declares
+    /// The sample is an answer with this status: it passes as `status` of the route declares
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..600))]
     status: Option<u16>,
     /// The flow, if more than one has such a route
@@ -79,53 +81,6 @@ const TEST_KEY: [u8; 32] = {
     }
     key
 };
-
-/// A request that found its route.
-struct Found<'d> {
-    /// The place of its flow.
-    place: usize,
-    flow: &'d Flow,
-    route: &'d Route,
-    target: String,
-}
-
-impl Found<'_> {
-    /// The message that is meant.
-    fn meant(&self, options: &Options) -> Message {
-        let of_status = options.status.map(|_| Message::Answer);
-        options
-            .message
-            .or(of_status)
-            .unwrap_or_else(|| self.message())
-    }
-
-    /// What a message may carry, if anything is declared for it, and where it goes.
-    fn carries(
-        &self,
-        policy: &Policy,
-        message: Message,
-        status: Option<u16>,
-    ) -> (Option<Content>, Side) {
-        match message {
-            Message::Answer => (
-                policy.answer_content(self.flow, self.route, status.unwrap_or(200)),
-                self.flow.caller,
-            ),
-            Message::Request => (
-                Some(self.flow.request_content(self.route)),
-                self.flow.caller.other(),
-            ),
-        }
-    }
-
-    /// The message that people mean if they do not say.
-    const fn message(&self) -> Message {
-        match self.flow.request_content(self.route) {
-            Content::Json(_) => Message::Request,
-            Content::Nothing => Message::Answer,
-        }
-    }
-}
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     let mut found = Problems::new();
@@ -200,15 +155,21 @@ fn vendor<'d>(
     let here: Vec<_> = here.collect();
     match here.as_slice() {
         [] => {
-            let all: Vec<&str> = draft
-                .vendors()
-                .map(|(_, vendor)| vendor.id.as_str())
-                .collect();
-            Err(format!(
-                "no vendor `{}`; there is {}",
-                options.vendor,
-                all.join(", ")
-            ))
+            let all = || draft.vendors();
+            let schools: BTreeSet<&str> = all().map(|(school, _)| school.id.as_str()).collect();
+            let vendors: BTreeSet<&str> = all().map(|(_, vendor)| vendor.id.as_str()).collect();
+            Err(match &options.school {
+                Some(name) if !schools.contains(name.as_str()) => {
+                    format!(
+                        "no school `{name}` with vendors; there is {}",
+                        listed(schools)
+                    )
+                }
+                Some(_) | None => {
+                    let name = &options.vendor;
+                    format!("no vendor `{name}`; there is {}", listed(vendors))
+                }
+            })
         }
         [(_, file)] => {
             let draft = file.draft.as_ref().map(|draft| (*file, draft));
@@ -225,6 +186,13 @@ fn vendor<'d>(
                 schools.join(" or --school ")
             ))
         }
+    }
+}
+
+fn listed(names: BTreeSet<&str>) -> String {
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => Vec::from_iter(names).join(", "),
     }
 }
 
@@ -281,91 +249,6 @@ impl Register for Anybody {
     }
 }
 
-/// The route that answers, looked for in every flow that may be meant.
-fn find<'d>(
-    options: &Options,
-    vendor: &'d VendorDraft,
-    trial: &Trial,
-) -> Result<Found<'d>, String> {
-    let (path, query) = match options.path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (options.path.as_str(), None),
-    };
-    let mut refused = Refusal::FlowUnknown;
-    let mut found = Vec::new();
-    for (place, flow) in vendor.policy.flows.iter().enumerate() {
-        if options.flow.as_ref().is_some_and(|name| *name != flow.name) {
-            continue;
-        }
-        let at = vendor
-            .flows
-            .get(place)
-            .map_or("", |flow| flow.at.value.as_str());
-        let rest = path
-            .strip_prefix(at)
-            .filter(|rest| rest.starts_with('/'))
-            .unwrap_or(path);
-        let crossing = trial.crossing(flow.caller.other());
-        let line = RequestLine {
-            method: &options.method,
-            path: rest,
-            query,
-        };
-        let counts = &mut Counts::default();
-        let matched = minimise::find(&vendor.policy, place, line).map_err(Refusal::from);
-        let head = matched.and_then(|matched| {
-            minimise::request(&crossing, place, &matched, Asked::Again, counts)
-        });
-        match head {
-            Ok(head) => {
-                let route = flow.routes.get(head.route);
-                let target = head.outbound.release().target;
-                found.extend(route.map(|route| Found {
-                    place,
-                    flow,
-                    route,
-                    target,
-                }));
-            }
-            // What another flow says of a route it does not have tells less.
-            Err(Refusal::RouteUnknown) if refused != Refusal::FlowUnknown => {}
-            Err(refusal) => refused = refusal,
-        }
-    }
-    match found.len() {
-        0 => Err(not_found(vendor, refused)),
-        1 => found.pop().ok_or_else(|| not_found(vendor, refused)),
-        _ => {
-            let flows: Vec<&str> = found.iter().map(|found| found.flow.name.as_str()).collect();
-            Err(format!(
-                "more than one flow has such a route: --flow {}",
-                flows.join(" or --flow ")
-            ))
-        }
-    }
-}
-
-fn not_found(vendor: &VendorDraft, refused: Refusal) -> String {
-    let mut text = format!(
-        "this request would be refused: {} ({})\n\nthe routes of {}:",
-        refused.words(),
-        refused.code(),
-        vendor.name
-    );
-    for flow in &vendor.policy.flows {
-        for route in &flow.routes {
-            let parameters: Vec<&str> = route.query.iter().map(|query| &*query.name).collect();
-            let query = if parameters.is_empty() {
-                String::new()
-            } else {
-                format!("   may have {}", parameters.join(", "))
-            };
-            text.push_str(&format!("\n  {:<12} {}{query}", flow.name, route.name));
-        }
-    }
-    text
-}
-
 /// The message; `None` if none is given and nobody would type one.
 fn sample(options: &Options) -> Result<Option<Vec<u8>>, String> {
     let path = options
@@ -374,9 +257,11 @@ fn sample(options: &Options) -> Result<Option<Vec<u8>>, String> {
         .filter(|path| path.as_os_str() != "-");
     if let Some(path) = path {
         let read = std::fs::read(path);
-        return read
-            .map(Some)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()));
+        let bytes = read.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        return match bytes.trim_ascii().is_empty() {
+            true => Err(format!("{} is empty: it holds no message", path.display())),
+            false => Ok(Some(bytes)),
+        };
     }
     if options.sample.is_none() && std::io::stdin().is_terminal() {
         return Ok(None);

@@ -8,7 +8,7 @@ use crate::cli::out::{Exit, Format, Out};
 use crate::config::VendorDraft;
 use crate::minimise::{Action, Fate};
 use crate::policy::Content;
-use crate::refusal::Refusal;
+use crate::refusal::{JsonFault, Refusal};
 
 /// The widest a value is shown, in characters.
 const VALUE_CHARS_MAX: usize = 38;
@@ -43,7 +43,9 @@ impl Show<'_> {
                     (Some(_), Message::Answer) => {
                         "this route carries nothing in its answer: only its status passes"
                     }
-                    (Some(_), Message::Request) => "this route carries nothing in its request",
+                    (Some(_), Message::Request) => {
+                        "this route carries nothing in its request: one with a body is refused"
+                    }
                 });
             }
         }
@@ -165,6 +167,9 @@ impl Show<'_> {
         out.say(
             "Keys: test key (these are not the live pseudonyms; `sluis pseudonym` gives those)",
         );
+        if preview.counts.of(Action::BroughtHome) > 0 {
+            out.say("`the-schools-own-id` stands for what the register knows under a pseudonym");
+        }
     }
 }
 
@@ -233,8 +238,28 @@ fn refused(refusal: Refusal, message: &[u8]) -> String {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |end| end.saturating_add(1));
     let column = before.len().saturating_sub(start).saturating_add(1);
+    let help = help(refusal, message).map(|help| format!("\nhelp: {help}"));
+    let place = format!("line {line}, column {column} (byte {at})");
     format!(
-        "this message would be refused: {words} ({}), at line {line}, column {column} (byte {at})",
-        refusal.code()
+        "this message would be refused: {words} ({}), at {place}{}",
+        refusal.code(),
+        help.unwrap_or_default()
     )
+}
+
+/// What to do about a file that is no JSON at all.
+fn help(refusal: Refusal, message: &[u8]) -> Option<&'static str> {
+    match (refusal, message.trim_ascii_start()) {
+        (
+            Refusal::BodyMalformed {
+                fault: JsonFault::ByteOrderMark,
+                ..
+            },
+            _,
+        ) => Some("save the file as UTF-8 without a byte order mark"),
+        (Refusal::BodyMalformed { .. }, [first, ..]) if !b"{[".contains(first) => {
+            Some("this is no JSON: a message begins with { or [")
+        }
+        _ => None,
+    }
 }

@@ -1,0 +1,167 @@
+//! Which route a message is tried on, and what to say if none answers.
+
+use super::{Message, Options, Trial};
+use crate::config::VendorDraft;
+use crate::minimise::{self, Asked, Counts, NoRoute, RequestLine};
+use crate::policy::{Content, Flow, Method, Policy, Route, Side};
+use crate::refusal::Refusal;
+
+/// A request that found its route.
+pub(super) struct Found<'d> {
+    /// The place of its flow.
+    pub(super) place: usize,
+    pub(super) flow: &'d Flow,
+    pub(super) route: &'d Route,
+    pub(super) target: String,
+}
+
+impl Found<'_> {
+    /// The message that is meant.
+    pub(super) fn meant(&self, options: &Options) -> Message {
+        let of_status = options.status.map(|_| Message::Answer);
+        options
+            .message
+            .or(of_status)
+            .unwrap_or_else(|| self.message())
+    }
+
+    /// What a message may carry, if anything is declared for it, and where it goes.
+    pub(super) fn carries(
+        &self,
+        policy: &Policy,
+        message: Message,
+        status: Option<u16>,
+    ) -> (Option<Content>, Side) {
+        match message {
+            Message::Answer => (
+                policy.answer_content(self.flow, self.route, status.unwrap_or(200)),
+                self.flow.caller,
+            ),
+            Message::Request => (
+                Some(self.flow.request_content(self.route)),
+                self.flow.caller.other(),
+            ),
+        }
+    }
+
+    /// The message that people mean if they do not say.
+    const fn message(&self) -> Message {
+        match self.flow.request_content(self.route) {
+            Content::Json(_) => Message::Request,
+            Content::Nothing => Message::Answer,
+        }
+    }
+}
+
+/// The route that answers, looked for in every flow that may be meant.
+pub(super) fn find<'d>(
+    options: &Options,
+    vendor: &'d VendorDraft,
+    trial: &Trial,
+) -> Result<Found<'d>, String> {
+    let (path, query) = match options.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (options.path.as_str(), None),
+    };
+    let is_meant = |flow: &Flow| options.flow.as_ref().is_none_or(|name| *name == flow.name);
+    let flows = { vendor.policy.flows.iter().enumerate() }.filter(|(_, flow)| is_meant(flow));
+    let mut none: Option<NoRoute> = None;
+    let mut found = Vec::new();
+    for (place, flow) in flows {
+        let at = vendor
+            .flows
+            .get(place)
+            .map_or("", |flow| flow.at.value.as_str());
+        let rest = path
+            .strip_prefix(at)
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(path);
+        let crossing = trial.crossing(flow.caller.other());
+        let line = RequestLine {
+            method: &options.method,
+            path: rest,
+            query,
+        };
+        let counts = &mut Counts::default();
+        let matched = minimise::find(&vendor.policy, place, line);
+        let head = matched.and_then(|matched| {
+            let head = minimise::request(&crossing, place, &matched, Asked::Again, counts);
+            head.map_err(NoRoute::from)
+        });
+        match (head, none) {
+            (Ok(head), _) => {
+                let route = flow.routes.get(head.route);
+                let target = head.outbound.release().target;
+                found.extend(route.map(|route| Found {
+                    place,
+                    flow,
+                    route,
+                    target,
+                }));
+            }
+            // What another flow says of a route it does not have tells less.
+            (Err(its), Some(_)) if its.refusal == Refusal::RouteUnknown => {}
+            (Err(its), _) => none = Some(its),
+        }
+    }
+    match (found.pop(), none) {
+        (Some(only), _) if found.is_empty() => Ok(only),
+        (Some(last), _) => {
+            found.push(last);
+            let flows: Vec<&str> = found.iter().map(|found| found.flow.name.as_str()).collect();
+            Err(format!(
+                "more than one flow has such a route: --flow {}",
+                flows.join(" or --flow ")
+            ))
+        }
+        (None, Some(none)) => Err(not_found(options, vendor, none)),
+        (None, None) => Err(no_flow(options, vendor)),
+    }
+}
+
+/// Why the request would be refused, what to write instead, and what there is.
+fn not_found(options: &Options, vendor: &VendorDraft, none: NoRoute) -> String {
+    let mut text = format!(
+        "this request would be refused: {} ({})",
+        none.refusal.words(),
+        none.refusal.code(),
+    );
+    if let Some(help) = help(options, none) {
+        text.push_str(&format!("\nhelp: {help}"));
+    }
+    text.push_str(&format!("\n\nthe routes of {}:", vendor.name));
+    for flow in &vendor.policy.flows {
+        for route in &flow.routes {
+            let parameters: Vec<&str> = route.query.iter().map(|query| &*query.name).collect();
+            let query = if parameters.is_empty() {
+                String::new()
+            } else {
+                format!("   may have {}", parameters.join(", "))
+            };
+            text.push_str(&format!("\n  {:<12} {}{query}", flow.name, route.name));
+        }
+    }
+    text
+}
+
+fn help(options: &Options, none: NoRoute) -> Option<String> {
+    let capitals = options.method.to_ascii_uppercase();
+    if !options.path.starts_with('/') {
+        Some("a path begins with a slash; leave scheme and host out".to_owned())
+    } else if Method::parse(&options.method).is_none() && Method::parse(&capitals).is_some() {
+        Some(format!("a method is written in capitals: {capitals}"))
+    } else if none.refusal == Refusal::MethodNotListed {
+        Some(format!("this path is served with {}", none.allowed))
+    } else {
+        None
+    }
+}
+
+fn no_flow(options: &Options, vendor: &VendorDraft) -> String {
+    let flows = vendor.policy.flows.iter();
+    let all: Vec<&str> = flows.map(|flow| flow.name.as_str()).collect();
+    match &options.flow {
+        Some(name) => format!("no flow `{name}`; there is {}", all.join(", ")),
+        None => format!("{} has no flow", vendor.name),
+    }
+}
