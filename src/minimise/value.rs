@@ -275,6 +275,50 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_is_of_its_type_and_of_no_other() {
+        let words = ["active".into(), "to be".into(), "".into(), "é".into()];
+        let one_of = ParameterType::OneOf(words.into());
+        let uuid = "7d1f8a52-3f0c-4a5e-9b7e-0c9b3f1e2d44";
+        // What is of another type may be a slug as well.
+        let slugs = [
+            "a",
+            "..",
+            "-",
+            "0",
+            "-7",
+            "12",
+            "active",
+            "Active",
+            "toString",
+            "2026-08-01",
+            uuid,
+        ];
+        let good: [(&ParameterType, &[&str]); 6] = [
+            (&ParameterType::Date, &["2026-08-01"]),
+            (&ParameterType::DateTime, &["2026-08-01T10:00:00Z"]),
+            (&ParameterType::Int, &["0", "-7", "12"]),
+            // A word is compared as it is, an empty one too.
+            (&one_of, &["active", "to be", "", "é"]),
+            (&ParameterType::Slug, &slugs),
+            (&ParameterType::Uuid, &[uuid]),
+        ];
+        let odd = [
+            "Active", "active ", "e\u{301}", "toString", "%41", "{pupil}", "*", "a/b", "a\0",
+            "\u{200b}",
+        ];
+        let every = good.iter().flat_map(|(_, texts)| *texts).chain(&odd);
+        for text in every {
+            for (of, texts) in &good {
+                assert_eq!(
+                    is_parameter(text, of),
+                    texts.contains(text),
+                    "{text:?} as {of:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn languages_are_tags_and_no_words_with_hyphens() {
         sort(
             is_lang,
