@@ -14,6 +14,7 @@
 )]
 
 mod certificates;
+mod credentials;
 mod crowd;
 mod errors;
 mod gradebook;
