@@ -17,7 +17,7 @@ use sluis::config::{Colour, Context, Presets, Problems, SourceFile, read_vendor}
 use sluis::limits::{Bound, Unit};
 use sluis::names::VendorId;
 use sluis::proxy::table;
-use sluis::refusal::Refusal;
+use sluis::refusal::{Refusal, UpstreamFault};
 
 #[test]
 fn every_bound_stands_in_limits_md() {
@@ -50,6 +50,18 @@ fn every_refusal_stands_in_refusals_md_once() {
     codes.sort_unstable();
     codes.dedup();
     assert_eq!(found, codes);
+}
+
+#[test]
+fn every_cause_of_an_upstream_stands_in_logs_md_once() {
+    let page = read("docs/logs.md");
+    let mut names: Vec<&str> = UpstreamFault::ALL.map(UpstreamFault::name).into();
+    for name in &names {
+        assert_eq!(page.matches(&format!("`{name}`")).count(), 1, "{name}");
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), UpstreamFault::ALL.len(), "each has its own");
 }
 
 #[test]

@@ -88,7 +88,7 @@ mod tests {
 
     fn wait() -> (Clock, Wait) {
         let clock = Clock::test(0);
-        let wait = Wait::new(&clock, IDLE, Refusal::UpstreamTimeout).within(TOTAL);
+        let wait = Wait::new(&clock, IDLE, Refusal::UPSTREAM_SILENT).within(TOTAL);
         (clock, wait)
     }
 
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn without_a_bound_for_all_only_each_pause_counts() {
         let clock = Clock::test(0);
-        let mut wait = Wait::new(&clock, IDLE, Refusal::UpstreamTimeout);
+        let mut wait = Wait::new(&clock, IDLE, Refusal::UPSTREAM_SILENT);
         for _ in 0..1_000 {
             assert_eq!(wait.due(0), after(clock.now(), IDLE));
             clock.turn(Duration::from_secs(14));

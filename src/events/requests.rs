@@ -13,7 +13,7 @@ use super::traffic::{
 use super::{BugMet, Event, Voice};
 use crate::config::LogLevel;
 use crate::minimise::Counts;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, UpstreamFault};
 
 /// One request has ended, in whatever way. Emitted exactly once a request.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +199,8 @@ impl RequestEnded<'_> {
                 error.type = code,
                 sluis.at_byte = refusal.and_then(Refusal::at),
                 sluis.upstream.status_code = self.upstream.and_then(|call| call.status),
+                sluis.upstream.cause =
+                    refusal.and_then(Refusal::of_upstream).map(UpstreamFault::name),
                 sluis.duration.total = self.times.total.as_secs_f64(),
                 sluis.left_out = left_out,
                 "{}",

@@ -253,7 +253,7 @@ pub(super) async fn take(
 ) -> Result<Body<upstream::Answer>, Refused> {
     let (limits, clock) = (work.limits, &work.shared.clock);
     let idle = limits.time(Bound::UpstreamBodyIdle);
-    let wait = Wait::new(clock, idle, Refusal::UpstreamTimeout);
+    let wait = Wait::new(clock, idle, Refusal::UPSTREAM_SILENT);
     let wait = wait.within(limits.time(Bound::UpstreamBodyTotal));
     let hold_back = limits.of(Bound::HoldBack);
     match rest {

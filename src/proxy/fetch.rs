@@ -241,7 +241,7 @@ impl fmt::Debug for Kept {
 
 /// Why there was no answer.
 fn fault(refusal: Refusal) -> TokenFetch {
-    if refusal == Refusal::UpstreamTimeout {
+    if let Refusal::UpstreamTimeout { .. } = refusal {
         TokenFetch::Late
     } else if refusal == Refusal::UpstreamBroken {
         TokenFetch::Unusable

@@ -230,9 +230,9 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
         | Refusal::UpstreamUnexpected { .. }
-        | Refusal::UpstreamUnreachable => (502, 502),
+        | Refusal::UpstreamUnreachable { .. } => (502, 502),
         Refusal::UpstreamError { status } => (status, status),
-        Refusal::UpstreamTimeout => (504, 504),
+        Refusal::UpstreamTimeout { .. } => (504, 504),
         Refusal::ObjectionsUnknown
         | Refusal::Overloaded
         | Refusal::PseudonymCollision
@@ -255,8 +255,10 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
         (Refusal::Overloaded, _) => "connection_limit_reached",
         (Refusal::PrivateAddress, _) => "destination_ip_prohibited",
         (Refusal::UpstreamBroken, _) => "http_protocol_error",
-        (Refusal::UpstreamResting | Refusal::UpstreamUnreachable, _) => "destination_unavailable",
-        (Refusal::UpstreamTimeout, _) => "http_response_timeout",
+        (Refusal::UpstreamResting | Refusal::UpstreamUnreachable { .. }, _) => {
+            "destination_unavailable"
+        }
+        (Refusal::UpstreamTimeout { .. }, _) => "http_response_timeout",
         (Refusal::BodyTooLarge, Side::Outward) => "http_response_body_size",
         (Refusal::ContentCodingUnsupported, Side::Outward) => "http_response_content_coding",
         (
@@ -326,9 +328,9 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
         | Refusal::UpstreamResting
-        | Refusal::UpstreamTimeout
+        | Refusal::UpstreamTimeout { .. }
         | Refusal::UpstreamUnexpected { .. }
-        | Refusal::UpstreamUnreachable => (dash(), outward.to_string()),
+        | Refusal::UpstreamUnreachable { .. } => (dash(), outward.to_string()),
         Refusal::AddressForbidden
         | Refusal::AgreementNotInForce
         | Refusal::BodyMissing

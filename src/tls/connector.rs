@@ -5,14 +5,15 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{CertificateError as Bad, ClientConfig};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_rustls::TlsConnector;
 
 use super::files::{self, Stamps, Unusable};
 use super::{H2, HTTP_1_1, Socket, Stream, expiry, provider, versions};
 use crate::config::{Http2, UpstreamTls};
+use crate::refusal::UpstreamFault;
 
 /// Opens TLS connections to an upstream. Files of roots, a certificate and a key that have changed
 /// are read again with the next connection; if they cannot be used, those that could stay in use.
@@ -98,10 +99,17 @@ impl Connector {
     ///
     /// # Errors
     /// What went wrong on the wire or in TLS.
-    pub async fn connect(&self, host: &str, socket: Socket, offer: Offer) -> io::Result<Stream> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    pub async fn connect(
+        &self,
+        host: &str,
+        socket: Socket,
+        offer: Offer,
+    ) -> Result<Stream, UpstreamFault> {
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_no_name| UpstreamFault::TlsName)?;
         let connector = TlsConnector::from(self.config(offer));
-        let connected = connector.connect(name, socket).await?;
+        let connected = connector.connect(name, socket).await;
+        let connected = connected.map_err(|error| fault(&error))?;
         Ok(Stream::Tls(Box::new(connected.into())))
     }
 
@@ -125,6 +133,35 @@ impl Connector {
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Connector")
+    }
+}
+
+/// What went wrong in a handshake: by the kind of the error, its text is nobody's to read.
+fn fault(error: &io::Error) -> UpstreamFault {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(bad)) => of_certificate(bad),
+        Some(_) => UpstreamFault::TlsProtocol,
+        None => UpstreamFault::Terminated,
+    }
+}
+
+fn of_certificate(bad: &Bad) -> UpstreamFault {
+    let is_out_of_date = matches!(
+        bad,
+        Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. }
+    );
+    if is_out_of_date {
+        UpstreamFault::TlsExpired
+    } else if let Bad::NotValidForName | Bad::NotValidForNameContext { .. } = bad {
+        UpstreamFault::TlsName
+    } else if *bad == Bad::UnknownIssuer {
+        UpstreamFault::TlsIssuer
+    } else {
+        UpstreamFault::TlsCertificate
     }
 }
 

@@ -98,10 +98,10 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
 
 /// Whether it is the upstream that is at fault.
 fn is_of_upstream(refusal: Refusal) -> bool {
-    [
-        Refusal::UpstreamBroken,
-        Refusal::UpstreamTimeout,
-        Refusal::UpstreamUnreachable,
-    ]
-    .contains(&refusal)
+    matches!(
+        refusal,
+        Refusal::UpstreamBroken
+            | Refusal::UpstreamTimeout { .. }
+            | Refusal::UpstreamUnreachable { .. }
+    )
 }

@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::way::Way;
 use crate::config::Reach;
 use crate::limits::{Bound, Limits, UPSTREAM_ADDRESS_STAGGER, UPSTREAM_ADDRESSES_MAX};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, UpstreamFault};
 use crate::tls::{Connector, Offer, Socket, Stream};
 
 /// Where an upstream is.
@@ -51,7 +51,7 @@ impl Address {
             Ok(address) => vec![SocketAddr::new(address, self.port)],
             Err(_a_name) => tokio::net::lookup_host((self.host.as_str(), self.port))
                 .await
-                .map_err(|_unknown| Refusal::UpstreamUnreachable)?
+                .map_err(|_unknown| unreachable(UpstreamFault::Dns))?
                 .collect(),
         };
         self.allowed(found).map(in_turns)
@@ -66,7 +66,7 @@ impl Address {
         }
         match found.len() {
             0 if all > 0 => Err(Refusal::PrivateAddress),
-            0 => Err(Refusal::UpstreamUnreachable),
+            0 => Err(unreachable(UpstreamFault::Dns)),
             _ => Ok(found),
         }
     }
@@ -111,7 +111,9 @@ pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Way, Refusa
             false => Link::new(stream, limits, now).await.map(Way::Own),
         }
     });
-    opened.await.map_err(|_late| Refusal::UpstreamTimeout)?
+    opened.await.map_err(|_late| Refusal::UpstreamTimeout {
+        fault: UpstreamFault::Timeout,
+    })?
 }
 
 /// Name, connection and TLS handshake. It has no deadline of its own.
@@ -125,7 +127,26 @@ pub(super) async fn reach(
         None => Ok(Stream::Plain(socket)),
         Some((tls, offer)) => tls.connect(&address.host, socket, offer).await,
     };
-    stream.map_err(|_broken| Refusal::UpstreamUnreachable)
+    stream.map_err(unreachable)
+}
+
+const fn unreachable(fault: UpstreamFault) -> Refusal {
+    Refusal::UpstreamUnreachable { fault }
+}
+
+/// What went wrong in connecting.
+fn in_connecting(error: &io::Error) -> UpstreamFault {
+    use io::ErrorKind as Kind;
+    let kind = error.kind();
+    if kind == Kind::ConnectionRefused {
+        UpstreamFault::Refused
+    } else if [Kind::HostUnreachable, Kind::NetworkUnreachable].contains(&kind) {
+        UpstreamFault::Unroutable
+    } else if kind == Kind::TimedOut {
+        UpstreamFault::Timeout
+    } else {
+        UpstreamFault::Failed
+    }
 }
 
 /// The first address that takes a connection. Each is tried when the one before it has failed, or
@@ -133,6 +154,7 @@ pub(super) async fn reach(
 async fn first_of(addresses: Vec<SocketAddr>) -> Result<TcpStream, Refusal> {
     let mut left = addresses.into_iter();
     let mut tries = JoinSet::new();
+    let mut fault = UpstreamFault::Failed;
     loop {
         let next = left.next();
         let is_last = next.is_none();
@@ -143,8 +165,9 @@ async fn first_of(addresses: Vec<SocketAddr>) -> Result<TcpStream, Refusal> {
             biased;
             done = tries.join_next() => match done {
                 Some(Ok(Ok(stream))) => return Ok(stream),
-                Some(Ok(Err(_)) | Err(_)) => {}
-                None => return Err(Refusal::UpstreamUnreachable),
+                Some(Ok(Err(error))) => fault = in_connecting(&error),
+                Some(Err(_panicked)) => {}
+                None => return Err(unreachable(fault)),
             },
             () = sleep(UPSTREAM_ADDRESS_STAGGER), if !is_last => {}
         }
@@ -203,7 +226,7 @@ mod tests {
         assert_eq!(refused, Err(Refusal::PrivateAddress));
         assert_eq!(
             public.allowed(Vec::new()),
-            Err(Refusal::UpstreamUnreachable)
+            Err(unreachable(UpstreamFault::Dns))
         );
         for all in [mixed, private] {
             assert_eq!(of(Reach::Any).allowed(all.clone()), Ok(all));
@@ -246,6 +269,6 @@ mod tests {
             assert_eq!(first.unwrap().unwrap().peer_addr().unwrap(), live);
         }
         let none = block_on(first_of(vec![refusing, refusing]));
-        assert_eq!(none.unwrap_err(), Refusal::UpstreamUnreachable);
+        assert_eq!(none.unwrap_err(), unreachable(UpstreamFault::Refused));
     }
 }

@@ -19,7 +19,7 @@ use super::pool::{Idle, Seen};
 use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
 use crate::limits::{Bound, Limits};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, UpstreamFault};
 use crate::tls::Stream;
 
 /// The largest read from an upstream, and the most of an answer that is buffered unread.
@@ -71,7 +71,9 @@ impl Link {
             .max_buf_size(READ_BYTES_MAX.max(limits.size(Bound::UpstreamHead)))
             .handshake(TokioIo::new(guarded))
             .await;
-        let (requests, connection) = made.map_err(|_closed| Refusal::UpstreamUnreachable)?;
+        let (requests, connection) = made.map_err(|_closed| Refusal::UpstreamUnreachable {
+            fault: UpstreamFault::Terminated,
+        })?;
         let (alarm, spare) = (Alarm::at(now), HeaderMap::new());
         Ok(Box::new(Self {
             requests,
@@ -137,7 +139,7 @@ impl Link {
             match &mut link {
                 Some(link) => {
                     let late = patience.poll(&mut link.alarm, cx);
-                    late.map(|()| Err(Refusal::UpstreamTimeout))
+                    late.map(|()| Err(Refusal::UPSTREAM_SILENT))
                 }
                 None => Poll::Pending,
             }

@@ -27,7 +27,7 @@ use super::standing::Standing;
 use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
 use crate::limits::{ANSWER_LINES_MAX, Bound, Limits, UPSTREAM_STREAMS_MAX};
-use crate::refusal::{Bug, Refusal};
+use crate::refusal::{Bug, Refusal, UpstreamFault};
 use crate::tls::Stream;
 
 /// What one answer may send ahead of its reader, and all on one connection together: the
@@ -133,7 +133,9 @@ impl Shared {
             .initial_max_send_streams(UPSTREAM_STREAMS_MAX)
             .handshake(TokioIo::new(stream))
             .await;
-        let (requests, connection) = made.map_err(|_broken| Refusal::UpstreamUnreachable)?;
+        let (requests, connection) = made.map_err(|_broken| Refusal::UpstreamUnreachable {
+            fault: UpstreamFault::Terminated,
+        })?;
         tasks.execute(async move {
             // What is wrong with it, each exchange on it is told.
             drop(connection.await);
@@ -157,7 +159,7 @@ impl Shared {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending => {
                 let late = patience.poll(&mut alarm, cx);
-                late.map(|()| Err(Refusal::UpstreamTimeout))
+                late.map(|()| Err(Refusal::UPSTREAM_SILENT))
             }
         });
         let outcome = outcome.await;

@@ -30,7 +30,7 @@ use crate::config::{LogFormat, LogLevel};
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::events::tests::voice;
 use crate::limits::{Bound, Limits};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, UpstreamFault};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const HEAD: Duration = Duration::from_secs(30);
@@ -283,8 +283,18 @@ impl World {
         }
         let (wait, how) = match (self.is_dead(), self.dice.happens(50)) {
             (false, _) => (self.weather.latency * 2, Ok(())),
-            (true, true) => (self.weather.latency * 2, Err(Refusal::UpstreamUnreachable)),
-            (true, false) => (CONNECT, Err(Refusal::UpstreamTimeout)),
+            (true, true) => (
+                self.weather.latency * 2,
+                Err(Refusal::UpstreamUnreachable {
+                    fault: UpstreamFault::Refused,
+                }),
+            ),
+            (true, false) => (
+                CONNECT,
+                Err(Refusal::UpstreamTimeout {
+                    fault: UpstreamFault::Timeout,
+                }),
+            ),
         };
         self.soon(wait, Event::Connected(request, how));
     }
@@ -330,7 +340,7 @@ impl World {
             false => Heard::Something,
         };
         if self.is_dead() || self.dice.happens(self.weather.silent) || took > left {
-            let why = (Refusal::UpstreamTimeout, heard);
+            let why = (Refusal::UPSTREAM_SILENT, heard);
             self.soon(left, Event::Failed(request, idle, why));
         } else if self.dice.happens(self.weather.broken) {
             let why = (Refusal::UpstreamBroken, heard);

@@ -22,7 +22,7 @@ use super::guarded::Guarded;
 use super::{IDENTITY, JSON, OUR_NAME, Unfit, connector, header, sensitive};
 use crate::config::{Grant, GrantAuth};
 use crate::limits::{Bound, Limits, OAUTH_GRANT_BYTES_MAX};
-use crate::refusal::{Bug, Refusal};
+use crate::refusal::{Bug, Refusal, UpstreamFault};
 use crate::tls::{Connector, Connectors, Offer, Stream};
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -99,7 +99,9 @@ impl TokenServer {
         let tls = self.tls.as_deref().map(|tls| (tls, Offer::Http1));
         let reached = reach(&self.address, tls);
         let stream = tokio::time::timeout(patience, reached).await;
-        let stream = stream.map_err(|_late| Refusal::UpstreamTimeout)??;
+        let stream = stream.map_err(|_late| Refusal::UpstreamTimeout {
+            fault: UpstreamFault::Timeout,
+        })??;
         self.exchange(stream, limits).await
     }
 

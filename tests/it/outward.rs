@@ -173,6 +173,42 @@ fn upstream_cannot_be_reached() {
     let house = House::open(upstream);
     let got = house.ask(pull("/pull/users"));
     assert_eq!((got.status(), &*got.code()), (502, "upstream_unreachable"));
+    caused(&house, &got, "connection_refused");
+}
+
+/// Our log says why, and the caller is not told: it is nobody's but the school's.
+fn caused(house: &House, got: &Message, cause: &str) {
+    house.await_log(&format!(r#""sluis.upstream.cause":"{cause}""#));
+    let seen = [got.head.as_bytes(), &got.body].concat();
+    let seen = String::from_utf8(seen).unwrap();
+    assert!(!seen.contains(cause), "{seen}");
+}
+
+#[test]
+fn upstream_whose_name_has_no_address() {
+    // RFC 6761 section 6.4: nobody's, for ever.
+    let more = r#"
+[flow.nowhere]
+caller = "vendor"
+at = "/nowhere"
+upstream = "https://zzq-nobody.invalid"
+callers = "anyone"
+[[flow.nowhere.route]]
+match = "GET /users"
+to-vendor = "User"
+"#
+    .to_owned();
+    let house = Plans {
+        more,
+        limits: "upstream-connect = \"30s\"".to_owned(),
+        ..Plans::default()
+    }
+    .open(Upstream::json("{}"));
+    let got = house.ask(pull("/nowhere/users"));
+    assert_eq!((got.status(), &*got.code()), (502, "upstream_unreachable"));
+    caused(&house, &got, "dns_error");
+    let markers = Markers::of(&["zzq-nobody.invalid"]);
+    house.search(&markers, &[("what the caller got", &got.body)]);
 }
 
 #[test]
@@ -184,6 +220,7 @@ fn upstream_too_slow() {
     let begun = Instant::now();
     let got = house.ask(pull("/pull/users"));
     assert_eq!((got.status(), &*got.code()), (504, "upstream_timeout"));
+    house.await_log(r#""sluis.upstream.cause":"http_response_timeout""#);
     assert!(begun.elapsed() >= Duration::from_millis(190));
 }
 

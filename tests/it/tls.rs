@@ -1,8 +1,10 @@
 //! Callers and upstreams over TLS, HTTP/1.1.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -140,13 +142,69 @@ to-vendor = "User"
         assert_eq!(house.ask(pull("/right/users")).text(), r#"{"grade":7}"#);
     }
     assert_eq!(house.upstream.connections(), 1, "kept, and looked at");
-    for path in ["/wrong-name/users", "/wrong-root/users"] {
+    for (path, cause) in [
+        ("/wrong-name/users", "tls_certificate_wrong_name"),
+        ("/wrong-root/users", "tls_certificate_unknown_issuer"),
+    ] {
         let answer = house.ask(pull(path));
         assert_eq!(
             (answer.status(), &*answer.code()),
             (502, "upstream_unreachable"),
             "{path}"
         );
+        house.await_log(&format!(r#""sluis.upstream.cause":"{cause}""#));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_upstreams_tls_is_told_in_the_log() {
+    let mut of = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    of.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let pem = of.self_signed(&key).unwrap().pem();
+    let config = with_pair(&pem, &key.serialize_pem(), &[]);
+    let expired = Upstream::on_sockets(move |mut socket| {
+        let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
+        server.complete_io(&mut socket).unwrap_err();
+    });
+    let plain = Upstream::on_sockets(|mut socket| {
+        socket.write_all(b"HTTP/1.1 400 Fenna-zzq\r\n\r\n").unwrap();
+    });
+    let closed = Upstream::on_sockets(drop);
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, &pem).unwrap();
+    for (upstream, cause) in [
+        (expired, "tls_certificate_expired"),
+        (plain, "tls_protocol_error"),
+        (closed, "connection_terminated"),
+    ] {
+        let more = format!(
+            r#"
+[flow.secure]
+caller = "vendor"
+at = "/secure"
+upstream = "https://localhost:{}"
+callers = "anyone"
+allow-private = true
+upstream-tls = {{ roots = "{}" }}
+[[flow.secure.route]]
+match = "GET /users"
+to-vendor = "User"
+"#,
+            upstream.address.port(),
+            roots.display()
+        );
+        let house = Plans {
+            more,
+            ..Plans::default()
+        }
+        .open(upstream);
+        let answer = house.ask(pull("/secure/users"));
+        assert_eq!(answer.code(), "upstream_unreachable", "{cause}");
+        house.await_log(&format!(r#""sluis.upstream.cause":"{cause}""#));
+        let markers = Markers::of(&["Fenna-zzq"]);
+        house.search(&markers, &[("what the caller got", &answer.body)]);
     }
 }
 
@@ -178,6 +236,7 @@ to-vendor = "User"
         (answer.status(), &*answer.code()),
         (504, "upstream_timeout")
     );
+    house.await_log(r#""sluis.upstream.cause":"connection_timeout""#);
 }
 
 /// An upstream over TLS that always gives that answer, and its certificate: for `localhost` only.
@@ -201,8 +260,13 @@ pub(crate) fn secure_upstream(answer: String) -> (Upstream, String) {
 pub(crate) fn server(protocols: &[&[u8]]) -> (Arc<ServerConfig>, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let pem = made.cert.pem();
+    let config = with_pair(&pem, &made.signing_key.serialize_pem(), protocols);
+    (config, pem)
+}
+
+fn with_pair(pem: &str, key: &str, protocols: &[&[u8]]) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -211,5 +275,5 @@ pub(crate) fn server(protocols: &[&[u8]]) -> (Arc<ServerConfig>, String) {
         .with_single_cert(chain, key)
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    (Arc::new(config), pem)
+    Arc::new(config)
 }

@@ -3,60 +3,11 @@
 //! The status that a caller sees is decided in one place, `proxy::refuse`; here stand the causes,
 //! their stable codes and the words for people.
 
+mod fault;
+
+pub use fault::{JsonFault, UpstreamFault};
+
 use std::fmt;
-
-/// What is wrong with a JSON text (RFC 8259).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum JsonFault {
-    /// A byte order mark (RFC 8259 section 8.1 forbids sending one).
-    ByteOrderMark,
-    /// The text ends before its value does.
-    Cut,
-    /// The same key twice in one object, however it is escaped.
-    DuplicateKey,
-    /// An escape that does not exist, or half of a surrogate pair.
-    Escape,
-    /// A key or string longer than `json-string`.
-    StringTooLong,
-    /// A number longer than `json-number`, or not a JSON number: `NaN`, `+1`, `01`, `1.`.
-    Number,
-    /// A byte below 0x20 within a string.
-    RawControl,
-    /// More than `json-switch` bytes of an object before the field that says which shape it has.
-    SwitchTooLate,
-    /// Anything else that is not JSON here.
-    Syntax,
-    /// Lists and objects deeper than `json-depth`.
-    TooDeep,
-    /// More than `json-keys` keys in one object.
-    TooManyKeys,
-    /// Something after the value.
-    Trailing,
-    /// Not UTF-8.
-    Utf8,
-}
-
-impl JsonFault {
-    /// The fault in words that fit after "the body is not well-formed:".
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::ByteOrderMark => "a byte order mark",
-            Self::Cut => "it ends too early",
-            Self::DuplicateKey => "a key is given twice",
-            Self::Escape => "a bad escape or a lone surrogate",
-            Self::StringTooLong => "a key or string is too long",
-            Self::Number => "a bad or too long number",
-            Self::RawControl => "a control character in a string",
-            Self::SwitchTooLate => "the field that says what an object is comes too late",
-            Self::Syntax => "a syntax error",
-            Self::TooDeep => "nested too deep",
-            Self::TooManyKeys => "too many keys in one object",
-            Self::Trailing => "something follows the value",
-            Self::Utf8 => "not UTF-8",
-        }
-    }
-}
 
 /// A part of Sluis that met a state it was built never to reach. Counted and alerted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,14 +136,20 @@ pub enum Refusal {
     /// The upstream failed again and again, and is left alone for a moment.
     UpstreamResting,
     /// The upstream did not answer in time.
-    UpstreamTimeout,
+    UpstreamTimeout {
+        /// What took so long.
+        fault: UpstreamFault,
+    },
     /// A redirect, a partial or an informational answer.
     UpstreamUnexpected {
         /// 100 to 399.
         status: u16,
     },
     /// The upstream could not be reached.
-    UpstreamUnreachable,
+    UpstreamUnreachable {
+        /// Why.
+        fault: UpstreamFault,
+    },
     /// The vendor is in `observe`: nothing is forwarded.
     VendorObserved,
     /// A version of HTTP before 1.1.
@@ -200,6 +157,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The upstream was connected to, and its answer did not come in time.
+    pub const UPSTREAM_SILENT: Self = Self::UpstreamTimeout {
+        fault: UpstreamFault::AnswerTimeout,
+    };
+
     /// One of each, for tables and tests.
     pub const ALL: [Self; 52] = [
         Self::AddressForbidden,
@@ -252,9 +214,11 @@ impl Refusal {
         Self::UpstreamBroken,
         Self::UpstreamError { status: 500 },
         Self::UpstreamResting,
-        Self::UpstreamTimeout,
+        Self::UPSTREAM_SILENT,
         Self::UpstreamUnexpected { status: 302 },
-        Self::UpstreamUnreachable,
+        Self::UpstreamUnreachable {
+            fault: UpstreamFault::Refused,
+        },
         Self::VendorObserved,
         Self::VersionUnsupported,
     ];
@@ -310,9 +274,9 @@ impl Refusal {
             Self::UpstreamBroken => "upstream_broken",
             Self::UpstreamError { .. } => "upstream_error",
             Self::UpstreamResting => "upstream_resting",
-            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamTimeout { .. } => "upstream_timeout",
             Self::UpstreamUnexpected { .. } => "upstream_unexpected",
-            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamUnreachable { .. } => "upstream_unreachable",
             Self::VendorObserved => "vendor_observed",
             Self::VersionUnsupported => "version_unsupported",
         }
@@ -375,9 +339,9 @@ impl Refusal {
             Self::UpstreamBroken => "the upstream broke off or did not speak HTTP",
             Self::UpstreamError { .. } => "the upstream answered with an error",
             Self::UpstreamResting => "the upstream failed again and again, and has a moment's rest",
-            Self::UpstreamTimeout => "the upstream did not answer in time",
+            Self::UpstreamTimeout { .. } => "the upstream did not answer in time",
             Self::UpstreamUnexpected { .. } => "the upstream sent a redirect or a partial answer",
-            Self::UpstreamUnreachable => "the upstream cannot be reached",
+            Self::UpstreamUnreachable { .. } => "the upstream cannot be reached",
             Self::VendorObserved => "this vendor is being observed: nothing is forwarded yet",
             Self::VersionUnsupported => "HTTP/1.1 or HTTP/2 is needed",
         }
@@ -390,6 +354,16 @@ impl Refusal {
             "the body is not well-formed JSON"
         } else {
             self.words()
+        }
+    }
+
+    /// Why an upstream could not be reached or was not waited for: for our log alone.
+    #[must_use]
+    pub const fn of_upstream(self) -> Option<UpstreamFault> {
+        if let Self::UpstreamTimeout { fault } | Self::UpstreamUnreachable { fault } = self {
+            Some(fault)
+        } else {
+            None
         }
     }
 
