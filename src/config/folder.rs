@@ -133,6 +133,7 @@ fn school(name: &str, path: PathBuf, problems: &mut Problems) -> Option<SchoolFo
         return None;
     };
     let school = read(&path.join(SCHOOL_FILE), problems);
+    find_misplaced(&path, problems);
     let vendors = path.join("vendors");
     let files = if vendors.is_dir() {
         entries(&vendors, problems)
@@ -164,15 +165,32 @@ fn vendor(name: &str, path: &Path, problems: &mut Problems) -> Option<(VendorId,
 }
 
 /// Secrets and folders may lie among the vendors' files; what looks like one of these and is not
-/// read has been named wrong.
+/// read has been named wrong, or is a copy that nobody should take for the one in force.
 fn find_unread(name: &str, path: &Path, problems: &mut Problems) {
     let (_, ending) = name.rsplit_once('.').unwrap_or_default();
-    if nearest(ending, ["toml"]).is_none() || path.is_dir() {
-        return;
+    let is_like_one = names_toml(name) || nearest(ending, ["toml"]).is_some();
+    if is_like_one && !path.is_dir() {
+        problems.push(unread(path, "the file of a vendor ends with .toml"));
     }
+}
+
+/// Beside `school.toml` nothing is read: a vendor's file that lies there is not in force.
+fn find_misplaced(school: &Path, problems: &mut Problems) {
+    for (name, path) in entries(school, problems) {
+        if names_toml(&name) && name != SCHOOL_FILE && !path.is_dir() {
+            problems.push(unread(&path, "the files of vendors stand in vendors/"));
+        }
+    }
+}
+
+/// Whether `.toml` stands in a name, however it goes on: `x.toml.bak`, `x.TOML`, `x.toml~`.
+fn names_toml(name: &str) -> bool {
+    name.to_ascii_lowercase().contains(".toml")
+}
+
+fn unread(path: &Path, help: &str) -> Problem {
     let message = format!("{} is not read", shown(&path.display().to_string()));
-    let finding = Problem::finding(code::FILE_UNREAD, message);
-    problems.push(finding.help("the file of a vendor ends with .toml"));
+    Problem::finding(code::FILE_UNREAD, message).help(help)
 }
 
 fn bad_name(what: &str, path: &Path) -> Problem {
