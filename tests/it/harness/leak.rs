@@ -34,6 +34,22 @@ impl Markers {
     }
 }
 
+/// What stands in all that is made up here, and nowhere else.
+const MADE_UP: &[u8] = b"zzq";
+
+/// Fails if anything made up stands in `bytes`, as it is, percent-encoded or escaped as in JSON.
+/// It is too short to be told from chance in other disguises: those are for [`Markers`].
+pub(crate) fn assert_nothing_made_up(place: &str, bytes: &[u8]) {
+    let text = bytes.to_ascii_lowercase();
+    let plain = [unescaped(&text, b"%", 2), unescaped(&text, b"\\u", 4), text];
+    for text in plain {
+        if contains(&text, MADE_UP) {
+            let text = String::from_utf8_lossy(bytes);
+            panic!("something made up stands in {place}:\n{text}");
+        }
+    }
+}
+
 fn disguise(bytes: &[u8], marker: &str) -> Option<&'static str> {
     let text = bytes.to_ascii_lowercase();
     let marker_text = marker.to_ascii_lowercase();
@@ -103,6 +119,21 @@ fn base64_forms(marker: &str) -> Vec<String> {
 
 fn contains(bytes: &[u8], what: &[u8]) -> bool {
     bytes.windows(what.len()).any(|window| window == what)
+}
+
+#[test]
+fn what_is_made_up_is_found_without_a_marker() {
+    for text in [
+        "pupil-zzq-901",
+        "FENNA-ZZQ",
+        "a%7Azq",
+        r"z\u007aq",
+        "%5a%5a%51",
+    ] {
+        let found = std::panic::catch_unwind(|| assert_nothing_made_up("a log", text.as_bytes()));
+        assert!(found.is_err(), "{text}");
+    }
+    assert_nothing_made_up("a log", b"pupil-zz-q 901");
 }
 
 #[test]

@@ -137,7 +137,12 @@ impl Plans {
             std::thread::spawn(move || serve(&shared, listener, doorkeeper, stopped))
         });
         let threads = threads.collect();
+        let last_look = LastLook {
+            events: events.clone(),
+            log: log.clone(),
+        };
         House {
+            _last_look: last_look,
             address,
             upstream,
             events,
@@ -313,6 +318,8 @@ pub(crate) struct House {
     /// Its clock.
     pub(crate) clock: Clock,
     token_key: u8,
+    /// Looks when all else is over.
+    _last_look: LastLook,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
@@ -403,6 +410,23 @@ impl House {
         let ours = [("the log", &*log), ("the metrics", metrics.as_bytes())];
         for (place, bytes) in others.iter().chain(&ours) {
             markers.assert_absent(place, bytes);
+        }
+    }
+}
+
+/// The leak search that no test can forget: when a house goes, nothing that is made up stands in
+/// its log or its metrics.
+struct LastLook {
+    events: Events,
+    log: Sink,
+}
+
+impl Drop for LastLook {
+    fn drop(&mut self) {
+        // A second panic would hide what went wrong first.
+        if !std::thread::panicking() {
+            leak::assert_nothing_made_up("the log", &self.log.bytes());
+            leak::assert_nothing_made_up("the metrics", self.events.metrics_page().as_bytes());
         }
     }
 }
