@@ -53,6 +53,19 @@ fn every_refusal_stands_in_refusals_md_once() {
 }
 
 #[test]
+fn the_list_of_all_refusals_has_every_code() {
+    let source = read("src/refusal/mod.rs");
+    let (_, from) = source.split_once("fn code(self)").unwrap();
+    let (codes, _) = from.split_once("\n    }\n").unwrap();
+    let quoted = codes.lines().filter_map(|line| line.split('"').nth(1));
+    let mut quoted: Vec<&str> = quoted.collect();
+    let mut all: Vec<&str> = Refusal::ALL.map(Refusal::code).into();
+    quoted.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(all, quoted);
+}
+
+#[test]
 fn every_cause_of_an_upstream_stands_in_logs_md_once() {
     let page = read("docs/logs.md");
     let mut names: Vec<&str> = UpstreamFault::ALL.map(UpstreamFault::name).into();

@@ -56,9 +56,13 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("records.rs"),
         include_str!("stale.rs"),
     ];
+    let said = |text: &str, quoted: &str| {
+        let mut lines = text.lines().map(str::trim_start);
+        lines.any(|line| !line.starts_with("//") && line.contains(quoted))
+    };
     for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
         let quoted = format!("\"{code}\"");
-        let met = tests.iter().any(|text| text.contains(&quoted));
+        let met = tests.iter().any(|text| said(text, &quoted));
         assert_ne!(met, NOT_MET.contains(&code), "{code}");
     }
 }
