@@ -15,6 +15,7 @@ main() {
     have cargo || missing+=("cargo and rustc 1.95 or newer, from your distribution or https://rustup.rs")
     system_package cc gcc
     system_package python3 python3
+    system_package curl curl
     system_package systemd-analyze systemd
     libfaketime
     postgres
@@ -26,7 +27,6 @@ main() {
     if [[ ${1:-} == dist || ${1:-} == bench ]]; then
         profile_tools
         system_package openssl openssl
-        system_package curl curl
     fi
     if [[ ${1:-} == soak ]]; then
         system_package haproxy haproxy

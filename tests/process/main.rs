@@ -16,6 +16,7 @@ mod home;
 mod killed;
 mod load;
 mod systemd;
+mod terminal;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
