@@ -1,10 +1,9 @@
 //! Faults in what an upstream answers: each row of the table of failures.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::upstream::ok;
+use crate::harness::upstream::{Nobody, ok};
 use crate::harness::{House, Markers, Message, Plans, Upstream, pull, push};
 
 /// The caller's answer to a pull when the upstream answers `answer` and closes.
@@ -166,10 +165,9 @@ fn upstream_that_refuses_our_credentials() {
 
 #[test]
 fn upstream_cannot_be_reached() {
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let nobody = Nobody::new();
     let mut upstream = Upstream::json("{}");
-    upstream.address = nobody.local_addr().unwrap();
-    drop(nobody);
+    upstream.address = nobody.address();
     let house = House::open(upstream);
     let got = house.ask(pull("/pull/users"));
     assert_eq!((got.status(), &*got.code()), (502, "upstream_unreachable"));

@@ -14,6 +14,30 @@ pub(crate) struct Upstream {
     connections: Arc<AtomicUsize>,
 }
 
+/// An address that is taken and at which nobody listens, for as long as this is held.
+pub(crate) struct Nobody(socket2::Socket);
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    /// Somebody listens from now on.
+    pub(crate) fn listen(self) -> TcpListener {
+        self.0.listen(16).unwrap();
+        self.0.into()
+    }
+}
+
 impl Upstream {
     /// Runs `script` on each connection, in a thread of its own.
     pub(crate) fn scripted(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
