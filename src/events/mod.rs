@@ -131,7 +131,7 @@ pub(crate) mod tests {
         Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side, Unlisted,
     };
     use crate::pseudonym::{Fingerprint, TokenKey};
-    use crate::refusal::{Bug, JsonFault, Refusal};
+    use crate::refusal::{Bug, JsonFault, Refusal, UpstreamFault};
     use crate::secret::SecretBytes;
 
     pub(crate) fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
@@ -316,10 +316,14 @@ pub(crate) mod tests {
             fault: JsonFault::Utf8,
             at: 7,
         };
+        let unreachable = Refusal::UpstreamUnreachable {
+            fault: UpstreamFault::Dns,
+        };
         for outcome in [
             Outcome::Answered,
             Outcome::Cancelled,
             Outcome::Refused(malformed),
+            Outcome::Refused(unreachable),
             Outcome::Aborted(Refusal::Bug(Bug::Rewriter)),
             Outcome::Panicked,
         ] {
@@ -473,7 +477,7 @@ pub(crate) mod tests {
         );
         assert_eq!(counts().of(Action::DroppedUnlisted), 1);
         let of_field =
-            "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 6";
+            "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 7";
         assert!(page.contains(of_field), "{page}");
         drop(guards);
         assert!(events.metrics_page().contains("sluis_connections_open 0"));
