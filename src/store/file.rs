@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageBackend,
-    StorageError, TableDefinition, TableHandle as _, WriteTransaction,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable,
+    StorageBackend, StorageError, TableDefinition, TableHandle as _, WriteTransaction,
 };
 
 use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
@@ -49,7 +49,24 @@ pub(super) enum Turn {
 pub(super) struct OneFile {
     opener: Opener,
     /// None after a failure, until it has been opened again.
-    open: Option<Open>,
+    open: Option<Kept>,
+}
+
+/// A database that commits are written to, and what keeps the pages they free.
+struct Kept {
+    /// Goes before the database does, which else would close when this is let go.
+    reads: Option<Reads>,
+    open: Open,
+}
+
+/// A transaction that reads, and so keeps all pages that the commits after it free.
+///
+/// redb takes the lowest pages that are free. Without it these would be what the commit before has
+/// left, each in a place of its own between rows that stay: a commit would write eight places. So
+/// commits write where the file is free in one piece, and give back what they have left together.
+struct Reads {
+    _transaction: ReadTransaction,
+    commits: u32,
 }
 
 pub(super) struct Open {
@@ -72,28 +89,28 @@ impl OneFile {
         let open = prepared(opener(Turn::First)?)?;
         Ok(Self {
             opener,
-            open: Some(open),
+            open: Some(Kept::new(open)),
         })
     }
 
     /// The database; opened again if it failed.
-    fn database(&mut self) -> Result<&Database, Fault> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => prepared((self.opener)(Turn::Again)?)?,
+    fn kept(&mut self) -> Result<&mut Kept, Fault> {
+        let kept = match self.open.take() {
+            Some(kept) => kept,
+            None => Kept::new(prepared((self.opener)(Turn::Again)?)?),
         };
         // What is written to a file that has no name any more is gone with the process.
-        if let Some((path, id)) = &open.file
+        if let Some((path, id)) = &kept.open.file
             && file_id(path).ok() != Some(*id)
         {
             return Err(Fault::Moved(path.clone()));
         }
-        Ok(&self.open.insert(open).database)
+        Ok(self.open.insert(kept))
     }
 
     /// Runs `work`, and lets go of a database that failed: redb wants it opened again.
-    fn attempt<T>(&mut self, work: impl FnOnce(&Database) -> Result<T, Fault>) -> Result<T, Fault> {
-        let done = work(self.database()?);
+    fn attempt<T>(&mut self, work: impl FnOnce(&mut Kept) -> Result<T, Fault>) -> Result<T, Fault> {
+        let done = work(self.kept()?);
         if matches!(done, Err(Fault::Database(_))) {
             self.open = None;
         }
@@ -103,11 +120,9 @@ impl OneFile {
 
 impl Backend for OneFile {
     fn append(&mut self, after: Mark, rows: &[NewRow<'_>]) -> Result<Appended, Fault> {
-        self.attempt(|database| {
-            // Who reads keeps the pages that this commit frees until the next one, which gives them
-            // back on its way. Else a pass of its own does, behind the sync, while messages wait.
-            let _before = database.begin_read()?;
-            let transaction = database.begin_write()?;
+        self.attempt(|kept| {
+            kept.keep_pages()?;
+            let transaction = kept.open.database.begin_write()?;
             let appended = insert(&transaction, after, rows)?;
             // Durability::Immediate, the default: on disk when this returns.
             transaction.commit()?;
@@ -116,8 +131,8 @@ impl Backend for OneFile {
     }
 
     fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
-        self.attempt(|database| {
-            let table = database.begin_read()?.open_table(ROWS)?;
+        self.attempt(|kept| {
+            let table = kept.open.database.begin_read()?.open_table(ROWS)?;
             is_there(&table, after)?;
             for row in table.range(after.number.saturating_add(1)..)? {
                 let (number, value) = row?;
@@ -137,6 +152,27 @@ impl Backend for OneFile {
 
     fn writers(&self) -> Writers {
         Writers::One
+    }
+}
+
+impl Kept {
+    const fn new(open: Open) -> Self {
+        Self { reads: None, open }
+    }
+
+    /// Keeps what this commit frees, and lets go of what enough others have freed: this commit
+    /// gives it back on its way. Else a pass of its own does, behind the sync, while messages wait.
+    fn keep_pages(&mut self) -> Result<(), Fault> {
+        let reads = match self.reads.take() {
+            Some(reads) if reads.commits < limits::REGISTER_KEPT_COMMITS => reads,
+            Some(_) | None => Reads {
+                _transaction: self.open.database.begin_read()?,
+                commits: 0,
+            },
+        };
+        let commits = reads.commits.saturating_add(1);
+        self.reads = Some(Reads { commits, ..reads });
+        Ok(())
     }
 }
 
