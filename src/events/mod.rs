@@ -278,6 +278,24 @@ pub(crate) mod tests {
         *rewriter.counts()
     }
 
+    fn outcomes() -> [Outcome; 6] {
+        let malformed = Refusal::BodyMalformed {
+            fault: JsonFault::Utf8,
+            at: 7,
+        };
+        let unreachable = Refusal::UpstreamUnreachable {
+            fault: UpstreamFault::Dns,
+        };
+        [
+            Outcome::Answered,
+            Outcome::Cancelled,
+            Outcome::Refused(malformed),
+            Outcome::Refused(unreachable),
+            Outcome::Aborted(Refusal::Bug(Bug::Rewriter)),
+            Outcome::Panicked,
+        ]
+    }
+
     fn tell_of_an_echo(events: &Events, meter: &RouteMeter) {
         let at = EchoAt::Field(Index::new(0).unwrap(), None);
         events.emit(RequestEnded {
@@ -312,21 +330,7 @@ pub(crate) mod tests {
             admin,
             config: &config,
         });
-        let malformed = Refusal::BodyMalformed {
-            fault: JsonFault::Utf8,
-            at: 7,
-        };
-        let unreachable = Refusal::UpstreamUnreachable {
-            fault: UpstreamFault::Dns,
-        };
-        for outcome in [
-            Outcome::Answered,
-            Outcome::Cancelled,
-            Outcome::Refused(malformed),
-            Outcome::Refused(unreachable),
-            Outcome::Aborted(Refusal::Bug(Bug::Rewriter)),
-            Outcome::Panicked,
-        ] {
+        for outcome in outcomes() {
             events.emit(ended(meter, outcome));
         }
         for outcome in [TokenFetch::Granted, TokenFetch::Refused] {
@@ -530,7 +534,7 @@ pub(crate) mod tests {
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
         assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
-        assert_eq!(text.lines().count(), 31);
+        assert_eq!(text.lines().count(), 32);
     }
 
     #[test]
