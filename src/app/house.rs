@@ -328,6 +328,8 @@ impl Lane {
         let work = move || {
             // Dropped last, also by a panic: then someone must know.
             let _ending = self.ending;
+            // With the last bytes that connections have noted.
+            let runtime = runtime;
             let (gateway, stopped) = (self.gateway, self.stopped.clone());
             let tending = Arc::clone(&gateway).tend();
             let serve = move |stream, address| {

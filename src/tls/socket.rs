@@ -6,8 +6,10 @@
 //! a small write is only noted, as the kernel would note it, and a task that the runtime gets to
 //! after all those that are ready carries it out with the others.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -24,7 +26,6 @@ const SMALL_BYTES_MAX: usize = 16 << 10;
 const NOTED_BYTES_MAX: usize = 256 << 10;
 
 /// A connected socket.
-#[derive(Debug)]
 pub struct Socket {
     read: OwnedReadHalf,
     out: Arc<Out>,
@@ -32,7 +33,6 @@ pub struct Socket {
 }
 
 /// The way out of a socket.
-#[derive(Debug)]
 struct Out {
     /// `None` while it is being dropped only.
     half: Option<OwnedWriteHalf>,
@@ -40,20 +40,20 @@ struct Out {
 }
 
 /// What the kernel did not take when a noted write was carried out.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Left {
     bytes: Vec<u8>,
     error: Option<io::ErrorKind>,
-    /// Who wrote last, to be told of it.
+    /// Who is at it, to be told of it; nobody before the first noted write.
     owner: Option<Waker>,
 }
 
 /// The writes that have been noted on a thread, in their order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Row {
     bytes: Vec<u8>,
-    /// Whose they are, and where the bytes of each end.
-    writes: Vec<(Arc<Out>, usize)>,
+    /// Whose they are, and which of the bytes are whose.
+    writes: Vec<(Arc<Out>, Range<usize>)>,
 }
 
 thread_local! {
@@ -79,42 +79,40 @@ impl Socket {
     }
 
     fn poll_put(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        ready!(self.out.poll_drain(cx))?;
-        let length = parts
-            .iter()
-            .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-        let mut row = lock(&self.row);
-        if row.bytes.len().saturating_add(length) > NOTED_BYTES_MAX {
-            row.write();
+        let length = { parts.iter() }.fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+        let noted = lock(&self.row).bytes.len();
+        if noted.saturating_add(length) > NOTED_BYTES_MAX {
+            lock(&self.row).write();
         }
-        if length <= SMALL_BYTES_MAX && self.is_seen_to(&row) {
-            for part in parts {
-                row.bytes.extend_from_slice(part);
-            }
-            let end = row.bytes.len();
-            row.writes.push((Arc::clone(&self.out), end));
+        ready!(self.out.poll_drain(cx))?;
+        if length <= SMALL_BYTES_MAX {
             self.out.left().tell(cx.waker());
+            if lock(&self.row).note(&self.out, parts) == Noted::First {
+                self.see_to_it();
+            }
             return Poll::Ready(Ok(length));
         }
         // Nothing overtakes what has been noted.
-        row.write();
-        drop(row);
+        lock(&self.row).write();
         ready!(self.out.poll_drain(cx))?;
         self.out.poll_put(cx, parts)
     }
 
-    /// Whether somebody will carry out what is noted now.
-    fn is_seen_to(&self, row: &Row) -> bool {
-        if !row.writes.is_empty() {
-            return true;
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            return false;
-        };
+    /// Has what is noted from now on carried out after all that are ready; at once, where no
+    /// runtime would get to it.
+    fn see_to_it(&self) {
         let turn = Turn(Arc::clone(&self.row));
-        drop(runtime.spawn(async move { drop(turn) }));
-        true
+        if let Ok(runtime) = Handle::try_current() {
+            drop(runtime.spawn(async move { drop(turn) }));
+        }
     }
+}
+
+/// What was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    First,
+    Further,
 }
 
 /// Carries out what has been noted when it is dropped: also where a runtime ends before it gets to
@@ -128,12 +126,27 @@ impl Drop for Turn {
 }
 
 impl Row {
+    fn note(&mut self, out: &Arc<Out>, parts: &[IoSlice<'_>]) -> Noted {
+        let noted = match self.writes.is_empty() {
+            true => Noted::First,
+            false => Noted::Further,
+        };
+        let begin = self.bytes.len();
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        let end = self.bytes.len();
+        match self.writes.last_mut() {
+            Some((last, range)) if Arc::ptr_eq(last, out) => range.end = end,
+            Some(_) | None => self.writes.push((Arc::clone(out), begin..end)),
+        }
+        noted
+    }
+
     /// Carries all of it out.
     fn write(&mut self) {
-        let mut from = 0;
-        for (out, end) in self.writes.drain(..) {
-            out.write(self.bytes.get(from..end).unwrap_or_default());
-            from = end;
+        for (out, range) in self.writes.drain(..) {
+            out.write(self.bytes.get(range).unwrap_or_default());
         }
         self.bytes.clear();
     }
@@ -183,6 +196,9 @@ impl Out {
         }
         // A connection that is idle holds no memory.
         left.bytes = Vec::new();
+        if let Some(owner) = &mut left.owner {
+            owner.clone_from(cx.waker());
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -233,12 +249,21 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Shows nothing of what is written.
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Socket")
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Who took a flush for done only reads from then on. A fault is for the next write to tell.
+        drop(self.out.poll_drain(cx));
         Pin::new(&mut self.read).poll_read(cx, into)
     }
 }
@@ -344,6 +369,11 @@ mod tests {
         (0..=250).cycle().take(count).collect()
     }
 
+    /// Only reads, as who takes a flush for done.
+    fn poll_read_only(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(socket).poll_read(cx, &mut ReadBuf::new(&mut [0]))
+    }
+
     #[tokio::test]
     async fn small_writes_leave_once_all_that_are_ready_have_had_their_turn() {
         let ((mut one, mut one_end), (mut two, mut two_end)) = (pair().await, pair().await);
@@ -408,21 +438,50 @@ mod tests {
         assert_eq!(lock(&socket.out.left).bytes.capacity(), 0);
     }
 
+    /// Fills what the kernel has room for; gives how many bytes that were.
+    fn fill(socket: &Socket) -> usize {
+        let half = socket.out.half.as_ref().unwrap();
+        std::iter::from_fn(|| half.try_write(&[0; 4 << 10]).ok()).sum()
+    }
+
     #[tokio::test]
     async fn an_owner_that_waits_for_something_else_is_woken_for_what_is_left() {
+        is_woken(poll_as_hyper).await;
+        is_woken(poll_read_only).await;
+    }
+
+    /// What waits is polled by `wait`.
+    async fn is_woken(wait: fn(&mut Socket, &mut Context<'_>) -> Poll<io::Result<()>>) {
         let (mut socket, mut end) = pair().await;
-        let all = bytes(SMALL_BYTES_MAX);
-        let mut written = 0;
-        while lock(&socket.out.left).bytes.is_empty() {
-            socket.write_all(&all).await.unwrap();
-            written += all.len();
-            tokio::task::yield_now().await;
-        }
-        let waiting =
-            tokio::spawn(async move { poll_fn(|cx| poll_as_hyper(&mut socket, cx)).await });
-        assert!(read(&mut end, written).await == all.repeat(written / all.len()));
+        let filled = fill(&socket);
+        // Noted while nothing is left: only the task that carries it out finds the kernel full.
+        let mut noted = false;
+        let waiting = tokio::spawn(poll_fn(move |cx| {
+            noted = noted || put(&mut socket, b"last", cx);
+            wait(&mut socket, cx)
+        }));
+        let all = read(&mut end, filled.saturating_add(4)).await;
+        assert!(all.ends_with(b"last"));
         end.write_all(b"!").unwrap();
         waiting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_writes_on_without_a_pause_notes_no_more_than_it_may() {
+        let (mut socket, mut end) = pair().await;
+        let filled = fill(&socket);
+        let piece = bytes(SMALL_BYTES_MAX);
+        let mut count = 0;
+        while poll_fn(|cx| Poll::Ready(put(&mut socket, &piece, cx))).await {
+            count += 1;
+            assert!(lock(&socket.row).bytes.len() <= NOTED_BYTES_MAX);
+            assert_eq!(lock(&socket.row).writes.len(), 1, "one write of many");
+        }
+        assert_eq!(count, NOTED_BYTES_MAX / SMALL_BYTES_MAX);
+        let flushing = tokio::spawn(async move { socket.flush().await });
+        let all = read(&mut end, filled + NOTED_BYTES_MAX).await;
+        assert!(all[filled..] == piece.repeat(count));
+        flushing.await.unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -468,6 +527,37 @@ mod tests {
             drop(runtime);
             assert_eq!(come(&mut end).unwrap(), b"a");
         }
+    }
+
+    /// Writes when it is dropped.
+    struct LastWord(Socket);
+
+    impl Drop for LastWord {
+        fn drop(&mut self) {
+            assert!(put(
+                &mut self.0,
+                b"a",
+                &mut Context::from_waker(Waker::noop())
+            ));
+        }
+    }
+
+    #[test]
+    fn what_is_written_while_a_runtime_ends_is_written() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let mut end = runtime.as_ref().unwrap().block_on(async {
+            let (socket, end) = pair().await;
+            let word = LastWord(socket);
+            tokio::spawn(async move {
+                std::future::pending::<()>().await;
+                drop(word);
+            });
+            end
+        });
+        drop(runtime);
+        assert_eq!(come(&mut end).unwrap(), b"a");
     }
 
     #[test]
