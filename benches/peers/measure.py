@@ -9,6 +9,7 @@ import ssl
 import statistics
 import subprocess
 import tempfile
+import time
 
 import servers
 
@@ -81,6 +82,24 @@ def waits(url, rate, seconds):
         lines = pathlib.Path(log.name).read_text().splitlines()
     times = sorted(int(line.split()[2]) / 1e3 for line in lines)
     return statistics.median(times), times[len(times) * 99 // 100]
+
+
+def readiness(command, admin):
+    """Milliseconds from exec until the admin listener says that requests are taken."""
+    request = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    began = time.perf_counter()
+    started = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while time.perf_counter() - began < 30:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", admin), 1) as asked:
+                asked.sendall(request)
+                if asked.recv(12) == b"HTTP/1.1 200":
+                    return (time.perf_counter() - began) * 1e3
+            time.sleep(0.001)
+        raise SystemExit("not ready in 30 s")
+    finally:
+        started.terminate()
+        started.wait()
 
 
 @contextlib.contextmanager

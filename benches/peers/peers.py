@@ -52,6 +52,7 @@ CASES = [
     Case("HTTP/2, GET, 1.8 KB", "/users?limit=1", tls=True, http2=True),
 ]
 IDLE = 10_000
+STARTS = 11
 
 
 def arguments():
@@ -131,6 +132,17 @@ def memory(house, sluis):
     return found
 
 
+def readiness(house, sluis):
+    """By number of vendors with a whole preset: milliseconds from exec to ready, on one core."""
+    found = {}
+    for vendors in (0, 50):
+        port = 8090 + vendors
+        command = house.sluis_command(sluis, f"sluis-ready-{vendors}", port, vendors=vendors)
+        command = ["taskset", "-c", measure.PROXY_CORE, *command]
+        found[vendors] = statistics.median(measure.readiness(command, port + 1) for _ in range(STARTS))
+    return found
+
+
 def machine():
     name = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{name.group(1) if name else platform.machine()}, Linux {platform.release()}"
@@ -158,6 +170,7 @@ def main():
                 found["threads"] = two_threads(house, asked.sluis, asked)
                 found["latency"] = latency(house, ours, asked.secs)
                 found["memory"] = memory(house, asked.sluis)
+                found["ready"] = readiness(house, asked.sluis)
                 report.print_rest(found)
             if asked.write:
                 report.write(asked.write, found)

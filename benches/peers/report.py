@@ -26,6 +26,8 @@ def rest(found):
         ("Two threads against one, CPU a request", f"{two / one:.2f} ×", "≤ 1.05 ×"),
         (f"Added to an answer of 10 KB at {late['rate']:.0f} a second, median", f"{added[0]:.2f} ms", "≤ 0.15 ms"),
         ("The same, 99 in 100", f"{added[1]:.2f} ms", "≤ 1 ms"),
+        ("From exec to ready, one vendor", f"{found['ready'][0]:.0f} ms", "≤ 100 ms"),
+        ("From exec to ready, 50 vendors more with a whole preset each", f"{found['ready'][50]:.0f} ms", "≤ 50 ms"),
         ("Memory, idle", f"{memory['idle'] / 1024:.1f} MiB", "≤ 20 MB"),
         ("Memory at most, a page of 17.6 MB passing", f"{memory['page'] / 1024:.1f} MiB", "≤ 32 MB"),
         ("Each of 10,000 idle connections, plain", f"{memory['plain']:.1f} KiB", "≤ 8 KiB"),

@@ -103,6 +103,21 @@ ENVOY_TLS_OUT = """    transport_socket:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
         common_tls_context: {tls_params: {tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3}}
 """
+# A vendor with every route and shape of a preset.
+VENDOR = """version = 1
+[vendor]
+name      = "Vendor {number}"
+agreement = "BENCH-{number}"
+purpose   = "Measuring"
+contact   = "bench@vendor.example"
+valid     = {{ from = 2020-01-01, until = 2099-12-31 }}
+[flow.pull]
+preset   = "oneroster-1.2/pull@1"
+caller   = "vendor"
+at       = "/vendor-{number}"
+upstream = "http://127.0.0.1:{school}"
+callers  = "anyone"
+"""
 
 
 @dataclasses.dataclass
@@ -219,9 +234,20 @@ class House:
         return Peer("Envoy, untouched", 8104, 8114, [pid], [pid])
 
     def sluis(self, binary, name, port, threads=1, tls=False, admin=None):
-        """One gateway of ours with the policy of the benchmarks; the admin listener is one port on."""
+        """Starts one gateway of ours."""
+        command = self.sluis_command(binary, name, port, threads, tls, admin)
+        return self.start(*command, ports=[port, admin or port + 1])
+
+    def sluis_command(self, binary, name, port, threads=1, tls=False, admin=None, vendors=0):
+        """How one is started with the policy of the benchmarks, and so many vendors of a preset beside it.
+
+        The admin listener is one port on.
+        """
         folder, admin = self.folder / name, admin or port + 1
         shutil.copytree(HERE / "config", folder)
+        for number in range(vendors):
+            file = folder / f"schools/bench/vendors/vendor-{number}.toml"
+            file.write_text(VENDOR.format(number=number, school=self.school_port))
         school = f"https://127.0.0.1:{self.school_tls_port}" if tls else f"http://127.0.0.1:{self.school_port}"
         for file in folder.rglob("*.toml"):
             text = file.read_text().replace("127.0.0.1:8010", f"127.0.0.1:{port}")
@@ -235,8 +261,7 @@ class House:
             file.write_text(text)
         quiet = {"check": True, "stdout": subprocess.DEVNULL}
         subprocess.run([binary, "keys", "new", "--config", folder], **quiet)
-        command = [binary, "serve", "--config", folder, "--threads", threads]
-        return self.start(*command, ports=[port, admin])
+        return [binary, "serve", "--config", folder, "--threads", threads]
 
     def peer_sluis(self, binary, name="Sluis, minimising", port=8010, threads=1):
         plain = self.sluis(binary, f"sluis-{port}", port, threads)
