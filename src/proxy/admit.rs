@@ -80,7 +80,8 @@ pub(super) fn arrive<'p>(
     Ok(found)
 }
 
-/// Checks a request up to the agreement and the caller's rate, in the order of `docs/decisions`.
+/// Checks who is calling, then the agreement, the lists of objections and the caller's rate: who
+/// may not come learns nothing of the others.
 ///
 /// # Errors
 /// The first reason not to serve it.

@@ -247,8 +247,8 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// The chance that two pupils of the school get the same pseudonym (pseudonyms.md §3). What
-    /// looks as it does by default is long enough for any school.
+    /// The chance that two pupils of the school get the same pseudonym, by the birthday bound:
+    /// `pupils² / 2 / 2^bits`. What looks as it does by default is long enough for any school.
     pub(super) fn check_collisions(&mut self, spec: &KindSpec, looks: &Place) {
         let pupils = f64::from(self.context.pupils);
         let chance = pupils * pupils / 2.0 / spec.notation.bits().exp2();

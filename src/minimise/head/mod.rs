@@ -1,7 +1,7 @@
 //! The head of a message: its path, query and status.
 //!
 //! Nothing of a caller's head is copied. A target is matched on decoded segments and built anew
-//! from the route's own template (`wire.md` sections 1 and 6).
+//! from the route's own template.
 
 mod answer;
 mod choice;
