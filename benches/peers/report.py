@@ -60,6 +60,7 @@ def page(found):
         f"Measured on {datetime.date.today()} by `benches/peers/peers.py` in one run: {found['machine']}. Each proxy on one",
         "thread of a core of its own, load and school on another. CPU time of the proxy for one request, and its ratio to",
         "nginx passing the bytes through; Sluis replaces four identifiers a pupil and keeps 19 of about 50 values.",
+        "Its configuration is `benches/peers/config`: in `[limits]` it has what 10,000 connections of one address need.",
         "",
         "![CPU time for one request as a multiple of nginx passing through](benchmarks.svg)",
         "",
