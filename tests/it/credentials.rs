@@ -39,6 +39,7 @@ fn shown(auth: &str, secret: &str) -> Vec<String> {
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let plans = Plans {
         instead: Some(policy(auth)),
+        meant: &[USER_AND_PASSWORD],
         ..Plans::default()
     };
     let house = plans.open_in(folder, Upstream::json(r#"{"title":"Rekenen"}"#));

@@ -52,6 +52,7 @@ fn plans(upstream: &Upstream, lines: &str) -> Plans {
     Plans {
         more: flows(upstream, lines),
         clock: Clock::test(NOW),
+        meant: &[CLIENT, OTHER_CLIENT],
         ..Plans::default()
     }
 }

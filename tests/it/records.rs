@@ -166,6 +166,7 @@ impl Scene {
         fs::write(&list, objections).unwrap();
         let plans = Plans {
             instead: Some(POLICY),
+            meant: &["Fenna-zzq-name"],
             ..Plans::default()
         };
         let house = plans.open_in(folder, school());

@@ -102,6 +102,7 @@ match = "DELETE /users"
     Plans {
         more,
         clock,
+        meant: &[CLIENT, "client-zzq+of+us", "fake-zzq-token-number-"],
         ..Plans::default()
     }
 }

@@ -37,17 +37,58 @@ impl Markers {
 /// What stands in all that is made up here, and nowhere else.
 const MADE_UP: &[u8] = b"zzq";
 
-/// Fails if anything made up stands in `bytes`, as it is, percent-encoded or escaped as in JSON.
-/// It is too short to be told from chance in other disguises: those are for [`Markers`].
+/// The shortest text in hexadecimal or base64 that is told from chance.
+const HIDDEN_BYTES_MIN: usize = 8;
+
+/// Fails if anything made up stands in `bytes`: as it is, in other case, percent-encoded, escaped as
+/// in JSON, or, as part of a text, in hexadecimal or in either base64, wherever it begins.
 pub(crate) fn assert_nothing_made_up(place: &str, bytes: &[u8]) {
     let text = bytes.to_ascii_lowercase();
-    let plain = [unescaped(&text, b"%", 2), unescaped(&text, b"\\u", 4), text];
-    for text in plain {
-        if contains(&text, MADE_UP) {
-            let text = String::from_utf8_lossy(bytes);
-            panic!("something made up stands in {place}:\n{text}");
-        }
+    let found = contains(&text, MADE_UP)
+        || contains(&unescaped(&text, b"%", 2), MADE_UP)
+        || contains(&unescaped(&text, b"\\u", 4), MADE_UP)
+        || is_hidden(bytes, &data_encoding::HEXLOWER_PERMISSIVE, 2)
+        || is_hidden(bytes, &data_encoding::BASE64_NOPAD, 4)
+        || is_hidden(bytes, &data_encoding::BASE64URL_NOPAD, 4);
+    if found {
+        let text = String::from_utf8_lossy(bytes);
+        panic!("something made up stands in {place}:\n{text}");
     }
+}
+
+/// Whether anything made up is part of a text that is written in `encoding`, in which so many
+/// characters stand for whole bytes.
+fn is_hidden(bytes: &[u8], encoding: &data_encoding::Encoding, group: usize) -> bool {
+    let symbols = encoding.specification().symbols.to_ascii_uppercase();
+    let known = |byte: &u8| symbols.as_bytes().contains(&byte.to_ascii_uppercase());
+    let runs = bytes.split(|byte| !known(byte));
+    let long = runs.filter(|run| run.len() > HIDDEN_BYTES_MIN);
+    let mut all = long.flat_map(|run| (0..group).map(move |from| &run[from..]));
+    all.any(|run| {
+        // What is missing of the last group does not matter.
+        let mut whole = run.to_vec();
+        whole.resize(run.len().next_multiple_of(group), b'0');
+        holds_made_up(&encoding.decode(&whole).unwrap())
+    })
+}
+
+/// Whether anything made up is part of a text in there.
+fn holds_made_up(decoded: &[u8]) -> bool {
+    let texts = decoded.split(|byte| !byte.is_ascii_graphic() && *byte != b' ');
+    let mut long = texts.filter(|text| text.len() >= HIDDEN_BYTES_MIN);
+    long.any(|text| contains(&text.to_ascii_lowercase(), MADE_UP))
+}
+
+/// The bytes without these texts, as they are or in base64.
+pub(crate) fn without(bytes: Vec<u8>, texts: &[&str]) -> Vec<u8> {
+    let as_it_is = texts.iter().map(|text| (*text).to_owned());
+    let forms = as_it_is.chain(texts.iter().flat_map(|text| base64_forms(text)));
+    forms.fold(bytes, |mut bytes, form| {
+        while let Some(at) = find(&bytes, form.as_bytes()) {
+            bytes.drain(at..at + form.len());
+        }
+        bytes
+    })
 }
 
 fn disguise(bytes: &[u8], marker: &str) -> Option<&'static str> {
@@ -118,7 +159,11 @@ fn base64_forms(marker: &str) -> Vec<String> {
 }
 
 fn contains(bytes: &[u8], what: &[u8]) -> bool {
-    bytes.windows(what.len()).any(|window| window == what)
+    find(bytes, what).is_some()
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
 }
 
 #[test]
@@ -134,6 +179,28 @@ fn what_is_made_up_is_found_without_a_marker() {
         assert!(found.is_err(), "{text}");
     }
     assert_nothing_made_up("a log", b"pupil-zz-q 901");
+}
+
+#[test]
+fn what_is_made_up_is_found_in_any_encoding() {
+    for before in ["", "x", "xy"] {
+        let text = format!("{before}{{\"name\":\"Fenna-zzq\"}}");
+        let text = text.as_bytes();
+        for hidden in [
+            data_encoding::HEXLOWER.encode(text),
+            data_encoding::HEXUPPER.encode(text),
+            format!("0{}", data_encoding::HEXLOWER.encode(text)),
+            data_encoding::BASE64.encode(text),
+            data_encoding::BASE64URL_NOPAD.encode(text),
+            format!("token=.{}.", data_encoding::BASE64URL_NOPAD.encode(text)),
+        ] {
+            let look = || assert_nothing_made_up("a log", hidden.as_bytes());
+            assert!(std::panic::catch_unwind(look).is_err(), "{hidden}");
+        }
+    }
+    for chance in ["enpx", "7a7a71", "00f25fe3-5dcd-89f7-7a7a-717a7a717a7a"] {
+        assert_nothing_made_up("a log", chance.as_bytes());
+    }
 }
 
 #[test]

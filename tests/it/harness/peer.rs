@@ -8,13 +8,21 @@ use std::time::Duration;
 /// No test waits longer for a byte.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Every byte that was read at one end, or at all that share it.
+pub(crate) type Seen = Arc<Mutex<Vec<u8>>>;
+
+/// How much is kept of what was written: more than any head here.
+const SAID_BYTES_MAX: usize = 64 << 10;
+
 /// One end of a connection.
 pub(crate) struct Peer {
     stream: Box<dyn Both>,
     socket: TcpStream,
     unread: Vec<u8>,
     /// Every byte that was read here, and at all other peers that share it.
-    pub(crate) seen: Arc<Mutex<Vec<u8>>>,
+    pub(crate) seen: Seen,
+    /// The beginning of each piece that was written here.
+    pub(super) said: Seen,
 }
 
 trait Both: Read + Write + Send {}
@@ -37,6 +45,7 @@ impl Peer {
             socket,
             unread: Vec::new(),
             seen: Arc::default(),
+            said: Arc::default(),
         }
     }
 
@@ -49,6 +58,7 @@ impl Peer {
             socket,
             unread: Vec::new(),
             seen: Arc::default(),
+            said: Arc::default(),
         }
     }
 
@@ -59,8 +69,14 @@ impl Peer {
 
     /// Writes all of it, if the other end still takes it.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-        self.stream.write_all(bytes.as_ref())?;
+        let bytes = bytes.as_ref();
+        self.note(bytes.get(..SAID_BYTES_MAX).unwrap_or(bytes));
+        self.stream.write_all(bytes)?;
         self.stream.flush()
+    }
+
+    fn note(&self, said: &[u8]) {
+        self.said.lock().unwrap().extend_from_slice(said);
     }
 
     /// Says that nothing more will be written.

@@ -1,16 +1,16 @@
 //! An upstream that follows a script.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
-use super::peer::Peer;
+use super::peer::{Peer, Seen};
 
 /// An upstream on loopback. Its threads end with the test's process.
 pub(crate) struct Upstream {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Vec<u8>>>,
+    pub(super) seen: Seen,
     connections: Arc<AtomicUsize>,
 }
 
@@ -41,14 +41,19 @@ impl Nobody {
 impl Upstream {
     /// Runs `script` on each connection, in a thread of its own.
     pub(crate) fn scripted(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
-        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let seen = Seen::default();
         let their_seen = Arc::clone(&seen);
         let upstream = Self::on_sockets(move |socket| {
             let mut peer = Peer::new(socket);
             peer.seen = Arc::clone(&their_seen);
             script(&mut peer);
         });
-        Self { seen, ..upstream }
+        upstream.seen_in(seen)
+    }
+
+    /// The same, whose script keeps what it reads there, for the leak search.
+    pub(crate) fn seen_in(self, seen: Seen) -> Self {
+        Self { seen, ..self }
     }
 
     /// Runs `script` on each socket, in a thread of its own.

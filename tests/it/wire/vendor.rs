@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::harness::Upstream;
+use crate::harness::{Upstream, peer};
 use crate::wire::PATIENCE;
 
 /// One request, as far as it came.
@@ -111,7 +111,7 @@ struct Log {
     /// Connections whose other end has closed.
     closed: usize,
     seen: Vec<Seen>,
-    bytes: Vec<u8>,
+    bytes: peer::Seen,
 }
 
 impl Vendor {
@@ -128,6 +128,7 @@ impl Vendor {
         answer: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static,
     ) -> (Self, Upstream) {
         let log = Arc::<Mutex<Log>>::default();
+        let bytes = Arc::clone(&log.lock().unwrap().bytes);
         let vendor = Self {
             log: Arc::clone(&log),
         };
@@ -150,7 +151,7 @@ impl Vendor {
                 place += 1;
             }
         });
-        (vendor, upstream)
+        (vendor, upstream.seen_in(bytes))
     }
 
     /// Every request so far.
@@ -176,7 +177,7 @@ impl Vendor {
 
     /// Every byte so far.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.log.lock().unwrap().bytes.clone()
+        self.log.lock().unwrap().bytes.lock().unwrap().clone()
     }
 
     /// Waits until so many connections were closed by the other end.
@@ -422,8 +423,11 @@ impl Reader {
         let mut buffer = [0; 16 << 10];
         let count = self.socket.read(&mut buffer).unwrap_or_default();
         self.unread.extend_from_slice(&buffer[..count]);
-        let mut log = self.log.lock().unwrap();
-        log.bytes.extend_from_slice(&buffer[..count]);
+        let log = self.log.lock().unwrap();
+        log.bytes
+            .lock()
+            .unwrap()
+            .extend_from_slice(&buffer[..count]);
         count > 0
     }
 
