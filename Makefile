@@ -10,6 +10,8 @@ demo:
 test:
 	tests/setup.sh
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+	cargo fmt --check --manifest-path tests/postgres/Cargo.toml
 	python3 tests/vectors/make_vectors.py --check tests/vectors/pseudonym-v1.json
 	python3 tests/vectors/make_vectors.py --check tests/vectors/register-v1.json
 	cargo deny --locked check bans licenses sources
@@ -44,10 +46,10 @@ fuzz:
 	tests/setup.sh fuzz
 	tests/fuzz/run.sh $(or $(SECONDS_EACH),60)
 
-# What takes long: the properties of the JSON rewriter with their full counts, ten thousand bad days
-# of each kind, 200 kills of a register, 2.4 million pupils, an hour of everything at once, and the
-# figures of docs/reliability.md beside nginx and HAProxy. H2SPEC=program runs h2spec too. Two hours
-# on a machine that does nothing else.
+# What takes long: the properties of the JSON rewriter with their full counts, every typing error in
+# the names and words of our policies, ten thousand bad days of each kind, 200 kills of a register,
+# 2.4 million pupils, an hour of everything at once, and the figures of docs/reliability.md beside
+# nginx and HAProxy. H2SPEC=program runs h2spec too. Two hours on a machine that does nothing else.
 soak:
 	tests/setup.sh soak
 	cargo nextest run --locked --release --run-ignored only long_

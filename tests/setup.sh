@@ -39,7 +39,6 @@ main() {
         nginx_with_lua
     fi
     if [[ ${1:-} == fuzz ]]; then
-        cargo +nightly --version >/dev/null 2>&1 || missing+=("a nightly toolchain: rustup toolchain install nightly")
         cargo_program fuzz cargo-fuzz
         nightly
     fi

@@ -21,6 +21,8 @@ main() {
     seed_http guard_splits answer 00000000
     seed_http answer answer 0
     mkdir -p corpus/token
+    # Nothing newer than what is locked is fuzzed: cargo-fuzz does not ask for it by itself.
+    cargo +nightly fetch --locked --quiet
     for target in "${targets[@]}"; do
         local dictionary=()
         if [[ -f $target.dict ]]; then dictionary=(-dict="$target.dict"); fi

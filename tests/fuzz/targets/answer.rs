@@ -28,11 +28,18 @@ fuzz_target!(|input: &[u8]| {
     let mut answers = Answers::new(&Limits::default());
     answers.expect(expected);
     let fed = feed(&mut answers, sent, || sent.len());
-    let (read, second) = (hyper::answer(&fed.shown, method.clone()), naive::answer(&fed.shown, &method));
+    let (read, second) = (
+        hyper::answer(&fed.shown, method.clone()),
+        naive::answer(&fed.shown, &method),
+    );
     let text = fed.shown.escape_ascii();
     match (read, second) {
         (Some(read), Some(second)) => {
-            assert_eq!((read.body, read.whole), (second.body, second.whole), "{text}");
+            assert_eq!(
+                (read.body, read.whole),
+                (second.body, second.whole),
+                "{text}"
+            );
         }
         (read, second) => assert_eq!(read, second, "{text}"),
     }

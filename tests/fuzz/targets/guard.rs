@@ -23,5 +23,10 @@ fuzz_target!(|input: &[u8]| {
     let limits = Limits::default();
     let fed = in_every_split(|| Requests::new(&limits), sent, u64::from_le_bytes(*seed));
     let read = hyper::requests(&fed.shown);
-    assert_eq!(read, naive::requests(&fed.shown), "{}", fed.shown.escape_ascii());
+    assert_eq!(
+        read,
+        naive::requests(&fed.shown),
+        "{}",
+        fed.shown.escape_ascii()
+    );
 });

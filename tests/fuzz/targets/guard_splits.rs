@@ -19,7 +19,11 @@ fuzz_target!(|input: &[u8]| {
     let seed = u64::from_le_bytes(*seed);
     let mut limits = Limits::default();
     // Small, so that sizes are met.
-    for (bound, value) in [(Bound::Target, 64), (Bound::Head, 1_024), (Bound::Header, 256)] {
+    for (bound, value) in [
+        (Bound::Target, 64),
+        (Bound::Head, 1_024),
+        (Bound::Header, 256),
+    ] {
         limits.set(bound, value).unwrap();
     }
     feed::in_every_split(|| Requests::new(&limits), sent, seed);

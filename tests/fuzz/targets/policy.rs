@@ -84,7 +84,9 @@ fn is_whole(policy: &Policy) {
     let routes = policy.flows.iter().flat_map(|flow| &flow.routes);
     let contents = routes.flat_map(|route| {
         let statuses = route.statuses.iter().map(|it| it.content);
-        [route.to_vendor, route.from_vendor].into_iter().chain(statuses)
+        [route.to_vendor, route.from_vendor]
+            .into_iter()
+            .chain(statuses)
     });
     for content in contents {
         if let Content::Json(rule) = content {

@@ -40,7 +40,13 @@ fuzz_target!(|input: &[u8]| {
     let Ok(found) = find(&LAW.policy, flow, line) else {
         return;
     };
-    let Ok(head) = request(&crossing, flow, &found, Asked::Again, &mut Counts::default()) else {
+    let Ok(head) = request(
+        &crossing,
+        flow,
+        &found,
+        Asked::Again,
+        &mut Counts::default(),
+    ) else {
         return;
     };
     let target = head.outbound.release().target;
