@@ -1,6 +1,7 @@
 //! `sluis try`: one message before and after, value by value. Nothing is sent and nothing is kept.
 
 mod preview;
+mod refused;
 mod route;
 mod show;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use self::preview::Preview;
-use self::route::{Found, find};
+use self::route::{Found, NotFound, find};
 use self::show::Show;
 use super::out::{Exit, Out};
 use super::{Common, problems};
@@ -111,7 +112,8 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     };
     let found = match find(options, vendor, &trial) {
         Ok(found) => found,
-        Err(why) => {
+        Err(NotFound::Refused(refused)) => return refused.show(options.common.format, out),
+        Err(NotFound::Unclear(why)) => {
             out.tell(&why);
             return Exit::Input;
         }

@@ -1,5 +1,6 @@
 //! Which route a message is tried on, and what to say if none answers.
 
+use super::refused::Refused;
 use super::{Message, Options, Trial};
 use crate::config::VendorDraft;
 use crate::minimise::{self, Asked, Counts, NoRoute, RequestLine};
@@ -53,12 +54,20 @@ impl Found<'_> {
     }
 }
 
+/// Why there is nothing to try a message on.
+pub(super) enum NotFound {
+    /// The gateway would refuse the request.
+    Refused(Refused),
+    /// It is not said well enough what is meant.
+    Unclear(String),
+}
+
 /// The route that answers, looked for in every flow that may be meant.
 pub(super) fn find<'d>(
     options: &Options,
     vendor: &'d VendorDraft,
     trial: &Trial,
-) -> Result<Found<'d>, String> {
+) -> Result<Found<'d>, NotFound> {
     let (path, query) = match options.path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (options.path.as_str(), None),
@@ -109,27 +118,19 @@ pub(super) fn find<'d>(
         (Some(last), _) => {
             found.push(last);
             let flows: Vec<&str> = found.iter().map(|found| found.flow.name.as_str()).collect();
-            Err(format!(
+            Err(NotFound::Unclear(format!(
                 "more than one flow has such a route: --flow {}",
                 flows.join(" or --flow ")
-            ))
+            )))
         }
-        (None, Some(none)) => Err(not_found(options, vendor, none)),
-        (None, None) => Err(no_flow(options, vendor)),
+        (None, Some(none)) => Err(NotFound::Refused(refused(options, vendor, none))),
+        (None, None) => Err(NotFound::Unclear(no_flow(options, vendor))),
     }
 }
 
 /// Why the request would be refused, what to write instead, and what there is.
-fn not_found(options: &Options, vendor: &VendorDraft, none: NoRoute) -> String {
-    let mut text = format!(
-        "this request would be refused: {} ({})",
-        none.refusal.words(),
-        none.refusal.code(),
-    );
-    if let Some(help) = help(options, none) {
-        text.push_str(&format!("\nhelp: {help}"));
-    }
-    text.push_str(&format!("\n\nthe routes of {}:", vendor.name));
+fn refused(options: &Options, vendor: &VendorDraft, none: NoRoute) -> Refused {
+    let mut text = format!("\n\nthe routes of {}:", vendor.name);
     for flow in &vendor.policy.flows {
         for route in &flow.routes {
             let parameters: Vec<&str> = route.query.iter().map(|query| &*query.name).collect();
@@ -141,7 +142,7 @@ fn not_found(options: &Options, vendor: &VendorDraft, none: NoRoute) -> String {
             text.push_str(&format!("\n  {:<12} {}{query}", flow.name, route.name));
         }
     }
-    text
+    Refused::request(none.refusal, help(options, none), text)
 }
 
 fn help(options: &Options, none: NoRoute) -> Option<String> {

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::preview::{Preview, Row, mark, summary};
+use super::refused::Refused;
 use super::{Found, Message};
 use crate::cli::out::{Exit, Format, Out};
 use crate::config::VendorDraft;
 use crate::minimise::{Action, Fate};
 use crate::policy::Content;
-use crate::refusal::{JsonFault, Refusal};
+use crate::refusal::Refusal;
 
 /// The widest a value is shown, in characters.
 const VALUE_CHARS_MAX: usize = 38;
@@ -72,10 +73,7 @@ impl Show<'_> {
         out: &mut Out,
     ) -> Exit {
         match (preview, self.format) {
-            (Err(refusal), _) => {
-                out.tell(&refused(refusal, message));
-                Exit::Input
-            }
+            (Err(refusal), format) => Refused::message(refusal, message).show(format, out),
             (Ok(preview), Format::Json) => {
                 out.json(&self.document(Some(&preview), message));
                 Exit::Fine
@@ -210,56 +208,4 @@ fn cut(text: &str, chars_max: usize) -> String {
         .take(chars_max.saturating_sub(1))
         .chain(['…'])
         .collect()
-}
-
-/// A refusal with line and column, for the person who has the file open.
-fn refused(refusal: Refusal, message: &[u8]) -> String {
-    let (title, words) = (refusal.title(), refusal.words());
-    let words = if title == words {
-        words.to_owned()
-    } else {
-        format!("{title}: {words}")
-    };
-    let Some(at) = refusal.at() else {
-        return format!(
-            "this message would be refused: {words} ({})",
-            refusal.code()
-        );
-    };
-    let at = usize::try_from(at).unwrap_or(usize::MAX).min(message.len());
-    let before = message.get(..at).unwrap_or_default();
-    let line = before
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-        .saturating_add(1);
-    let start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end.saturating_add(1));
-    let column = before.len().saturating_sub(start).saturating_add(1);
-    let help = help(refusal, message).map(|help| format!("\nhelp: {help}"));
-    let place = format!("line {line}, column {column} (byte {at})");
-    format!(
-        "this message would be refused: {words} ({}), at {place}{}",
-        refusal.code(),
-        help.unwrap_or_default()
-    )
-}
-
-/// What to do about a file that is no JSON at all.
-fn help(refusal: Refusal, message: &[u8]) -> Option<&'static str> {
-    match (refusal, message.trim_ascii_start()) {
-        (
-            Refusal::BodyMalformed {
-                fault: JsonFault::ByteOrderMark,
-                ..
-            },
-            _,
-        ) => Some("save the file as UTF-8 without a byte order mark"),
-        (Refusal::BodyMalformed { .. }, [first, ..]) if !b"{[".contains(first) => {
-            Some("this is no JSON: a message begins with { or [")
-        }
-        _ => None,
-    }
 }

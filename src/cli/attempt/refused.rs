@@ -1,0 +1,120 @@
+//! Why a request or a message would be refused: words for people, a document for programs.
+
+use serde_json::{Value, json};
+
+use crate::cli::out::{Exit, Format, Out};
+use crate::refusal::{JsonFault, Refusal};
+
+/// What would be refused, and what to do about it.
+pub(super) struct Refused {
+    /// What would be: the request, before anything of a message is read, or the message.
+    what: &'static str,
+    refusal: Refusal,
+    place: Option<Place>,
+    help: Option<String>,
+    /// What people are told besides.
+    more: String,
+}
+
+/// Where in a message a fault is, counted from 1; the byte from 0.
+struct Place {
+    line: usize,
+    column: usize,
+    byte: usize,
+}
+
+impl Refused {
+    /// A request that no route takes.
+    pub(super) const fn request(refusal: Refusal, help: Option<String>, more: String) -> Self {
+        Self {
+            what: "request",
+            refusal,
+            place: None,
+            help,
+            more,
+        }
+    }
+
+    /// A message with a fault, for the person who has the file open.
+    pub(super) fn message(refusal: Refusal, message: &[u8]) -> Self {
+        Self {
+            what: "message",
+            refusal,
+            place: refusal.at().map(|at| Place::of(at, message)),
+            help: help(refusal, message).map(str::to_owned),
+            more: String::new(),
+        }
+    }
+
+    pub(super) fn show(&self, format: Format, out: &mut Out) -> Exit {
+        match format {
+            Format::Json => out.json(&self.document()),
+            Format::Text => out.tell(&self.text()),
+        }
+        Exit::Input
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "refused": self.what,
+            "code": self.refusal.code(),
+            "title": self.refusal.title(),
+            "message": self.refusal.words(),
+            "line": self.place.as_ref().map(|place| place.line),
+            "column": self.place.as_ref().map(|place| place.column),
+            "byte": self.place.as_ref().map(|place| place.byte),
+            "help": self.help,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (title, words) = (self.refusal.title(), self.refusal.words());
+        let words = match title == words {
+            true => words.to_owned(),
+            false => format!("{title}: {words}"),
+        };
+        let (what, code) = (self.what, self.refusal.code());
+        let place = self.place.as_ref().map(|Place { line, column, byte }| {
+            format!(", at line {line}, column {column} (byte {byte})")
+        });
+        let help = self.help.as_ref().map(|help| format!("\nhelp: {help}"));
+        format!(
+            "this {what} would be refused: {words} ({code}){}{}{}",
+            place.unwrap_or_default(),
+            help.unwrap_or_default(),
+            self.more
+        )
+    }
+}
+
+impl Place {
+    fn of(at: u64, message: &[u8]) -> Self {
+        let byte = usize::try_from(at).unwrap_or(usize::MAX).min(message.len());
+        let before = message.get(..byte).unwrap_or_default();
+        let ends = before.iter().filter(|byte| **byte == b'\n');
+        let start = before.iter().rposition(|byte| *byte == b'\n');
+        let start = start.map_or(0, |end| end.saturating_add(1));
+        Self {
+            line: ends.count().saturating_add(1),
+            column: before.len().saturating_sub(start).saturating_add(1),
+            byte,
+        }
+    }
+}
+
+/// What to do about a file that is no JSON at all.
+fn help(refusal: Refusal, message: &[u8]) -> Option<&'static str> {
+    match (refusal, message.trim_ascii_start()) {
+        (
+            Refusal::BodyMalformed {
+                fault: JsonFault::ByteOrderMark,
+                ..
+            },
+            _,
+        ) => Some("save the file as UTF-8 without a byte order mark"),
+        (Refusal::BodyMalformed { .. }, [first, ..]) if !b"{[".contains(first) => {
+            Some("this is no JSON: a message begins with { or [")
+        }
+        _ => None,
+    }
+}
