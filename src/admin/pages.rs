@@ -132,7 +132,7 @@ fn status(state: &State, now: &Now) -> Value {
         .config
         .vendors
         .iter()
-        .map(|vendor| shown(vendor, &load, time));
+        .map(|vendor| shown(vendor, &load, now, time));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "stage": now.stage.name(),
@@ -142,9 +142,7 @@ fn status(state: &State, now: &Now) -> Value {
         "vendors": vendors.collect::<Vec<_>>(),
         "body_bytes_in_flight": load.body_bytes,
         "register": state.register().map(|register| remembered(&register, time.unix_s)),
-        "certificate": now.certificate_expires_unix_s.map(|unix_s| json!({
-            "expires": date_time(unix_s),
-        })),
+        "certificate": now.certificate_expires_unix_s.map(certificate),
         "last_reload": now.reload.as_ref().map(|reload| json!({
             "at": date_time(reload.at_unix_s),
             "successful": reload.problem.is_none(),
@@ -167,7 +165,9 @@ fn remembered(register: &store::State, unix_s: u64) -> Value {
     })
 }
 
-fn shown(vendor: &Vendor, load: &LoadSeen, time: Time) -> Value {
+fn shown(vendor: &Vendor, load: &LoadSeen, now: &Now, time: Time) -> Value {
+    let place = (vendor.school.clone(), vendor.id.clone());
+    let expires = now.shown_expires.get(&place);
     let circuits = load.circuits.iter();
     let resting =
         circuits.filter(|it| it.rests && (&it.school, &it.vendor) == (&vendor.school, &vendor.id));
@@ -187,7 +187,12 @@ fn shown(vendor: &Vendor, load: &LoadSeen, time: Time) -> Value {
         "objection_lists": lists.collect::<serde_json::Map<_, _>>(),
         "policy_hash": vendor.hash.0,
         "key_fingerprint": vendor.fingerprint.to_string(),
+        "upstream_certificate": expires.copied().map(certificate),
     })
+}
+
+fn certificate(expires_unix_s: u64) -> Value {
+    json!({ "expires": date_time(expires_unix_s) })
 }
 
 /// RFC 3339, UTC; nothing for a time that no calendar has.

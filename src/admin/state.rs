@@ -1,11 +1,13 @@
 //! What the operators' pages know: set by `app`, read by the pages.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock::{Clock, Time};
 use crate::config::Config;
 use crate::events::{Events, LoadSeen};
+use crate::names::{SchoolId, VendorId};
 use crate::store::{self, Store};
 
 /// How far the process is.
@@ -53,12 +55,17 @@ pub struct State {
 /// Sees how much is under way at the moment.
 type Look = Box<dyn Fn() -> LoadSeen + Send + Sync>;
 
+/// When the certificates expire that each vendor's upstreams are shown, in Unix time; the first of
+/// several.
+pub type Expiries = BTreeMap<(SchoolId, VendorId), u64>;
+
 /// What changes while the process runs.
 #[derive(Clone)]
 pub(super) struct Now {
     pub(super) stage: Stage,
     pub(super) config: Arc<Config>,
     pub(super) certificate_expires_unix_s: Option<u64>,
+    pub(super) shown_expires: Expiries,
     pub(super) reload: Option<Reload>,
 }
 
@@ -76,6 +83,7 @@ impl State {
                 stage: Stage::Starting,
                 config,
                 certificate_expires_unix_s: None,
+                shown_expires: Expiries::new(),
                 reload: None,
             }),
         }
@@ -89,6 +97,11 @@ impl State {
     /// The listener's certificate expires then, in Unix time; `None` without TLS.
     pub fn certificate_expires(&self, unix_s: Option<u64>) {
         self.change(|now| now.certificate_expires_unix_s = unix_s);
+    }
+
+    /// The certificates that upstreams are shown expire then.
+    pub fn shown_certificates_expire(&self, expiries: Expiries) {
+        self.change(|now| now.shown_expires = expiries);
     }
 
     /// There is a register from now on; the first one stays.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::admin::Expiries;
 use crate::config::{Config, Flow, Scheme, UpstreamTls};
 use crate::events::{Events, TlsFilesChanged, UpstreamCertificateSeen};
 use crate::tls::{Acceptor, Connector, Stamps, Unusable};
@@ -13,6 +14,7 @@ pub(super) struct CertificatesSeen {
     config: Option<Arc<Config>>,
     listener: Files,
     upstreams: BTreeMap<usize, Files>,
+    expiries: Expiries,
 }
 
 /// How some files looked.
@@ -71,7 +73,7 @@ impl CertificatesSeen {
                 let outcome = Connector::new(tls).map(drop);
                 files.broken = outcome.is_err();
                 self.say(outcome, events);
-                say_expiry(config, events);
+                self.say_expiries(config, events);
             }
         }
         replaced
@@ -91,7 +93,30 @@ impl CertificatesSeen {
             problem: None,
             usable: true,
         });
-        say_expiry(config, events);
+        self.say_expiries(config, events);
+    }
+
+    /// When the certificates expire that vendors' upstreams are shown.
+    pub(super) const fn expiries(&self) -> &Expiries {
+        &self.expiries
+    }
+
+    /// Says so. What cannot be read is in use as it was, and expires when that did.
+    fn say_expiries(&mut self, config: &Config, events: &Events) {
+        for vendor in &config.vendors {
+            let shown = vendor.flows.iter().flat_map(of_flow);
+            let shown = shown.filter(|tls| tls.identity.is_some());
+            let expiries = shown.filter_map(|tls| Connector::new(tls).ok()?.expires_unix_s());
+            let Some(expires_unix_s) = expiries.min() else {
+                continue;
+            };
+            let place = (vendor.school.clone(), vendor.id.clone());
+            self.expiries.insert(place, expires_unix_s);
+            events.emit(UpstreamCertificateSeen {
+                vendor,
+                expires_unix_s,
+            });
+        }
     }
 
     fn say(&self, outcome: Result<(), Unusable>, events: &Events) {
@@ -128,24 +153,11 @@ fn of_flow(flow: &Flow) -> impl Iterator<Item = &UpstreamTls> {
     })
 }
 
-/// Says when the certificates expire that vendors' upstreams are shown.
-fn say_expiry(config: &Config, events: &Events) {
-    for vendor in &config.vendors {
-        let shown = vendor.flows.iter().flat_map(of_flow);
-        let shown = shown.filter(|tls| tls.identity.is_some());
-        let expiries = shown.filter_map(|tls| Connector::new(tls).ok()?.expires_unix_s());
-        if let Some(expires_unix_s) = expiries.min() {
-            events.emit(UpstreamCertificateSeen {
-                vendor,
-                expires_unix_s,
-            });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
@@ -186,16 +198,37 @@ mod tests {
         write(folder, &format!("{name}.key"), &key.serialize_pem());
     }
 
-    #[test]
-    fn a_certificate_that_changed_is_taken_and_one_that_is_no_use_is_told_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        write(path, "sluis.toml", GATEWAY);
+    /// All files of a gateway; gives where operators are answered.
+    fn write_all(path: &Path) -> SocketAddr {
+        let admin = TcpListener::bind("127.0.0.2:0").unwrap();
+        let admin = admin.local_addr().unwrap();
+        let gateway = GATEWAY.replace("127.0.0.2:0", &admin.to_string());
+        write(path, "sluis.toml", &gateway);
         write(path, "schools/proef/school.toml", SCHOOL);
         write(path, "schools/proef/vendors/bron.toml", VENDOR);
         for (name, year) in [("server", 2051), ("ca", 2060), ("us", 2052)] {
             certificate(path, name, year);
         }
+        admin
+    }
+
+    /// The status page says that the certificate upstreams are shown expires in that year.
+    fn assert_shown(admin: SocketAddr, year: u16) {
+        let mut page = String::new();
+        let mut operator = TcpStream::connect(admin).unwrap();
+        let asked = b"GET /status HTTP/1.1\r\nhost: here\r\n\r\n";
+        operator.write_all(asked).unwrap();
+        operator.read_to_string(&mut page).unwrap();
+        let (_, of_upstream) = page.split_once("\"upstream_certificate\"").unwrap();
+        let expires = format!("\"expires\": \"{year}-07-31T00:00:00Z\"");
+        assert!(of_upstream.contains(&expires), "{page}");
+    }
+
+    #[test]
+    fn a_certificate_that_changed_is_taken_and_one_that_is_no_use_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let admin = write_all(path);
         config::keys::new(path).map(drop).unwrap();
         let (config, _) = config::load(path).unwrap();
         let log = Sink::memory();
@@ -218,6 +251,7 @@ mod tests {
         };
         let first = ("2574374400".to_owned(), "2605996800".to_owned());
         assert_eq!((server(), us()), first);
+        assert_shown(admin, 2052);
         assert_eq!((usable().as_str(), told()), ("1", 0));
 
         certificate(path, "server", 2053);
@@ -227,6 +261,7 @@ mod tests {
         house.look_at_certificates();
         let second = ("2637532800".to_owned(), "2669068800".to_owned());
         assert_eq!((server(), us()), second);
+        assert_shown(admin, 2054);
 
         for name in ["server.pem", "us.key"] {
             let good = fs::read_to_string(path.join(name)).unwrap();

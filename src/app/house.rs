@@ -200,6 +200,8 @@ impl House {
         if seen.look(&config, self.doorkeeper.tls(), &self.events) {
             self.say_certificate();
         }
+        self.state
+            .shown_certificates_expire(seen.expiries().clone());
     }
 
     /// Reads the lists of objections that have changed since it last looked; on a thread, if one
