@@ -7,7 +7,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 37] = [
+const HELP: [(&str, &str); 38] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -22,6 +22,10 @@ const HELP: [(&str, &str); 37] = [
     ),
     ("bugs_total", "States that Sluis was built never to reach."),
     ("build_info", "1, with the version that runs."),
+    (
+        "cancellations_total",
+        "Requests whose caller went away before its answer was whole.",
+    ),
     (
         "config_last_reload_success_timestamp_seconds",
         "When the configuration in force was loaded.",

@@ -238,6 +238,12 @@ impl RouteMeter {
             .for_each(IntCounter::inc);
     }
 
+    /// A request whose caller went away.
+    pub(super) fn count_cancellation(&self) {
+        let counter = self.0.metrics.cancellations.at([self.vendor_label()]);
+        counter.iter().for_each(IntCounter::inc);
+    }
+
     /// A field outside the policy that was not seen before.
     pub(super) fn count_unlisted(&self) {
         self.0

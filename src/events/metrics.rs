@@ -62,6 +62,7 @@ pub(super) struct Metrics {
     pub(super) unlisted: Family<IntCounterVec, 1>,
     pub(super) refusals: Family<IntCounterVec, 2>,
     pub(super) aborts: Family<IntCounterVec, 2>,
+    pub(super) cancellations: Family<IntCounterVec, 1>,
     pub(super) token_fetches: Family<IntCounterVec, 2>,
     pub(super) circuits: Family<IntGaugeVec, 3>,
     pub(super) upstream_connections: Family<IntCounterVec, 2>,
@@ -116,6 +117,7 @@ impl Metrics {
             unlisted: r.counters("unlisted_field_seen_total", ["vendor"])?,
             refusals: r.counters("refusals_total", ["vendor", "reason"])?,
             aborts: r.counters("aborts_total", ["vendor", "reason"])?,
+            cancellations: r.counters("cancellations_total", ["vendor"])?,
             token_fetches: r.counters("upstream_token_fetches_total", ["vendor", "outcome"])?,
             circuits: r.gauges("upstream_resting", ["school", "vendor", "flow"])?,
             upstream_connections: r

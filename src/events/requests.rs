@@ -86,7 +86,9 @@ impl Event for RequestEnded<'_> {
         self.measure();
         self.look_for_news(voice);
         match self.outcome {
-            Outcome::Answered | Outcome::Cancelled => {
+            Outcome::Answered => voice.lines.say(LogLevel::Debug, || self.record()),
+            Outcome::Cancelled => {
+                self.meter.count_cancellation();
                 voice.lines.say(LogLevel::Debug, || self.record());
             }
             Outcome::Aborted(refusal) => {

@@ -176,6 +176,8 @@ fn client_goes_away_while_its_answer_streams() {
         "the upstream was read on"
     );
     house.await_log("cancelled");
+    let counted = "sluis_cancellations_total{vendor=\"bron\"} 1\n";
+    assert!(house.metrics().contains(counted));
 }
 
 #[test]
