@@ -157,7 +157,7 @@ impl Vendors {
         let family = format!("{ROSTER}/users?filter=familyName%3D%27Kaya%27");
         let everything = format!("{ROSTER}/demographics");
         let attempts = [
-            ("a parameter that is not listed", family, REKENWIJS_TOKEN),
+            ("a filter on what it may not see", family, REKENWIJS_TOKEN),
             (
                 "a collection that is not listed",
                 everything,
@@ -241,8 +241,8 @@ impl Vendors {
              the roster, as Rekenwijs gets it, and as the school has it\n\
              \x20 curl {token} '{at}/users?limit=2'\n\
              \x20 curl 'http://{school}{ROSTER}/users?limit=2'\n\
-             refused: a parameter that the policy does not list, a route it does not have\n\
-             \x20 curl -i {token} '{at}/users?filter=role'\n\
+             refused: a filter on what Rekenwijs may not see, a route that it does not have\n\
+             \x20 curl -i {token} '{at}/users?filter=familyName%3D%27Kaya%27'\n\
              \x20 curl -i {token} '{at}/demographics'\n\
              a pupil pushed to Toetsbron, and what Toetsbron received\n\
              \x20 curl -X PUT -H 'Authorization: Bearer {SCHOOL_TOKEN}' \\\n\

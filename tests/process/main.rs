@@ -361,7 +361,7 @@ fn the_demo_ends_by_itself_where_nobody_watches() {
             "  password                not-a-password-L-0001              ×",
             "  givenName               Milan                              →  Leerling",
             "  roles[0].role           student                            =  student",
-            "  a parameter that is not listed   400 query_invalid",
+            "  a filter on what it may not see  400 query_invalid",
             "  a collection that is not listed  404 route_unknown",
             "  a token of somebody else         403 caller_forbidden",
             "  and ids of 50 people: none found.",
