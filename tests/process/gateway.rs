@@ -1,7 +1,7 @@
 //! The real binary as a child, an upstream that waits to be told, and callers that write bytes.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -219,9 +219,15 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
 
 /// One request on a connection of its own; all that comes back.
 pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    get_with(address, path, "")
+}
+
+/// The same with these lines in its head.
+pub(crate) fn get_with(address: SocketAddr, path: &str, lines: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let first = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let head = format!("{first}{lines}\r\n");
     stream.write_all(head.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -249,11 +255,16 @@ pub(crate) const PUPIL: &str = r#"{"pupils":[{"id":"L-0001","name":"Noor-Marker 
 impl Upstream {
     /// One that answers at once.
     pub(crate) fn prompt() -> SocketAddr {
+        Self::saying(PUPIL)
+    }
+
+    /// One that says that at once.
+    pub(crate) fn saying(body: &'static str) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                thread::spawn(move || answer(stream.unwrap(), || true));
+                thread::spawn(move || answer(stream.unwrap(), body, || true));
             }
         });
         address
@@ -266,7 +277,8 @@ impl Upstream {
         let ((say, asked), (told, wait)) = (mpsc::channel(), mpsc::channel());
         thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
-            answer(stream, || say.send(()).is_ok() && wait.recv().is_ok());
+            let may = || say.send(()).is_ok() && wait.recv().is_ok();
+            answer(stream, PUPIL, may);
         });
         Self {
             address,
@@ -287,7 +299,7 @@ impl Upstream {
 }
 
 /// Reads one request and answers it if it may.
-fn answer(mut stream: TcpStream, may: impl FnOnce() -> bool) {
+pub(crate) fn answer(mut stream: impl Read + Write, body: &str, may: impl FnOnce() -> bool) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -298,9 +310,9 @@ fn answer(mut stream: TcpStream, may: impl FnOnce() -> bool) {
         }
     }
     if may() {
-        let length = PUPIL.len();
+        let length = body.len();
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
-        let answer = format!("{head}content-length: {length}\r\n\r\n{PUPIL}");
+        let answer = format!("{head}content-length: {length}\r\n\r\n{body}");
         // A caller that was broken off does not read it.
         stream.write_all(answer.as_bytes()).unwrap_or_default();
     }

@@ -11,12 +11,14 @@
 )]
 
 mod days;
+mod examples;
 mod gateway;
 mod home;
 mod killed;
 mod load;
 mod systemd;
 mod terminal;
+mod trust;
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -242,10 +244,24 @@ fn what_cannot_be_read_ends_with_78_and_nothing_listens() {
         let tls = "[listen]\ntls = { cert = \"no-such.pem\", key = \"no-such.key\" }";
         files.write("sluis.toml", &text.replace("[listen]", tls));
     };
-    let broken: [(&str, Harm<'_>); 3] = [
+    let mode = |files: &Files| {
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        fs::set_permissions(files.path().join("keys/master.key"), all).unwrap();
+    };
+    let pinned = |files: &Files| {
+        let text = fs::read_to_string(files.path().join("schools/proef/vendors/bron.toml"));
+        let key = "[vendor]\nkey = \"0123456789abcdef\"";
+        let text = text.unwrap().replace("[vendor]", key);
+        files.write("schools/proef/vendors/bron.toml", &text);
+    };
+    let policy = |files: &Files| files.write_vendor(free(), "name = \"keap\"");
+    let broken: [(&str, Harm<'_>); 6] = [
         ("version", &version),
         ("master", &master),
         ("no-such.pem", &certificate),
+        ("it must be 0600 or 0400", &mode),
+        ("another key is in use", &pinned),
+        ("bron.toml:19:8", &policy),
     ];
     for (why, break_it) in broken {
         let files = Files::new(free(), "");
