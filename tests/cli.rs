@@ -712,13 +712,10 @@ fn keys_that_several_make_at_once_are_made_once() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
-/// The policy of the benchmark, where it is at hand: from nothing to clean in two commands.
+/// The policy of the benchmarks: from nothing to clean in two commands.
 #[test]
 fn the_policy_of_the_benchmark_is_clean() {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/bench/policy");
-    if !from.exists() {
-        return;
-    }
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/config");
     let place = Place::new();
     for path in [
         "sluis.toml",
@@ -735,4 +732,85 @@ fn the_policy_of_the_benchmark_is_clean() {
     let said = String::from_utf8(checked.stdout).unwrap();
     assert_eq!(checked.status.code(), Some(0), "{said}");
     assert!(said.contains("1 vendor, 0 errors, 0 findings"), "{said}");
+}
+
+/// A copy of the examples in `config/`.
+fn with_examples() -> Place {
+    let place = Place::new();
+    for path in [
+        "sluis.toml",
+        "schools/regenboog/school.toml",
+        "schools/regenboog/vendors/rekenwijs.toml",
+        "schools/regenboog/vendors/toetsbron.toml",
+        "schools/regenboog/cases/rekenwijs/users.json",
+    ] {
+        let path = format!("config/{path}");
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path));
+        place.write(&path, &text.unwrap());
+    }
+    place
+}
+
+/// The first block of the README after these words.
+fn shown_after<'r>(readme: &'r str, words: &str) -> &'r str {
+    let (_, after) = readme.split_once(words).unwrap();
+    let (_, block) = after.split_once("```").unwrap();
+    let (_, block) = block.split_once('\n').unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_readme_shows_what_is_said() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let place = with_examples();
+    let said = |args: &[&str], stdin: &str| -> Vec<String> {
+        let output = place.run(args, stdin);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    };
+    let sample = "config/schools/regenboog/cases/rekenwijs/users.json";
+    let users = "/ims/oneroster/rostering/v1p2/users";
+    let all = said(&["try", "rekenwijs", "GET", users, "--sample", sample], "");
+    let shown: Vec<&str> = shown_after(&readme, "What `sluis try` shows")
+        .lines()
+        .collect();
+    for line in &shown {
+        assert!(
+            all.iter().any(|said| said == line),
+            "{line}\n\n{}",
+            all.join("\n")
+        );
+    }
+    let of_pupil = all
+        .iter()
+        .filter(|line| line.starts_with("users[0]."))
+        .count();
+    let counted = format!("({} of its {of_pupil} lines)", shown.len());
+    assert!(readme.contains(&counted), "{counted}");
+
+    let vendor = "config/schools/regenboog/vendors/leesclub.toml";
+    place.write(
+        vendor,
+        shown_after(&readme, &format!("Write this as `{vendor}`")),
+    );
+    said(&["check", "--config", "config"], "");
+    let shown: Vec<&str> = shown_after(&readme, "See what Leesclub would get")
+        .lines()
+        .collect();
+    let message = shown.iter().find_map(|line| {
+        let (message, _) = line.strip_prefix("$ echo '")?.split_once('\'')?;
+        Some(message)
+    });
+    let all = said(&["try", "leesclub", "POST", "/readers"], message.unwrap());
+    for line in shown.iter().filter(|line| !line.starts_with("$ ")) {
+        assert!(
+            all.iter().any(|said| said == line),
+            "{line}\n\n{}",
+            all.join("\n")
+        );
+    }
 }
