@@ -225,7 +225,7 @@ fn a_typing_error_in_a_name_or_word_never_sends_more() {
 
 #[test]
 #[ignore = "all of them take minutes"]
-fn no_typing_error_in_a_name_or_word_sends_more() {
+fn long_no_typing_error_in_a_name_or_word_sends_more() {
     try_every_nth_mutant(1);
 }
 
