@@ -7,8 +7,9 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, version};
 
+use crate::harness::peer::Seen;
 use crate::harness::tls::Hello;
 use crate::harness::upstream::ok;
 use crate::harness::{Markers, Peer, Plans, Upstream, pull};
@@ -75,7 +76,7 @@ fn host_and_tls_name_must_agree() {
 #[test]
 fn tls_1_2_is_spoken_by_name_only() {
     let old = Hello {
-        version: &rustls::version::TLS12,
+        version: &version::TLS12,
         ..Hello::default()
     };
     let house = secure().open(Upstream::json("{}"));
@@ -157,12 +158,55 @@ to-vendor = "User"
 }
 
 #[test]
+fn an_upstream_is_spoken_to_in_tls_1_2_by_name_only() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let config = with_pair(&pem, &key, (&[], &[&version::TLS12]));
+    let upstream = speaking(config, ok(r#"{"grade":7,"name":"zzq"}"#));
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, &pem).unwrap();
+    let flow = |name: &str, min: &str| {
+        format!(
+            r#"
+[flow.{name}]
+caller = "vendor"
+at = "/{name}"
+upstream = "https://localhost:{port}"
+callers = "anyone"
+allow-private = true
+upstream-tls = {{ roots = "{roots}"{min} }}
+[[flow.{name}.route]]
+match = "GET /users"
+to-vendor = "User"
+"#,
+            port = upstream.address.port(),
+            roots = roots.display(),
+        )
+    };
+    let more = [flow("modern", ""), flow("by-name", r#", min = "1.2""#)];
+    let house = Plans {
+        more: more.concat(),
+        ..Plans::default()
+    }
+    .open(upstream);
+    let refused = house.ask(pull("/modern/users"));
+    assert_eq!(
+        (refused.status(), &*refused.code()),
+        (502, "upstream_unreachable")
+    );
+    house.await_log(r#""sluis.upstream.cause":"tls_protocol_error""#);
+    assert_eq!(house.ask(pull("/by-name/users")).text(), r#"{"grade":7}"#);
+}
+
+#[test]
 fn what_is_wrong_with_an_upstreams_tls_is_told_in_the_log() {
     let mut of = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     of.not_after = rcgen::date_time_ymd(2020, 1, 1);
     let key = KeyPair::generate().unwrap();
     let pem = of.self_signed(&key).unwrap().pem();
-    let config = with_pair(&pem, &key.serialize_pem(), &[]);
+    let key = key.serialize_pem();
+    let config = with_pair(&pem, &key, (&[], rustls::DEFAULT_VERSIONS));
     let expired = Upstream::on_sockets(move |mut socket| {
         let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
         server.complete_io(&mut socket).unwrap_err();
@@ -242,6 +286,13 @@ to-vendor = "User"
 /// An upstream over TLS that always gives that answer, and its certificate: for `localhost` only.
 pub(crate) fn secure_upstream(answer: String) -> (Upstream, String) {
     let (config, pem) = server(&[]);
+    (speaking(config, answer), pem)
+}
+
+/// An upstream over TLS that always gives that answer.
+fn speaking(config: Arc<ServerConfig>, answer: String) -> Upstream {
+    let seen = Seen::default();
+    let their_seen = Arc::clone(&seen);
     let upstream = Upstream::on_sockets(move |mut socket| {
         let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
         if server.complete_io(&mut socket).is_err() {
@@ -249,27 +300,35 @@ pub(crate) fn secure_upstream(answer: String) -> (Upstream, String) {
         }
         let stream = StreamOwned::new(server, socket.try_clone().unwrap());
         let mut peer = Peer::through(socket, stream);
+        peer.seen = Arc::clone(&their_seen);
         while peer.request().is_some() {
             peer.send(&answer);
         }
     });
-    (upstream, pem)
+    upstream.seen_in(seen)
 }
 
 /// What a server for `localhost` needs that speaks these protocols (ALPN), and its certificate.
 pub(crate) fn server(protocols: &[&[u8]]) -> (Arc<ServerConfig>, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let pem = made.cert.pem();
-    let config = with_pair(&pem, &made.signing_key.serialize_pem(), protocols);
+    let key = made.signing_key.serialize_pem();
+    let config = with_pair(&pem, &key, (protocols, rustls::DEFAULT_VERSIONS));
     (config, pem)
 }
 
-fn with_pair(pem: &str, key: &str, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+/// What a server needs that has this certificate and speaks these protocols (ALPN), in these
+/// versions of TLS.
+fn with_pair(
+    pem: &str,
+    key: &str,
+    (protocols, versions): (&[&[u8]], &[&'static SupportedProtocolVersion]),
+) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(chain, key)
