@@ -24,6 +24,7 @@ mod harness;
 mod home;
 mod inward;
 mod oauth;
+mod order;
 mod outward;
 mod places;
 mod pull;
@@ -41,7 +42,8 @@ mod tls;
 mod tokens;
 mod wire;
 
-/// The refusals that no test here meets: a defect, and a caller that is gone.
+/// The refusals that no test here meets: a defect, and that of a caller that is gone, which nobody
+/// is told: the tests of `client_goes_away` see it counted.
 const NOT_MET: [&str; 2] = ["gateway_bug", "caller_gone"];
 
 #[test]
