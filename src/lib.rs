@@ -8,7 +8,7 @@
 //!
 //! | floor | does | rooms |
 //! |---|---|---|
-//! | roof | starts, stops, prints | [`cli`] |
+//! | roof | starts, stops, prints | [`cli`] [`demo`] [`app`] |
 //! | wire | sockets | [`listen`] [`admin`] [`proxy`] [`upstream`] |
 //! | | what these share | [`body`] [`gate`] [`tls`] [`alarm`] |
 //! | memory | files and state | [`config`] [`store`] [`events`] |
