@@ -216,7 +216,12 @@ impl Home {
             .iter()
             .find(|it| it.id.as_str() == vendor)
             .unwrap();
-        let mut routes = vendor.law.policy.flows.iter().flat_map(|flow| &flow.routes);
+        let mut routes = vendor
+            .law
+            .policy
+            .flows
+            .iter()
+            .flat_map(|flow| flow.routes.iter());
         let route = routes.find(|it| it.name == route).unwrap();
         let content = match to {
             Side::School => &route.from_vendor,

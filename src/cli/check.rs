@@ -1,6 +1,7 @@
 //! `sluis check`: every mistake of every file at once.
 
 use std::error::Error as _;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -62,7 +63,7 @@ struct Line {
     vendor: String,
     file: String,
     routes: Vec<(String, usize)>,
-    shapes: Vec<config::ShapeCount>,
+    shapes: Arc<[config::ShapeCount]>,
     /// The shapes of `[only]`, and what they are filtered by.
     only: Vec<(String, Vec<String>)>,
     /// The lists of `[except]`, and how many are on each.
@@ -264,7 +265,7 @@ impl Line {
             shapes: file
                 .draft
                 .as_ref()
-                .map_or_else(Vec::new, |draft| draft.shapes.clone()),
+                .map_or_else(Arc::default, |draft| Arc::clone(&draft.shapes)),
             only: file.draft.as_ref().map_or_else(Vec::new, filters),
             lists: { file.lists.counts().into_iter() }
                 .map(|(list, count)| (list.to_owned(), count))

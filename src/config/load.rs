@@ -228,7 +228,12 @@ impl VendorFile {
             retired,
             hash: PolicyHash(String::new()),
         };
-        vendor.hash = hash::of_vendor(&vendor, &draft.agreement, &draft.objections);
+        vendor.hash = hash::of_vendor(
+            &vendor,
+            &draft.agreement,
+            &draft.objections,
+            &draft.policy_canon,
+        );
         Some((vendor, paths))
     }
 }

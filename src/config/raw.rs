@@ -94,9 +94,13 @@ impl<'d> Table<'d> {
     /// Where it begins: its header or its inline text.
     #[must_use]
     pub fn place(&self) -> Place {
+        self.at(self.span.clone())
+    }
+
+    fn at(&self, span: Range<usize>) -> Place {
         Place {
             file: Arc::clone(self.file),
-            span: self.span.clone(),
+            span,
         }
     }
 
@@ -120,6 +124,11 @@ impl<'d> Table<'d> {
         Some(self.entry(key, value).1)
     }
 
+    /// All keys, in no order. None counts as asked for.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| key.get_ref().as_ref())
+    }
+
     /// All keys with their values in the order of the file. All count as asked for.
     #[must_use]
     pub fn entries(&self) -> Vec<(At<&'d str>, Value<'d>)> {
@@ -138,10 +147,7 @@ impl<'d> Table<'d> {
         key: &'d Spanned<toml::de::DeString<'d>>,
         value: &'d Spanned<DeValue<'d>>,
     ) -> (At<&'d str>, Value<'d>) {
-        let place = Place {
-            file: Arc::clone(self.file),
-            span: key.span(),
-        };
+        let place = self.at(key.span());
         let name = match self.name.as_str() {
             "" => key.get_ref().to_string(),
             above => format!("{above}.{}", key.get_ref()),
@@ -219,15 +225,10 @@ impl<'d> Table<'d> {
     /// Reports every key that nobody asked for.
     pub fn finish(&self, problems: &mut Problems) {
         let asked = self.asked.borrow();
-        for (key, _) in self.entries.iter() {
+        let unasked = |key: &&Spanned<_>| !asked.contains(AsRef::<str>::as_ref(key.get_ref()));
+        for key in self.entries.keys().filter(unasked) {
             let name = key.get_ref().as_ref();
-            if asked.contains(name) {
-                continue;
-            }
-            let place = Place {
-                file: Arc::clone(self.file),
-                span: key.span(),
-            };
+            let place = self.at(key.span());
             let inside = match self.name.as_str() {
                 "" => "this file".to_owned(),
                 name => format!("[{name}]"),

@@ -1,12 +1,14 @@
 //! What is said aloud of an exchange, however it ended: what a vendor should never send, and what
 //! an answer should never hold.
 
+use std::sync::Arc;
+
 use super::Voice;
 use super::meter::RouteMeter;
 use super::metrics::OTHER;
 use crate::config::LogLevel;
 use crate::minimise::{Action, Counts, EchoAt};
-use crate::policy::{Shape, ShapeBody};
+use crate::policy::{Fields, Shape, ShapeBody};
 
 /// The action, the event, the words.
 const ALARMS: [(Action, &str, &str); 2] = [
@@ -51,18 +53,18 @@ pub(super) fn sound(voice: &Voice, meter: &RouteMeter, messages: [&Counts; 3]) {
 /// The names of a shape and of its fields, as the policy has them.
 pub(super) struct ShapeNames {
     pub(super) name: Box<str>,
-    keys: Box<[Box<str>]>,
+    fields: Option<Arc<Fields>>,
 }
 
 impl ShapeNames {
     pub(super) fn of(shape: &Shape) -> Self {
-        let keys = match &shape.body {
-            ShapeBody::Fields(fields) => fields.lines().iter().map(|it| it.key.clone()).collect(),
-            ShapeBody::Switch(_) => Box::default(),
+        let fields = match &shape.body {
+            ShapeBody::Fields(fields) => Some(Arc::clone(fields)),
+            ShapeBody::Switch(_) => None,
         };
         Self {
             name: shape.name.as_str().into(),
-            keys,
+            fields,
         }
     }
 
@@ -75,7 +77,7 @@ impl ShapeNames {
         let Some(shape) = shapes.get(shape.place()) else {
             return OTHER.to_owned();
         };
-        let key = line.and_then(|line| shape.keys.get(line));
-        format!("{}.{}", shape.name, key.map_or("_any", |key| key))
+        let line = line.and_then(|line| shape.fields.as_ref()?.line(line));
+        format!("{}.{}", shape.name, line.map_or("_any", |line| &line.key))
     }
 }

@@ -105,6 +105,9 @@ impl FlowMeters {
     }
 }
 
+/// A histogram for each status that has a label, once one was answered with it.
+type ByCode = [OnceLock<Option<Histogram>>; CODES];
+
 /// The metrics of one route, and its names for log lines. A clone is the same meter.
 #[derive(Clone)]
 pub struct RouteMeter(Arc<Inner>);
@@ -113,7 +116,8 @@ struct Inner {
     metrics: Arc<Metrics>,
     labels: Labels,
     vendor: Arc<VendorMeter>,
-    server: [OnceLock<Option<Histogram>>; CODES],
+    /// Made by the first request: most routes of most vendors never see one.
+    server: OnceLock<Box<ByCode>>,
     /// The shapes in which fields outside the policy were seen, by direction.
     unlisted: [AtomicU64; 2],
 }
@@ -124,7 +128,7 @@ impl RouteMeter {
             metrics: Arc::clone(metrics),
             labels,
             vendor,
-            server: [const { OnceLock::new() }; CODES],
+            server: OnceLock::new(),
             unlisted: Default::default(),
         }))
     }
@@ -143,7 +147,11 @@ impl RouteMeter {
         let Labels { route, method, .. } = &self.0.labels;
         let labels = [&*self.0.vendor.label, route.as_ref(), *method, code];
         let make = || self.0.metrics.server_seconds.at(labels);
-        observe(self.0.server.get(place), make, seconds);
+        let server = self
+            .0
+            .server
+            .get_or_init(|| Box::new([const { OnceLock::new() }; CODES]));
+        observe(server.get(place), make, seconds);
     }
 
     /// Seconds of waiting for an upstream that answered with that status.
@@ -355,7 +363,7 @@ impl Drop for InFlight {
 /// What all routes of one flow share.
 struct VendorMeter {
     label: Box<str>,
-    client: [OnceLock<Option<Histogram>>; CODES],
+    client: ByCode,
     transform_json: OnceLock<Option<Histogram>>,
     request_body: OnceLock<Option<Histogram>>,
     bytes: [[OnceLock<Option<IntCounter>>; 2]; 2],

@@ -153,7 +153,7 @@ pub(crate) mod tests {
         Flow {
             name: "pull".to_owned(),
             caller: Side::Vendor,
-            routes: vec![route("GET /users"), route("GET /users/{pupil}")],
+            routes: [route("GET /users"), route("GET /users/{pupil}")].into(),
         }
     }
 

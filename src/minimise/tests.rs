@@ -137,7 +137,7 @@ fn flow() -> Flow {
     Flow {
         name: "results".to_owned(),
         caller: Side::Vendor,
-        routes: vec![route(Method::Put), route(Method::Get)],
+        routes: [route(Method::Put), route(Method::Get)].into(),
     }
 }
 

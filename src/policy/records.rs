@@ -98,7 +98,7 @@ impl Policy {
         }
         let shapes: Vec<Index<Shape>> = (0..self.shapes.len()).filter_map(Index::new).collect();
         self.note_made(&shapes);
-        let routes = self.flows.iter().flat_map(|flow| &flow.routes);
+        let routes = self.flows.iter().flat_map(|flow| flow.routes.iter());
         self.records.linked = { routes }.any(|route| self.may_ask_of_excepted(route));
         let glimpses = self.all_glimpses();
         let gates: Vec<Gate> = shapes

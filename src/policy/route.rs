@@ -1,6 +1,7 @@
 //! Which requests a flow answers, and what each direction may carry.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{IdKind, Index, Rule, Shape};
 
@@ -256,7 +257,7 @@ pub struct Flow {
     /// Who calls; the other side is the upstream.
     pub caller: Side,
     /// Most specific first: where two segments differ in kind, the literal one stands earlier.
-    pub routes: Vec<Route>,
+    pub routes: Arc<[Route]>,
 }
 
 impl Flow {

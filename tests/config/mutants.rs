@@ -121,7 +121,7 @@ pub(crate) fn sends_more(file: &VendorDraft, mutant: &VendorDraft) -> Option<Str
         if flow.caller != other.caller {
             return Some("the other side calls".to_owned());
         }
-        for route in &flow.routes {
+        for route in flow.routes.iter() {
             if let Some(more) = compare.route(route, other) {
                 return Some(format!("{}: {more}", route.name));
             }

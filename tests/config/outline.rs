@@ -55,11 +55,11 @@ pub(crate) fn of(draft: &VendorDraft) -> String {
         }
         let roots = settings.roots.as_ref().map(|roots| &roots.value);
         writeln!(text, "  roots {roots:?}").unwrap();
-        for route in &flow.routes {
+        for route in flow.routes.iter() {
             route_into(&mut text, policy, route);
         }
     }
-    for count in &draft.shapes {
+    for count in draft.shapes.iter() {
         writeln!(text, "{} {} of {}", count.name, count.leaving, count.known).unwrap();
     }
     text

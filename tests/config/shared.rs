@@ -69,9 +69,13 @@ fn presets() -> Presets {
 }
 
 fn read(text: &str, presets: &Presets) -> (Option<VendorDraft>, String) {
+    read_at(text, presets, &Context::default())
+}
+
+fn read_at(text: &str, presets: &Presets, context: &Context) -> (Option<VendorDraft>, String) {
     let file = SourceFile::new("v.toml", text.to_owned());
     let (id, mut problems) = (VendorId::parse("vendor").unwrap(), Problems::new());
-    let draft = read_vendor(&file, &id, presets, &Context::default(), &mut problems);
+    let draft = read_vendor(&file, &id, presets, context, &mut problems);
     (draft, problems.text(Colour::Off))
 }
 
@@ -112,6 +116,9 @@ fn vendors_of_one_preset_share_its_catalogue_and_the_shapes_that_they_leave_alon
         }
     }
     assert!(shared >= 20, "{shared}");
+    let routes = [&one, &other, &narrow].map(|draft| &draft.policy.flows[0].routes);
+    assert!(Arc::ptr_eq(routes[0], routes[1]), "compiled twice");
+    assert!(!Arc::ptr_eq(routes[0], routes[2]));
     let names = ["User-student", "User-teacher"];
     let is_shared = names.map(|name| Arc::ptr_eq(fields(&one, name), fields(&narrow, name)));
     assert_eq!(is_shared, [false, true]);
@@ -153,6 +160,87 @@ fn a_vendor_has_its_own_policy_whoever_was_read_before() {
     let (one, other) = (one.unwrap(), other.unwrap());
     let second = [&one, &other].map(|draft| format!("{:?}", fields(draft, "Second").lines()));
     assert_ne!(second[0], second[1]);
+}
+
+/// A preset with pseudonyms that are too short for a large school, and a route where callers that
+/// fetch tokens would fetch them.
+const SMALL: &str = r#"
+version = 1
+[preset]
+name = "small/pull@1"
+standard = "Small 1"
+caller = "vendor"
+[ids.person]
+looks = "digits:9"
+[[route]]
+match = "GET /people"
+to-vendor = "Person[]"
+[shape.Person]
+id = "person"
+"#;
+const ON_TOKEN_PATH: &str = r#"
+version = 1
+[preset]
+name = "token/pull@1"
+standard = "Token 1"
+caller = "vendor"
+[ids.person]
+back = "school-only"
+[[route]]
+match = "GET /oauth/{person}"
+to-vendor = "Person"
+[shape.Person]
+id = "person"
+"#;
+
+#[test]
+fn of_a_file_that_adds_nothing_whatever_else_is_wrong_is_told() {
+    let good = vendor("parts/pull@1", "");
+    let spoilt = [
+        ("purpose = \"Tests\"\n", ""),
+        ("2099-12-31", "2019-12-31"),
+        ("https://sis", "ftp://sis"),
+        ("https://sis", "http://sis"),
+        ("caller = \"vendor\"", "caller = \"school\""),
+        ("caller = \"vendor\"", "colour = \"blue\""),
+        ("caller = \"vendor\"", "at = \"nowhere\""),
+        ("caller = \"vendor\"", "rate = \"often\""),
+        ("[flow.pull]", "[limits]\nrate = \"1/s\"\n[flow.pull]"),
+        ("[flow.pull]", "[flow.Pull]"),
+        ("[flow.pull]", "[flow.push]"),
+    ];
+    for (from, to) in spoilt {
+        let text = good.replace(from, to);
+        assert_ne!(text, good);
+        read_after(&[&good], &text);
+        read_after(&[&text], &good);
+    }
+}
+
+#[test]
+fn what_is_short_enough_for_one_school_is_not_so_for_another() {
+    let mut presets = presets();
+    presets.add("small/pull@1", SMALL);
+    let text = vendor("small/pull@1", "");
+    let read = |pupils| read_at(&text, &presets, &Context { pupils });
+    let (few, none) = read(20);
+    assert_eq!((few.is_some(), none.as_str()), (true, ""));
+    let (many, told) = read(2_000_000);
+    assert!(many.is_none(), "{told}");
+}
+
+#[test]
+fn a_route_on_the_token_path_is_refused_to_callers_with_tokens_only() {
+    let mut presets = presets();
+    presets.add("token/pull@1", ON_TOKEN_PATH);
+    let bearers = vendor("token/pull@1", "");
+    let secret = format!("oauth2 = \"v\", secret-sha256 = \"{:064x}\"", 8);
+    let clients = bearers.replace(&format!("token-sha256 = \"{:064x}\"", 7), &secret);
+    assert_ne!(clients, bearers);
+    let (draft, told) = read(&bearers, &presets);
+    assert!(draft.is_some(), "{told}");
+    let (none, told) = read(&clients, &presets);
+    assert!(none.is_none(), "{told}");
 }
 
 #[test]

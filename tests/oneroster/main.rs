@@ -36,7 +36,7 @@ use standard::{Operation, PUBLIC, SCHOOL, VERSIONS, Version, must_be, operations
 fn every_operation_of_the_standard_has_its_route_and_nothing_else_has() {
     for version in VERSIONS {
         let policy = draft(version).policy;
-        let routes = policy.flows.iter().flat_map(|flow| &flow.routes);
+        let routes = policy.flows.iter().flat_map(|flow| flow.routes.iter());
         let routes: BTreeSet<String> = routes.map(|route| route.name.clone()).collect();
         let operations = operations(version).into_iter().map(|it| it.line);
         assert_eq!(routes, operations.collect(), "{}", version.name);
@@ -453,7 +453,7 @@ fn rewritten(mut rewriter: Rewriter, message: &Value) -> Value {
 }
 
 fn route<'l>(law: &'l Law, line: &str) -> &'l Route {
-    let mut routes = law.policy.flows.iter().flat_map(|flow| &flow.routes);
+    let mut routes = law.policy.flows.iter().flat_map(|flow| flow.routes.iter());
     routes.find(|route| route.name == line).unwrap()
 }
 

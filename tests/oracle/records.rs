@@ -458,7 +458,7 @@ fn is_sought(law: &Law, fields: &Fields, place: usize) -> bool {
 
 /// Whether a link can name somebody of an excepted kind.
 fn may_lead_to_them(law: &Law) -> bool {
-    let mut routes = law.policy.flows.iter().flat_map(|flow| &flow.routes);
+    let mut routes = law.policy.flows.iter().flat_map(|flow| flow.routes.iter());
     routes.any(|route| {
         route.path.iter().any(|segment| match segment {
             Segment::Identifier(kind) => is_excepted(law, *kind),

@@ -132,7 +132,7 @@ pub(super) fn find<'d>(
 fn refused(options: &Options, vendor: &VendorDraft, none: NoRoute) -> Refused {
     let mut text = format!("\n\nthe routes of {}:", vendor.name);
     for flow in &vendor.policy.flows {
-        for route in &flow.routes {
+        for route in flow.routes.iter() {
             let parameters: Vec<&str> = route.query.iter().map(|query| &*query.name).collect();
             let query = if parameters.is_empty() {
                 String::new()

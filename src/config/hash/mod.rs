@@ -7,6 +7,7 @@
 mod policy;
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
@@ -14,6 +15,7 @@ use super::{
     Callers, Client, Door, Flow, Http2, Listed, Mode, ObjectionsDraft, PolicyHash, Reach, Retry,
     Scheme, Upstream, UpstreamAuth, UpstreamTls, Vendor,
 };
+use crate::policy::Policy;
 use crate::pseudonym::{Back, Kind, KindSpec, Notation};
 use crate::secret::{SecretBytes, sha256};
 
@@ -22,15 +24,29 @@ pub(super) fn of_vendor(
     vendor: &Vendor,
     agreement: &str,
     objections: &[ObjectionsDraft],
+    policy: &PolicyCanon,
 ) -> PolicyHash {
     let mut content = Canon::new("vendor");
-    content.vendor(vendor, agreement);
+    content.vendor(vendor, agreement, policy);
     content.objections(objections);
     content.hash()
 }
 
+/// A policy as it is told in the hash of its vendor; vendors of one policy share it.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct PolicyCanon(Arc<[u8]>);
+
+impl PolicyCanon {
+    /// Of a policy that is whole.
+    pub(super) fn of(policy: &Policy) -> Self {
+        let mut content = Canon(Vec::new());
+        content.policy(policy);
+        Self(content.0.into())
+    }
+}
+
 /// Names a whole configuration: its vendors, and where each flow is reached.
-pub(super) fn of_all(vendors: &[std::sync::Arc<Vendor>], doors: &[Door]) -> PolicyHash {
+pub(super) fn of_all(vendors: &[Arc<Vendor>], doors: &[Door]) -> PolicyHash {
     let mut content = Canon::new("configuration");
     content.list(vendors, |content, vendor| content.text(&vendor.hash.0));
     content.list(doors, |content, door| {
@@ -86,7 +102,7 @@ impl Canon {
         items.iter().for_each(|it| item(self, it));
     }
 
-    fn vendor(&mut self, vendor: &Vendor, agreement: &str) {
+    fn vendor(&mut self, vendor: &Vendor, agreement: &str, policy: &PolicyCanon) {
         let Vendor {
             school,
             id,
@@ -112,7 +128,7 @@ impl Canon {
         self.shown(body_bytes_max);
         self.shown(fingerprint);
         self.list(law.kinds(), Self::kind);
-        self.policy(&law.policy);
+        self.0.extend_from_slice(&policy.0);
         self.list(flows, Self::flow);
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::config::hash::PolicyCanon;
 use crate::config::{At, GrantAuth, Mode, Place, Rate, Retry, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
 use crate::policy::{IdKind, Index, Policy};
@@ -37,6 +38,8 @@ pub struct VendorDraft {
     pub body_bytes_max: Option<At<u64>>,
     /// Everything that decides what leaves.
     pub policy: Policy,
+    /// The policy as its hash takes it.
+    pub(in crate::config) policy_canon: PolicyCanon,
     /// How the pseudonyms of each kind are made, at the places of [`Policy::kinds`].
     pub kind_specs: Vec<KindSpec>,
     /// `[except]`: the lists of who objected.
@@ -44,7 +47,7 @@ pub struct VendorDraft {
     /// The settings of each flow, at the places of [`Policy::flows`].
     pub flows: Vec<FlowDraft>,
     /// How much leaves of each shape that goes to the vendor, in the order of the policy.
-    pub shapes: Vec<ShapeCount>,
+    pub shapes: Arc<[ShapeCount]>,
     /// Every field that the presets in use know of; one for all vendors that use the same.
     pub catalogue: Arc<Catalogue>,
 }

@@ -6,9 +6,8 @@ use ipnet::IpNet;
 
 use super::Compiler;
 use super::draft::{FlowDraft, IdentityDraft, UpstreamAuthDraft};
-use super::overlap::can_match;
 use super::preset::PresetInUse;
-use super::routes::PlacedRoute;
+use super::routes::{InRoutes, PlacedRoute};
 use crate::config::address::{WebAddress, WebScheme, plain_path};
 use crate::config::gateway::tls_min;
 use crate::config::school::one_of;
@@ -34,14 +33,6 @@ impl<'d> Compiler<'d, '_> {
         table: &Table<'d>,
         presets: &[&PresetInUse<'d>],
     ) -> Option<FlowDraft> {
-        let id = FlowId::parse(name.value);
-        if id.is_none() {
-            let message = format!("{} cannot name a flow", shown(name.value));
-            let problem = Problem::error(code::VALUE, message).at(&name.place);
-            let help = "a flow is named with a-z, 0-9 and `-`, at most 64 of them";
-            self.problems.push(problem.help(help));
-        }
-        let _read_before = table.has("preset");
         let caller = self.caller(table, presets);
         let mut routes = Vec::new();
         for preset in presets {
@@ -51,25 +42,42 @@ impl<'d> Compiler<'d, '_> {
             self.refuse_routes_beside(table);
         }
         routes.extend(self.routes(table, caller));
-        let on_token_path = { routes.iter() }.filter(|it| can_match(&it.route, TOKEN_PATH));
-        let on_token_path = on_token_path.map(|it| it.place.clone()).collect();
-        let credentials = routes.iter().flat_map(PlacedRoute::about_credentials);
-        let credentials: Vec<Place> = credentials.cloned().collect();
-        let routes = self.ordered(routes);
+        let in_routes = InRoutes::of(&routes);
+        self.asks_more_of_doors |= !in_routes.is_empty();
+        let routes = self.ordered(routes).into();
         self.policy.flows.push(Flow {
             name: name.value.to_owned(),
             caller,
             routes,
         });
+        self.door(name, table, in_routes)
+    }
+
+    /// Reads everything of a flow but its routes and who calls.
+    pub(super) fn door(
+        &mut self,
+        name: &At<&'d str>,
+        table: &Table<'d>,
+        in_routes: InRoutes,
+    ) -> Option<FlowDraft> {
+        let id = FlowId::parse(name.value);
+        if id.is_none() {
+            let message = format!("{} cannot name a flow", shown(name.value));
+            let problem = Problem::error(code::VALUE, message).at(&name.place);
+            let help = "a flow is named with a-z, 0-9 and `-`, at most 64 of them";
+            self.problems.push(problem.help(help));
+        }
+        let _read_before = table.has("preset");
         let draft = self.settings(id, name, table);
-        self.check_token_path(draft.as_ref(), on_token_path);
-        self.check_credentials(draft.as_ref().map(|it| &it.upstream_auth), &credentials);
+        self.check_token_path(draft.as_ref(), in_routes.on_token_path);
+        let auth = draft.as_ref().map(|it| &it.upstream_auth);
+        self.check_credentials(auth, &in_routes.about_credentials);
         table.finish(self.problems);
         draft
     }
 
     /// Who calls; the vendor where that is not known, and then reported.
-    fn caller(&mut self, table: &Table<'d>, presets: &[&PresetInUse<'d>]) -> Side {
+    pub(super) fn caller(&mut self, table: &Table<'d>, presets: &[&PresetInUse<'d>]) -> Side {
         let of_presets = presets.iter().filter_map(|it| Some((it.caller?, &it.name)));
         let first = of_presets.clone().next().map(|(side, _)| side);
         // A preset that we do not know may say it.

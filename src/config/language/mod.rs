@@ -10,6 +10,7 @@
 //! [only.X] [except]    which records are sent at all           records
 //! preset = "…"         what a standard's vendor gets; a file
 //!                      may say less, and nothing else         preset, overlay
+//!                      compiled once where it says no less    whole, shared
 //! ```
 //!
 //! Whatever is not written is not sent, and whatever is not understood is an error. A word that
@@ -35,6 +36,7 @@ mod shared;
 mod statuses;
 mod switch;
 mod values;
+mod whole;
 mod words;
 
 pub(super) use draft::Remains;
@@ -50,6 +52,7 @@ use chosen::named_presets;
 use named::{Origin, Vocabulary};
 use preset::{Expressions, PresetInUse};
 use shared::Shared;
+use whole::Whole;
 
 use super::school::{one_of, version, words};
 use super::units;
@@ -126,6 +129,7 @@ pub(super) fn vendor_or_remains(
         homeward: Vec::new(),
         errors_told: Vec::new(),
         rate: None,
+        asks_more_of_doors: false,
     };
     compiler.vocabulary.kinds.open = named.unknown;
     compiler.vocabulary.shapes.open = named.unknown;
@@ -161,6 +165,8 @@ struct Compiler<'d, 'p> {
     errors_told: Vec<(Rule, Place)>,
     /// `[limits] rate`, for the flows that have none of their own.
     rate: Option<Rate>,
+    /// Whether some routes may be had with some callers and credentials only.
+    asks_more_of_doors: bool,
 }
 
 impl<'d> Compiler<'d, '_> {
@@ -185,23 +191,12 @@ impl<'d> Compiler<'d, '_> {
         let head = head.and_then(|head| head.table(self.problems));
         let head = head.and_then(|head| self.head(&head));
 
-        let presets = self.presets;
-        let of_presets = presets.iter().map(|preset| (Origin::Preset, &preset.root));
-        let roots: Vec<(Origin, &Table<'d>)> = of_presets.chain([(Origin::Vendor, root)]).collect();
-        self.read_kinds(&roots);
-        let shapes = self.name_shapes(&roots);
-        self.compile_shapes(&shapes);
-        self.check_cases();
-        self.check_stubs();
-        let flows = self.flows(root);
-        let objections = self.records(root);
-        root.finish(self.problems);
-        for preset in presets {
-            preset.root.finish(self.problems);
-        }
-        self.check_whole(&objections);
-
-        let kind_specs = std::mem::take(&mut self.kind_specs);
+        let Whole {
+            rules,
+            objections,
+            flows,
+        } = self.whole(root);
+        let kind_specs = rules.kind_specs;
         let Some(head) = head else {
             return Err(Remains {
                 flows,
@@ -220,29 +215,14 @@ impl<'d> Compiler<'d, '_> {
             mode: head.mode,
             key: head.key,
             body_bytes_max,
-            shapes: self.count_shapes(),
-            policy: std::mem::take(&mut self.policy),
+            shapes: rules.shapes,
+            policy: rules.policy,
+            policy_canon: rules.canon,
             kind_specs,
             objections,
             flows,
             catalogue: Arc::clone(&self.catalogue),
         })
-    }
-
-    fn check_whole(&mut self, objections: &[ObjectionsDraft]) {
-        self.check_homeward();
-        self.find_error_texts();
-        if self.errors() == 0 {
-            self.check_excepted(objections);
-        }
-        self.find_similar_shapes();
-        // A name that nothing uses may be the consequence of an error.
-        if self.errors() == 0 {
-            self.check_names_beside_presets();
-        }
-        if self.errors() == 0 {
-            self.find_unused();
-        }
     }
 
     /// The tables under one key of all files: `[ids.X]`, `[shape.X]`.
@@ -291,23 +271,6 @@ impl<'d> Compiler<'d, '_> {
             .and_then(|it| units::bound(Bound::Body, &it, self.problems));
         table.finish(self.problems);
         body
-    }
-
-    fn flows(&mut self, root: &Table<'d>) -> Vec<FlowDraft> {
-        let presets = self.presets;
-        let mut flows = Vec::new();
-        let named = root.named_tables("flow", self.problems);
-        if named.is_empty() && !root.has("flow") {
-            let problem = Problem::error(code::MISSING, "a vendor needs a flow: [flow.NAME]");
-            self.problems.push(problem.at(&root.place()));
-        }
-        for (name, table) in named {
-            let names = self.quietly(|it| preset::named_by(&table, it.problems));
-            let named = |preset: &&PresetInUse<'d>| names.iter().any(|it| it.value == preset.name);
-            let of_flow: Vec<&PresetInUse<'d>> = presets.iter().filter(named).collect();
-            flows.extend(self.flow(&name, &table, &of_flow));
-        }
-        flows
     }
 
     fn head(&mut self, table: &Table<'d>) -> Option<Head> {

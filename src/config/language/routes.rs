@@ -1,8 +1,9 @@
 //! `[[flow.X.route]]`: which requests are answered, and what each direction carries.
 
 use super::Compiler;
+use super::overlap::can_match;
 use super::queries::Answer;
-use crate::config::{At, Place, Problem, Table, TextOrTable, code, shown};
+use crate::config::{At, Place, Problem, TOKEN_PATH, Table, TextOrTable, code, shown};
 use crate::policy::{
     Content, IdKind, Index, Method, ParameterType, QueryRule, Route, Rule, Segment, Side,
     StatusContent,
@@ -26,6 +27,30 @@ pub(super) struct PlacedRoute {
     pub(super) place: Place,
     /// Those of the route, with the places of their keys.
     pub(super) statuses: Vec<At<StatusContent>>,
+}
+
+/// Where routes stand that not every flow may have.
+#[derive(Debug, Default)]
+pub(super) struct InRoutes {
+    /// They would answer where callers fetch their tokens.
+    pub(super) on_token_path: Vec<Place>,
+    /// They pass on what an upstream says of credentials.
+    pub(super) about_credentials: Vec<Place>,
+}
+
+impl InRoutes {
+    pub(super) fn of(routes: &[PlacedRoute]) -> Self {
+        let on_token_path = { routes.iter() }.filter(|it| can_match(&it.route, TOKEN_PATH));
+        let about_credentials = routes.iter().flat_map(PlacedRoute::about_credentials);
+        Self {
+            on_token_path: on_token_path.map(|it| it.place.clone()).collect(),
+            about_credentials: about_credentials.cloned().collect(),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.on_token_path.is_empty() && self.about_credentials.is_empty()
+    }
 }
 
 impl<'d> Compiler<'d, '_> {

@@ -9,6 +9,7 @@ use super::named::{Names, Origin, Vocabulary};
 use super::preset::Catalogue;
 use super::shapes::Layer;
 use super::values::same_rules;
+use super::whole::PlainRules;
 use crate::policy::{Any, Constant, Field, Fields, IdKind, Index, Item, Keep, Policy, Rule};
 
 /// What all files share that name the same presets in the same order.
@@ -16,6 +17,7 @@ use crate::policy::{Any, Constant, Field, Fields, IdKind, Index, Item, Keep, Pol
 pub(super) struct Shared {
     pub(super) catalogue: Arc<Catalogue>,
     shapes: RwLock<Shapes>,
+    pub(super) plain: PlainRules,
 }
 
 /// Shapes that have been compiled, by their names.
@@ -31,6 +33,7 @@ impl Shared {
         Self {
             catalogue: Arc::new(catalogue),
             shapes: RwLock::default(),
+            plain: PlainRules::default(),
         }
     }
 

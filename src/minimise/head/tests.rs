@@ -66,7 +66,7 @@ fn law(caller: Side) -> Law {
             flows: vec![Flow {
                 name: "pull".to_owned(),
                 caller,
-                routes,
+                routes: routes.into(),
             }],
             ..Policy::default()
         },

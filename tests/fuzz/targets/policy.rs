@@ -81,7 +81,7 @@ fn is_whole(policy: &Policy) {
             }
         }
     }
-    let routes = policy.flows.iter().flat_map(|flow| &flow.routes);
+    let routes = policy.flows.iter().flat_map(|flow| flow.routes.iter());
     let contents = routes.flat_map(|route| {
         let statuses = route.statuses.iter().map(|it| it.content);
         [route.to_vendor, route.from_vendor]
