@@ -1,5 +1,5 @@
-//! Invariant: in whatever pieces bytes come, callers' and upstreams', the guard shows the same of
-//! them and finds the same fault.
+//! Invariant: in whatever pieces bytes come, callers' and upstreams' and of HTTP/2, the guard shows
+//! the same of them and finds the same fault.
 //!
 //! Input: the seed of the pieces (8 bytes), and what comes.
 
@@ -9,7 +9,7 @@
 mod feed;
 
 use libfuzzer_sys::fuzz_target;
-use sluis::guard::{Answers, Expected, Requests};
+use sluis::guard::{Answers, Expected, Frames, Requests};
 use sluis::limits::{Bound, Limits};
 
 fuzz_target!(|input: &[u8]| {
@@ -23,6 +23,7 @@ fuzz_target!(|input: &[u8]| {
         (Bound::Target, 64),
         (Bound::Head, 1_024),
         (Bound::Header, 256),
+        (Bound::H2ControlFrames, 100),
     ] {
         limits.set(bound, value).unwrap();
     }
@@ -35,4 +36,11 @@ fuzz_target!(|input: &[u8]| {
         };
         feed::in_every_split(fresh, sent, seed);
     }
+    let [paid, ..] = seed.to_le_bytes();
+    let fresh = || {
+        let mut frames = Frames::new(&limits);
+        frames.sent(paid.into());
+        frames
+    };
+    feed::in_every_split(fresh, sent, seed);
 });
