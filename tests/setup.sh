@@ -7,6 +7,7 @@
 #   tests/setup.sh dist     for `make dist` too
 #   tests/setup.sh bench    for `make bench` too
 #   tests/setup.sh fuzz     for `make fuzz` too
+#   tests/setup.sh mutants  for `make mutants` too
 #   tests/setup.sh sbom     for `make sbom` too
 set -euo pipefail
 
@@ -41,6 +42,9 @@ main() {
     if [[ ${1:-} == fuzz ]]; then
         cargo_program fuzz cargo-fuzz
         nightly
+    fi
+    if [[ ${1:-} == mutants ]]; then
+        cargo_program mutants cargo-mutants
     fi
     if [[ ${1:-} == dist || ${1:-} == sbom ]]; then
         cargo_program cyclonedx cargo-cyclonedx
