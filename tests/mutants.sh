@@ -5,8 +5,9 @@
 #
 #   tests/mutants.sh ROOM... [ARGUMENT OF cargo-mutants, beginning with -]...
 #
-# Each mutant is built, so what is built is small: a house in target/mutants/ROOM with the rooms that
-# the tests of the room need, and no others. Who is caught by these is caught by all.
+# Each mutant is built, so what is built is small and one piece: a house in target/mutants/ROOM with
+# the rooms only that the tests of the room need, and these tests as a part of it. What they notice,
+# all tests do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,23 +26,20 @@ main() {
     exit "$failed"
 }
 
-# needs ROOM: the rooms of its house, its tests, and the seconds that they take at most.
+# needs ROOM: the rooms of its house, and the files of tests/ that are a part of it.
 needs() {
     case $1 in
     guard)
         house=(clock limits names policy refusal guard)
-        tests=(--lib --test=guard)
-        seconds=20
+        tests=(guard/oracle/mod guard/answers guard/frames guard/requests)
         ;;
     pseudonym)
         house=(limits names refusal secret pseudonym)
-        tests=(--lib)
-        seconds=20
+        tests=()
         ;;
     policy)
         house=(clock limits names refusal secret policy pseudonym minimise config)
-        tests=(--lib --test=json)
-        seconds=60
+        tests=(oracle/mod json/golden json/properties)
         ;;
     *)
         echo "mutants: the rooms are guard, pseudonym and policy" >&2
@@ -53,16 +51,27 @@ needs() {
 # build ROOM: lays its house out. It has a folder of its own for what cargo builds, as to cargo it is
 # the same package as ours.
 build() {
-    local place=target/mutants/$1 room
+    local place=target/mutants/$1 room file
     mkdir -p "$place"
     rm -rf "$place/src"
     mkdir "$place/src"
     # New times: what was built last may have been a mutant.
-    for room in "${house[@]}" dice; do cp -r "$(ls -d "src/$room" "src/$room.rs" 2>/dev/null)" "$place/src/"; done
-    sed -E "/^pub mod ($(IFS='|' && echo "${house[*]}"));/!{/^pub mod /d}" src/lib.rs >"$place/src/lib.rs"
-    sed '/^default-run/d' Cargo.toml >"$place/Cargo.toml"
-    cp Cargo.lock "$place/"
-    ln -sfn "$PWD"/{.config,benches,config,docs,tests} "$place/"
+    for room in "${house[@]}" dice; do
+        if [[ -d src/$room ]]; then cp -r "src/$room" "$place/src"; else cp "src/$room.rs" "$place/src"; fi
+    done
+    {
+        sed -E "/^pub mod ($(IFS='|' && echo "${house[*]}"));/!{/^pub mod /d}" src/lib.rs
+        echo 'extern crate self as sluis;'
+        for file in "${tests[@]}"; do
+            printf '#[cfg(test)]\n#[path = "../tests/%s.rs"]\nmod %s;\n' "$file" "$(basename "${file%/mod}")"
+        done
+    } >"$place/src/lib.rs"
+    {
+        sed '/^default-run/d' Cargo.toml
+        printf '[profile.dev.package.sluis]\ndebug = false\nstrip = "debuginfo"\n'
+    } >"$place/Cargo.toml"
+    cp Cargo.lock "$place"
+    ln -sfn "$PWD"/{.config,benches,config,docs,tests} "$place"
 }
 
 # break_lines ROOM ARGUMENT...
@@ -70,23 +79,28 @@ break_lines() (
     cd "target/mutants/$1"
     # What a mutant makes without end must not take all memory.
     ulimit -v $((12 << 20))
-    # 2: some were not noticed. 3: some did not end. Both are looked at below.
-    cargo mutants --config ../../../.cargo/mutants.toml --in-place --file "src/$1/**" \
-        --timeout "$seconds" "${tests[@]/#/--cargo-arg=}" "${@:2}" || (($? == 2 || $? == 3))
+    # 2: some were not noticed. 3: some did not end.
+    cargo mutants --config ../../../.cargo/mutants.toml --in-place --file "src/$1/**" "${@:2}" ||
+        (($? == 2 || $? == 3))
 )
+
+# count ROOM SORT: how many of that sort the last run had.
+count() {
+    wc -l <"target/mutants/$1/mutants.out/$2.txt"
+}
 
 # tell ROOM: how many there were of each sort, and whether that is good.
 tell() {
-    local out=target/mutants/$1/mutants.out good=0 mutant
-    count() { cat "$out/$1.txt" 2>/dev/null | wc -l; }
-    local caught=$(($(count caught) + $(count previously_caught))) missed
-    missed=$(count missed)
+    local caught missed good=0 file mutant
+    caught=$(count "$1" caught)
+    missed=$(count "$1" missed)
     while IFS=: read -r file _ _ mutant; do
         grep -qF "| \`${file#src/}\` |${mutant//|/\\|} |" docs/mutants.md && continue
         echo "mutants: not noticed and not explained: $file:$mutant"
         good=1
-    done <"$out/missed.txt"
-    echo "mutants: $1: $caught caught, $(count timeout) without an end, $(count unviable) unviable, $missed not noticed"
+    done <"target/mutants/$1/mutants.out/missed.txt"
+    echo "mutants: $1: $caught noticed, $(count "$1" timeout) without an end," \
+        "$missed not noticed; $(count "$1" unviable) do not build"
     ((caught * 100 >= (caught + missed) * 95)) && return "$good"
 }
 

@@ -138,5 +138,11 @@ mod tests {
             assert_eq!(run(&with(b'\t', at), 0, VALUE), 70);
             assert_eq!(run(&with(b'\t', at), 0, LINE), at);
         }
+        // Whole blocks of bytes that may not stand there, whether many are odd or one.
+        for odd in [0, 0x1f, 0x7f, b'\r'] {
+            for class in [TOKEN, VALUE, LINE] {
+                assert_eq!(run(&[odd; 70], 0, class), 0, "{odd}");
+            }
+        }
     }
 }

@@ -503,6 +503,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_part_has_a_place_up_to_the_most_that_there_are() {
+        let place = |at| Index::<Shape>::new(at).map(Index::place);
+        let most = crate::limits::POLICY_PARTS_MAX;
+        assert_eq!(place(0), Some(0));
+        assert_eq!(place(most - 1), Some(most - 1));
+        assert_eq!(place(most), None);
+        assert_eq!(place(1 << 16), None);
+        assert_eq!(format!("{:?}", Index::<Shape>::new(3).unwrap()), "#3");
+    }
+
+    #[test]
     fn a_message_begins_with_a_line_only_if_all_of_the_key_stands_there() {
         let keys = [
             "id",

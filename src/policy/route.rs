@@ -296,3 +296,100 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TO_VENDOR: Content = Content::Json(Rule::Blank);
+    const FROM_VENDOR: Content = Content::Json(Rule::KeepAll);
+    const MISSING: Content = Content::Json(Rule::Drop);
+    const REFUSED: Content = Content::Nothing;
+
+    fn route() -> Route {
+        let of = |statuses, content| StatusContent { statuses, content };
+        Route {
+            name: String::new(),
+            method: Method::Get,
+            path: Box::default(),
+            query: Box::default(),
+            to_vendor: TO_VENDOR,
+            from_vendor: FROM_VENDOR,
+            statuses: [
+                of(Statuses::Class(4), REFUSED),
+                of(Statuses::One(404), MISSING),
+                of(Statuses::One(202), MISSING),
+            ]
+            .into(),
+        }
+    }
+
+    fn flow(caller: Side) -> Flow {
+        Flow {
+            name: String::new(),
+            caller,
+            routes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_is_declared_for_it_before_its_class() {
+        for (status, expected) in [
+            (200, Some(TO_VENDOR)),
+            (202, Some(MISSING)),
+            (204, Some(Content::Nothing)),
+            (205, Some(Content::Nothing)),
+            (299, Some(TO_VENDOR)),
+            (199, None),
+            (300, None),
+            (400, Some(REFUSED)),
+            (404, Some(MISSING)),
+            (499, Some(REFUSED)),
+            (500, None),
+        ] {
+            let content = flow(Side::Vendor).answer_content(&route(), status);
+            assert_eq!(content, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn who_calls_gets_what_goes_to_its_side() {
+        let (school, vendor) = (flow(Side::School), flow(Side::Vendor));
+        assert_eq!(school.request_content(&route()), TO_VENDOR);
+        assert_eq!(school.answer_content(&route(), 200), Some(FROM_VENDOR));
+        assert_eq!(vendor.request_content(&route()), FROM_VENDOR);
+        assert_eq!(Side::School.other(), Side::Vendor);
+        assert_eq!(Side::Vendor.other(), Side::School);
+        let all = |flow: &Flow| flow.to_vendor(&route()).collect::<Vec<_>>();
+        assert_eq!(all(&school), [TO_VENDOR]);
+        assert_eq!(all(&vendor), [TO_VENDOR, REFUSED, MISSING, MISSING]);
+    }
+
+    #[test]
+    fn only_two_statuses_of_their_own_are_about_credentials() {
+        let about = |statuses: Statuses| statuses.is_about_credentials();
+        assert!(about(Statuses::One(401)) && about(Statuses::One(403)));
+        assert!(!about(Statuses::One(402)) && !about(Statuses::Class(4)));
+    }
+
+    #[test]
+    fn methods_are_a_set_in_the_order_of_their_names() {
+        for method in Method::ALL {
+            assert_eq!(Method::parse(method.as_str()), Some(method));
+            let only = Methods::default().and(method);
+            assert!(
+                Method::ALL
+                    .iter()
+                    .all(|it| only.has(*it) == (*it == method))
+            );
+        }
+        assert_eq!(Method::parse("get"), None);
+        let some = Methods::default().and(Method::Head).and(Method::Get);
+        let more = some.with(Methods::default().and(Method::Delete));
+        let written = [Methods::default(), some, more].map(|them| them.to_string());
+        assert_eq!(written, ["", "GET, HEAD", "DELETE, GET, HEAD"]);
+        let answers = Method::ALL.map(Method::of_route);
+        let [delete, get, _, patch, post, put] = Method::ALL;
+        assert_eq!(answers, [delete, get, get, patch, post, put]);
+    }
+}

@@ -147,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_listed_short_and_alike() {
+        let rules = ValueRules {
+            one_of: Some([r#""Zoë""#.into(), "12".into()].into()),
+            chars_max: Some(3),
+            like: Regex::new("^[A-Z].*$").ok(),
+        };
+        assert!(rules.fits("Zoë") && rules.fits("Abc"));
+        assert!(!rules.fits("Zoës") && !rules.fits("zoë"));
+        assert!(rules.admits("Zoë", r#""Zoë""#));
+        assert!(!rules.admits("Abc", r#""Abc""#) && !rules.admits("12", "12"));
+        assert!(ValueRules::default().admits("12", "12"));
+    }
+
+    #[test]
     fn a_template_finds_its_identifiers_or_none() {
         for (parts, end, text, expected) in [
             (&["urn:pupil:"][..], "", "urn:pupil:S-1", Some(vec!["S-1"])),

@@ -160,6 +160,7 @@ mod tests {
         assert_eq!(form(&[Nfc], "Zoe\u{308}").unwrap(), "Zoë");
         assert_eq!(form(&[Lower], "ÉA").unwrap(), "Éa");
         assert_eq!(form(&[], " a ").unwrap(), " a ");
+        assert_eq!(Canonical::default().rules(), [Trim, Nfc]);
     }
 
     #[test]
@@ -168,8 +169,15 @@ mod tests {
             form(&[CanonicalRule::Trim], " \t"),
             Err(IdentifierFault::Empty)
         );
+        assert_eq!(
+            form(&[CanonicalRule::StripZeros], ""),
+            Err(IdentifierFault::Empty)
+        );
         assert_eq!(form(&[], &"a".repeat(1_025)), Err(IdentifierFault::TooLong));
         assert!(form(&[], &"a".repeat(1_024)).is_ok());
+        let written = |bytes| form(&[CanonicalRule::Trim], &format!("{:bytes$}", "a"));
+        assert_eq!(written(4_096).unwrap(), "a");
+        assert_eq!(written(4_097), Err(IdentifierFault::TooLong));
         for bad in [
             "a\u{0}b",
             "a\u{7f}",

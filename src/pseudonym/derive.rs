@@ -181,3 +181,83 @@ impl fmt::Debug for Kind {
         write!(f, "Kind({}, {})", self.spec.name, self.spec.notation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::pseudonym::CanonicalRule;
+
+    const VECTORS: &str = include_str!("../../tests/vectors/pseudonym-v1.json");
+
+    /// The kind of a vector.
+    fn kind(row: &Value) -> Kind {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        let rules = row["from"].as_array().unwrap().iter();
+        let rules = rules.map(|rule| CanonicalRule::named(rule.as_str().unwrap()).unwrap());
+        let looks = text("looks");
+        let (look, parameter) = looks.split_once(':').unwrap_or((&looks, ""));
+        let (domain, prefix) = (parameter.to_owned(), parameter.to_owned());
+        let spec = KindSpec {
+            name: text("kind"),
+            canonical: Canonical::new(rules.collect()),
+            notation: match look {
+                "digits" => Notation::Digits(parameter.parse().unwrap()),
+                "email" => Notation::Email { domain },
+                "hex" => Notation::Hex,
+                "text" => Notation::Text(parameter.parse().unwrap()),
+                "url" => Notation::Url { prefix },
+                _ => Notation::Uuid,
+            },
+            back: Back::SchoolOnly,
+            unknown: Unknown::Reject,
+            accept_keys: 1,
+        };
+        let key = HEXLOWER.decode(text("vendor_key").as_bytes()).unwrap();
+        let key: [u8; 32] = key.try_into().unwrap();
+        Kind::new(&VendorKey::from(key), spec)
+    }
+
+    #[test]
+    fn a_kind_makes_the_pseudonyms_of_the_vectors_and_knows_them_again() {
+        let vectors: Value = serde_json::from_str(VECTORS).unwrap();
+        for row in vectors["vectors"].as_array().unwrap() {
+            let (id, pseudonym) = (&row["id"], &row["pseudonym"]);
+            let id = Identifier::new(id.as_str().unwrap());
+            let pseudonym = pseudonym.as_str().unwrap();
+            let kind = kind(row);
+            let shown = format!("Kind({}, {})", kind.spec.name, kind.spec.notation);
+            assert_eq!(format!("{kind:?}"), shown);
+            let mut written = b"before ".to_vec();
+            kind.write(id, &mut written).unwrap();
+            assert_eq!(written, format!("before {pseudonym}").as_bytes());
+            let notation = &kind.spec().notation;
+            let key = notation.read(pseudonym).unwrap();
+            assert_eq!(kind.index_key(id), Ok(key));
+            assert!(kind.makes(pseudonym, key, id));
+            assert!(kind.makes(&pseudonym.to_ascii_uppercase(), key, id));
+            assert!(!kind.makes(pseudonym, key, Identifier::new("another")));
+            assert!(!kind.makes(pseudonym, key, Identifier::new("")));
+            // Beyond what its key holds, another one is seen only if it is compared whole.
+            let mut changed = pseudonym.to_owned();
+            let last = if changed.pop() == Some('a') { 'b' } else { 'a' };
+            changed.push(last);
+            if notation.read(&changed) == Some(key) {
+                assert!(!kind.makes(&changed, key, id), "{changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_of_a_file_are_those_of_its_language() {
+        let backs = [Back::Never, Back::SchoolOnly].map(Back::name);
+        assert_eq!(backs, ["never", "school-only"]);
+        let unknowns = [Unknown::Drop, Unknown::Keep, Unknown::Own, Unknown::Reject];
+        assert_eq!(
+            unknowns.map(Unknown::name),
+            ["drop", "keep", "own", "reject"]
+        );
+    }
+}

@@ -189,6 +189,23 @@ mod tests {
     }
 
     #[test]
+    fn a_notation_has_its_name_and_says_how_many_pseudonyms_there_can_be() {
+        let text = String::new;
+        for (notation, name, bits) in [
+            (Notation::Digits(6), "digits:6", 19.8),
+            (Notation::Digits(18), "digits:18", 59.6),
+            (Notation::Email { domain: text() }, "email", 128.0),
+            (Notation::Hex, "hex", 128.0),
+            (Notation::Text(8), "text:8", 40.0),
+            (Notation::Url { prefix: text() }, "url", 256.0),
+            (Notation::Uuid, "uuid", 122.0),
+        ] {
+            assert_eq!(notation.to_string(), name);
+            assert!((notation.bits() - bits).abs() < 0.1, "{name}");
+        }
+    }
+
+    #[test]
     fn base32_is_lower_case() {
         assert_eq!(BASE32.encode(b"sluis"), "onwhk2lt");
     }

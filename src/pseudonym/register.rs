@@ -153,8 +153,12 @@ mod tests {
         }
         let held: Vec<_> = batch.iter().map(|(kind, _, id)| (kind, id.0)).collect();
         assert_eq!(held, [(0, "S-1"), (1, "S-1"), (0, "S-2")]);
-        assert_eq!(batch.len(), 3);
-        assert!(!format!("{batch:?}").contains("S-"));
+        assert_eq!((batch.len(), batch.is_empty()), (3, false));
+        let shown = format!("{batch:?}");
+        assert!(shown.contains("of kind 1") && !shown.contains("S-"));
+        let id = Identifier::new("S-64003");
+        assert_eq!(format!("{id:?}"), "Identifier(7 bytes)");
+        assert_eq!(id.text(), "S-64003");
     }
 
     #[test]

@@ -389,6 +389,8 @@ mod tests {
         let opened = opened.unwrap();
         assert_eq!(opened.fingerprint(), entry.fingerprint);
         assert_eq!(opened.secret().expose()[..4], [0, 1, 2, 3]);
+        assert_eq!(format!("{opened:?}"), "VendorKey(41fcfbb21dbaeda8)");
+        assert_eq!(format!("{:?}", entry.fingerprint), "41fcfbb21dbaeda8");
     }
 
     #[test]
@@ -399,6 +401,7 @@ mod tests {
         assert_eq!(entry.place(), b"\0\x09regenboog\0\0\0\0\0\x01");
         let opened = entry.register_key(&master).unwrap();
         assert_eq!(opened.secret().expose()[..4], [0, 1, 2, 3]);
+        assert_eq!(format!("{opened:?}"), "RegisterKey(41fcfbb21dbaeda8)");
     }
 
     #[test]
@@ -502,6 +505,27 @@ mod tests {
         let again = MasterKey::parse(master.to_text().expose()).unwrap();
         assert!(again.0.matches(master.0.expose()));
         assert_eq!(format!("{master:?}"), "MasterKey(redacted)");
+    }
+
+    #[test]
+    fn a_fault_is_told_in_words_of_its_own() {
+        let faults = [
+            MasterKeyFault::MadeByHand.to_string(),
+            MasterKeyFault::Prefix.to_string(),
+            MasterKeyFault::Typing.to_string(),
+            UnwrapFault::Fingerprint.to_string(),
+            UnwrapFault::Sealed.to_string(),
+        ];
+        let words = [
+            "no generator",
+            PREFIX,
+            "check value",
+            "fingerprint",
+            "another master key",
+        ];
+        for (fault, words) in faults.iter().zip(words) {
+            assert!(fault.contains(words), "{fault}");
+        }
     }
 
     #[test]

@@ -292,5 +292,6 @@ mod tests {
             assert_eq!(opened(&mut seal, &sealed), None);
         }
         assert_eq!(opened(&mut seal, &[0; 16]), None);
+        assert_eq!(format!("{seal:?}"), "Seal(redacted)");
     }
 }

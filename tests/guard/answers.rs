@@ -213,6 +213,16 @@ fn a_body_is_framed_in_one_way() {
 }
 
 #[test]
+fn a_line_means_something_by_its_name_and_not_by_its_length() {
+    for name in ["content-digest", "proxy-authenticat"] {
+        for value in ["", "5, 5", "gzip"] {
+            let line = format!("{name}: {value}\r\n");
+            taken(ok(&[&*line, &line, FIVE].concat()), &Method::GET, "{...}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_of_http_1_0_says_how_long_it_is() {
     taken(format!("HTTP/1.0 200 OK\r\n{FIVE}"), &Method::GET, "{...}");
     for lines in ["\r\n{...}", "transfer-encoding: chunked\r\n\r\n0\r\n\r\n"] {

@@ -506,6 +506,23 @@ fn other_protocols_and_expectations_are_refused() {
 }
 
 #[test]
+fn a_line_means_something_by_its_name_and_not_by_its_length() {
+    for name in [
+        "from",
+        "server",
+        "referer",
+        "user-agent",
+        "content-digest",
+        "proxy-authenticat",
+    ] {
+        for value in ["", "a,b", "upgrade", "5, 5", "gzip"] {
+            let line = format!("{name}: {value}\r\n");
+            taken(with(&[&*line, &line].concat()) + NEXT, 2);
+        }
+    }
+}
+
+#[test]
 fn sizes_are_held_to_the_byte() {
     let most = |bound| Limits::default().size(bound);
     let target = |length: usize| {
