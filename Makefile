@@ -47,7 +47,7 @@ fuzz:
 	tests/fuzz/run.sh $(or $(SECONDS_EACH),60)
 
 # Each line of the rooms that decide, broken in every way that cargo-mutants knows: the tests have to
-# notice (docs/mutants.md). ROOM=guard for one of them. HOURS.
+# notice (docs/mutants.md). ROOM=guard for one of them. Three hours.
 mutants:
 	tests/setup.sh mutants
 	tests/mutants.sh $(or $(ROOM),guard pseudonym policy)
