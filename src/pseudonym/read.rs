@@ -272,6 +272,8 @@ mod tests {
     #[test]
     fn bits_that_are_never_written_are_not_read() {
         let read = |notation: Notation, text: &str| notation.read(text).is_some();
+        let key = Notation::Hex.read(&"0a".repeat(16)).unwrap();
+        assert_eq!(*key.bytes(), [10; 16]);
         let uuid = "0f0e0d0c-0b0a-8908-8706-050403020100";
         assert!(read(Notation::Uuid, uuid));
         assert!(!read(Notation::Uuid, &uuid.replace("-89", "-49")));
