@@ -328,7 +328,7 @@ mod tests {
         Flow {
             name: String::new(),
             caller,
-            routes: Vec::new(),
+            routes: Arc::default(),
         }
     }
 
