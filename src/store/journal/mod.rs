@@ -16,6 +16,10 @@
 mod record;
 mod slate;
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the numbers of a test are small"
+)]
 mod tests;
 
 pub(super) use record::Rows;
