@@ -207,12 +207,8 @@ impl RouteMeter {
     /// A request that was refused.
     pub(super) fn count_refusal(&self, refusal: Refusal) {
         let labels = [self.vendor_label(), refusal.code()];
-        self.0
-            .metrics
-            .refusals
-            .at(labels)
-            .iter()
-            .for_each(IntCounter::inc);
+        let counter = self.0.metrics.refusals.at(labels);
+        counter.iter().for_each(IntCounter::inc);
     }
 
     /// A token that was asked for at an upstream's token server.
@@ -238,12 +234,8 @@ impl RouteMeter {
     /// An exchange that was broken off.
     pub(super) fn count_abort(&self, refusal: Refusal) {
         let labels = [self.vendor_label(), refusal.code()];
-        self.0
-            .metrics
-            .aborts
-            .at(labels)
-            .iter()
-            .for_each(IntCounter::inc);
+        let counter = self.0.metrics.aborts.at(labels);
+        counter.iter().for_each(IntCounter::inc);
     }
 
     /// A request whose caller went away.
