@@ -386,6 +386,6 @@ pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
     fs::metadata(path).map(|about| id_of(&about))
 }
 
-fn id_of(about: &fs::Metadata) -> FileId {
+pub(super) fn id_of(about: &fs::Metadata) -> FileId {
     (about.dev(), about.ino())
 }

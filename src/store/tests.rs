@@ -1490,6 +1490,24 @@ fn a_journal_that_others_can_read_or_write_is_not_opened() {
 }
 
 #[test]
+fn a_journal_is_no_link_and_lies_where_the_file_does() {
+    let bed = FileBed::new();
+    let (_backend, _) = journaled(&bed, 4);
+    let killed = copy(&bed);
+    let away = killed.path.with_extension("away");
+    fs::rename(journal_of(&killed), &away).unwrap();
+    std::os::unix::fs::symlink(&away, journal_of(&killed)).unwrap();
+    let fault = OneFile::open(&killed.path).map(|_| ()).unwrap_err();
+    assert!(fault.to_string().contains("a link"), "{fault}");
+    fs::remove_file(journal_of(&killed)).unwrap();
+    fs::rename(&away, journal_of(&killed)).unwrap();
+    let name = killed.path.with_extension("name");
+    std::os::unix::fs::symlink(&killed.path, &name).unwrap();
+    let mut backend = OneFile::open(&name).unwrap();
+    assert!(has_all(&mut backend, 1..4));
+}
+
+#[test]
 fn a_journal_that_is_taken_away_is_not_needed() {
     let bed = FileBed::new();
     let (mut backend, last) = journaled(&bed, 4);

@@ -208,6 +208,10 @@ fn of_a_file_that_adds_nothing_whatever_else_is_wrong_is_told() {
         ("[flow.pull]", "[limits]\nrate = \"1/s\"\n[flow.pull]"),
         ("[flow.pull]", "[flow.Pull]"),
         ("[flow.pull]", "[flow.push]"),
+        (
+            "preset = \"parts/pull@1\"",
+            "preset = [\"parts/pull@1\", \"none/pull@1\"]",
+        ),
     ];
     for (from, to) in spoilt {
         let text = good.replace(from, to);
@@ -215,6 +219,15 @@ fn of_a_file_that_adds_nothing_whatever_else_is_wrong_is_told() {
         read_after(&[&good], &text);
         read_after(&[&text], &good);
     }
+}
+
+#[test]
+fn a_file_without_a_flow_is_refused_also_behind_one_with_an_empty_table_of_them() {
+    let head = vendor("parts/pull@1", "");
+    let (head, _) = head.split_once("[flow.pull]").unwrap();
+    let empty = format!("{head}[flow]\n");
+    assert!(read(head, &presets()).0.is_none());
+    read_after(&[&empty], head);
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl<'d, 'p> Compiler<'d, 'p> {
         let before = self.problems.reported();
         let whole = self.own_whole(root);
         // Whatever there is to say of it, each vendor is told.
-        if self.problems.reported() == before && !self.asks_more_of_doors {
+        let is_faultless = self.errors() == 0 && self.problems.reported() == before;
+        if is_faultless && !self.asks_more_of_doors {
             self.shared.plain.keep(plain, &whole.rules);
         }
         whole
@@ -99,7 +100,11 @@ impl<'d, 'p> Compiler<'d, 'p> {
                 presets: presets.iter().map(|it| it.name.clone()).collect(),
             })
         });
-        let flows = flows.collect::<Option<_>>()?;
+        let flows = flows.collect::<Option<Vec<_>>>()?;
+        // That there is none is for every file to be told.
+        if flows.is_empty() {
+            return None;
+        }
         Some(Plain {
             pupils: self.context.pupils,
             flows,

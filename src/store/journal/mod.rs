@@ -105,11 +105,7 @@ impl Journal {
         let end = self.at.checked_add(record.bytes.len())?;
         if !self.is_laid_out {
             let slate = self.slate.take()?;
-            if lay_out(slate.as_ref(), self.at).is_err() {
-                // What it took is for the database now.
-                slate.discard();
-                return None;
-            }
+            lay_out(slate.as_ref(), self.at).ok()?;
             self.slate = Some(slate);
         }
         let slate = self.slate.as_ref()?;
@@ -157,10 +153,15 @@ impl Journal {
     }
 }
 
-/// Writes zeros from here on to the end.
+/// Writes zeros from here on to the end. What there was no room for is given up, so that the
+/// database has what it took; but not with records in it.
 fn lay_out(slate: &dyn Slate, at: usize) -> io::Result<()> {
     let zeros = vec![0; limits::REGISTER_JOURNAL_BYTES.saturating_sub(at)];
-    slate.write(u64::try_from(at).unwrap_or(u64::MAX), &zeros)
+    let done = slate.write(u64::try_from(at).unwrap_or(u64::MAX), &zeros);
+    if done.is_err() && at == 0 {
+        slate.discard();
+    }
+    done
 }
 
 impl Found {

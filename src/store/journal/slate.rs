@@ -37,7 +37,8 @@ impl Beside {
     /// # Errors
     /// [`Fault::Exposed`]; [`Fault::File`] if there is one that cannot be opened.
     pub(in crate::store) fn open(register: &Path) -> Result<Option<Self>, Fault> {
-        let path = path(register);
+        // Where the file lies, by whatever name it is reached.
+        let path = path(&fs::canonicalize(register).unwrap_or_else(|_| register.to_owned()));
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
         let file = match options.open(&path) {
@@ -50,6 +51,11 @@ impl Beside {
             opened => opened.map_err(|cause| Fault::file(&path, cause))?,
         };
         let id = file::private(&file, &path)?;
+        // Behind a link there could be any file of ours: it would be written over.
+        if !fs::symlink_metadata(&path).is_ok_and(|about| file::id_of(&about) == id) {
+            let cause = io::Error::new(io::ErrorKind::InvalidInput, "a link, and not a file");
+            return Err(Fault::file(&path, cause));
+        }
         Ok(Some(Self { path, id, file }))
     }
 

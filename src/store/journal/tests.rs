@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use redb::StorageBackend;
+
 use super::record::{PAGE, Record};
 use super::*;
 use crate::pseudonym::{Form, Identifier};
@@ -226,4 +228,16 @@ fn a_disk_without_room_for_it_keeps_none_of_it() {
     disk.soon(Fails::Nothing, 0);
     assert_eq!(append(&mut journal, 18..20, 10), None);
     assert!(numbers(&journal).is_empty());
+}
+
+#[test]
+fn a_disk_without_room_keeps_what_a_journal_has_that_was_never_laid_out() {
+    let (disk, third) = three_records();
+    StorageBackend::set_len(&disk, u64::try_from(third.end).unwrap()).unwrap();
+    let mut journal = open(&disk, BEFORE).unwrap();
+    disk.soon(Fails::Write, 0);
+    assert_eq!(append(&mut journal, 30..31, 10), None);
+    disk.soon(Fails::Nothing, 0);
+    assert_eq!(numbers(&journal), 18..30);
+    assert_eq!(numbers(&open(&disk, BEFORE).unwrap()), 18..30);
 }
