@@ -471,8 +471,8 @@ fn callers_do_not_see_that_an_upstream_closes_its_connections() {
     for figure in figures(400) {
         assert_eq!(figure.twice, 0);
         // One may be lost before anything is known, and a few where the machine stands still for
-        // longer than the upstream is patient.
-        let few = figure.failed <= 1 || figure.failed * 50 <= figure.requests;
+        // longer than the upstream is patient: then it closes connections that are new.
+        let few = figure.failed <= 1 || figure.failed * 20 <= figure.requests;
         assert!(few, "{} failed", figure.failed);
         assert!(figure.connections > 1, "it closed some");
     }
