@@ -1,14 +1,12 @@
 //! What is said aloud of an exchange, however it ended: what a vendor should never send, and what
 //! an answer should never hold.
 
-use std::sync::Arc;
-
 use super::Voice;
 use super::meter::RouteMeter;
 use super::metrics::OTHER;
 use crate::config::LogLevel;
 use crate::minimise::{Action, Counts, EchoAt};
-use crate::policy::{Fields, Shape, ShapeBody};
+use crate::policy::{Shape, ShapeBody};
 
 /// The action, the event, the words.
 const ALARMS: [(Action, &str, &str); 2] = [
@@ -50,34 +48,18 @@ pub(super) fn sound(voice: &Voice, meter: &RouteMeter, messages: [&Counts; 3]) {
     }
 }
 
-/// The names of a shape and of its fields, as the policy has them.
-pub(super) struct ShapeNames {
-    pub(super) name: Box<str>,
-    fields: Option<Arc<Fields>>,
-}
-
-impl ShapeNames {
-    pub(super) fn of(shape: &Shape) -> Self {
-        let fields = match &shape.body {
-            ShapeBody::Fields(fields) => Some(Arc::clone(fields)),
-            ShapeBody::Switch(_) => None,
-        };
-        Self {
-            name: shape.name.as_str().into(),
-            fields,
-        }
-    }
-
-    /// The name of a place in a policy: a header, or a field of a shape.
-    pub(super) fn path(shapes: &[Self], at: EchoAt) -> String {
-        let (shape, line) = match at {
-            EchoAt::Field(shape, line) => (shape, line),
-            EchoAt::Header(name) => return name.to_owned(),
-        };
-        let Some(shape) = shapes.get(shape.place()) else {
-            return OTHER.to_owned();
-        };
-        let line = line.and_then(|line| shape.fields.as_ref()?.line(line));
-        format!("{}.{}", shape.name, line.map_or("_any", |line| &line.key))
-    }
+/// The name of a place in a policy with these shapes: a header, or a field of a shape.
+pub(super) fn path(shapes: &[Shape], at: EchoAt) -> String {
+    let (shape, line) = match at {
+        EchoAt::Field(shape, line) => (shape, line),
+        EchoAt::Header(name) => return name.to_owned(),
+    };
+    let Some(shape) = shapes.get(shape.place()) else {
+        return OTHER.to_owned();
+    };
+    let line = match (&shape.body, line) {
+        (ShapeBody::Fields(fields), Some(line)) => fields.line(line),
+        (ShapeBody::Fields(_) | ShapeBody::Switch(_), _) => None,
+    };
+    format!("{}.{}", shape.name, line.map_or("_any", |line| &line.key))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::alarms::ShapeNames;
+use super::alarms;
 use super::metrics::{Metrics, OTHER};
 use super::status::{CODES, code};
 use super::traffic::{Direction, Format};
@@ -14,7 +14,7 @@ use super::upstreams::ConnectionUse;
 use crate::config::{TOKEN_PATH, Vendor};
 use crate::minimise::{Action, EchoAt, UnlistedIn};
 use crate::names::{FlowId, SchoolId, VendorId};
-use crate::policy::{Method, Route, Side};
+use crate::policy::{Method, Route, Shape, Side};
 use crate::refusal::Refusal;
 
 /// Makes meters; `config` keeps none of them, whoever serves a configuration does.
@@ -50,7 +50,7 @@ impl Meters {
             vendor: Some(vendor.id.clone()),
             flow: Some(id.id.clone()),
             caller: flow.caller,
-            shapes: policy.shapes.iter().map(ShapeNames::of).collect(),
+            shapes: policy.shapes.as_slice().into(),
             ..Labels::default()
         };
         let meter = |route: &Route| {
@@ -275,7 +275,7 @@ impl RouteMeter {
 
     /// The policy's name of a place in it.
     pub(super) fn path(&self, at: EchoAt) -> String {
-        ShapeNames::path(&self.0.labels.shapes, at)
+        alarms::path(&self.0.labels.shapes, at)
     }
 
     pub(super) fn labels(&self) -> &Labels {
@@ -312,8 +312,8 @@ pub(super) struct Labels {
     pub(super) flow: Option<FlowId>,
     pub(super) route: Box<str>,
     pub(super) method: &'static str,
-    /// The names of the policy's shapes, and of their fields.
-    shapes: Arc<[ShapeNames]>,
+    /// The policy's shapes, for their names and those of their fields.
+    shapes: Arc<[Shape]>,
     caller: Side,
 }
 

@@ -25,41 +25,43 @@ pub(super) fn read_side(table: &Table<'_>, problems: &mut Problems) -> Option<Si
     one_of(&table.text("caller", problems)?, "caller", &sides, problems)
 }
 
+/// A flow of which it is known who calls, and the presets that it names.
+pub(super) struct NamedFlow<'d, 'p> {
+    pub(super) name: At<&'d str>,
+    pub(super) table: Table<'d>,
+    pub(super) caller: Side,
+    pub(super) presets: Vec<&'p PresetInUse<'d>>,
+}
+
 impl<'d> Compiler<'d, '_> {
     /// Reads a flow with its routes: into the policy, and into the settings that are given back.
-    pub(super) fn flow(
-        &mut self,
-        name: &At<&'d str>,
-        table: &Table<'d>,
-        presets: &[&PresetInUse<'d>],
-    ) -> Option<FlowDraft> {
-        let caller = self.caller(table, presets);
+    pub(super) fn flow(&mut self, flow: &NamedFlow<'d, '_>) -> Option<FlowDraft> {
         let mut routes = Vec::new();
-        for preset in presets {
-            routes.extend(self.routes(&preset.root, caller));
+        for preset in &flow.presets {
+            routes.extend(self.routes(&preset.root, flow.caller));
         }
-        if !presets.is_empty() {
-            self.refuse_routes_beside(table);
+        if !flow.presets.is_empty() {
+            self.refuse_routes_beside(&flow.table);
         }
-        routes.extend(self.routes(table, caller));
+        routes.extend(self.routes(&flow.table, flow.caller));
         let in_routes = InRoutes::of(&routes);
         self.asks_more_of_doors |= !in_routes.is_empty();
         let routes = self.ordered(routes).into();
         self.policy.flows.push(Flow {
-            name: name.value.to_owned(),
-            caller,
+            name: flow.name.value.to_owned(),
+            caller: flow.caller,
             routes,
         });
-        self.door(name, table, in_routes)
+        self.door(flow, in_routes)
     }
 
     /// Reads everything of a flow but its routes and who calls.
     pub(super) fn door(
         &mut self,
-        name: &At<&'d str>,
-        table: &Table<'d>,
+        flow: &NamedFlow<'d, '_>,
         in_routes: InRoutes,
     ) -> Option<FlowDraft> {
+        let NamedFlow { name, table, .. } = flow;
         let id = FlowId::parse(name.value);
         if id.is_none() {
             let message = format!("{} cannot name a flow", shown(name.value));

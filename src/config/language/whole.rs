@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Compiler;
 use super::draft::{FlowDraft, ObjectionsDraft, ShapeCount};
+use super::flows::NamedFlow;
 use super::named::Origin;
 use super::preset::{PresetInUse, named_by};
 use super::routes::InRoutes;
@@ -68,15 +69,15 @@ const PLAIN_KEYS: [&str; 4] = ["flow", "limits", "vendor", "version"];
 
 impl<'d, 'p> Compiler<'d, 'p> {
     pub(super) fn whole(&mut self, root: &Table<'d>) -> Whole {
-        let plain = self.quietly(|it| it.plain(root));
-        let Some(plain) = plain else {
-            return self.own_whole(root);
+        let flows = self.named_flows(root);
+        let Some(plain) = self.plain(root, &flows) else {
+            return self.own_whole(root, &flows);
         };
         if let Some(rules) = self.shared.plain.get(&plain) {
-            return self.plain_whole(root, &rules);
+            return self.plain_whole(&flows, &rules);
         }
         let before = self.problems.reported();
-        let whole = self.own_whole(root);
+        let whole = self.own_whole(root, &flows);
         // Whatever there is to say of it, each vendor is told.
         let is_faultless = self.errors() == 0 && self.problems.reported() == before;
         if is_faultless && !self.asks_more_of_doors {
@@ -86,41 +87,30 @@ impl<'d, 'p> Compiler<'d, 'p> {
     }
 
     /// `None` if the file says anything of what leaves.
-    fn plain(&mut self, root: &Table<'d>) -> Option<Plain> {
-        if !root.keys().all(|key| PLAIN_KEYS.contains(&key)) {
+    fn plain(&self, root: &Table<'d>, flows: &[NamedFlow<'d, 'p>]) -> Option<Plain> {
+        let is_plain = |flow: &NamedFlow<'_, '_>| {
+            let NamedFlow { presets, table, .. } = flow;
+            !presets.is_empty() && !table.has("route")
+        };
+        let keys_are_plain = root.keys().all(|key| PLAIN_KEYS.contains(&key));
+        if !keys_are_plain || !flows.iter().all(is_plain) {
             return None;
         }
-        let flows = root.named_tables("flow", self.problems).into_iter();
-        let flows = flows.map(|(name, table)| {
-            let presets = self.presets_of(&table);
-            let is_plain = !presets.is_empty() && !table.has("route");
-            is_plain.then(|| PlainFlow {
-                name: name.value.to_owned(),
-                caller: self.caller(&table, &presets),
-                presets: presets.iter().map(|it| it.name.clone()).collect(),
-            })
-        });
-        let flows = flows.collect::<Option<Vec<_>>>()?;
-        // That there is none is for every file to be told.
-        if flows.is_empty() {
-            return None;
-        }
+        let flow = |flow: &NamedFlow<'_, '_>| PlainFlow {
+            name: flow.name.value.to_owned(),
+            caller: flow.caller,
+            presets: flow.presets.iter().map(|it| it.name.clone()).collect(),
+        };
         Some(Plain {
             pupils: self.context.pupils,
-            flows,
+            flows: flows.iter().map(flow).collect(),
         })
     }
 
-    /// The rules are known; what stands in the file is read and checked as in any other.
-    fn plain_whole(&mut self, root: &Table<'d>, rules: &Rules) -> Whole {
-        let flows = root.named_tables("flow", self.problems).into_iter();
-        let flows = flows.filter_map(|(name, table)| {
-            let presets = self.presets_of(&table);
-            let _checked_before = self.caller(&table, &presets);
-            let _none = table.has("route");
-            self.door(&name, &table, InRoutes::default())
-        });
-        let flows = flows.collect();
+    /// The rules are known; what else stands in the file is read and checked as in any other.
+    fn plain_whole(&mut self, flows: &[NamedFlow<'d, 'p>], rules: &Rules) -> Whole {
+        let door = |flow| self.door(flow, InRoutes::default());
+        let flows = flows.iter().filter_map(door).collect();
         let mut rules = rules.clone();
         self.vendor.clone_into(&mut rules.policy.vendor);
         Whole {
@@ -130,7 +120,7 @@ impl<'d, 'p> Compiler<'d, 'p> {
         }
     }
 
-    fn own_whole(&mut self, root: &Table<'d>) -> Whole {
+    fn own_whole(&mut self, root: &Table<'d>, flows: &[NamedFlow<'d, 'p>]) -> Whole {
         let presets = self.presets;
         let of_presets = presets.iter().map(|preset| (Origin::Preset, &preset.root));
         let roots: Vec<(Origin, &Table<'d>)> = of_presets.chain([(Origin::Vendor, root)]).collect();
@@ -139,7 +129,7 @@ impl<'d, 'p> Compiler<'d, 'p> {
         self.compile_shapes(&shapes);
         self.check_cases();
         self.check_stubs();
-        let flows = self.flows(root);
+        let flows = flows.iter().filter_map(|flow| self.flow(flow)).collect();
         let objections = self.records(root);
         root.finish(self.problems);
         for preset in presets {
@@ -176,18 +166,22 @@ impl<'d, 'p> Compiler<'d, 'p> {
         }
     }
 
-    fn flows(&mut self, root: &Table<'d>) -> Vec<FlowDraft> {
-        let mut flows = Vec::new();
+    fn named_flows(&mut self, root: &Table<'d>) -> Vec<NamedFlow<'d, 'p>> {
         let named = root.named_tables("flow", self.problems);
         if named.is_empty() && !root.has("flow") {
             let problem = Problem::error(code::MISSING, "a vendor needs a flow: [flow.NAME]");
             self.problems.push(problem.at(&root.place()));
         }
-        for (name, table) in named {
-            let of_flow = self.presets_of(&table);
-            flows.extend(self.flow(&name, &table, &of_flow));
-        }
-        flows
+        let flow = |(name, table)| {
+            let presets = self.presets_of(&table);
+            NamedFlow {
+                caller: self.caller(&table, &presets),
+                name,
+                table,
+                presets,
+            }
+        };
+        named.into_iter().map(flow).collect()
     }
 
     /// The presets that a flow names, of those that are there.
