@@ -259,6 +259,11 @@ impl<S: Source> Passage<S> {
         if self.rewriter.waits_for_register() {
             return Some(Asked::for_pseudonyms(desk, then));
         }
+        let more = matches!(then, Turn::More);
+        if more && self.progress.received < self.terms.hold_back {
+            // Nothing leaves yet: one commit for all that is held back.
+            return None;
+        }
         let batch = &mut self.rewriter.trail().batch;
         (!batch.is_empty()).then(|| Asked::to_remember(desk, std::mem::take(batch), then))
     }

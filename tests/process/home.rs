@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -14,6 +15,9 @@ use crate::gateway::{Files, Gateway, get, status, until};
 
 /// Pupils of a group of the school.
 pub(crate) const PUPILS: usize = 40;
+
+/// The group whose page comes in pieces.
+const GROUP_IN_PIECES: usize = 9_000;
 
 /// A school's API that gives its pupils, a group at a time, and keeps what is sent to it.
 pub(crate) struct School {
@@ -69,8 +73,18 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
         // At once: in pieces, each would wait for the other end.
         let answer = format!("{head} {}\r\n\r\n{body}", body.len());
-        if stream.write_all(answer.as_bytes()).is_err() {
-            return;
+        let pieces = if group(&line) == GROUP_IN_PIECES {
+            8
+        } else {
+            1
+        };
+        for piece in answer.as_bytes().chunks(answer.len().div_ceil(pieces)) {
+            if stream.write_all(piece).is_err() {
+                return;
+            }
+            if pieces > 1 {
+                thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 }
@@ -336,6 +350,21 @@ fn the_state_of_the_register_is_shown_and_nothing_in_it() {
         let shown = pseudonyms.iter().find(|it| text.contains(it.as_str()));
         assert_eq!(shown, None, "{text}");
     }
+}
+
+#[test]
+fn a_page_that_comes_in_pieces_is_one_commit() {
+    let school = School::open();
+    let files = files(&school);
+    let gateway = files.serve();
+    let target = format!("/bron/groups/{GROUP_IN_PIECES}/pupils");
+    let answer = get(files.public, &target).unwrap();
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(answer.matches("\"id\"").count(), PUPILS);
+    assert!(!answer.contains("zzq"), "{answer}");
+    let commits = r#"sluis_register_commit_duration_seconds_count{store="redb"} 1"#;
+    let metrics = gateway.page("/metrics").1;
+    assert!(metrics.lines().any(|line| line == commits), "{metrics}");
 }
 
 #[test]
