@@ -254,7 +254,7 @@ callers = "anyone"
 
 [[flow.pull.route]]
 match = "GET /users"
-query = { page = "slug", filter = "ids" }
+query = { page = "slug", count = "int", filter = "ids" }
 to-vendor = { users = "User[]" }
 
 [[flow.pull.route]]
@@ -275,7 +275,7 @@ tongue = "keep:lang"
 fn what_came_home_is_not_sent_back_in_a_link() {
     let upstream = Upstream::scripted(|peer: &mut Peer| {
         while let Some(request) = peer.request() {
-            let lines = "link: </users?page=pupil-zzq-901>; rel=next, </users?page=2>; rel=last\r\n\
+            let lines = "link: </users?page=pupil-zzq-901>; rel=next, </users?count=2>; rel=last\r\n\
                          location: /things/pupil-zzq-901\r\n\
                          content-location: /users?filter=note%7E'by%20pupil-zzq-901'\r\n";
             let body = r#"{"next":"/things/of-PUPIL-zzq-901","all":["/users?page=pupil-zzq-901","/users?filter=tongue='pupil-zzq-901'","/things/7"]}"#;
@@ -293,7 +293,7 @@ fn what_came_home_is_not_sent_back_in_a_link() {
     let here = |path: &str| format!("http://school.example/pull{path}");
     let expected = json!({"all": [here("/things/7")]});
     assert_eq!((answer.status(), answer.json()), (201, expected));
-    let last = format!("<{}>; rel=\"last\"", here("/users?page=2"));
+    let last = format!("<{}>; rel=\"last\"", here("/users?count=2"));
     assert_eq!(answer.lines("link"), [last]);
     for name in ["location", "content-location"] {
         assert_eq!(answer.lines(name), [""; 0]);

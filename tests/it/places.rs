@@ -23,7 +23,7 @@ callers = "anyone"
 
 [[flow.pull.route]]
 match = "GET /users"
-query = { filter = "ids", sort = "known", fields = "known", limit = "int", offset = "int" }
+query = { filter = "ids", sort = "known", fields = "known", limit = "int", offset = "int", after = "slug" }
 to-vendor = { users = "User[]" }
 
 [[flow.pull.route]]
@@ -442,6 +442,20 @@ fn links_may_be_relative_to_what_was_asked() {
     assert_eq!(one.lines("location"), [here]);
     let heads = [answer.head.as_bytes(), one.head.as_bytes()].concat();
     house.search(&markers(), &[("what the vendor got", &heads)]);
+}
+
+#[test]
+fn where_a_school_pages_by_identifier_only_what_was_asked_leads_back() {
+    let lines = "link: </api/users?after=pupil-zzq-977>; rel=prev, \
+                 </api/users?after=pupil%2Dzzq%2D977>; rel=last, \
+                 </api/users?after=mine&offset=1>; rel=first\r\n";
+    let house = open(Upstream::answering(with_lines("200 OK", lines, USERS)));
+    let answer = house.ask(request("GET", "/pull/users?after=mine", ""));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let asked = format!("<http://{HOST}/pull/users?after=mine&offset=1>; rel=\"first\"");
+    assert_eq!(answer.lines("link"), [asked]);
+    let markers = Markers::of(&["pupil-zzq-977"]);
+    house.search(&markers, &[("what the vendor got", answer.head.as_bytes())]);
 }
 
 #[test]

@@ -197,7 +197,7 @@ pub(crate) fn send(
 ) -> std::io::Result<String> {
     let body = json!({"student": in_body, "score": 7}).to_string();
     let mut stream = TcpStream::connect(files.public)?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let (public, length) = (files.public, body.len());
     let request = format!(
         "PUT /bron/results/{result}/of/{in_path} HTTP/1.1\r\nhost: {public}\r\n\

@@ -7,7 +7,7 @@ use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::echo::{Echo, Holds};
 use crate::minimise::value::is_parameter;
 use crate::minimise::{Action, Counts, Crossing, Trail};
-use crate::policy::{IdKind, Index, QueryParameter, QueryRule, Route, Side};
+use crate::policy::{IdKind, Index, ParameterType, QueryParameter, QueryRule, Route, Side};
 use crate::pseudonym::Form;
 use crate::refusal::Refusal;
 
@@ -91,6 +91,23 @@ impl<'c> Ids<'c> {
     /// Whether a query goes to who is asked, and not back to the caller.
     pub(super) fn are_onward(&self) -> bool {
         self.crossing.to != self.caller
+    }
+
+    /// Whether a query stands in a link by which the vendor is to ask further.
+    fn lead_the_vendor_back(&self) -> bool {
+        self.crossing.to == Side::Vendor && !self.are_onward()
+    }
+
+    /// Whether the request had that parameter, with the same value.
+    fn were_asked_with(&self, name: &str, raw: &str) -> bool {
+        let asked = self.crossing.asked.as_deref().unwrap_or_default();
+        let (_, query) = asked.split_once('?').unwrap_or_default();
+        let wanted = query_text(raw, Escapes::Any);
+        query.split('&').any(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or_default();
+            let same = query_text(key, Escapes::Any).is_ok_and(|key| key == name);
+            same && query_text(value, Escapes::Any) == wanted
+        })
     }
 
     /// Writes what takes the place of an identifier, percent-encoded.
@@ -192,8 +209,23 @@ pub(super) fn write_query(
         if write_value(ids, &parameter.rule, value, target)? == Written::Nothing {
             target.truncate(before);
         }
+        // A place where a school may write what it likes, often the last identifier of a page.
+        let open = matches!(&parameter.rule, QueryRule::One(of) if is_open(of));
+        if open && ids.lead_the_vendor_back() && !ids.were_asked_with(&name, value) {
+            return Err(Refusal::QueryInvalid);
+        }
     }
     Ok(())
+}
+
+/// Whether a parameter of that type can hold any identifier.
+const fn is_open(of: &ParameterType) -> bool {
+    use ParameterType::{Date, DateTime, Int, OneOf, Slug, Uuid};
+    match of {
+        Slug | Uuid => true,
+        // Numbers count: pages and how long they are.
+        Date | DateTime | Int | OneOf(_) => false,
+    }
 }
 
 /// Whether a parameter goes on.
