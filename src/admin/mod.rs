@@ -197,6 +197,42 @@ mod tests {
     }
 
     #[test]
+    fn upstreams_that_are_left_alone_are_named_and_make_nothing_unready() {
+        let pages = Pages::open();
+        pages.state.enter(Stage::Ready);
+        let none = pages.ask("GET /readyz?verbose").1;
+        assert_eq!(
+            none,
+            "[+] listener: accepts connections\n[+] configuration: the newest is in force\n\
+             [+] keys: one for each of 1 vendors\n[+] upstreams: none is left alone\nok\n"
+        );
+        let vendors: Vec<String> = (10..33).map(|number| format!("bron-{number}")).collect();
+        pages.state.looks_at(move || {
+            let mut load = load_seen(&vendors.iter().map(|it| &**it).collect::<Vec<_>>());
+            load.circuits[1].rests = false;
+            load
+        });
+        let (status, checks) = pages.ask("GET /readyz?verbose");
+        assert_eq!(status, 200);
+        let lines: Vec<_> = checks
+            .lines()
+            .filter(|line| line.contains("upstreams: "))
+            .collect();
+        assert_eq!(lines.len(), 21, "{checks}");
+        assert_eq!(
+            lines[0],
+            "[!] upstreams: regenboog/bron-10: pull is left alone: it failed again and again, and \
+             is tried now and then"
+        );
+        assert!(lines[1].contains("/bron-12: pull"), "{checks}");
+        assert_eq!(
+            lines[20],
+            "[!] upstreams: 2 more are left alone, see /status"
+        );
+        pages.admin.stop();
+    }
+
+    #[test]
     fn the_metrics_page_is_that_of_the_events() {
         let pages = Pages::open();
         let (status, body) = pages.ask("GET /metrics");
@@ -268,12 +304,10 @@ mod tests {
         let (status, body) = pages.ask("GET /status");
         assert_eq!(status, 200);
         assert_eq!(body, STATUS.replace("VERSION", env!("CARGO_PKG_VERSION")));
-        assert!(
-            pages
-                .ask("GET /readyz?verbose")
-                .1
-                .contains("the newest is broken")
-        );
+        let line = "\n[!] configuration: the newest is broken and the one before it decides, see \
+                    /status\n";
+        let (ready, checks) = pages.ask("GET /readyz?verbose");
+        assert!(ready == 200 && checks.contains(line), "{checks}");
         pages.state.reloaded(Arc::new(config()));
         let status: Value = serde_json::from_str(&pages.ask("GET /status").1).unwrap();
         assert_eq!(status["last_reload"]["problem"], Value::Null);

@@ -10,13 +10,16 @@ use serde_json::{Value, json};
 use super::state::{Now, Stage, State};
 use crate::clock::Time;
 use crate::config::{ListFault, Vendor};
-use crate::events::{LoadSeen, RegisterSeen};
+use crate::events::{Circuit, LoadSeen, RegisterSeen};
 use crate::store;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What Prometheus calls its text format.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// Upstreams that are left alone, named by `/readyz?verbose`; `/status` names all.
+const RESTING_SHOWN_MAX: usize = 20;
 
 /// Answers one request. The body of a request is never read.
 pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -44,7 +47,9 @@ pub(super) fn answer<B>(state: &State, request: &Request<B>) -> Response<Full<By
     }
 }
 
-/// 200 if requests are taken, else 503; with `?verbose`, each check on a line of its own.
+/// 200 if requests are taken, else 503; with `?verbose`, each check on a line of its own: `[+]` if
+/// all is well, `[!]` if somebody should look and requests are taken all the same, `[-]` if that is
+/// why they are not.
 ///
 /// A vendor or an upstream that is down makes nothing unready: the others are served. Nor does a
 /// register that cannot be used: what it knows passes all the same, and what it does not know is
@@ -68,12 +73,15 @@ fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>
         Stage::Starting => "[-] listener: not yet",
     };
     let newest = match &now.reload {
-        Some(reload) if reload.problem.is_some() => "the newest is broken, see /status",
-        Some(_) | None => "the newest is in force",
+        Some(reload) if reload.problem.is_some() => {
+            "[!] configuration: the newest is broken and the one before it decides, see /status"
+        }
+        Some(_) | None => "[+] configuration: the newest is in force",
     };
     let vendors = now.config.vendors.len();
     let checks = format!(
-        "{listener}\n[+] configuration: {newest}\n[+] keys: one for each of {vendors} vendors\n{}",
+        "{listener}\n{newest}\n[+] keys: one for each of {vendors} vendors\n{}{}",
+        upstreams(&state.load()),
         lists(now, state.clock.time())
     );
     let register = state.register().map(|register| match register.code() {
@@ -85,6 +93,36 @@ fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>
         None => "[+] register: takes identifiers\n".to_owned(),
     });
     page(status, TEXT, checks + &register.unwrap_or_default() + short)
+}
+
+/// The upstreams that are left alone, each on a line of its own, up to [`RESTING_SHOWN_MAX`]; or
+/// that there is none.
+fn upstreams(load: &LoadSeen) -> String {
+    let resting = load.circuits.iter().filter(|circuit| circuit.rests);
+    let count = resting.clone().count();
+    if count == 0 {
+        return "[+] upstreams: none is left alone\n".to_owned();
+    }
+    let mut text = String::new();
+    for Circuit {
+        school,
+        vendor,
+        flow,
+        ..
+    } in resting.take(RESTING_SHOWN_MAX)
+    {
+        text.push_str(&format!(
+            "[!] upstreams: {school}/{vendor}: {flow} is left alone: it failed again and again, \
+             and is tried now and then\n"
+        ));
+    }
+    match count.saturating_sub(RESTING_SHOWN_MAX) {
+        0 => {}
+        more => text.push_str(&format!(
+            "[!] upstreams: {more} more are left alone, see /status\n"
+        )),
+    }
+    text
 }
 
 /// The metrics as they are now.
@@ -113,7 +151,7 @@ fn lists(now: &Now, time: Time) -> String {
                 continue;
             };
             let (school, id, why) = (&vendor.school, &vendor.id, fault.words());
-            text.push_str(&format!("[-] objections: {school}/{id}: {list} {why}\n"));
+            text.push_str(&format!("[!] objections: {school}/{id}: {list} {why}\n"));
         }
     }
     if usable > 0 {
