@@ -32,23 +32,25 @@ pub enum JsonFault {
 }
 
 impl JsonFault {
-    /// The fault in words that fit after "the body is not well-formed:".
+    /// The fault in words that stand alone in a line of the log.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::ByteOrderMark => "a byte order mark",
-            Self::Cut => "it ends too early",
-            Self::DuplicateKey => "a key is given twice",
-            Self::Escape => "a bad escape or a lone surrogate",
-            Self::StringTooLong => "a key or string is too long",
-            Self::Number => "a bad or too long number",
-            Self::RawControl => "a control character in a string",
-            Self::SwitchTooLate => "the field that says what an object is comes too late",
-            Self::Syntax => "a syntax error",
-            Self::TooDeep => "nested too deep",
-            Self::TooManyKeys => "too many keys in one object",
-            Self::Trailing => "something follows the value",
-            Self::Utf8 => "not UTF-8",
+            Self::ByteOrderMark => "the body begins with a byte order mark",
+            Self::Cut => "the body ends before its JSON does",
+            Self::DuplicateKey => "a key stands twice in one object of the body",
+            Self::Escape => "a text in the body has a bad escape or half a surrogate pair",
+            Self::StringTooLong => "a key or text in the body is longer than the limit",
+            Self::Number => "the body has what is no JSON value, or a number that is too long",
+            Self::RawControl => "a text in the body has a control character in it",
+            Self::SwitchTooLate => {
+                "the field that says what an object of the body is comes too late"
+            }
+            Self::Syntax => "the body has a syntax error in its JSON",
+            Self::TooDeep => "the body is nested deeper than the limit",
+            Self::TooManyKeys => "an object of the body has more keys than the limit",
+            Self::Trailing => "something follows the end of the body's JSON",
+            Self::Utf8 => "the body is not UTF-8",
         }
     }
 }

@@ -303,13 +303,13 @@ impl Refusal {
                 "the content type is missing, doubled or not the one this route declares"
             }
             Self::ExpectationUnknown => "only Expect: 100-continue is understood",
-            Self::FieldUnexpected { .. } => "a field that the policy does not name, where it must",
+            Self::FieldUnexpected { .. } => "a field of the body has no line in its strict shape",
             Self::FlowUnknown => "nothing answers on this path",
             Self::FramingInvalid => "the length or the chunks of the body are not well-formed",
             Self::GrantTypeUnsupported => "tokens are given for client credentials only",
             Self::HeadInvalid => "the head of the request is not well-formed HTTP/1.1",
             Self::HeadTooLarge => "the head of the request is larger than the limit",
-            Self::HostInvalid => "no host is named, or two, or none that can be",
+            Self::HostInvalid => "the request names no host, or two, or one that cannot be",
             Self::HostUnknown => "host, authority and TLS name disagree, or belong to no school",
             Self::IdentifierInvalid { .. } => {
                 "an identifier is too long, has invisible characters, or is empty in path or query"
@@ -332,7 +332,7 @@ impl Refusal {
             Self::TargetUnknown => "a pseudonym in the path or query stands for nobody",
             Self::TokenRequestInvalid => "the request for a token is not as RFC 6749 has it",
             Self::TransferEncodingUnsupported => "only Transfer-Encoding: chunked is understood",
-            Self::UpgradeRequested => "protocols are not changed here",
+            Self::UpgradeRequested => "the request asks for another protocol",
             Self::UpstreamAuthentication => {
                 "the upstream refused the gateway's own credentials, or there is no token for it"
             }
@@ -343,7 +343,7 @@ impl Refusal {
             Self::UpstreamUnexpected { .. } => "the upstream sent a redirect or a partial answer",
             Self::UpstreamUnreachable { .. } => "the upstream cannot be reached",
             Self::VendorObserved => "this vendor is being observed: nothing is forwarded yet",
-            Self::VersionUnsupported => "HTTP/1.1 or HTTP/2 is needed",
+            Self::VersionUnsupported => "the request is in neither HTTP/1.1 nor HTTP/2",
         }
     }
 
