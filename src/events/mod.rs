@@ -246,6 +246,7 @@ pub(crate) mod tests {
         };
         RequestEnded {
             meter,
+            method: Some(Method::Get),
             status: Some(200),
             outcome,
             request: body,

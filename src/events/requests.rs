@@ -6,13 +6,14 @@ use prometheus::{IntCounter, IntGauge};
 
 use super::alarms;
 use super::meter::RouteMeter;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, OTHER};
 use super::traffic::{
     BROUGHT_HOME, DROPPED, Direction, KEPT, PSEUDONYMISED, REDUCED, Traffic, measure_fields,
 };
 use super::{BugMet, Event, Voice};
 use crate::config::LogLevel;
 use crate::minimise::Counts;
+use crate::policy::Method;
 use crate::refusal::{Refusal, UpstreamFault};
 
 /// One request has ended, in whatever way. Emitted exactly once a request.
@@ -20,6 +21,8 @@ use crate::refusal::{Refusal, UpstreamFault};
 pub struct RequestEnded<'m> {
     /// The most exact meter that was reached: of the route, of the flow, or of nobody.
     pub meter: &'m RouteMeter,
+    /// What the caller wrote, if that is a method that is served somewhere.
+    pub method: Option<Method>,
     /// The status sent to the caller; `None` if it came to none.
     pub status: Option<u16>,
     /// How it ended.
@@ -152,6 +155,12 @@ impl RequestEnded<'_> {
         }
     }
 
+    /// The caller's method for a line of the log. A label of a metric has that of the route, and
+    /// none where no route was matched: every method more would be a series more.
+    fn method(&self) -> &'static str {
+        self.method.map_or(OTHER, Method::as_str)
+    }
+
     /// The line of a request that nothing was wrong with.
     fn record(&self) {
         let labels = self.meter.labels();
@@ -165,7 +174,7 @@ impl RequestEnded<'_> {
             sluis.school = labels.school.as_ref().map(display),
             sluis.vendor = labels.vendor.as_ref().map(display),
             sluis.flow = labels.flow.as_ref().map(display),
-            http.request.method = labels.method,
+            http.request.method = self.method(),
             http.route = &*labels.route,
             http.response.status_code = self.status,
             http.request.body.size = self.request.size(),
@@ -195,7 +204,7 @@ impl RequestEnded<'_> {
                 sluis.school = labels.school.as_ref().map(display),
                 sluis.vendor = labels.vendor.as_ref().map(display),
                 sluis.flow = labels.flow.as_ref().map(display),
-                http.request.method = labels.method,
+                http.request.method = self.method(),
                 http.route = &*labels.route,
                 http.response.status_code = self.status,
                 error.type = code,

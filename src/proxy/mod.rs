@@ -54,6 +54,7 @@ use crate::config::{Config, Deployed};
 use crate::events::{Events, LoadSeen, Outcome};
 use crate::limits::Limits;
 use crate::minimise::Cleared;
+use crate::policy::Method;
 use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::upstream::{self, Outbound};
@@ -195,6 +196,7 @@ impl Gateway {
         let (shared, unknown) = (&self.shared, plan.meters().unknown().clone());
         let mut record = Record::begin(unknown, &shared.clock, &shared.events, &entry.exchanges);
         let (head, body) = request.into_parts();
+        record.method = Method::parse(head.method.as_str());
         let body = Caller::new(body);
         let bodiless = body.has_ended();
         let version = head.version;

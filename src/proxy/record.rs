@@ -11,12 +11,15 @@ use crate::events::{
     Events, Format, InFlight, Outcome, RequestEnded, RouteMeter, Times, Traffic, UpstreamCall,
 };
 use crate::minimise::Counts;
+use crate::policy::Method;
 use crate::refusal::Refusal;
 
 /// The facts of one exchange. Dropping it tells them, and that the exchange is over.
 pub(super) struct Record {
     /// The most exact meter that was reached.
     pub(super) meter: RouteMeter,
+    /// What the caller wrote, if that is a method that is served somewhere.
+    pub(super) method: Option<Method>,
     /// The status sent to the caller.
     pub(super) status: Option<u16>,
     /// How it ended; until that is known, the caller can only have gone away.
@@ -52,6 +55,7 @@ impl Record {
         exchanges.begun.fetch_add(1, Ordering::Relaxed);
         Self {
             meter,
+            method: None,
             status: None,
             outcome: None,
             request: None,
@@ -121,6 +125,7 @@ impl Drop for Record {
         answer.fields.absorb(&self.lines);
         self.events.emit(RequestEnded {
             meter: &self.meter,
+            method: self.method,
             status: self.status,
             outcome: self.outcome(),
             request,
