@@ -131,7 +131,7 @@ pub(crate) mod tests {
         Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side, Unlisted,
     };
     use crate::pseudonym::{Fingerprint, TokenKey};
-    use crate::refusal::{Bug, JsonFault, Refusal, UpstreamFault};
+    use crate::refusal::{Bug, JsonFault, Reference, Refusal, UpstreamFault};
     use crate::secret::SecretBytes;
 
     pub(crate) fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
@@ -260,6 +260,7 @@ pub(crate) mod tests {
                 total: Duration::from_millis(5),
                 transform: Duration::from_micros(80),
             },
+            reference: Reference::random().ok(),
         }
     }
 

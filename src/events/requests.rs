@@ -14,7 +14,7 @@ use super::{BugMet, Event, Voice};
 use crate::config::LogLevel;
 use crate::minimise::Counts;
 use crate::policy::Method;
-use crate::refusal::{Refusal, UpstreamFault};
+use crate::refusal::{Reference, Refusal, UpstreamFault};
 
 /// One request has ended, in whatever way. Emitted exactly once a request.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub struct RequestEnded<'m> {
     pub upstream: Option<UpstreamCall>,
     /// How long it took.
     pub times: Times,
+    /// What a problem document says that it is; of refusals alone.
+    pub reference: Option<Reference>,
 }
 
 /// How a request ended.
@@ -208,6 +210,7 @@ impl RequestEnded<'_> {
                 http.route = &*labels.route,
                 http.response.status_code = self.status,
                 error.type = code,
+                sluis.reference = self.reference.map(display),
                 sluis.at_byte = refusal.and_then(Refusal::at),
                 sluis.upstream.status_code = self.upstream.and_then(|call| call.status),
                 sluis.upstream.cause =

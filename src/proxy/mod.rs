@@ -215,10 +215,11 @@ impl Gateway {
             Err(refused) => refused,
         };
         record.end(Outcome::Refused(refused.refusal));
+        record.reference = refused.reference();
         let unread = !bodiless && !record.has_read_request();
         let last = unread || entry.guarded(&head).is_some();
         let then = if last { entry.cut_short() } else { Then::GoOn };
-        let mut answer = refused.answer(then).map(Body::Whole);
+        let mut answer = refused.answer(then, record.reference).map(Body::Whole);
         shared.end_head(&entry, version, answer.headers_mut());
         Ok(Answer::new(answer, record, progress))
     }

@@ -12,7 +12,7 @@ use crate::events::{
 };
 use crate::minimise::Counts;
 use crate::policy::Method;
-use crate::refusal::Refusal;
+use crate::refusal::{Reference, Refusal};
 
 /// The facts of one exchange. Dropping it tells them, and that the exchange is over.
 pub(super) struct Record {
@@ -36,6 +36,8 @@ pub(super) struct Record {
     pub(super) lines: Counts,
     /// What came of calling the upstream.
     pub(super) upstream: Option<UpstreamCall>,
+    /// What the caller is told that its refusal is.
+    pub(super) reference: Option<Reference>,
     /// What it holds of the limits and gauges while it is under way.
     pub(super) under_way: Option<(Place, InFlight)>,
     began: Instant,
@@ -64,6 +66,7 @@ impl Record {
             target: Counts::default(),
             lines: Counts::default(),
             upstream: None,
+            reference: None,
             under_way: None,
             began: clock.now(),
             clock: clock.clone(),
@@ -136,6 +139,7 @@ impl Drop for Record {
                 total: self.clock.now().saturating_duration_since(self.began),
                 transform: spent.saturating_add(more),
             },
+            reference: self.reference,
         });
         self.exchanges.ended.fetch_add(1, Ordering::Relaxed);
     }

@@ -16,7 +16,7 @@ use super::answer::{JSON, NO_CACHE, NO_STORE, OUR_VIA};
 use super::document::token_refused;
 use crate::minimise::{Cleared, NoRoute, problem};
 use crate::policy::Methods;
-use crate::refusal::Refusal;
+use crate::refusal::{Reference, Refusal};
 
 /// RFC 9457 section 3.
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -100,16 +100,32 @@ impl Refused {
         matches!(status(self.refusal, self.side), 502 | 504)
     }
 
-    /// The whole answer, and what becomes of the connection after it.
-    pub(super) fn answer(self, then: Then) -> Response<Cleared<Bytes>> {
-        self.unrevealed().written(then)
+    /// What the answer and the log call it. RFC 6749 has no place for one.
+    pub(super) fn reference(self) -> Option<Reference> {
+        match self.told {
+            // Without randomness the log and the answer say all else that they have.
+            Told::Problem | Told::TokenInvalid => Reference::random().ok(),
+            Told::TokenRefused => None,
+        }
     }
 
-    fn written(self, then: Then) -> Response<Cleared<Bytes>> {
+    /// The whole answer, and what becomes of the connection after it.
+    pub(super) fn answer(
+        self,
+        then: Then,
+        reference: Option<Reference>,
+    ) -> Response<Cleared<Bytes>> {
+        self.unrevealed().written(then, reference)
+    }
+
+    fn written(self, then: Then, reference: Option<Reference>) -> Response<Cleared<Bytes>> {
         let number = status(self.refusal, self.side);
         let (body, kind, challenge) = match self.told {
-            Told::Problem => (problem(self.refusal, number), PROBLEM, BEARER),
-            Told::TokenInvalid => (problem(self.refusal, number), PROBLEM, INVALID_TOKEN),
+            Told::Problem => (problem(self.refusal, number, reference), PROBLEM, BEARER),
+            Told::TokenInvalid => {
+                let body = problem(self.refusal, number, reference);
+                (body, PROBLEM, INVALID_TOKEN)
+            }
             Told::TokenRefused => (token_refused(self.refusal), JSON, BASIC),
         };
         let mut answer = Response::new(body);
@@ -381,7 +397,7 @@ mod tests {
                         side,
                         ..refusal.into()
                     }
-                    .answer(Then::GoOn)
+                    .answer(Then::GoOn, None)
                     .status(),
                     number
                 );
@@ -408,7 +424,7 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_and_why_and_no_more() {
-        let answer = Refused::from(Refusal::Overloaded).answer(Then::Close);
+        let answer = Refused::from(Refusal::Overloaded).answer(Then::Close, None);
         let line = |name: &str| {
             answer
                 .headers()
@@ -423,15 +439,16 @@ mod tests {
             line("proxy-status"),
             Some(r#"sluis; error=connection_limit_reached; details="overloaded""#)
         );
-        let unknown = Refused::from(Refusal::CallerUnauthenticated).answer(Then::GoOn);
+        let unknown = Refused::from(Refusal::CallerUnauthenticated).answer(Then::GoOn, None);
         assert_eq!(unknown.headers().get("www-authenticate").unwrap(), "Bearer");
         assert!(unknown.headers().get("connection").is_none());
     }
 
     #[test]
     fn a_record_that_is_withheld_looks_like_none_at_all() {
+        let reference = Reference::random().ok();
         let text = |refusal| {
-            let answer = Refused::outward(refusal).answer(Then::GoOn);
+            let answer = Refused::outward(refusal).answer(Then::GoOn, reference);
             format!("{:?} {:?}", answer.headers(), answer.body().look())
         };
         let none = text(Refusal::UpstreamError { status: 404 });

@@ -4,8 +4,10 @@
 //! their stable codes and the words for people.
 
 mod fault;
+mod reference;
 
 pub use fault::{JsonFault, UpstreamFault};
+pub use reference::Reference;
 
 use std::fmt;
 

@@ -130,6 +130,44 @@ fn a_refusal_is_told_of_the_route_as_soon_as_there_is_one() {
 }
 
 #[test]
+fn a_method_that_is_served_nowhere_is_named_nowhere() {
+    let house = house();
+    refused(
+        &house,
+        with("OPTIONS /pull/users", PULL_TOKEN, ""),
+        405,
+        "method_not_listed",
+    );
+    house.await_log("\"http.request.method\":\"other\"");
+    assert!(!house.log().contains("OPTIONS"));
+    assert!(!house.metrics().contains("OPTIONS"));
+}
+
+#[test]
+fn an_answer_and_its_line_of_the_log_share_a_reference() {
+    let house = house();
+    let requests = [pull("/pull/zzq"), push("POST", "/users", "{"), pull("/zzq")];
+    let mut references = Vec::new();
+    for request in requests {
+        let answer = house.ask(request);
+        let (code, json) = (answer.code(), answer.json());
+        let reference = json["instance"].as_str().unwrap().to_owned();
+        house.await_log(&reference);
+        let log = house.log();
+        let line = log.lines().find(|line| line.contains(&reference)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["error.type"], code.as_str());
+        assert_eq!(line["sluis.reference"], reference.as_str());
+        references.push(reference);
+        let markers = Markers::of(&["urn:sluis:refusal:zzq"]);
+        house.search(&markers, &[("what the caller got", &answer.body)]);
+    }
+    references.sort();
+    references.dedup();
+    assert_eq!(references.len(), 3);
+}
+
+#[test]
 fn query_parameter_not_listed_repeated_or_of_the_wrong_type() {
     let house = house();
     for query in [

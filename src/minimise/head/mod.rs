@@ -23,7 +23,7 @@ use super::echo::Holds;
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::{Content, Flow, Method, Methods, Policy, Route, Segment};
-use crate::refusal::{Bug, Refusal};
+use crate::refusal::{Bug, Reference, Refusal};
 use query::write_query;
 
 /// A request that may go on, as far as its head tells.
@@ -241,11 +241,12 @@ pub const fn answer_status(
 
 /// The problem document (RFC 9457) of a refusal.
 ///
-/// Cleared by its type: a [`Refusal`] has no room for anything of a message.
+/// Cleared by its types: a [`Refusal`] has no room for anything of a message, and a [`Reference`]
+/// is made of nothing.
 #[must_use]
-pub fn problem(refusal: Refusal, status: u16) -> Cleared<Bytes> {
+pub fn problem(refusal: Refusal, status: u16, reference: Option<Reference>) -> Cleared<Bytes> {
     let (code, title, words) = (refusal.code(), refusal.title(), refusal.words());
-    let mut text = String::with_capacity(192);
+    let mut text = String::with_capacity(256);
     // Codes and words are ours and hold no character that JSON would escape: a test looks.
     let written = write!(
         text,
@@ -258,6 +259,10 @@ pub fn problem(refusal: Refusal, status: u16) -> Cleared<Bytes> {
     }
     if let Some(at) = refusal.at() {
         let written = write!(text, r#","at":{at}"#);
+        debug_assert!(written.is_ok(), "a String takes what is written");
+    }
+    if let Some(reference) = reference {
+        let written = write!(text, r#","instance":"{reference}""#);
         debug_assert!(written.is_ok(), "a String takes what is written");
     }
     text.push('}');

@@ -306,13 +306,19 @@ fn what_is_declared_for_an_error_passes_and_nothing_else() {
 #[test]
 fn every_problem_document_is_json_with_its_code() {
     for refusal in Refusal::ALL {
-        let text = problem(refusal, 500).release();
+        let reference = Reference::random().ok();
+        let text = problem(refusal, 500, reference).release();
         let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(json["code"], refusal.code());
         assert_eq!(json["title"], refusal.title());
         let detail = json["detail"].as_str();
         assert_eq!(detail.unwrap_or_else(|| refusal.title()), refusal.words());
         assert_eq!(json["at"].as_u64(), refusal.at());
+        let instance = json["instance"].as_str().map(str::to_owned);
+        assert_eq!(instance, reference.map(|it| it.to_string()));
+        let bare = problem(refusal, 500, None).release();
+        let bare: serde_json::Value = serde_json::from_slice(&bare).unwrap();
+        assert_eq!(bare.get("instance"), None);
     }
 }
 

@@ -296,6 +296,13 @@ impl Message {
         serde_json::from_slice(&self.body).unwrap_or_else(|bad| panic!("{bad}: {}", self.text()))
     }
 
+    /// The text of a problem document without its reference, which is another in each.
+    pub(crate) fn unreferenced(&self) -> String {
+        let json = self.json();
+        let reference = json["instance"].as_str().unwrap();
+        self.text().replace(reference, &"-".repeat(reference.len()))
+    }
+
     /// The code of a problem document, after checking that all of it is as it should be.
     pub(crate) fn code(&self) -> String {
         let json = self.json();
@@ -308,6 +315,11 @@ impl Message {
         assert_eq!(self.lines("cache-control"), ["no-store"]);
         assert_eq!(json["status"], self.status());
         let code = json["code"].as_str().unwrap().to_owned();
+        let instance = json["instance"].as_str().unwrap();
+        assert!(
+            instance.starts_with("urn:uuid:") && instance.len() == 45,
+            "{instance}"
+        );
         let proxy_status = self.lines("proxy-status");
         assert!(
             proxy_status[0].starts_with("sluis; error="),
