@@ -38,7 +38,8 @@ impl Stage {
 pub struct Reload {
     /// When, in Unix time.
     pub at_unix_s: u64,
-    /// The first problem, `file:line:column: words`; `None` if there was none.
+    /// The first problem, `file:line:column: error[E041]: words; help: …`; `None` if there was
+    /// none.
     pub problem: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::config::{ProblemView, Problems};
+use crate::config::{Problem, Problems};
 use crate::events::BadMetric;
 use crate::names::SchoolId;
 use crate::store::{Fault, StoreFault};
@@ -61,7 +61,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(problems) => f.write_str(&first(problems)),
+            Self::Config(problems) => {
+                let first = problems.first_error().map(Problem::line);
+                f.write_str(&first.unwrap_or_default())
+            }
             Self::Handed(error) => write!(f, "a socket that was handed over is no use: {error}"),
             Self::Listen {
                 whom,
@@ -107,21 +110,5 @@ impl From<BadMetric> for Failure {
 impl From<Unusable> for Failure {
     fn from(error: Unusable) -> Self {
         Self::Tls(error)
-    }
-}
-
-/// The first error.
-fn first(problems: &Problems) -> String {
-    let sorted = problems.sorted();
-    let errors = sorted.iter().map(|problem| problem.view());
-    let first = { errors }.find(|view| view.severity == "error");
-    first.map_or_else(String::new, |view| in_one_line(&view))
-}
-
-/// `file:line:column: words`.
-pub(super) fn in_one_line(view: &ProblemView<'_>) -> String {
-    match view.file {
-        "" => view.message.to_owned(),
-        file => format!("{file}:{}:{}: {}", view.line, view.column, view.message),
     }
 }

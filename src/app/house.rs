@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::certificates::{self, CertificatesSeen};
 use super::doors::{Doors, Places};
-use super::failure::{Failure, in_one_line};
+use super::failure::Failure;
 use super::lists::Lists;
 use super::pulse::{Beat, Pulse};
 use super::register::open_register;
@@ -372,7 +372,7 @@ fn remember_in(register: Arc<Store>, shared: &Shared, state: &State, events: &Ev
 /// Says what should be looked at in a configuration that is in force all the same.
 pub(super) fn say_findings(events: &Events, findings: &Problems) {
     for problem in findings.sorted() {
-        let finding = in_one_line(&problem.view());
+        let finding = problem.line();
         events.emit(FindingMade { finding: &finding });
     }
 }

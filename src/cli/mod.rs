@@ -134,6 +134,12 @@ fn listed(problems: &Problems) -> Value {
                 "message": view.message,
                 "label": view.label,
                 "help": view.help,
+                "also": view.also.map(|also| json!({
+                    "file": also.file,
+                    "line": also.line,
+                    "column": also.column,
+                    "label": also.label,
+                })),
             })
         })
         .collect()

@@ -46,7 +46,7 @@ pub use problem::{Place, Problem, Problems, Severity, nearest, shown};
 pub use rate::{Period, Rate};
 pub use raw::{At, Document, Table, TextOrTable, Value};
 pub use reload::Deployed;
-pub use render::{Colour, ProblemView};
+pub use render::{AlsoView, Colour, ProblemView};
 pub use school::{Language, School};
 pub use source::SourceFile;
 pub use units::written;

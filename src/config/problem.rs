@@ -159,10 +159,20 @@ impl Problem {
         (place, self.severity, self.code)
     }
 
-    /// What cannot be parsed has no type either: one problem is enough.
+    /// What cannot be parsed has no type and is no word either: one problem is enough.
     fn explains(&self, other: &Self) -> bool {
-        let unparsed = self.code == super::code::TOML && other.code == super::code::TYPE;
+        let unparsed = self.is_unparsed() && !other.is_unparsed();
         unparsed && self.order().0 == other.order().0
+    }
+
+    /// Causes first: of a file that is not TOML much is missing that stands there.
+    fn rank(&self) -> (Option<&str>, bool) {
+        let file = self.place.as_ref().map(|place| place.file.shown());
+        (file, !self.is_unparsed())
+    }
+
+    fn is_unparsed(&self) -> bool {
+        self.code == super::code::TOML
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -270,13 +280,21 @@ impl Problems {
         self.list.is_empty()
     }
 
-    /// All of them, by file and position, each once.
+    /// All of them, by file and position, each once; of a file what is not TOML in it comes first.
     #[must_use]
     pub fn sorted(&self) -> Vec<&Problem> {
         let mut list: Vec<&Problem> = self.list.iter().collect();
         list.sort_by(|left, right| left.order().cmp(&right.order()));
         list.dedup_by(|right, left| left.is_same(right) || left.explains(right));
+        list.sort_by(|left, right| left.rank().cmp(&right.rank()));
         list
+    }
+
+    /// The error to mend first.
+    #[must_use]
+    pub fn first_error(&self) -> Option<&Problem> {
+        let sorted = self.sorted().into_iter();
+        { sorted }.find(|problem| problem.severity.refuses())
     }
 }
 
@@ -339,5 +357,23 @@ mod tests {
             .collect();
         assert_eq!(seen, ["E001", super::super::code::NOT_YET, "E041", "F07"]);
         assert!(problems.has_errors());
+        assert_eq!(problems.first_error().unwrap().code, "E001");
+    }
+
+    #[test]
+    fn what_is_not_toml_comes_before_what_follows_from_it() {
+        let file = SourceFile::new("a.toml", "one\ntwo\nthree\n".to_owned());
+        let at = |from: usize| Place {
+            file: Arc::clone(&file),
+            span: from..from + 3,
+        };
+        let mut problems = Problems::new();
+        problems.push(Problem::error(super::super::code::MISSING, "missing").at(&at(0)));
+        problems.push(Problem::error(super::super::code::WORD_UNKNOWN, "a word").at(&at(4)));
+        problems.push(Problem::error(super::super::code::TOML, "not TOML").at(&at(4)));
+        let seen = problems.sorted();
+        let seen: Vec<_> = seen.iter().map(|problem| &*problem.message).collect();
+        assert_eq!(seen, ["not TOML", "missing"], "nor is it a word");
+        assert_eq!(problems.first_error().unwrap().message, "not TOML");
     }
 }

@@ -39,6 +39,21 @@ pub struct ProblemView<'p> {
     pub label: &'p str,
     /// What to do about it.
     pub help: &'p [String],
+    /// Another place that belongs to it.
+    pub also: Option<AlsoView<'p>>,
+}
+
+/// Another place that belongs to a problem, as plain data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlsoView<'p> {
+    /// The file.
+    pub file: &'p str,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What stands behind its caret.
+    pub label: &'p str,
 }
 
 impl Problem {
@@ -56,7 +71,38 @@ impl Problem {
             message: &self.message,
             label: &self.label,
             help: &self.help,
+            also: self.also.as_ref().map(|(place, label)| {
+                let (line, column) = place.line_and_column();
+                AlsoView {
+                    file: place.file.shown(),
+                    line,
+                    column,
+                    label,
+                }
+            }),
         }
+    }
+
+    /// All that people are told of it but the lines it is about, in one line: for a log.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let view = self.view();
+        let place = match view.file {
+            "" => String::new(),
+            file => format!("{file}:{}:{}: ", view.line, view.column),
+        };
+        let label = match view.label {
+            "" => String::new(),
+            label => format!(" ({label})"),
+        };
+        let also = view.also.map(|also| format!("; {}", also.words()));
+        let help = view.help.iter().map(|help| format!("; help: {help}"));
+        let (severity, code, message) = (view.severity, view.code, view.message);
+        format!(
+            "{place}{severity}[{code}]: {message}{label}{}{}",
+            also.unwrap_or_default(),
+            help.collect::<String>()
+        )
     }
 
     /// The problem with the lines it is about, without a line end at the end.
@@ -107,6 +153,23 @@ impl Problem {
                 ]
             }
         }
+    }
+}
+
+impl AlsoView<'_> {
+    /// `the other one: vendors/a.toml:2:6`.
+    fn words(&self) -> String {
+        let Self {
+            file,
+            line,
+            column,
+            label,
+        } = self;
+        let label = match *label {
+            "" => "see also",
+            label => label,
+        };
+        format!("{label}: {file}:{line}:{column}")
     }
 }
 
@@ -185,7 +248,9 @@ impl Problems {
                 ),
             };
             let help: String = view.help.iter().map(|help| format!("\n{help}")).collect();
-            let message = escaped(&format!("{}{help}", view.message));
+            let also = view.also.map(|also| format!("\n{}", also.words()));
+            let also = also.unwrap_or_default();
+            let message = escaped(&format!("{}{also}{help}", view.message));
             format!("::{command} {place}title={}::{message}\n", view.code)
         };
         self.sorted().iter().map(line).collect()
@@ -246,6 +311,25 @@ error[E041]: no such word: `pupli`
         assert!(
             text.contains("----- this one") && text.contains("^^^^^^"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn a_log_has_place_code_words_and_help_in_one_line() {
+        assert_eq!(
+            problem().line(),
+            "vendors/a.toml:2:6: error[E041]: no such word: `pupli` (not known here); \
+             help: did you mean `pupil`?"
+        );
+        let other = SourceFile::new("b.toml", "first\nsecond\n".to_owned());
+        let place = Place {
+            file: other,
+            span: 6..12,
+        };
+        let two = Problem::finding("F15", "two shapes").also(&place, "the other one");
+        assert_eq!(
+            two.line(),
+            "finding[F15]: two shapes; the other one: b.toml:2:1"
         );
     }
 

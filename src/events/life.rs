@@ -213,9 +213,10 @@ impl Event for ReloadSucceeded<'_> {
 /// A new configuration was refused; the old one stays.
 #[derive(Clone, Copy, Debug)]
 pub struct ReloadFailed<'c> {
-    /// The first problem: `file:line:column: words`. About configuration, never about a message.
+    /// The first problem: `file:line:column: error[E041]: words; help: …`. About configuration,
+    /// never about a message.
     pub problem: &'c str,
-    /// How many problems there are.
+    /// How many problems there are, this one among them.
     pub problems: usize,
 }
 
@@ -236,7 +237,8 @@ impl Event for ReloadFailed<'_> {
 /// Something in a configuration should be looked at; it is in force all the same.
 #[derive(Clone, Copy, Debug)]
 pub struct FindingMade<'c> {
-    /// `file:line:column: words`. About configuration, never about a message.
+    /// `file:line:column: finding[F07]: words; help: …`. About configuration, never about a
+    /// message.
     pub finding: &'c str,
 }
 

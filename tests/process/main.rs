@@ -180,7 +180,11 @@ fn sighup_with_a_broken_file_keeps_the_old_one_and_says_where() {
     let failed = gateway.wait_for("config.reload_failed");
     let problem = failed["sluis.problem"].as_str().unwrap();
     assert!(
-        problem.contains("schools/proef/vendors/bron.toml:19:8: "),
+        problem.contains("schools/proef/vendors/bron.toml:19:8: error[E041]: no such word: `keap`"),
+        "{problem}"
+    );
+    assert!(
+        problem.ends_with("; help: did you mean the word `keep`?"),
         "{problem}"
     );
     assert_eq!(body(&get(files.public, PUPILS).unwrap()), body(&before));
@@ -192,6 +196,39 @@ fn sighup_with_a_broken_file_keeps_the_old_one_and_says_where() {
     gateway.signal(Signal::HUP);
     gateway.wait_for("config.reloaded");
     assert!(gateway.page("/metrics").1.contains(&gauge(1)));
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn a_reload_that_is_refused_tells_the_cause_and_what_to_do() {
+    let upstream = Upstream::prompt();
+    let files = Files::new(upstream, "");
+    let gateway = files.serve();
+    let bron = "schools/proef/vendors/bron.toml";
+    let text = fs::read_to_string(files.path().join(bron)).unwrap();
+    let boek = text.replace("/bron", "/boek");
+    files.write("schools/proef/vendors/boek.toml", &boek);
+    gateway.signal(Signal::HUP);
+    let failed = gateway.wait_for("config.reload_failed");
+    let problem = failed["sluis.problem"].as_str().unwrap();
+    assert!(
+        problem.contains("sluis.toml:")
+            && problem.contains(": error[E067]: there is no key for proef/boek"),
+        "{problem}"
+    );
+    let help = format!("; help: sluis keys new --config {}", files.path().display());
+    assert!(problem.contains(&help), "{problem}");
+    assert_eq!(failed["sluis.problems"], 1);
+    fs::remove_file(files.path().join("schools/proef/vendors/boek.toml")).unwrap();
+    // `[vendor]` cannot be read, and `vendor` is missing in the first line because of it.
+    files.write(bron, &text.replace("[vendor]", "[vendor"));
+    gateway.signal(Signal::HUP);
+    let failed = gateway.wait_for_nth("config.reload_failed", 2);
+    let problem = failed["sluis.problem"].as_str().unwrap();
+    let cause = format!("{bron}:2:8: error[E002]: not TOML: ");
+    assert!(problem.contains(&cause), "{failed}");
+    assert!(failed["sluis.problems"].as_u64().unwrap() > 1, "{failed}");
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().0, Some(0));
 }
