@@ -331,6 +331,7 @@ fn shared((host, prefix): &(String, String), flow: &FlowDraft, other: &Place) ->
     );
     Problem::error(code::CONFLICT, message)
         .at(&flow.at.place)
+        .label("one of them")
         .also(other, "the other one")
         .help("give one of them a path of its own: at = \"/…\"")
 }

@@ -13,6 +13,7 @@ mod folder;
 mod gateway;
 mod guarded;
 mod hash;
+mod json_text;
 pub mod keys;
 mod language;
 mod list;
@@ -28,6 +29,7 @@ mod reload;
 mod render;
 mod ring_file;
 mod school;
+mod slip;
 mod source;
 mod units;
 

@@ -14,7 +14,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::code;
 use super::dialect;
+use super::json_text::json_text;
 use super::problem::{Place, Problem, Problems, shown};
+use super::slip;
 use super::source::SourceFile;
 
 /// A value with the place where it stands.
@@ -42,15 +44,7 @@ impl<'f> Document<'f> {
     /// Parses the text of a file, which may live longer than the file.
     pub(super) fn of_text(file: &Arc<SourceFile>, text: &'f str, problems: &mut Problems) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let span = error.span().unwrap_or_default();
-            let place = Place {
-                file: Arc::clone(file),
-                span,
-            };
-            let message = format!("not TOML: {}", error.message());
-            problems.push(Problem::error(code::TOML, message).at(&place));
-        }
+        slip::tell(file, &errors, problems);
         if errors.is_empty() {
             dialect::check(file, &root, problems);
         }
@@ -327,7 +321,9 @@ impl<'d> Value<'d> {
             )
             .ok()
         });
-        self.typed(date, "a date, `2026-08-01`", problems)
+        let wanted = "a date, `2026-08-01`";
+        let help = || slip::date(self.raw()).map(|date| slip::date_help(&date));
+        self.typed_with(date, (wanted, help), problems)
     }
 
     /// A table, inline or under a header.
@@ -402,6 +398,15 @@ impl<'d> Value<'d> {
     }
 
     fn typed<T>(&self, value: Option<T>, wanted: &str, problems: &mut Problems) -> Option<At<T>> {
+        self.typed_with(value, (wanted, || None), problems)
+    }
+
+    fn typed_with<T>(
+        &self,
+        value: Option<T>,
+        (wanted, help): (&str, impl Fn() -> Option<String>),
+        problems: &mut Problems,
+    ) -> Option<At<T>> {
         let place = self.place();
         if value.is_none() {
             let message = format!("{} must be {wanted}", shown(&self.name));
@@ -414,33 +419,15 @@ impl<'d> Value<'d> {
                 DeValue::Array(_) => "this is a list",
                 DeValue::Table(_) => "this is a table",
             };
-            problems.push(Problem::error(code::TYPE, message).at(&place).label(found));
+            let mut problem = Problem::error(code::TYPE, message).at(&place).label(found);
+            problem.help.extend(help());
+            problems.push(problem);
         }
         Some(At {
             value: value?,
             place,
         })
     }
-}
-
-/// The JSON text of a string (RFC 8259 section 7), as short as it can be.
-fn json_text(text: &str) -> String {
-    let mut json = String::from('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\u{8}' => json.push_str("\\b"),
-            '\u{c}' => json.push_str("\\f"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            '\0'..='\u{1f}' => json.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => json.push(character),
-        }
-    }
-    json.push('"');
-    json
 }
 
 #[cfg(test)]
@@ -516,11 +503,6 @@ mod tests {
                 .collect();
             assert_eq!(keys, ["z", "=_any", "a"]);
         });
-    }
-
-    #[test]
-    fn json_texts_are_short_and_escaped() {
-        assert_eq!(json_text("a\"b\\c\n\u{1}é/"), "\"a\\\"b\\\\c\\n\\u0001é/\"");
     }
 
     #[test]

@@ -187,8 +187,12 @@ impl<'d> Compiler<'d, '_> {
             Err(why) => {
                 let problem = Problem::error(code::VALUE, "a flow cannot be reached here");
                 let problem = problem.at(&at.place).label(why);
-                self.problems
-                    .push(problem.help("for example \"/rekenwijs\""));
+                let slashed = format!("/{}", at.value);
+                let help = match plain_path(&slashed) {
+                    Ok(path) if path.len() > 1 => format!("did you mean {}?", shown(&path)),
+                    Ok(_) | Err(_) => "for example \"/rekenwijs\"".to_owned(),
+                };
+                self.problems.push(problem.help(help));
                 None
             }
         }

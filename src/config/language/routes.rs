@@ -213,8 +213,7 @@ impl<'d> Compiler<'d, '_> {
         let Some(path) = path.strip_prefix('/') else {
             let message = "this is not a method and a path";
             let problem = Problem::error(code::VALUE, message).at(&text.place);
-            self.problems
-                .push(problem.help("for example \"GET /users/{pupil}\""));
+            self.problems.push(problem.help(meant(text.value)));
             return None;
         };
         if method == Method::Head.as_str() {
@@ -312,5 +311,22 @@ impl<'d> Compiler<'d, '_> {
             self.no_such("type", name, place, &names);
         }
         found
+    }
+}
+
+/// What to write instead of a text that is no method and path.
+fn meant(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (method, path) = match *words.as_slice() {
+        [path] if path.starts_with('/') => (Some(Method::Get), path),
+        [method, path] => (Method::parse(&method.to_ascii_uppercase()), path),
+        _ => (None, ""),
+    };
+    match method.map(|method| method.of_route().as_str()) {
+        Some(method) => {
+            let path = path.trim_start_matches('/');
+            format!("did you mean {}?", shown(&format!("{method} /{path}")))
+        }
+        None => "for example \"GET /users/{pupil}\"".to_owned(),
     }
 }

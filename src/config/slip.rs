@@ -1,0 +1,145 @@
+//! Slips of people who write TOML now and then: what they meant.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use toml::de::Error;
+
+use super::code;
+use super::problem::{Place, Problem, Problems};
+use super::source::SourceFile;
+
+/// Reports what is not TOML.
+pub(super) fn tell(file: &Arc<SourceFile>, errors: &[Error], problems: &mut Problems) {
+    let span = |error: &Error| error.span().unwrap_or_default();
+    let mut errors: Vec<&Error> = errors.iter().collect();
+    errors.sort_by_key(|error| span(error).start);
+    // Where the line ends of which the rest is not worth a word.
+    let mut spoilt = 0;
+    for error in errors {
+        let span = span(error);
+        if span.start < spoilt {
+            continue;
+        }
+        let slip = Slip::at(file, &span);
+        if slip == Some(Slip::Quotes) {
+            let rest = file.text().get(span.start..).unwrap_or_default();
+            let rest = rest.split_inclusive('\n').next().map_or(0, str::len);
+            spoilt = span.start.saturating_add(rest);
+        }
+        let message = format!("not TOML: {}", error.message());
+        let file = Arc::clone(file);
+        let mut problem = Problem::error(code::TOML, message).at(&Place { file, span });
+        problem.help.extend(slip.map(|slip| slip.help()));
+        problems.push(problem);
+    }
+}
+
+/// The quotes that word processors and chat programs make.
+const TYPESET: [char; 7] = [
+    '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{b4}',
+];
+const QUOTES_HELP: &str =
+    "“ ” and ‘ ’ are quotes of a word processor: TOML has the straight ones, \" and \'";
+
+/// What to do about text that is not TOML, and whether it spoils the rest of its line.
+#[derive(Debug, PartialEq, Eq)]
+enum Slip {
+    /// A date that is not written as TOML has it.
+    Date(String),
+    /// Quotes that are none; all that follows them on the line may be taken for something else.
+    Quotes,
+}
+
+impl Slip {
+    /// The slip that stands there, if it is a known one.
+    fn at(file: &SourceFile, span: &Range<usize>) -> Option<Self> {
+        let text = file.text();
+        if let Some(date) = text.get(span.clone()).and_then(date) {
+            return Some(Self::Date(date));
+        }
+        let before = text.get(..span.start).unwrap_or_default();
+        let after = text.get(span.start..).unwrap_or_default();
+        let rest = after.split('\n').next().unwrap_or_default();
+        (before.ends_with(TYPESET) || rest.contains(TYPESET)).then_some(Self::Quotes)
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::Date(date) => date_help(date),
+            Self::Quotes => QUOTES_HELP.to_owned(),
+        }
+    }
+}
+
+/// What to write for a date that is written in another way.
+pub(super) fn date_help(date: &str) -> String {
+    format!("a date has its year first and no quotes: {date}")
+}
+
+/// The day that is meant by `31-12-2026`, `31/12/2026` or `2026-1-2`, in quotes or not, as TOML has
+/// it.
+pub(super) fn date(text: &str) -> Option<String> {
+    let quotes = |it: char| it == '"' || it == '\'' || TYPESET.contains(&it);
+    let parts: Vec<&str> = text.trim_matches(quotes).split(['-', '/', '.']).collect();
+    let [first, second, third] = *parts.as_slice() else {
+        return None;
+    };
+    let (year, day) = match first.len() {
+        4 => (first, third),
+        _ => (third, first),
+    };
+    let numbers = [year, second, day].map(|part| part.bytes().all(|it| it.is_ascii_digit()));
+    let lengths = year.len() == 4 && second.len() <= 2 && day.len() <= 2;
+    if !lengths || numbers.contains(&false) {
+        return None;
+    }
+    let (month, day) = (second.parse().ok()?, day.parse().ok()?);
+    let date = Date::new(year.parse().ok()?, month, day).ok()?;
+    Some(date.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_the_way_people_write_them() {
+        for text in [
+            "31-12-2026",
+            "31/12/2026",
+            "31.12.2026",
+            "\"31-12-2026\"",
+            "“2026-12-31”",
+            "'2026/12/31'",
+        ] {
+            assert_eq!(date(text).as_deref(), Some("2026-12-31"), "{text}");
+        }
+        assert_eq!(date("1-2-2026").as_deref(), Some("2026-02-01"));
+        assert_eq!(date("2026-2-1").as_deref(), Some("2026-02-01"));
+        for text in [
+            "31-02-2026",
+            "12-31-2026",
+            "31-12-26",
+            "1-2-3-2026",
+            "-1-2-2026",
+            "x",
+            "",
+        ] {
+            assert_eq!(date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn typeset_quotes_are_seen_where_they_stand() {
+        let slip = |text: &str, at: usize| {
+            let file = SourceFile::new("t.toml", text.to_owned());
+            Slip::at(&file, &(at..at))
+        };
+        assert_eq!(slip("a = “x”\nb = 1\n", 4), Some(Slip::Quotes));
+        assert_eq!(slip("a = \"x”\n", 9), Some(Slip::Quotes), "at the end");
+        assert_eq!(slip("a = x\nb = “y”\n", 4), None, "on another line");
+        assert_eq!(slip("a = \"“x”\" y\n", 14), None, "within a text");
+    }
+}
