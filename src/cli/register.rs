@@ -178,7 +178,14 @@ fn import(options: &Import, out: &mut Out) -> Result<Exit, Exit> {
         headers.iter().position(name)
     });
     let Some(column) = column else {
-        out.tell("its first line names no such column: --column NAME");
+        let by_semicolons = reader.headers().is_ok_and(is_by_semicolons);
+        out.tell(match by_semicolons {
+            true => {
+                "semicolons stand between its columns, as Excel writes CSV in Dutch: \
+                 save it with commas"
+            }
+            false => "its first line names no such column: --column NAME",
+        });
         return Err(Exit::Input);
     };
     let store = opened(&config, out)?;
@@ -217,6 +224,11 @@ fn import(options: &Import, out: &mut Out) -> Result<Exit, Exit> {
         options.common.format,
         out,
     ))
+}
+
+/// Whether a first line has semicolons where commas should be.
+fn is_by_semicolons(headers: &csv::StringRecord) -> bool {
+    headers.len() == 1 && headers.iter().any(|line| line.contains(';'))
 }
 
 fn say_imported(imported: Imported, bad: &[u64], format: Format, out: &mut Out) -> Exit {
