@@ -133,7 +133,10 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
         None | Some(Content::Nothing) => show.nothing(content, out),
         Some(Content::Json(rule)) => match sample(options) {
             Ok(None) => show.head_only(out),
-            Ok(Some(bytes)) => show.preview(Preview::of(crossing, rule, &bytes), &bytes, out),
+            Ok(Some(bytes)) => {
+                let preview = Preview::of(crossing, rule, &bytes);
+                show.preview(rule, preview, &bytes, out)
+            }
             Err(why) => {
                 out.tell(&why);
                 Exit::Input

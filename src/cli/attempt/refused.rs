@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::out::{Exit, Format, Out};
+use crate::policy::{Index, Policy, Rule, Shape, ShapeBody};
 use crate::refusal::{JsonFault, Refusal};
 
 /// What would be refused, and what to do about it.
@@ -43,6 +44,16 @@ impl Refused {
             place: refusal.at().map(|at| Place::of(at, message)),
             help: help(refusal, message).map(str::to_owned),
             more: String::new(),
+        }
+    }
+
+    /// Says which form the route declares, where the message has another.
+    pub(super) fn expecting(self, policy: &Policy, rule: Rule) -> Self {
+        let is_form = self.refusal == Refusal::BodyOfAnotherShape;
+        let help = is_form.then(|| format!("this route declares {}", form(policy, rule)));
+        Self {
+            help: help.or(self.help),
+            ..self
         }
     }
 
@@ -102,6 +113,48 @@ impl Place {
     }
 }
 
+/// Fields of an object that are named; the rest is counted.
+const FIELDS_SHOWN_MAX: usize = 6;
+
+/// The form of a whole message, in words.
+fn form(policy: &Policy, rule: Rule) -> String {
+    match rule {
+        Rule::List(_) => format!("a list: [{}, …]", items(policy, rule)),
+        Rule::ListOrOne(_) => format!("a list, or one item of it: {}", items(policy, rule)),
+        Rule::Object(shape) => format!("an object: {}", object(policy, shape)),
+        Rule::Blank
+        | Rule::Constant(_)
+        | Rule::Derived { .. }
+        | Rule::Drop
+        | Rule::Generalise(_)
+        | Rule::Identifier(_)
+        | Rule::Keep(_)
+        | Rule::KeepAll
+        | Rule::Link(_)
+        | Rule::Nested(_)
+        | Rule::Template(_) => "another one".to_owned(),
+    }
+}
+
+fn items(policy: &Policy, rule: Rule) -> String {
+    let inside = rule.inside().map(|shape| object(policy, shape));
+    inside.unwrap_or_else(|| "…".to_owned())
+}
+
+/// `{ "users": …, "total": … }`, as it is written in JSON.
+fn object(policy: &Policy, shape: Index<Shape>) -> String {
+    let Some(ShapeBody::Fields(fields)) = policy.shape(shape).map(|shape| &shape.body) else {
+        return "{ … }".to_owned();
+    };
+    let lines = fields.lines();
+    let shown = lines.iter().take(FIELDS_SHOWN_MAX);
+    let mut text: Vec<String> = shown.map(|line| format!("\"{}\": …", line.key)).collect();
+    if lines.is_empty() || lines.len() != text.len() {
+        text.push("…".to_owned());
+    }
+    format!("{{ {} }}", text.join(", "))
+}
+
 /// What to do about a file that is no JSON at all.
 fn help(refusal: Refusal, message: &[u8]) -> Option<&'static str> {
     match (refusal, message.trim_ascii_start()) {
@@ -116,5 +169,51 @@ fn help(refusal: Refusal, message: &[u8]) -> Option<&'static str> {
             Some("this is no JSON: a message begins with { or [")
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Field, Fields, Item, Unlisted};
+
+    #[test]
+    fn the_form_of_a_message_is_said_as_json_has_it() {
+        let shape = |names: &[&str]| {
+            let line = |name: &&str| Field {
+                key: (*name).into(),
+                rule: Rule::KeepAll,
+            };
+            let lines = names.iter().map(line).collect();
+            Shape {
+                name: "S".to_owned(),
+                body: ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop).into()),
+            }
+        };
+        let few = shape(&["users"]);
+        let many = shape(&["a", "b", "c", "d", "e", "f", "g"]);
+        let policy = Policy {
+            shapes: vec![few, many, shape(&[])],
+            ..Policy::default()
+        };
+        let [few, many, none] = [0, 1, 2].map(|place| Index::new(place).unwrap());
+        for (rule, words) in [
+            (Rule::Object(few), "an object: { \"users\": … }"),
+            (Rule::Object(none), "an object: { … }"),
+            (
+                Rule::List(Item::Object(few)),
+                "a list: [{ \"users\": … }, …]",
+            ),
+            (
+                Rule::ListOrOne(Item::Object(none)),
+                "a list, or one item of it: { … }",
+            ),
+            (
+                Rule::Object(many),
+                "an object: { \"a\": …, \"b\": …, \"c\": …, \"d\": …, \"e\": …, \"f\": …, … }",
+            ),
+        ] {
+            assert_eq!(form(&policy, rule), words);
+        }
     }
 }

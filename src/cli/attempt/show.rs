@@ -8,7 +8,7 @@ use super::{Found, Message};
 use crate::cli::out::{Exit, Format, Out};
 use crate::config::VendorDraft;
 use crate::minimise::{Action, Fate};
-use crate::policy::Content;
+use crate::policy::{Content, Rule};
 use crate::refusal::Refusal;
 
 /// The widest a value is shown, in characters.
@@ -68,12 +68,17 @@ impl Show<'_> {
 
     pub(super) fn preview(
         &self,
+        rule: Rule,
         preview: Result<Preview, Refusal>,
         message: &[u8],
         out: &mut Out,
     ) -> Exit {
         match (preview, self.format) {
-            (Err(refusal), format) => Refused::message(refusal, message).show(format, out),
+            (Err(refusal), format) => {
+                let refused = Refused::message(refusal, message);
+                let refused = refused.expecting(&self.vendor.policy, rule);
+                refused.show(format, out)
+            }
             (Ok(preview), Format::Json) => {
                 out.json(&self.document(Some(&preview), message));
                 Exit::Fine
