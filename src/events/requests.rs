@@ -218,7 +218,7 @@ impl RequestEnded<'_> {
                 sluis.duration.total = self.times.total.as_secs_f64(),
                 sluis.left_out = left_out,
                 "{}",
-                refusal.map_or("a panic ended the request", Refusal::words)
+                refusal.map_or("a panic ended the request", Refusal::words_for_us)
             );
         });
     }

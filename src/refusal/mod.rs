@@ -349,6 +349,17 @@ impl Refusal {
         }
     }
 
+    /// The same for our log alone, with the setting to look at: who calls is told none.
+    #[must_use]
+    pub const fn words_for_us(self) -> &'static str {
+        if let Self::HostUnknown = self {
+            "host, authority and TLS name disagree, or belong to no school: a school is called by \
+             the host of `public` in [school] of its school.toml"
+        } else {
+            self.words()
+        }
+    }
+
     /// The same sentence for every refusal with this code, however exact [`Self::words`] are.
     #[must_use]
     pub const fn title(self) -> &'static str {

@@ -34,7 +34,10 @@ fn with(start: &str, token: &str, lines: &str) -> String {
 fn no_such_school_flow_or_route() {
     let house = house();
     let elsewhere = "GET /pull/users HTTP/1.1\r\nhost: other.example\r\n\r\n";
-    refused(&house, elsewhere, 421, "host_unknown");
+    let answer = refused(&house, elsewhere, 421, "host_unknown");
+    // Which setting decides is for those who look after it.
+    assert!(!answer.text().contains("public"), "{}", answer.text());
+    house.await_log("the host of `public` in [school]");
     for path in ["/", "/pul", "/pullx/users", "/nobody"] {
         refused(&house, pull(path), 404, "flow_unknown");
     }
