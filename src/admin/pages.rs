@@ -199,7 +199,7 @@ fn remembered(register: &store::State, unix_s: u64) -> Value {
         "usable": register.trouble.is_none(),
         "trouble": register.code(),
         "since": register.trouble_since_unix_s.and_then(date_time),
-        "seconds_behind": unix_s.saturating_sub(register.read_unix_s),
+        "seconds_behind": register.is_shared().then(|| unix_s.saturating_sub(register.read_unix_s)),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::backend::Fault;
+use super::backend::{Fault, Writers};
 use crate::clock::Clock;
 use crate::events::{Event, Events, RegisterFailed, RegisterRecovered};
 use crate::limits;
@@ -31,6 +31,12 @@ impl State {
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         self.trouble.as_ref().map(|fault| fault.code())
+    }
+
+    /// Whether others may write it, so that one can lie behind them: a file has one writer.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.store == Writers::Many.store()
     }
 
     /// Whether rows that were there may be there no more: then nothing counts as known.

@@ -313,7 +313,7 @@ fn the_state_of_the_register_is_shown_and_nothing_in_it() {
         (&well["trouble"], &well["since"]),
         (&json!(null), &json!(null))
     );
-    assert!(well["seconds_behind"].as_u64().unwrap() < 60);
+    assert_eq!(well["seconds_behind"], json!(null), "nobody else writes it");
     let verbose = gateway.page("/readyz?verbose");
     assert!(
         verbose.1.contains("[+] register: takes identifiers\n"),

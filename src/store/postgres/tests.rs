@@ -206,6 +206,7 @@ fn a_gateway_needs_to_read_and_insert_and_no_more() {
     let server = || Box::new(Server::new(&settings, None).unwrap());
     let place = Place::Postgres(server());
     let store = Store::open(&place, schools(), Clock::system()).unwrap();
+    assert!(store.state().is_shared(), "it can lie behind others");
     let view = view(&store, "regenboog", 7);
     let_out(&view, PUPIL, &["S-1", " S-1"]).unwrap();
     assert!(comes_home(&view, 7, "S-1"));
