@@ -153,7 +153,8 @@ fn find_what_waits(current: &Config, next: &Config, problems: &mut Problems) {
     let changed = bounds.filter(|bound| current.limits.of(**bound) != next.limits.of(**bound));
     what.extend(changed.map(|bound| format!("[limits] {}", bound.name())));
     for what in what {
-        let message = format!("{what} has changed and waits for the next start");
+        let message =
+            format!("{what} has changed, which needs a restart: until then the former holds");
         problems.push(Problem::finding(code::WAITS, message));
     }
 }

@@ -244,8 +244,9 @@ fn what_needs_a_new_start_is_said_and_left_as_it_is() {
     gateway.signal(Signal::HUP);
     for (nth, what) in [(1, "[admin] address"), (2, "[limits] drain")] {
         let finding = gateway.wait_for_nth("config.finding", nth);
-        let expected = format!("{what} has changed and waits for the next start");
-        assert_eq!(finding["sluis.problem"], expected);
+        let told =
+            format!("{what} has changed, which needs a restart: until then the former holds");
+        assert_eq!(finding["sluis.problem"], format!("finding[F19]: {told}"));
     }
     assert_eq!(gateway.page("/readyz").0, 200);
     gateway.signal(Signal::TERM);
