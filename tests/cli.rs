@@ -774,7 +774,9 @@ fn the_readme_shows_what_is_said() {
     };
     let sample = "config/schools/regenboog/cases/rekenwijs/users.json";
     let users = "/ims/oneroster/rostering/v1p2/users";
-    let all = said(&["try", "rekenwijs", "GET", users, "--sample", sample], "");
+    let asked = ["try", "rekenwijs", "GET", users, "--sample", sample];
+    assert!(readme.contains(&format!("`cargo run --release -- {}`", asked.join(" "))));
+    let all = said(&asked, "");
     let shown: Vec<&str> = shown_after(&readme, "What `sluis try` shows")
         .lines()
         .collect();
