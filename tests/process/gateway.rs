@@ -34,10 +34,13 @@ impl Files {
 
     /// The same with nothing in `[limits]` but what stands in `more`.
     pub(crate) fn with(upstream: SocketAddr, more: &str) -> Self {
+        // Both at once: one by one they might be the same.
+        let any = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let [public, admin] = any.map(|listener| listener.local_addr().unwrap());
         let files = Self {
             folder: tempfile::tempdir().unwrap(),
-            public: free(),
-            admin: free(),
+            public,
+            admin,
         };
         let Self { public, admin, .. } = &files;
         files.write(

@@ -21,7 +21,7 @@ const GROUP_IN_PIECES: usize = 9_000;
 
 /// A school's API that gives its pupils, a group at a time, and keeps what is sent to it.
 pub(crate) struct School {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Path and body of every request with one.
     received: Arc<Mutex<Vec<(String, Value)>>>,
 }

@@ -1,0 +1,142 @@
+//! Two schools behind one gateway, with a vendor of the same name at both and pupils with the same
+//! identifiers: nothing of the one is worth anything at the other.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::gateway::{Files, status};
+use crate::home::{PUPILS, School, files, landed, pupil, stop};
+
+const PROEF: At = At {
+    door: "/bron",
+    token: "not-a-secret-of-proef",
+};
+const TWEEDE: At = At {
+    door: "/tweede",
+    token: "not-a-secret-of-tweede",
+};
+
+/// Where the vendor calls one of the schools, and with what.
+#[derive(Clone, Copy)]
+struct At {
+    door: &'static str,
+    token: &'static str,
+}
+
+/// Files of both; the second school has the vendor file of the first, but for where it is.
+fn two_schools(first: &School, second: &School) -> Files {
+    let files = files(first);
+    let (folder, vendor) = (files.path().join("schools"), "vendors/bron.toml");
+    let text = fs::read_to_string(folder.join("proef").join(vendor)).unwrap();
+    let of = |at: At, upstream: &School| {
+        let hash = HEXLOWER.encode(&Sha256::digest(at.token));
+        text.replace("at = \"/bron\"", &format!("at = \"{}\"", at.door))
+            .replace("\"anyone\"", &format!("[{{ token-sha256 = \"{hash}\" }}]"))
+            .replace(&first.address.to_string(), &upstream.address.to_string())
+    };
+    files.write(&format!("schools/proef/{vendor}"), &of(PROEF, first));
+    files.write(&format!("schools/tweede/{vendor}"), &of(TWEEDE, second));
+    let school = fs::read_to_string(folder.join("proef/school.toml")).unwrap();
+    let school = school.replace("De Proef", "De Tweede");
+    files.write("schools/tweede/school.toml", &school);
+    let made = files.command(&["keys", "new"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    files
+}
+
+fn ask(files: &Files, method: &str, target: &str, token: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(files.public).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let (public, length) = (files.public, body.len());
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {public}\r\nconnection: close\r\n\
+         authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    let request = match body {
+        "" => request
+            .replace("content-type: application/json\r\n", "")
+            .replace("content-length: 0\r\n", ""),
+        _ => request,
+    };
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(!answer.contains("zzq"), "{answer}");
+    (status(&answer), answer)
+}
+
+fn pull(files: &Files, at: At) -> Vec<String> {
+    let target = format!("{}/pupils", at.door);
+    let (status, answer) = ask(files, "GET", &target, at.token, "");
+    assert_eq!(status, 200, "{answer}");
+    let pupils: Value = serde_json::from_str(crate::body(&answer)).unwrap();
+    let pupils = pupils["pupils"].as_array().unwrap().iter();
+    pupils
+        .map(|pupil| pupil["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Sends a result of a pupil, named by that number.
+fn send(files: &Files, at: At, number: usize, in_path: &str, in_body: &str) -> (u16, String) {
+    let target = format!("{}/results/sent-{number}/of/{in_path}", at.door);
+    let body = json!({"student": in_body, "score": 7}).to_string();
+    ask(files, "PUT", &target, at.token, &body)
+}
+
+#[test]
+fn what_one_school_gave_out_is_nothing_at_another() {
+    let (first, second) = (School::open(), School::open());
+    let files = two_schools(&first, &second);
+    let gateway = files.serve();
+    let (ours, theirs) = (pull(&files, PROEF), pull(&files, TWEEDE));
+    let all: BTreeSet<_> = ours.iter().chain(&theirs).collect();
+    assert_eq!(all.len(), 2 * PUPILS, "the same pupil has two pseudonyms");
+
+    // Of the same pupil, at the other school; in the path, and in the body behind one that is right.
+    let (status, answer) = send(&files, TWEEDE, 0, &ours[0], &ours[0]);
+    assert_eq!(status, 404, "{answer}");
+    assert!(answer.contains("target_unknown"), "{answer}");
+    let (status, answer) = send(&files, TWEEDE, 0, &theirs[0], &ours[0]);
+    assert_eq!(status, 422, "{answer}");
+    assert_eq!(landed(&second).len(), 0);
+
+    for (at, other) in [(PROEF, TWEEDE), (TWEEDE, PROEF)] {
+        let target = format!("{}/pupils", at.door);
+        let (status, answer) = ask(&files, "GET", &target, other.token, "");
+        assert_eq!(status, 403, "{answer}");
+    }
+
+    for (number, (our, their)) in ours.iter().zip(&theirs).enumerate() {
+        assert_eq!(send(&files, PROEF, number, our, our).0, 200);
+        assert_eq!(send(&files, TWEEDE, number, their, their).0, 200);
+    }
+    assert_eq!(landed(&first).len(), PUPILS);
+    assert_eq!(landed(&second).len(), PUPILS);
+    let log = stop(gateway, Signal::TERM);
+    assert!(!log.contains(&pupil(0)), "{log}");
+}
+
+#[test]
+fn a_broken_file_of_one_school_leaves_both_as_they_were() {
+    let (first, second) = (School::open(), School::open());
+    let files = two_schools(&first, &second);
+    let gateway = files.serve();
+    let ours = pull(&files, PROEF);
+    files.write("schools/tweede/vendors/bron.toml", "version = 1\n");
+    gateway.signal(Signal::HUP);
+    gateway.wait_for("config.reload_failed");
+    assert_eq!(pull(&files, PROEF), ours);
+    assert_eq!(pull(&files, TWEEDE).len(), PUPILS);
+    stop(gateway, Signal::TERM);
+}
