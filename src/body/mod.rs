@@ -33,8 +33,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::limits;
 use crate::minimise::{Cleared, Rewriter};
-use crate::refusal::Refusal;
+use crate::refusal::{Bug, Refusal};
 use register::Asked;
 
 /// The most room that is made before a chunk is rewritten: what leaves is seldom more than came.
@@ -169,11 +170,16 @@ impl<S: Source> Passage<S> {
     pub async fn prime(mut self: Box<Self>) -> Result<Body<S>, Refusal> {
         loop {
             match std::future::poll_fn(|cx| self.poll_turn(cx)).await? {
-                Turn::End => return Ok(Body::Whole(self.ready.take())),
-                Turn::More if self.progress.received < self.terms.hold_back => {}
+                Turn::End => return Ok(Body::Whole(self.hand_on()?)),
+                Turn::More if self.is_held_back() => {}
                 Turn::More => return Ok(Body::Streaming(self)),
             }
         }
+    }
+
+    /// Whether nothing leaves before more of the body has come.
+    fn is_held_back(&self) -> bool {
+        self.progress.received < self.terms.hold_back
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Cleared<Bytes>, Refusal>>> {
@@ -191,7 +197,16 @@ impl<S: Source> Passage<S> {
                 return Poll::Ready(Some(Err(refusal)));
             }
         }
-        Poll::Ready(Some(Ok(self.ready.take())))
+        Poll::Ready(Some(self.hand_on()))
+    }
+
+    /// What is ready, whose identifiers must be on disk by now.
+    fn hand_on(&mut self) -> Result<Cleared<Bytes>, Refusal> {
+        let remembered = self.terms.register.is_none() || self.rewriter.trail().batch.is_empty();
+        match remembered {
+            true => Ok(self.ready.take()),
+            false => Err(Refusal::Bug(Bug::Rewriter)),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -259,12 +274,12 @@ impl<S: Source> Passage<S> {
         if self.rewriter.waits_for_register() {
             return Some(Asked::for_pseudonyms(desk, then));
         }
-        let more = matches!(then, Turn::More);
-        if more && self.progress.received < self.terms.hold_back {
-            // Nothing leaves yet: one commit for all that is held back.
+        let held_back = matches!(then, Turn::More) && self.is_held_back();
+        let batch = &mut self.rewriter.trail().batch;
+        if held_back && batch.len() < limits::REGISTER_COMMIT_ROWS {
+            // One commit for all that is held back.
             return None;
         }
-        let batch = &mut self.rewriter.trail().batch;
         (!batch.is_empty()).then(|| Asked::to_remember(desk, std::mem::take(batch), then))
     }
 

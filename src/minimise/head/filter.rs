@@ -347,7 +347,7 @@ login  = { back = "school-only", looks = "text:10" }
 oneway = {}
 [[flow.pull.route]]
 match     = "GET /users"
-query     = { filter = "ids", sort = "known", fields = "known", limit = "int" }
+query     = { filter = "ids", sort = "known", fields = "known", limit = "int", after = "slug", mark = "uuid" }
 to-vendor = { users = "User[]" }
 [[flow.pull.route]]
 match     = "GET /seats"

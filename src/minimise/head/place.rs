@@ -296,6 +296,49 @@ mod tests {
         }
     }
 
+    /// What becomes of a link in the answer to what was asked.
+    fn answered(asked: &str, caller: &str, to: Side, link: &str) -> Option<String> {
+        let mut law = law(caller);
+        Arc::get_mut(&mut law)?.policy.bases = vec![Bases {
+            public: "https://gw.example/v".to_owned(),
+            upstream: "https://sis.example/api".to_owned(),
+        }];
+        let crossing = Crossing::towards(to, law, Some(book()));
+        let crossing = crossing.in_answer_to(Some(asked.into()));
+        let mut counts = Counts::default();
+        let mut ids = Ids::within(&crossing, Trail::default(), &mut counts);
+        translate(&mut ids, Some(0), link).ok()
+    }
+
+    #[test]
+    fn a_school_leads_back_with_open_parameters_only_as_it_was_asked() {
+        let mark = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+        let marked = format!("mark={mark}");
+        for (asked, link, passes) in [
+            ("after=a", "after=a", true),
+            ("limit=2&after=a", "after=%61&limit=2", true),
+            ("%61fter=a", "after=a", true),
+            ("", "after=a", false),
+            ("after=b", "after=a", false),
+            ("limit=a", "after=a", false),
+            ("after=a", "after=a&mark=MARK", false),
+            ("mark=MARK", "mark=MARK", true),
+            ("after=MARK", "mark=MARK", false),
+            ("", "limit=2", true),
+        ] {
+            let asked = format!("/users?{asked}").replace("mark=MARK", &marked);
+            let asked = asked.replace("MARK", mark);
+            let link = link.replace("MARK", mark);
+            let back = format!("https://sis.example/api/users?{link}");
+            let seen = answered(&asked, "vendor", Side::Vendor, &back);
+            assert_eq!(seen.is_some(), passes, "{asked} {link}");
+            // What a school says of its own accord, and what a vendor says.
+            let onward = format!("https://gw.example/v/users?{link}");
+            assert!(answered(&asked, "school", Side::Vendor, &onward).is_some());
+            assert!(answered(&asked, "vendor", Side::School, &onward).is_some());
+        }
+    }
+
     fn linked_in(flow: Option<usize>, caller: &str, to: Side, link: &str) -> Option<String> {
         let mut law = law(caller);
         let policy = &mut Arc::get_mut(&mut law)?.policy;
@@ -394,18 +437,7 @@ mod tests {
             ("", "api/users", Some("/users")),
             ("", "users", None),
         ] {
-            let from = |to, caller: &str| {
-                let mut law = law(caller);
-                Arc::get_mut(&mut law).unwrap().policy.bases = vec![Bases {
-                    public: "https://gw.example/v".to_owned(),
-                    upstream: "https://sis.example/api".to_owned(),
-                }];
-                let crossing = Crossing::towards(to, law, Some(book()));
-                let crossing = crossing.in_answer_to(Some(asked.into()));
-                let mut counts = Counts::default();
-                let mut ids = Ids::within(&crossing, Trail::default(), &mut counts);
-                translate(&mut ids, Some(0), link).ok()
-            };
+            let from = |to, caller: &str| answered(asked, caller, to, link);
             let expected = expected.map(|path| format!("https://gw.example/v{path}"));
             assert_eq!(from(Side::Vendor, "vendor"), expected, "{asked} {link}");
             assert_eq!(from(Side::School, "school"), expected, "{asked} {link}");
