@@ -261,6 +261,14 @@ impl Problems {
         self
     }
 
+    /// Says what to do about those that do not say it themselves, by their codes.
+    pub(super) fn help_the_helpless(&mut self, help: impl Fn(&str) -> &'static str) {
+        let helpless = self.list.iter_mut();
+        for problem in helpless.filter(|problem| problem.help.is_empty()) {
+            problem.help.push(help(problem.code).to_owned());
+        }
+    }
+
     /// Adds all of another list.
     pub fn append(&mut self, mut more: Self) {
         self.list.append(&mut more.list);

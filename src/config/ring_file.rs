@@ -22,11 +22,14 @@ const HEAD: &str = "\
 # reads it. A deleted entry makes its vendor's pseudonyms underivable for ever.
 version = 1
 ";
+const FROM_BACKUP: &str = "take the ring from a backup: only `sluis keys` can write this";
 
 /// The ring with what stands beside each entry.
 #[derive(Debug, Default)]
 pub(super) struct RingFile {
     pub(super) ring: Ring,
+    /// Something in the file cannot be read: a key that is not in the ring may stand there.
+    pub(super) is_damaged: bool,
     beside: BTreeMap<(SchoolId, Holder, u32), Beside>,
 }
 
@@ -50,21 +53,31 @@ pub struct Made {
 impl RingFile {
     /// Reads the file; one that is not there is a ring without keys.
     pub(super) fn read(path: &Path, problems: &mut Problems) -> Self {
-        let mut read = Self::default();
+        let (mut read, mut wrong) = (Self::default(), Problems::new());
         if guarded::is_absent(path) {
             return read;
         }
-        let Some(file) = SourceFile::read(path, &path.display().to_string(), problems) else {
-            return read;
-        };
-        let document = Document::parse(&file, problems);
+        if let Some(file) = SourceFile::read(path, &path.display().to_string(), &mut wrong) {
+            read.read_document(&Document::parse(&file, &mut wrong), &mut wrong);
+        }
+        read.is_damaged = wrong.has_errors();
+        wrong.help_the_helpless(|code| match code {
+            code::UNKNOWN_KEY | code::VALUE => {
+                "if a later version of sluis wrote this, use that one"
+            }
+            _ => FROM_BACKUP,
+        });
+        problems.append(wrong);
+        read
+    }
+
+    fn read_document(&mut self, document: &Document<'_>, problems: &mut Problems) {
         let root = document.root();
         version(&root, problems);
         for (list, holder) in LISTS {
-            read.read_list(&root, list, *holder, problems);
+            self.read_list(&root, list, *holder, problems);
         }
         root.finish(problems);
-        read
     }
 
     fn read_list(
@@ -168,7 +181,8 @@ fn entry(
     let number = number.and_then(|At { value, place }| {
         let number = u32::try_from(value).ok().filter(|number| *number > 0);
         if number.is_none() {
-            problems.push(Problem::error(code::VALUE, "a key's version counts from 1").at(&place));
+            let wrong = Problem::error(code::VALUE, "a key's version counts from 1").at(&place);
+            problems.push(wrong.help(FROM_BACKUP));
         }
         number
     });
@@ -201,11 +215,8 @@ fn word<T>(
     let parsed = parse(text.value);
     if parsed.is_none() {
         let message = format!("{} is damaged", shown(key));
-        problems.push(
-            Problem::error(code::VALUE, message)
-                .at(&text.place)
-                .help("take the ring from a backup: only `sluis keys` can write this"),
-        );
+        let damaged = Problem::error(code::VALUE, message).at(&text.place);
+        problems.push(damaged.help(FROM_BACKUP));
     }
     parsed
 }

@@ -47,7 +47,11 @@ impl Keys {
         })
     }
 
+    /// Of a ring that is damaged only that is told: what is missing may be what cannot be read.
     fn is_missing(&self, what: &str, problems: &mut Problems) {
+        if self.file.is_damaged {
+            return;
+        }
         let message = format!("there is no key for {what}");
         let missing = Problem::error(code::ABSENT, message).at(&self.ring_at);
         problems.push(missing.help(&self.help));
