@@ -397,7 +397,9 @@ fn a_register_that_others_can_read_is_not_opened() {
 fn rows_of_another_key_are_counted_and_not_exported() {
     let place = with_register();
     fs::remove_file(place.path("config/keys/ring.toml")).unwrap();
-    assert!(place.run(&["keys", "new"], "").status.success());
+    assert_eq!(place.run(&["keys", "new"], "").status.code(), Some(78));
+    let anew = ["keys", "new", "--begin-anew"];
+    assert!(place.run(&anew, "").status.success());
     let verified = place.run(&["register", "verify"], "");
     assert_eq!(verified.status.code(), Some(1));
     assert_eq!(
@@ -408,6 +410,35 @@ fn rows_of_another_key_are_counted_and_not_exported() {
     let export = ["register", "export", "out.csv", "--reason", "test"];
     assert_eq!(place.run(&export, "").status.code(), Some(69));
     assert!(!place.path("out.csv").exists());
+}
+
+#[test]
+fn new_vendors_and_schools_have_their_keys_made_beside_a_register() {
+    let place = with_register();
+    let ring = || fs::read_to_string(place.path("config/keys/ring.toml")).unwrap();
+    let before = ring();
+    for school in ["regenboog", "zonnebloem"] {
+        let path = BASE[3].0.replace("regenboog", school);
+        place.write(&path, BASE[3].1);
+        let path = BASE[4].0.replace("regenboog", school);
+        place.write(&path.replace("rekenwijs", "leesclub"), BASE[4].1);
+    }
+    let made = place.run(&["keys", "new"], "");
+    let said = str::from_utf8(&made.stdout).unwrap();
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert!(
+        said.starts_with("made 3 of 5 keys in the ring config/keys/ring.toml\n")
+            && said.ends_with(
+                "if a key that is new here was there before, put the ring back from its backup\n"
+            ),
+        "{said}"
+    );
+    let entries = |text: &str| -> Vec<String> {
+        let entries = text.split("\n\n").skip(1);
+        entries.map(|entry| entry.trim_end().to_owned()).collect()
+    };
+    let after = entries(&ring());
+    assert!(entries(&before).iter().all(|entry| after.contains(entry)));
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl House {
     /// Gives the vendor another key, as a ring from elsewhere would.
     fn change_key(&self) {
         fs::remove_file(self.path().join("keys/ring.toml")).unwrap();
-        keys::new(self.path()).unwrap();
+        keys::begin_anew(self.path()).unwrap();
     }
 }
 

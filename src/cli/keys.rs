@@ -20,22 +20,40 @@ pub(super) struct Options {
 enum Action {
     /// Show every key of the ring: whose, which version, which fingerprint
     List(Common),
-    /// Make the keys that are missing; overwrite none
-    New(Common),
+    New(New),
     Rotate(rotate::Options),
     /// Open every key and compare it with its fingerprint
     Verify(Common),
 }
 
+/// Make the keys that are missing; overwrite none
+///
+/// Where a master key, a register or a pin shows that a missing key was there before, nothing is
+/// made: put the ring back from its backup.
+#[derive(Args, Debug)]
+struct New {
+    /// Make new keys also for those that are lost: every pupil gets another pseudonym
+    #[arg(long)]
+    begin_anew: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     seal_process();
     let common = match &options.action {
-        Action::List(common) | Action::New(common) | Action::Verify(common) => common,
+        Action::List(common) | Action::New(New { common, .. }) | Action::Verify(common) => common,
         Action::Rotate(options) => return rotate::run(options, out),
     };
-    let done = config::find(common.config.as_deref()).and_then(|folder| match options.action {
+    let done = config::find(common.config.as_deref()).and_then(|folder| match &options.action {
         Action::List(_) => keys::list(&folder).map(|lines| say_list(&lines, common.format, out)),
-        Action::New(_) => keys::new(&folder).map(|new| say_new(&new, common.format, out)),
+        Action::New(New { begin_anew, .. }) => {
+            let made = match begin_anew {
+                true => keys::begin_anew(&folder),
+                false => keys::new(&folder),
+            };
+            made.map(|new| say_new(&new, common.format, out))
+        }
         Action::Rotate(_) => Ok(()),
         Action::Verify(_) => {
             keys::verify(&folder).map(|lines| say_verified(&lines, common.format, out))
@@ -79,14 +97,22 @@ fn say_new(new: &keys::NewKeys, format: Format, out: &mut Out) {
         (None, _) => {}
         (Some(path), _) => {
             out.say(&format!("made the master key {path}, mode 0600"));
-            out.say("  keep a copy where only you can reach it: without it, no pseudonym can be");
-            out.say("  made again; with it and the ring, every pseudonym can be undone");
+            out.say(
+                "  back it up where only you can reach it, apart from the ring: without it, no",
+            );
+            out.say("  pseudonym can be made again; with it and the ring, every one can be undone");
         }
     }
     if made > 0 {
-        out.say(&format!("made {made} of {} keys in {ring}", new.keys.len()));
+        let all = new.keys.len();
+        out.say(&format!("made {made} of {all} keys in the ring {ring}"));
+        out.say("  back it up too, each time it changes: a vendor's key that is lost gives every");
+        out.say("  pupil another pseudonym, and a register's key that is lost leaves it closed");
     }
     new.keys.iter().for_each(|line| out.say(&text(line)));
+    if (1..new.keys.len()).contains(&made) {
+        out.say("if a key that is new here was there before, put the ring back from its backup");
+    }
 }
 
 fn say_verified(lines: &[KeyLine], format: Format, out: &mut Out) {

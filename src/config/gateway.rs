@@ -40,6 +40,8 @@ pub(super) struct KeyPlaces {
     pub(super) master_at: Place,
     pub(super) ring: PathBuf,
     pub(super) ring_at: Place,
+    /// The file of the register, if it is kept in one: where there is one, there were keys.
+    pub(super) register: Option<PathBuf>,
 }
 
 /// Where the master key lies.
@@ -64,8 +66,8 @@ impl Gateway {
         let listen = listen(&root, folder, problems);
         let admin = admin(&root, problems);
         let threads = threads(&root, problems);
-        let keys = keys(&root, folder, problems);
         let register = register::read(&root, folder, problems);
+        let keys = keys(&root, folder, register.as_ref(), problems);
         let limits = limits(&root, problems);
         let log = log(&root, problems);
         root.finish(problems);
@@ -231,7 +233,12 @@ fn threads(root: &Table<'_>, problems: &mut Problems) -> usize {
     }
 }
 
-fn keys(root: &Table<'_>, folder: &Path, problems: &mut Problems) -> Option<KeyPlaces> {
+fn keys(
+    root: &Table<'_>,
+    folder: &Path,
+    register: Option<&RegisterDraft>,
+    problems: &mut Problems,
+) -> Option<KeyPlaces> {
     let table = root.need("keys", problems)?.table(problems)?;
     let master = table.need("master", problems);
     let master = master.and_then(|value| {
@@ -262,6 +269,7 @@ fn keys(root: &Table<'_>, folder: &Path, problems: &mut Problems) -> Option<KeyP
         master_at,
         ring,
         ring_at: ring_at?,
+        register: register.and_then(RegisterDraft::file).map(Path::to_owned),
     })
 }
 

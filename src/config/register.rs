@@ -141,6 +141,14 @@ fn owned(text: At<&str>) -> At<String> {
 }
 
 impl RegisterDraft {
+    /// The file, if it is kept in one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(RegisterPlace::File(path)) => Some(path),
+            Self::File(RegisterPlace::Postgres(_)) | Self::Postgres { .. } => None,
+        }
+    }
+
     /// Reads what is secret, and sees whether the files are there.
     pub(super) fn finish(self, folder: &Path, problems: &mut Problems) -> Option<RegisterPlace> {
         let (url, roots, mut tls) = match self {

@@ -1,10 +1,12 @@
 //! Keys: opened for a configuration, made where one is missing, and never made up silently.
 
 mod rotate;
+mod signs;
 mod source;
 
 pub use super::ring_file::Made;
 pub use rotate::{Rotated, Rotation, rotate, vendors};
+use signs::Lost;
 pub use source::KeySource;
 
 use std::path::{Path, PathBuf};
@@ -43,7 +45,7 @@ impl Keys {
             master: master?,
             file,
             ring_at: places.ring_at.clone(),
-            help: help_for_a_missing_key(places, folder),
+            help: signs::help_for_a_missing_key(places, folder),
         })
     }
 
@@ -99,21 +101,7 @@ impl Keys {
 }
 
 fn command(folder: &Path) -> String {
-    format!(
-        "sluis keys new --config {} makes what is missing",
-        folder.display()
-    )
-}
-
-/// What to do about a vendor without a key. Where there is a master key and no ring, the ring may
-/// have been lost: new keys would then give every pupil another pseudonym.
-fn help_for_a_missing_key(places: &KeyPlaces, folder: &Path) -> String {
-    let command = command(folder);
-    if guarded::is_absent(&places.ring) {
-        let ring = shown(&places.ring.display().to_string());
-        return format!("put {ring} back from its backup; if there never was one, {command}");
-    }
-    command
+    format!("sluis keys new --config {}", folder.display())
 }
 
 fn read_master(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Option<MasterKey> {
@@ -133,7 +121,9 @@ fn present_master(places: &KeyPlaces, folder: &Path) -> Result<MasterKey, Proble
         let missing = Problem::error(code::ABSENT, format!("the master key {name} is missing"));
         let help = match guard {
             Guard::Credential => credential_help(&path),
-            Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => command(folder),
+            Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => {
+                signs::help_for_a_missing_master(places, folder)
+            }
             Guard::Key | Guard::Secret => MASTER_FROM_BACKUP.to_owned(),
         };
         return Err(missing.help(help).into());
@@ -209,26 +199,46 @@ pub struct NewKeys {
 /// register. Overwrites none.
 ///
 /// # Errors
-/// `sluis.toml` cannot be read, a key that is there cannot be used, or a file cannot be written.
+/// `sluis.toml` cannot be read, a key that is there cannot be used, a file cannot be written, or there
+/// are signs that a key which is missing was there before.
 pub fn new(folder: &Path) -> Result<NewKeys, Problems> {
     let (places, files) = places(folder)?;
-    make(&places, &files, folder)
+    make(&places, &files, folder, Lost::FromBackup)
 }
 
-fn make(places: &KeyPlaces, files: &Folder, folder: &Path) -> Result<NewKeys, Problems> {
+/// As [`new`], and makes keys also in the place of those that are lost.
+///
+/// # Errors
+/// As [`new`], but for the signs.
+pub fn begin_anew(folder: &Path) -> Result<NewKeys, Problems> {
+    let (places, files) = places(folder)?;
+    make(&places, &files, folder, Lost::Anew)
+}
+
+fn make(
+    places: &KeyPlaces,
+    files: &Folder,
+    folder: &Path,
+    lost: Lost,
+) -> Result<NewKeys, Problems> {
     guarded::make_folder(&places.ring)?;
     let _lock = guarded::lock_folder(&places.ring)?;
+    if lost == Lost::FromBackup {
+        signs::refuse_lost_ring(places, folder)?;
+    }
     let made_master = make_master(places)?;
     let mut keys = opened(places, folder)?;
-    let mut made = Vec::new();
-    for (school, holder) in holders(files) {
-        if keys.file.ring.newest(school, &holder).is_none() {
-            let entry = new_entry(&keys.master, school, &holder, 1)?;
-            keys.file.add_new(entry, None);
-            made.push((school, holder));
-        }
+    let made = holders(files).filter(|(school, of)| keys.file.ring.newest(school, of).is_none());
+    let made: Vec<_> = made.collect();
+    if lost == Lost::FromBackup && !made.is_empty() {
+        signs::refuse_lost_keys(&keys, &made, places, folder)?;
     }
-    if !made.is_empty() {
+    for (school, holder) in &made {
+        let entry = new_entry(&keys.master, school, holder, 1)?;
+        keys.file.add_new(entry, None);
+    }
+    // A ring without keys says that none was lost.
+    if !made.is_empty() || guarded::is_absent(&places.ring) {
         keys.file.write(&places.ring)?;
     }
     let mut lines = lines(&keys.file, files);
