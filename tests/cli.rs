@@ -357,8 +357,8 @@ fn a_register_in_use_is_left_to_who_uses_it() {
         assert_eq!(refused.status.code(), Some(69), "{refused:?}");
         assert_eq!(
             str::from_utf8(&refused.stderr).unwrap(),
-            "the register cannot be opened: config/state/register.redb: another process has it open\n\
-             stop the gateway first: it has this file to itself while it runs\n"
+            "the register cannot be opened: config/state/register.redb: another process has it open; \
+             stop that first: a gateway that runs has it to itself\n"
         );
     }
     assert!(!place.path("out.csv").exists());
@@ -408,8 +408,62 @@ fn rows_of_another_key_are_counted_and_not_exported() {
          2 do not open: they were sealed under another key, or changed; the first have the numbers 1 2\n"
     );
     let export = ["register", "export", "out.csv", "--reason", "test"];
-    assert_eq!(place.run(&export, "").status.code(), Some(69));
+    let refused = place.run(&export, "");
+    assert_eq!(refused.status.code(), Some(78));
+    assert_eq!(
+        str::from_utf8(&refused.stderr).unwrap(),
+        "the register config/state/register.redb cannot be opened: 2 of its rows do not open, the \
+         first one is number 1: they were sealed under another register key, or were changed; put \
+         ring, master key and register back from the same backup\n"
+    );
     assert!(!place.path("out.csv").exists());
+}
+
+#[test]
+fn a_register_that_cannot_be_opened_is_named_with_what_to_do() {
+    let path = "config/state/register.redb";
+    type Harm<'h> = &'h dyn Fn(&Path);
+    let spoil: [(Harm<'_>, &str); 4] = [
+        (
+            &|file| fs::write(file, "a file of somebody else's").unwrap(),
+            "the register cannot be opened: config/state/register.redb: it is no register; put it \
+             back from its backup; a `path` in [register] where nothing is begins a new one\n",
+        ),
+        (
+            &|file| {
+                File::options()
+                    .write(true)
+                    .open(file)
+                    .unwrap()
+                    .set_len(5_000)
+                    .unwrap();
+            },
+            "; put it back from its backup\n",
+        ),
+        (
+            &|file| {
+                fs::remove_file(file).unwrap();
+                fs::create_dir(file).unwrap();
+            },
+            "the register cannot be opened: config/state/register.redb: Is a directory (os error \
+             21); `path` in [register] must name a file in a folder\n",
+        ),
+        (
+            &|file| {
+                fs::remove_dir_all(file.parent().unwrap()).unwrap();
+                std::os::unix::fs::symlink("nowhere/state", file.parent().unwrap()).unwrap();
+            },
+            "; the folder that it lies in must be there\n",
+        ),
+    ];
+    for (spoil, expected) in spoil {
+        let place = with_register();
+        spoil(&place.path(path));
+        let refused = place.run(&["register", "verify"], "");
+        assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+        let said = str::from_utf8(&refused.stderr).unwrap();
+        assert!(said.contains(path) && said.ends_with(expected), "{said}");
+    }
 }
 
 #[test]

@@ -31,7 +31,12 @@ pub enum Failure {
     /// The operating system refuses a setting, a thread or a runtime.
     Process(io::Error),
     /// The register cannot be opened.
-    Register(Fault),
+    Register {
+        /// Where it is: a file, or that it is on a server.
+        place: String,
+        /// Why.
+        fault: Fault,
+    },
     /// A socket was handed over that the configuration does not name.
     Stray(SocketAddr),
     /// What the register holds of a school cannot be taken in.
@@ -50,7 +55,7 @@ impl Failure {
             | Self::Listen { .. }
             | Self::Metric(_)
             | Self::Process(_)
-            | Self::Register(_)
+            | Self::Register { .. }
             | Self::SchoolOfRegister(..)
             | Self::Stray(_)
             | Self::Tls(_) => 1,
@@ -75,7 +80,7 @@ impl fmt::Display for Failure {
             }
             Self::Metric(error) => write!(f, "{error}"),
             Self::Process(error) => write!(f, "the operating system refuses: {error}"),
-            Self::Register(fault) => write!(f, "the register cannot be opened: {fault}"),
+            Self::Register { place, fault } => register(place, fault, f),
             Self::SchoolOfRegister(school, fault) => {
                 write!(f, "the register of {school} cannot be used: {fault}")
             }
@@ -94,7 +99,7 @@ impl std::error::Error for Failure {
             Self::Handed(error) | Self::Listen { error, .. } | Self::Process(error) => Some(error),
             Self::Metric(error) => Some(error),
             Self::Tls(error) => Some(error),
-            Self::Register(fault) => Some(fault),
+            Self::Register { fault, .. } => Some(fault),
             Self::SchoolOfRegister(_, fault) => Some(fault),
             Self::Config(_) | Self::Stray(_) => None,
         }
@@ -110,5 +115,18 @@ impl From<BadMetric> for Failure {
 impl From<Unusable> for Failure {
     fn from(error: Unusable) -> Self {
         Self::Tls(error)
+    }
+}
+
+/// Where it is, why it cannot be opened, and what to do.
+fn register(place: &str, fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let why = fault.to_string();
+    match why.contains(place) {
+        true => write!(f, "the register cannot be opened: {why}")?,
+        false => write!(f, "the register {place} cannot be opened: {why}")?,
+    }
+    match fault.help() {
+        "" => Ok(()),
+        help => write!(f, "; {help}"),
     }
 }

@@ -440,7 +440,7 @@ mod tests {
         vendor("back = \"school-only\"");
         config::keys::new(folder.path()).map(drop).unwrap();
         let failure = house.deploy(folder.path()).map(drop).unwrap_err();
-        assert!(matches!(failure, Failure::Register(_)), "{failure}");
+        assert!(matches!(failure, Failure::Register { .. }), "{failure}");
         assert_eq!(expires(), first);
 
         vendor("");

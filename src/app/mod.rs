@@ -17,7 +17,7 @@ mod signals;
 
 pub use failure::Failure;
 pub use house::House;
-pub use register::{open_register, store_place};
+pub use register::{open_register, store_place, unopened};
 
 use std::path::Path;
 

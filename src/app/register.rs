@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::{Config, RegisterPlace};
-use crate::store::{Place, Server, Store};
+use crate::store::{Fault, Place, Server, Store};
 use crate::tls::Connector;
 
 /// Opens the register, if any id of the configuration has a way back.
@@ -19,8 +19,21 @@ pub fn open_register(config: &Config, clock: &Clock) -> Result<Option<Arc<Store>
     let place = store_place(&config.register.place)?;
     let keys = config.register.keys.iter();
     let keys = keys.map(|(school, key)| (school.clone(), Arc::clone(key)));
-    let opened = Store::open(&place, keys, clock.clone()).map_err(Failure::Register)?;
+    let opened = Store::open(&place, keys, clock.clone());
+    let opened = opened.map_err(unopened(&config.register.place))?;
     Ok(Some(Arc::new(opened)))
+}
+
+/// Says of a fault of which register it is.
+pub fn unopened(place: &RegisterPlace) -> impl Fn(Fault) -> Failure {
+    let place = match place {
+        RegisterPlace::File(path) => path.display().to_string(),
+        RegisterPlace::Postgres(_) => "in PostgreSQL".to_owned(),
+    };
+    move |fault| Failure::Register {
+        place: place.clone(),
+        fault,
+    }
 }
 
 /// Where a register is kept, as the store needs to know it.
@@ -28,16 +41,17 @@ pub fn open_register(config: &Config, clock: &Clock) -> Result<Option<Arc<Store>
 /// # Errors
 /// As [`open_register`].
 pub fn store_place(place: &RegisterPlace) -> Result<Place, Failure> {
+    let unopened = unopened(place);
     let server = match place {
         RegisterPlace::File(path) => return Ok(Place::File(path.clone())),
         RegisterPlace::Postgres(server) => server,
     };
     // Exposed to the store, which connects with it.
     let url = server.url.expose();
-    let tls = match Server::needs_tls(url).map_err(Failure::Register)? {
+    let tls = match Server::needs_tls(url).map_err(&unopened)? {
         true => Some(Connector::without_http(&server.tls)?),
         false => None,
     };
-    let server = Server::new(url, tls).map_err(Failure::Register)?;
+    let server = Server::new(url, tls).map_err(unopened)?;
     Ok(Place::Postgres(Box::new(server)))
 }

@@ -11,13 +11,13 @@ use serde_json::json;
 
 use super::out::{Exit, Format, Out};
 use super::pick::{check_reason, no_such};
-use super::{Common, problems, seal_process};
-use crate::app::{Failure, open_register, store_place};
+use super::{Common, problems, seal_process, serve};
+use crate::app::{Failure, open_register, store_place, unopened};
 use crate::clock::{Calendar, Clock};
 use crate::config::{self, Config, RegisterPlace};
 use crate::names::SchoolId;
 use crate::pseudonym::{Back, Canonical, Form, Identifier};
-use crate::store::{self, Fault, Imported, Store, Verified};
+use crate::store::{self, Imported, Store, Verified};
 
 const DAY_S: u64 = 86_400;
 /// Lines of a roster that are named; the rest is counted.
@@ -89,7 +89,7 @@ fn init(common: &Common, out: &mut Out) -> Result<Exit, Exit> {
         .and_then(|folder| config::register_place(&folder))
         .map_err(|wrong| problems(&wrong, common.format, out))?;
     let store = store_place(&place).map_err(|failure| failed(&failure, out))?;
-    store::init(&store).map_err(|fault| failed(&Failure::Register(fault), out))?;
+    store::init(&store).map_err(|fault| failed(&unopened(&place)(fault), out))?;
     let (kind, words) = match place {
         RegisterPlace::File(_) => (
             "redb",
@@ -110,7 +110,7 @@ fn verify(common: &Common, out: &mut Out) -> Result<Exit, Exit> {
     let keys = config.register.keys.iter();
     let keys = keys.map(|(school, key)| (school.clone(), std::sync::Arc::clone(key)));
     let verified = store::verify(&place, keys, &Clock::system())
-        .map_err(|fault| failed(&Failure::Register(fault), out))?;
+        .map_err(|fault| failed(&unopened(&config.register.place)(fault), out))?;
     match common.format {
         Format::Json => out.json(&json!({
             "rows": verified.rows,
@@ -355,21 +355,5 @@ fn usage(why: &str, out: &mut Out) -> Exit {
 
 fn failed(failure: &Failure, out: &mut Out) -> Exit {
     out.tell(&failure.to_string());
-    match failure {
-        Failure::Register(Fault::InUse(_)) => {
-            out.tell("stop the gateway first: it has this file to itself while it runs");
-            Exit::Unavailable
-        }
-        Failure::Register(Fault::Exposed { .. } | Fault::Settings(_)) | Failure::Tls(_) => {
-            Exit::Config
-        }
-        Failure::Config(_)
-        | Failure::Handed(_)
-        | Failure::Listen { .. }
-        | Failure::Metric(_)
-        | Failure::Process(_)
-        | Failure::Register(_)
-        | Failure::SchoolOfRegister(..)
-        | Failure::Stray(_) => Exit::Unavailable,
-    }
+    serve::exit(failure)
 }

@@ -10,7 +10,7 @@ use super::selftest::{self, Answer, UNFIT};
 use super::{problems, seal_process};
 use crate::app::{self, Ending, Failure};
 use crate::config;
-use crate::store::Fault;
+use crate::store::Remedy;
 
 /// Run the gateway until a signal ends it
 ///
@@ -63,14 +63,23 @@ pub(super) fn cannot_start(failure: &Failure, out: &mut Out) -> Exit {
         return problems(wrong, Format::Text, out);
     }
     out.tell(&format!("sluis cannot start: {failure}"));
+    exit(failure)
+}
+
+/// Whose business it is to mend it, as a number.
+pub(super) fn exit(failure: &Failure) -> Exit {
     match failure {
         Failure::Config(_)
-        | Failure::Register(Fault::Exposed { .. })
         | Failure::SchoolOfRegister(..)
         | Failure::Stray(_)
         | Failure::Tls(_) => Exit::Config,
-        Failure::Listen { .. } | Failure::Register(_) => Exit::Unavailable,
+        Failure::Listen { .. } => Exit::Unavailable,
         Failure::Metric(_) => Exit::Bug,
+        Failure::Register { fault, .. } => match fault.remedy() {
+            Remedy::Machine => Exit::Io,
+            Remedy::Setup => Exit::Config,
+            Remedy::Time => Exit::Unavailable,
+        },
         Failure::Handed(_) | Failure::Process(_) => Exit::Io,
     }
 }
