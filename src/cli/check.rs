@@ -1,6 +1,8 @@
 //! `sluis check`: every mistake of every file at once.
 
 use std::error::Error as _;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -8,11 +10,13 @@ use serde_json::{Value, json};
 
 use super::out::{Exit, Out};
 use super::{listed, seal_process};
+use crate::app::unopened;
 use crate::clock::{Calendar, Clock};
 use crate::config::{
-    self, Colour, Config, Draft, Flow, ListenTls, Problem, Problems, Scheme, UpstreamTls,
-    VendorDraft, VendorFile, code,
+    self, Colour, Config, Draft, Flow, ListenTls, Problem, Problems, RegisterPlace, Scheme,
+    UpstreamTls, VendorDraft, VendorFile, code,
 };
+use crate::store::{self, Fault};
 use crate::tls::{Acceptor, Connector, Unusable};
 
 /// How long before its end a certificate is spoken of: 30 days, in seconds.
@@ -21,6 +25,10 @@ const CERTIFICATE_LEFT_S: u64 = 30 * 24 * 3_600;
 const SHAPES_SHOWN_MAX: usize = 4;
 
 /// Say every mistake of every file at once; nothing leaves this machine
+///
+/// What a policy needs and this machine lacks (keys, secrets, certificates) is no error: files are
+/// reviewed elsewhere too. The last line then says that `serve` would not start here. Whether an
+/// address is free and a register opens is left to `serve`, since a gateway may be running.
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The folder of sluis.toml [default: ./config, then /etc/sluis]
@@ -103,12 +111,30 @@ fn check(options: &Options) -> Checked {
     let now = Clock::system().unix_s();
     draft.find_old_lists(now, &mut checked.problems);
     draft.find_ending(Calendar::default().day(now), &mut checked.problems);
+    if let Some(file) = draft.register_file() {
+        check_register(file, &mut checked.problems);
+    }
     if let Some(config) = draft.with_keys_of_files(&mut checked.problems) {
         check_tls(&config, now, &mut checked.problems);
         checked.hash = Some(config.hash.0);
     }
     checked.absent = checked.problems.take(code::ABSENT);
     checked
+}
+
+/// Looks at the file of the register without opening it: a gateway may be running.
+fn check_register(file: &Path, problems: &mut Problems) {
+    let Err(fault) = store::look(file) else {
+        return;
+    };
+    // As with keys: this may be another machine than the gateway's.
+    let is_absent = |cause: &io::Error| cause.kind() == ErrorKind::NotFound;
+    let code = match matches!(&fault, Fault::File { cause, .. } if is_absent(cause)) {
+        true => code::ABSENT,
+        false => code::KEY_FILE,
+    };
+    let failure = unopened(&RegisterPlace::File(file.to_owned()))(fault);
+    problems.push(Problem::error(code, failure.to_string()));
 }
 
 /// Reads certificates, keys and roots as `serve` would.
@@ -191,7 +217,26 @@ impl Checked {
             .hash
             .as_ref()
             .map_or_else(String::new, |hash| format!("   policy {hash}"));
-        out.say(&format!("{vendors}, {problems}{hash}"));
+        out.say(&format!("{vendors}, {problems}{hash}{}", self.lacking()));
+    }
+
+    /// Whether `serve` would start with these files on this machine, as far as a look can say.
+    fn starts(&self) -> bool {
+        self.problems.counts().0 == 0 && self.absent.is_empty()
+    }
+
+    /// Why `serve` would not start, if it is not for an error.
+    fn lacking(&self) -> String {
+        let absent = self.absent.sorted();
+        match absent.as_slice() {
+            _ if self.problems.has_errors() => String::new(),
+            [] => String::new(),
+            [one] => format!("; `serve` would not start here: {}", one.message),
+            more => format!(
+                "; `serve` would not start here: {} things are not on this machine",
+                more.len()
+            ),
+        }
     }
 
     fn json(&self) -> Value {
@@ -229,6 +274,7 @@ impl Checked {
             "findings": findings,
             "problems": listed(&self.problems),
             "absent": listed(&self.absent),
+            "starts": self.starts(),
             "policy": self.hash,
             "vendors": self.vendors.iter().map(vendor).collect::<Vec<_>>(),
         })

@@ -45,7 +45,7 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes: 0 fine, 1 a test failed or a leak was found, 2 stopped by a second signal, \
 3 findings with --strict, 64 usage, \
-65 input, 69 unavailable, 70 a bug, 74 reading or writing, 78 configuration or keys.";
+65 input, 69 unavailable, 70 a bug, 74 reading or writing, 78 configuration, keys or register.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

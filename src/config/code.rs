@@ -34,7 +34,7 @@ pub const CONFUSABLE: &str = "E042";
 pub const NO_WAY_BACK: &str = "E043";
 /// An agreement that ends before it begins.
 pub const UNTIL_BEFORE_FROM: &str = "E055";
-/// A key or a secret that is not there, cannot be read, or can be read by others.
+/// A key, a secret or a register that cannot be read, or can be read by others.
 pub const KEY_FILE: &str = "E061";
 /// What is read is no master key, or none that a generator made.
 pub const KEY_BAD: &str = "E062";

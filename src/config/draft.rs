@@ -23,6 +23,7 @@ use super::school::School;
 use super::source::SourceFile;
 use super::{TOKEN_PATH, Upstream, Validity};
 use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::Back;
 
 /// How long before its end an agreement is spoken of.
 const DAYS_BEFORE_END: i32 = 30;
@@ -100,6 +101,16 @@ impl Draft {
     pub fn vendors(&self) -> impl Iterator<Item = (&SchoolDraft, &VendorFile)> {
         let schools = self.schools.iter();
         schools.flat_map(|school| school.vendors.iter().map(move |vendor| (school, vendor)))
+    }
+
+    /// The file of the register, if it is kept in one and an id of the vendors has a way back.
+    #[must_use]
+    pub fn register_file(&self) -> Option<&Path> {
+        let drafts = self.vendors().filter_map(|(_, file)| file.draft.as_ref());
+        let mut kinds = drafts.flat_map(|draft| draft.kind_specs.iter());
+        let is_needed = kinds.any(|kind| kind.back == Back::SchoolOnly);
+        let file = self.gateway.as_ref()?.keys.register.as_deref();
+        file.filter(|_| is_needed)
     }
 
     /// Says which agreements are not in force on a day, and which will soon not be.

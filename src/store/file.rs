@@ -333,9 +333,13 @@ fn open_file(path: &Path, turn: Turn, written: &Written) -> Result<Open, Fault> 
 /// Which file it is, if none but its owner can read or write it.
 pub(super) fn private(file: &File, path: &Path) -> Result<FileId, Fault> {
     let about = file.metadata().map_err(|cause| Fault::file(path, cause))?;
+    is_private(&about, path).map(|()| id_of(&about))
+}
+
+pub(super) fn is_private(about: &fs::Metadata, path: &Path) -> Result<(), Fault> {
     let mode = about.mode() & 0o7777;
     match mode & 0o077 {
-        0 => Ok(id_of(&about)),
+        0 => Ok(()),
         _ => Err(Fault::Exposed {
             path: path.to_owned(),
             mode,
@@ -377,7 +381,7 @@ fn sync_folder(path: &Path) -> Result<(), Fault> {
     synced.map_err(|cause| Fault::file(folder, cause))
 }
 
-fn folder(path: &Path) -> Option<&Path> {
+pub(super) fn folder(path: &Path) -> Option<&Path> {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
 }

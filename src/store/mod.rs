@@ -41,7 +41,7 @@ mod wait;
 pub(crate) mod tests;
 
 pub use backend::{Damage, Fault};
-pub use offline::{Exported, Imported, Verified, init, verify};
+pub use offline::{Exported, Imported, Verified, init, look, verify};
 pub use postgres::Server;
 pub use remedy::Remedy;
 pub use state::State;

@@ -1,5 +1,8 @@
 //! What is done to a register as a whole, by hand: import, export, verify.
 
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -8,7 +11,7 @@ use super::backend::{Backend, Mark};
 use super::postgres::Postgres;
 use super::reader::{Reader, Taken};
 use super::view::View;
-use super::{Fault, Place, Shared, Store, StoreFault};
+use super::{Fault, Place, Shared, Store, StoreFault, file, journal};
 use crate::clock::Clock;
 use crate::limits;
 use crate::names::SchoolId;
@@ -151,6 +154,39 @@ pub fn verify(
         let shared = Shared::new(schools, jobs, backend.writers(), clock.clone());
         verified(backend.as_mut(), &shared)
     })
+}
+
+/// Looks whether a register in a file can be opened, as far as can be seen from outside: a gateway
+/// may have it to itself.
+///
+/// # Errors
+/// [`Fault::Exposed`] and [`Fault::File`], of the file or its journal; the latter also if there is
+/// neither the file nor a folder in which its own could be made.
+pub fn look(path: &Path) -> Result<(), Fault> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+    let real = match is_link {
+        true => fs::canonicalize(path).unwrap_or_default(),
+        false => path.to_owned(),
+    };
+    let journal = journal::path(&real);
+    for path in [path, &journal] {
+        match fs::metadata(path) {
+            Ok(about) if about.is_dir() => {
+                return Err(Fault::file(path, ErrorKind::IsADirectory.into()));
+            }
+            Ok(about) => file::is_private(&about, path)?,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+            Err(cause) => return Err(Fault::file(path, cause)),
+        }
+    }
+    // The folder itself is made with the file.
+    match file::folder(path).filter(|folder| !folder.exists()) {
+        Some(missing) => {
+            let above = file::folder(missing).map_or(Ok(()), |it| fs::metadata(it).map(drop));
+            above.map_err(|cause| Fault::file(missing, cause))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Makes what a register needs before it is opened: in PostgreSQL a table, for a file nothing.

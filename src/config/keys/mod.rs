@@ -34,6 +34,8 @@ pub(super) struct Keys {
     file: RingFile,
     ring_at: Place,
     help: String,
+    /// The same for a register's key, of a school whose vendors have keys.
+    register_help: String,
 }
 
 impl Keys {
@@ -46,17 +48,31 @@ impl Keys {
             file,
             ring_at: places.ring_at.clone(),
             help: signs::help_for_a_missing_key(places, folder),
+            register_help: signs::help_for_a_register_key(places, folder),
         })
     }
 
     /// Of a ring that is damaged only that is told: what is missing may be what cannot be read.
-    fn is_missing(&self, what: &str, problems: &mut Problems) {
+    fn is_missing(&self, school: &SchoolId, holder: &Holder, problems: &mut Problems) {
         if self.file.is_damaged {
             return;
         }
+        let (what, help) = match holder {
+            Holder::Register if self.knows(school) => {
+                (format!("the register of {school}"), &self.register_help)
+            }
+            Holder::Register => (format!("the register of {school}"), &self.help),
+            Holder::Vendor(vendor) => (format!("{school}/{vendor}"), &self.help),
+        };
         let message = format!("there is no key for {what}");
         let missing = Problem::error(code::ABSENT, message).at(&self.ring_at);
-        problems.push(missing.help(&self.help));
+        problems.push(missing.help(help));
+    }
+
+    /// Whether the ring has any key of a school.
+    fn knows(&self, school: &SchoolId) -> bool {
+        let mut entries = self.file.ring.entries().iter();
+        entries.any(|entry| entry.school == *school)
     }
 
     /// Opens a key, whatever it is for, and lets it go.

@@ -64,7 +64,7 @@ pub fn rotate(folder: &Path, rotation: Rotation) -> Result<Rotated, Problems> {
     let holder = Holder::Vendor(vendor.clone());
     let Some(old) = newest(&keys, &school, &holder) else {
         let mut missing = Problems::new();
-        keys.is_missing(&format!("{school}/{vendor}"), &mut missing);
+        keys.is_missing(&school, &holder, &mut missing);
         return Err(missing);
     };
     let Some(version) = old.0.checked_add(1) else {

@@ -62,12 +62,7 @@ pub(super) fn refuse_lost_keys(
     let draft = Draft::read(folder, &mut Problems::new());
     let mut problems = Problems::new();
     for (school, holder) in missing {
-        let is_known = keys
-            .file
-            .ring
-            .entries()
-            .iter()
-            .any(|it| it.school == **school);
+        let is_known = keys.knows(school);
         if let (Holder::Register, true, Some(register)) =
             (holder, is_known, present_register(places))
         {
@@ -113,7 +108,7 @@ fn anew(places: &KeyPlaces, folder: &Path) -> String {
     let command = format!("{} --begin-anew", command(folder));
     match present_register(places) {
         Some(register) => format!(
-            "if it is lost for good, move {} away, and {command}",
+            "if it is lost for good, move {} away, then {command}",
             named(register)
         ),
         None => format!("if there never was one, or it is lost for good: {command}"),
@@ -128,6 +123,17 @@ pub(super) fn help_for_a_missing_key(places: &KeyPlaces, folder: &Path) -> Strin
         return format!("put {ring} back from its backup; {}", anew(places, folder));
     }
     makes_what_is_missing(folder)
+}
+
+/// What to do about a school's register that alone has no key.
+pub(super) fn help_for_a_register_key(places: &KeyPlaces, folder: &Path) -> String {
+    match present_register(places) {
+        Some(_) => format!(
+            "put the ring back from its backup; {}",
+            anew(places, folder)
+        ),
+        None => help_for_a_missing_key(places, folder),
+    }
 }
 
 /// What to do about a master key that is missing without its ring.

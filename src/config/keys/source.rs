@@ -29,9 +29,10 @@ impl KeySource for Keys {
         vendor: &VendorId,
         problems: &mut Problems,
     ) -> Option<Vec<(u32, VendorKey)>> {
-        let entries = self.file.ring.of(school, &Holder::Vendor(vendor.clone()));
+        let holder = Holder::Vendor(vendor.clone());
+        let entries = self.file.ring.of(school, &holder);
         if entries.is_empty() {
-            self.is_missing(&format!("{school}/{vendor}"), problems);
+            self.is_missing(school, &holder, problems);
             return None;
         }
         let open = |entry: &Entry| {
@@ -43,7 +44,7 @@ impl KeySource for Keys {
 
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
         let Some(entry) = self.file.ring.newest(school, &Holder::Register) else {
-            self.is_missing(&format!("the register of {school}"), problems);
+            self.is_missing(school, &Holder::Register, problems);
             return None;
         };
         self.opened(entry, entry.register_key(&self.master), problems)

@@ -23,7 +23,7 @@ mod slate;
 mod tests;
 
 pub(super) use record::Rows;
-pub(super) use slate::{Beside, Slate};
+pub(super) use slate::{Beside, Slate, path};
 
 use std::io;
 

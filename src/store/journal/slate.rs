@@ -93,7 +93,7 @@ impl Slate for Beside {
 }
 
 /// Where the journal of a register lies.
-fn path(register: &Path) -> PathBuf {
+pub(in crate::store) fn path(register: &Path) -> PathBuf {
     let mut path = register.as_os_str().to_owned();
     path.push("-journal");
     path.into()
