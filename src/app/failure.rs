@@ -1,7 +1,7 @@
 //! Why the gateway does not start, or does not take a new configuration.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use crate::config::{Problem, Problems};
@@ -76,7 +76,11 @@ impl fmt::Display for Failure {
                 address,
                 error,
             } => {
-                write!(f, "{address}, for {whom}, cannot be listened on: {error}")
+                write!(f, "{address}, for {whom}, cannot be listened on: {error}")?;
+                match in_words(error.kind()) {
+                    "" => Ok(()),
+                    help => write!(f, "; {help}"),
+                }
             }
             Self::Metric(error) => write!(f, "{error}"),
             Self::Process(error) => write!(f, "the operating system refuses: {error}"),
@@ -117,6 +121,29 @@ impl From<Unusable> for Failure {
         Self::Tls(error)
     }
 }
+
+/// What to do about an address that cannot be listened on; empty if only the cause can say it.
+fn in_words(kind: ErrorKind) -> &'static str {
+    let known = LISTEN_HELP.iter().find(|(known, _)| *known == kind);
+    known.map_or("", |(_, help)| help)
+}
+
+const LISTEN_HELP: [(ErrorKind, &str); 3] = [
+    (
+        ErrorKind::AddrInUse,
+        "another process does, perhaps a gateway that runs: `ss -ltnp` names it; or name another \
+         address in sluis.toml",
+    ),
+    (
+        ErrorKind::AddrNotAvailable,
+        "no network of this machine has it: name another address in sluis.toml",
+    ),
+    (
+        ErrorKind::PermissionDenied,
+        "a port below 1024 takes a right: let systemd listen (deploy/sluis.socket), or name \
+         another address in sluis.toml",
+    ),
+];
 
 /// Where it is, why it cannot be opened, and what to do.
 fn register(place: &str, fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,7 @@ use crate::names::{SchoolId, VendorId};
 const FOLDERS_DEFAULT: [&str; 2] = ["config", "/etc/sluis"];
 const GATEWAY_FILE: &str = "sluis.toml";
 const SCHOOL_FILE: &str = "school.toml";
+const FOLDER_HELP: &str = "--config DIR names the folder that has it";
 
 /// The folder of the configuration: the one that is given, by itself or by its `sluis.toml`; else
 /// `config`, else `/etc/sluis`.
@@ -32,9 +33,7 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, Problems> {
         let [near, far] = FOLDERS_DEFAULT;
         let message = format!("neither {near}/{GATEWAY_FILE} nor {far}/{GATEWAY_FILE} is there");
         let mut problems = Problems::new();
-        problems.push(
-            Problem::error(code::FILE, message).help("--config DIR names the folder that has it"),
-        );
+        problems.push(Problem::error(code::FILE, message).help(FOLDER_HELP));
         problems
     })
 }
@@ -123,7 +122,15 @@ impl Folder {
 
     /// Reads `sluis.toml` alone.
     pub(super) fn gateway(folder: &Path, problems: &mut Problems) -> Option<Arc<SourceFile>> {
-        read(&folder.join(GATEWAY_FILE), problems)
+        let path = folder.join(GATEWAY_FILE);
+        if path.is_file() {
+            return read(&path, problems);
+        }
+        let mut wrong = Problems::new();
+        let read = read(&path, &mut wrong);
+        wrong.help_the_helpless(|_| FOLDER_HELP);
+        problems.append(wrong);
+        read
     }
 }
 

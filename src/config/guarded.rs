@@ -112,7 +112,12 @@ fn contents(mut file: File) -> Result<SecretText, Fault> {
 fn problem(path: &Path, guard: Guard, fault: &Fault) -> Problem {
     let name = path.display().to_string();
     let (what, help) = match fault {
-        Fault::Io(error) => (format!("cannot be read: {error}"), None),
+        Fault::Io(error) => {
+            let help = "run this as the user that it belongs to";
+            let is_foreign = error.kind() == ErrorKind::PermissionDenied;
+            let help = is_foreign.then(|| help.to_owned());
+            (format!("cannot be read: {error}"), help)
+        }
         Fault::Link => {
             let help = "name the file itself: a link can be turned to another file";
             ("is a symbolic link".to_owned(), Some(help.to_owned()))
@@ -333,6 +338,14 @@ mod tests {
             let why = "`secret-600` belongs to user 65534, and this process is user 0";
             assert_eq!(refusal(&path, Guard::Key), why);
         }
+    }
+
+    #[test]
+    fn a_key_that_this_user_may_not_read_is_for_another() {
+        let why = |kind: ErrorKind| problem(Path::new("x"), Guard::Key, &Fault::Io(kind.into()));
+        let foreign = why(ErrorKind::PermissionDenied).help;
+        assert_eq!(foreign, ["run this as the user that it belongs to"]);
+        assert!(why(ErrorKind::Interrupted).help.is_empty());
     }
 
     #[test]

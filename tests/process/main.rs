@@ -270,6 +270,10 @@ fn an_address_that_is_taken_is_said_in_one_line() {
         let told: Vec<&str> = log.lines().filter(|line| !line.starts_with('{')).collect();
         let expected = format!("sluis cannot start: {address}, for {whose}, cannot be listened on");
         assert!(told.len() == 1 && told[0].starts_with(&expected), "{log}");
+        assert!(
+            told[0].ends_with("or name another address in sluis.toml"),
+            "{log}"
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::RingFile;
 use crate::names::SchoolId;
 use crate::pseudonym::{
-    Entry, Fingerprint, Holder, MasterKey, RegisterKey, UnwrapFault, VendorKey,
+    Entry, Fingerprint, Holder, MasterKey, MasterKeyFault, RegisterKey, UnwrapFault, VendorKey,
 };
 use crate::secret::{NoRandomness, SecretBytes};
 
@@ -148,7 +148,13 @@ fn present_master(places: &KeyPlaces, folder: &Path) -> Result<MasterKey, Proble
     // Exposed to be parsed into the key that it is.
     MasterKey::parse(text.expose()).map_err(|fault| {
         let problem = Problem::error(code::KEY_BAD, format!("{name} is not a master key"));
-        problem.help(fault.to_string()).into()
+        let problem = problem.help(fault.to_string());
+        match fault {
+            MasterKeyFault::MadeByHand => problem.into(),
+            MasterKeyFault::Prefix | MasterKeyFault::Typing => {
+                problem.help(MASTER_FROM_BACKUP).into()
+            }
+        }
     })
 }
 
@@ -215,8 +221,8 @@ pub struct NewKeys {
 /// register. Overwrites none.
 ///
 /// # Errors
-/// `sluis.toml` cannot be read, a key that is there cannot be used, a file cannot be written, or there
-/// are signs that a key which is missing was there before.
+/// `sluis.toml` cannot be read, a key that is there cannot be used, a file cannot be written, or
+/// there are signs that a key which is missing was there before.
 pub fn new(folder: &Path) -> Result<NewKeys, Problems> {
     let (places, files) = places(folder)?;
     make(&places, &files, folder, Lost::FromBackup)
