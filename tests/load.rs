@@ -312,6 +312,50 @@ fn a_reload_never_changes_a_key_silently() {
 }
 
 #[test]
+fn a_reload_names_no_command_that_would_replace_keys_in_use() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    let at = |name: &str| house.path().join("keys").join(name);
+    let (master, ring) = (at("master.key"), at("ring.toml"));
+    let text = fs::read_to_string(&ring).unwrap();
+    let said = |word: &str| {
+        let refused = deployed.reload(house.path()).unwrap_err();
+        assert_eq!(codes(&refused), [code::ABSENT], "{word}");
+        let line = refused.first_error().unwrap().line();
+        assert!(!line.contains("keys new"), "{line}");
+        assert!(line.contains("back from its backup") || line.contains("back from their"));
+        assert!(line.contains(word), "{line}");
+    };
+    // An older ring: the register's key is in it, the vendor's is not.
+    let blocks = text.split("\n\n");
+    let older: Vec<&str> = blocks.filter(|it| !it.starts_with("[[key]]")).collect();
+    let older = format!("{}\n", older.join("\n\n").trim_end());
+    assert!(older.contains("[[register]]") && older.len() < text.len());
+    fs::write(&ring, &older).unwrap();
+    said("keys that are in use are missing in it");
+    // The folder is not mounted: first the ring is gone, then both.
+    fs::remove_file(&ring).unwrap();
+    said("keys that are in use are missing in it");
+    fs::rename(&master, at("elsewhere")).unwrap();
+    said("they are in use");
+    fs::write(&ring, &text).unwrap();
+    said("another one opens no key of the ring");
+    fs::rename(at("elsewhere"), &master).unwrap();
+    // Beside a key that is in use, one of a new vendor makes none anew either.
+    fs::write(&ring, &older).unwrap();
+    let other = VENDOR.replace("/rekenwijs/pull/in", "/anders/in");
+    house.write("schools/regenboog/vendors/anders.toml", &other);
+    let refused = deployed.reload(house.path()).unwrap_err();
+    for problem in refused.sorted() {
+        assert!(!problem.line().contains("keys new"), "{}", problem.line());
+    }
+    fs::write(&ring, &text).unwrap();
+    let refused = deployed.reload(house.path()).unwrap_err();
+    let line = refused.first_error().unwrap().line();
+    assert!(line.contains("help: sluis keys new --config"), "{line}");
+}
+
+#[test]
 fn a_reload_takes_a_rotated_key_beside_the_one_in_use() {
     let house = House::new();
     let deployed = Deployed::new(house.load());

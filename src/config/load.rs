@@ -11,7 +11,7 @@ use super::draft::{Draft, SchoolDraft, VendorFile};
 use super::folder::Folder;
 use super::gateway::Gateway;
 use super::hash;
-use super::keys::{KeySource, Keys};
+use super::keys::{InUse, KeySource, Keys};
 use super::language::{
     CallersDraft, ClientDraft, FlowDraft, GrantDraft, UpstreamAuthDraft, VendorDraft,
 };
@@ -76,8 +76,17 @@ impl Draft {
     /// Completes the configuration with the keys and secrets that its files name. `None` if
     /// something is wrong, here or before.
     pub fn with_keys_of_files(self, problems: &mut Problems) -> Option<Config> {
+        self.with_keys_beside(&InUse::new(), problems)
+    }
+
+    /// The same beside a gateway that runs: keys that are in use come back from a backup only.
+    pub(super) fn with_keys_beside(
+        self,
+        in_use: &InUse,
+        problems: &mut Problems,
+    ) -> Option<Config> {
         let places = self.gateway.as_ref().map(|gateway| &gateway.keys);
-        let mut keys = places.and_then(|places| Keys::read(places, &self.folder, problems));
+        let mut keys = places.and_then(|it| Keys::read(it, &self.folder, in_use, problems));
         self.with_keys(problems, &mut keys)
     }
 

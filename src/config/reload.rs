@@ -8,11 +8,12 @@ use arc_swap::ArcSwap;
 
 use super::code;
 use super::draft::Draft;
+use super::keys::InUse;
 use super::problem::{Problem, Problems};
 use super::{Config, Vendor};
 use crate::limits::Bound;
 use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::Fingerprint;
+use crate::pseudonym::{Fingerprint, Holder};
 
 /// The configuration in force. A request takes the current one and keeps it to its end.
 #[derive(Debug)]
@@ -54,8 +55,8 @@ impl Deployed {
         let mut problems = Problems::new();
         let draft = Draft::read(folder, &mut problems);
         let pinned = pinned(&draft);
-        let next = draft.with_keys_of_files(&mut problems);
         let current = self.current();
+        let next = draft.with_keys_beside(&in_use(&current), &mut problems);
         if let Some(next) = &next {
             compare_keys(&current, next, &pinned, &mut problems);
             find_what_waits(&current, next, &mut problems);
@@ -79,6 +80,15 @@ impl Deployed {
         }
         self.current.store(config);
     }
+}
+
+/// Whatever a configuration has a key of.
+fn in_use(current: &Config) -> InUse {
+    let vendors = current.vendors.iter();
+    let vendors = vendors.map(|it| (it.school.clone(), Holder::Vendor(it.id.clone())));
+    let registers = current.register.keys.iter();
+    let registers = registers.map(|(school, _)| (school.clone(), Holder::Register));
+    vendors.chain(registers).collect()
 }
 
 /// The vendors whose files name the key that must be in use.

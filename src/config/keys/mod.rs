@@ -9,6 +9,7 @@ pub use rotate::{Rotated, Rotation, rotate, vendors};
 use signs::Lost;
 pub use source::KeySource;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::code;
@@ -27,6 +28,9 @@ use crate::secret::{NoRandomness, SecretBytes};
 const MASTER_FROM_BACKUP: &str =
     "put it back from its backup: another one opens no key of the ring";
 
+/// Whatever a running gateway has a key of; nothing before it runs.
+pub(super) type InUse = BTreeSet<(SchoolId, Holder)>;
+
 /// The master key and the ring of one gateway.
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -39,16 +43,34 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Reads both; says what is wrong, and with which command it is mended.
-    pub(super) fn read(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Option<Self> {
-        let master = read_master(places, folder, problems);
+    /// Reads both; says what is wrong, and with which command it is mended. No command is named if
+    /// keys are missing that are in use: new ones would take their place.
+    pub(super) fn read(
+        places: &KeyPlaces,
+        folder: &Path,
+        in_use: &InUse,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let master = read_master(places, folder, in_use, problems);
         let file = RingFile::read(&places.ring, problems);
+        let mut in_use = in_use.iter();
+        let has_all = in_use.all(|(school, of)| file.ring.newest(school, of).is_some());
+        let (help, register_help) = match has_all {
+            true => (
+                signs::help_for_a_missing_key(places, folder),
+                signs::help_for_a_register_key(places, folder),
+            ),
+            false => {
+                let help = signs::help_for_a_ring_in_use(places);
+                (help.clone(), help)
+            }
+        };
         Some(Self {
             master: master?,
             file,
             ring_at: places.ring_at.clone(),
-            help: signs::help_for_a_missing_key(places, folder),
-            register_help: signs::help_for_a_register_key(places, folder),
+            help,
+            register_help,
         })
     }
 
@@ -120,8 +142,13 @@ fn command(folder: &Path) -> String {
     format!("sluis keys new --config {}", folder.display())
 }
 
-fn read_master(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Option<MasterKey> {
-    match present_master(places, folder) {
+fn read_master(
+    places: &KeyPlaces,
+    folder: &Path,
+    in_use: &InUse,
+    problems: &mut Problems,
+) -> Option<MasterKey> {
+    match present_master(places, folder, in_use) {
         Ok(key) => Some(key),
         Err(wrong) => {
             problems.append(wrong.at(&places.master_at));
@@ -130,7 +157,11 @@ fn read_master(places: &KeyPlaces, folder: &Path, problems: &mut Problems) -> Op
     }
 }
 
-fn present_master(places: &KeyPlaces, folder: &Path) -> Result<MasterKey, Problems> {
+fn present_master(
+    places: &KeyPlaces,
+    folder: &Path,
+    in_use: &InUse,
+) -> Result<MasterKey, Problems> {
     let (path, guard) = master_path(places)?;
     let name = shown(&path.display().to_string());
     if guarded::is_absent(&path) {
@@ -138,7 +169,10 @@ fn present_master(places: &KeyPlaces, folder: &Path) -> Result<MasterKey, Proble
         let help = match guard {
             Guard::Credential => credential_help(&path),
             Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => {
-                signs::help_for_a_missing_master(places, folder)
+                match in_use.is_empty() {
+                    true => signs::help_for_a_missing_master(places, folder),
+                    false => signs::help_for_a_master_in_use(places),
+                }
             }
             Guard::Key | Guard::Secret => MASTER_FROM_BACKUP.to_owned(),
         };
@@ -307,7 +341,7 @@ fn make_master(places: &KeyPlaces) -> Result<Option<PathBuf>, Problems> {
 /// another master key: nothing may be added to it.
 fn opened(places: &KeyPlaces, folder: &Path) -> Result<Keys, Problems> {
     let mut problems = Problems::new();
-    let keys = Keys::read(places, folder, &mut problems);
+    let keys = Keys::read(places, folder, &InUse::new(), &mut problems);
     if let Some(keys) = &keys {
         for entry in keys.file.ring.entries() {
             keys.check(entry, &mut problems);

@@ -148,6 +148,18 @@ pub(super) fn help_for_a_missing_master(places: &KeyPlaces, folder: &Path) -> St
     }
 }
 
+/// What to do about a ring without keys that are in use, or about none at all.
+pub(super) fn help_for_a_ring_in_use(places: &KeyPlaces) -> String {
+    let ring = named(&places.ring);
+    format!("put the ring {ring} back from its backup: keys that are in use are missing in it")
+}
+
+/// What to do about a master key and a ring that are in use, and missing.
+pub(super) fn help_for_a_master_in_use(places: &KeyPlaces) -> String {
+    let ring = named(&places.ring);
+    format!("put it and the ring {ring} back from their backups: they are in use")
+}
+
 fn makes_what_is_missing(folder: &Path) -> String {
     format!("{} makes what is missing", command(folder))
 }
