@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::source::SourceFile;
+use super::source::{SourceFile, without_credentials};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,8 @@ impl Place {
     }
 }
 
-/// One mistake or finding.
+/// One mistake or finding. Its words may repeat what stands in a file; of a URL in them, the user
+/// and the query are starred.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// How bad it is.
@@ -98,11 +99,11 @@ impl Problem {
         Self::new(Severity::NotYet, super::code::NOT_YET, message)
     }
 
-    const fn new(severity: Severity, code: &'static str, message: String) -> Self {
+    fn new(severity: Severity, code: &'static str, message: String) -> Self {
         Self {
             severity,
             code,
-            message,
+            message: without_credentials(&message),
             place: None,
             label: String::new(),
             also: None,
@@ -120,21 +121,21 @@ impl Problem {
     /// Says something behind the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = without_credentials(&label.into());
         self
     }
 
     /// Points to another place of the same or another file.
     #[must_use]
     pub fn also(mut self, place: &Place, label: impl Into<String>) -> Self {
-        self.also = Some((place.clone(), label.into()));
+        self.also = Some((place.clone(), without_credentials(&label.into())));
         self
     }
 
     /// Says what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(help.into());
+        self.help.push(without_credentials(&help.into()));
         self
     }
 
@@ -342,6 +343,19 @@ mod tests {
     fn what_is_shown_has_no_control_characters() {
         assert_eq!(shown("a\u{1b}[31mb"), "`a\\u{1b}[31mb`");
         assert_eq!(shown("Zoë"), "`Zoë`");
+    }
+
+    #[test]
+    fn no_words_repeat_the_password_or_the_key_of_a_url() {
+        let url = "https://piet:fake@a.example/b?key=fake";
+        let file = SourceFile::new("t.toml", String::new());
+        let place = Place { file, span: 0..0 };
+        let problem = Problem::error("E001", url).label(url).help(url);
+        let told = problem.also(&place, url).line();
+        assert!(
+            told.contains("a.example/b") && !told.contains("fake"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn is_secret((before, value): (&str, &str)) -> bool {
 }
 
 /// Stars what stands between `://` and `@`, and what stands behind `?`, in every URL of a text.
-fn without_credentials(text: &str) -> String {
+pub(super) fn without_credentials(text: &str) -> String {
     let mut parts = text.split("://");
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -262,24 +262,14 @@ impl<'d> Compiler<'d, '_> {
     }
 
     fn literal(&mut self, part: &str, place: &Place) -> Option<Segment> {
-        let why = match part {
-            "" => Some("it has two slashes, or one at the end"),
-            "." | ".." => Some("`.` and `..` are no names"),
-            _ if part.contains(['{', '}']) => Some("a parameter is a whole segment: `/{pupil}/`"),
-            _ if part.contains(['?', '#']) => Some("parameters of the query stand in `query`"),
-            _ if part.contains('%') => Some("write the character itself"),
-            _ if part
-                .chars()
-                .any(|it| it.is_control() || it.is_whitespace() || it == '\\') =>
-            {
-                Some("a character that no path has")
-            }
-            _ => None,
-        };
-        if let Some(why) = why {
-            let message = match part {
-                "" => "a path has no empty segment".to_owned(),
-                part => format!("{} cannot be part of a path", shown(part)),
+        if let Some(why) = why_no_literal(part) {
+            // A query may hold a key.
+            let message = match part.split_once(['?', '#']) {
+                None if part.is_empty() => "a path has no empty segment".to_owned(),
+                None => format!("{} cannot be part of a path", shown(part)),
+                Some((before, _)) => {
+                    format!("{} cannot be part of a path", shown(&format!("{before}…")))
+                }
             };
             self.problems
                 .push(Problem::error(code::VALUE, message).at(place).label(why));
@@ -314,7 +304,26 @@ impl<'d> Compiler<'d, '_> {
     }
 }
 
-/// What to write instead of a text that is no method and path.
+/// Why a segment cannot be taken as it is written, if it cannot.
+fn why_no_literal(part: &str) -> Option<&'static str> {
+    match part {
+        "" => Some("it has two slashes, or one at the end"),
+        "." | ".." => Some("`.` and `..` are no names"),
+        _ if part.contains(['{', '}']) => Some("a parameter is a whole segment: `/{pupil}/`"),
+        _ if part.contains(['?', '#']) => Some("parameters of the query stand in `query`"),
+        _ if part.contains('%') => Some("write the character itself"),
+        _ if part
+            .chars()
+            .any(|it| it.is_control() || it.is_whitespace() || it == '\\') =>
+        {
+            Some("a character that no path has")
+        }
+        _ => None,
+    }
+}
+
+/// What to write instead of a text that is no method and path. What may be a URL is not repeated:
+/// it may hold a password or a key.
 fn meant(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (method, path) = match *words.as_slice() {
@@ -322,11 +331,50 @@ fn meant(text: &str) -> String {
         [method, path] => (Method::parse(&method.to_ascii_uppercase()), path),
         _ => (None, ""),
     };
+    let path = path.strip_prefix('/').unwrap_or(path);
     match method.map(|method| method.of_route().as_str()) {
-        Some(method) => {
-            let path = path.trim_start_matches('/');
+        Some(method) if path.split('/').all(is_plain) => {
             format!("did you mean {}?", shown(&format!("{method} /{path}")))
         }
-        None => "for example \"GET /users/{pupil}\"".to_owned(),
+        Some(_) | None => "for example \"GET /users/{pupil}\"".to_owned(),
+    }
+}
+
+/// Whether a segment is a name or a parameter, and no part of a URL.
+fn is_plain(part: &str) -> bool {
+    let inner = part.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+    match inner {
+        Some(inner) => why_no_literal(&inner.replace(':', "")).is_none(),
+        None => why_no_literal(part).is_none() && !part.contains([':', '@']),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_url_is_not_said_again() {
+        for (text, path) in [
+            ("GET users", "GET /users"),
+            ("put users/{pupil}/{nr:int}", "PUT /users/{pupil}/{nr:int}"),
+            ("head /users", "GET /users"),
+        ] {
+            assert_eq!(meant(text), format!("did you mean `{path}`?"));
+        }
+        for text in [
+            "GET https://piet:fake@sis.example/users?apikey=fake",
+            "GET sis.example:8443/users",
+            "GET piet@sis.example/users",
+            "GET users?apikey=fake",
+            "GET users#fake",
+            "GET users/{a?apikey=fake}",
+            "GET users//fake",
+            "GET users/",
+            "https://piet:fake@sis.example /users",
+            "users",
+        ] {
+            assert_eq!(meant(text), "for example \"GET /users/{pupil}\"", "{text}");
+        }
     }
 }
