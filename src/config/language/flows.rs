@@ -187,11 +187,8 @@ impl<'d> Compiler<'d, '_> {
             Err(why) => {
                 let problem = Problem::error(code::VALUE, "a flow cannot be reached here");
                 let problem = problem.at(&at.place).label(why);
-                let slashed = format!("/{}", at.value);
-                let help = match plain_path(&slashed) {
-                    Ok(path) if path.len() > 1 => format!("did you mean {}?", shown(&path)),
-                    Ok(_) | Err(_) => "for example \"/rekenwijs\"".to_owned(),
-                };
+                let help = slashed(at.value).map(|path| format!("did you mean {}?", shown(&path)));
+                let help = help.unwrap_or_else(|| "for example \"/rekenwijs\"".to_owned());
                 self.problems.push(problem.help(help));
                 None
             }
@@ -381,4 +378,32 @@ pub(super) struct Trust {
     http2: Http2,
     /// `allow-private`.
     private: bool,
+}
+
+/// The path that a text without its slash is meant to be, unless it may be a host or a URL.
+fn slashed(text: &str) -> Option<String> {
+    let first = text.split('/').next().unwrap_or_default();
+    let path = plain_path(&format!("/{text}")).ok()?;
+    (path.len() > 1 && !first.contains(['.', ':', '@'])).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_not_taken_for_a_path_without_its_slash() {
+        for (text, path) in [
+            ("rekenwijs", Some("/rekenwijs")),
+            ("rekenwijs/v1.2/", Some("/rekenwijs/v1.2")),
+            ("sluis.school.example/rekenwijs", None),
+            ("localhost:8080/rekenwijs", None),
+            ("piet@rekenwijs", None),
+            ("https://sluis.school.example/rekenwijs", None),
+            ("", None),
+            ("/", None),
+        ] {
+            assert_eq!(slashed(text).as_deref(), path, "{text}");
+        }
+    }
 }

@@ -327,7 +327,9 @@ fn why_no_literal(part: &str) -> Option<&'static str> {
 fn meant(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (method, path) = match *words.as_slice() {
-        [path] if path.starts_with('/') => (Some(Method::Get), path),
+        [path] if path.starts_with('/') => {
+            return "a method stands before it: `GET /…`, `PUT /…`".to_owned();
+        }
         [method, path] => (Method::parse(&method.to_ascii_uppercase()), path),
         _ => (None, ""),
     };
@@ -362,6 +364,8 @@ mod tests {
         ] {
             assert_eq!(meant(text), format!("did you mean `{path}`?"));
         }
+        let which = "a method stands before it: `GET /…`, `PUT /…`";
+        assert_eq!(meant("/users"), which, "a push flow has no GET");
         for text in [
             "GET https://piet:fake@sis.example/users?apikey=fake",
             "GET sis.example:8443/users",
