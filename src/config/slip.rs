@@ -61,8 +61,8 @@ impl Slip {
         }
         let before = text.get(..span.start).unwrap_or_default();
         let after = text.get(span.start..).unwrap_or_default();
-        let rest = after.split('\n').next().unwrap_or_default();
-        (before.ends_with(TYPESET) || rest.contains(TYPESET)).then_some(Self::Quotes)
+        // Elsewhere on the line they may be right: within a text, or in a comment.
+        (before.ends_with(TYPESET) || after.starts_with(TYPESET)).then_some(Self::Quotes)
     }
 
     fn help(&self) -> String {
@@ -141,5 +141,30 @@ mod tests {
         assert_eq!(slip("a = \"x”\n", 9), Some(Slip::Quotes), "at the end");
         assert_eq!(slip("a = x\nb = “y”\n", 4), None, "on another line");
         assert_eq!(slip("a = \"“x”\" y\n", 14), None, "within a text");
+        assert_eq!(slip("a = \"met “x”\"\n", 0), None, "a text behind it");
+        assert_eq!(slip("a = 1 # Piet’s\n", 4), None, "a comment behind it");
+    }
+
+    #[test]
+    fn quotes_in_their_place_are_not_the_mistake_and_hide_none() {
+        let told = |text: &str| {
+            let file = SourceFile::new("t.toml", text.to_owned());
+            let (_, errors) = toml::de::DeTable::parse_recoverable(text);
+            let mut problems = Problems::new();
+            tell(&file, &errors, &mut problems);
+            let lines = problems.sorted();
+            lines.iter().map(|it| it.line()).collect::<Vec<_>>()
+        };
+        for (text, count) in [
+            ("a = 1\na = \"met “rekenen”\"\n", 1),
+            ("a = foto’s maken\"\n", 2),
+            ("a = x # Piet’s akkoord\n", 1),
+            ("a = x, b = y # Piet’s akkoord\n", 2),
+        ] {
+            let lines = told(text);
+            assert!(lines.len() >= count, "{text}: {lines:?}");
+            let misled = lines.iter().any(|line| line.contains("word processor"));
+            assert!(!misled, "{text}: {lines:?}");
+        }
     }
 }
