@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, BufReader, Cursor, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
@@ -20,6 +20,7 @@ use crate::pseudonym::{Back, Canonical, Form, Identifier};
 use crate::store::{self, Imported, Store, Verified};
 
 const DAY_S: u64 = 86_400;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Lines of a roster that are named; the rest is counted.
 const LINES_SHOWN_MAX: usize = 20;
 
@@ -58,7 +59,7 @@ struct Export {
 
 #[derive(Args, Debug)]
 struct Import {
-    /// A CSV file whose first line names the columns
+    /// A CSV file, with commas or semicolons, whose first line names the columns
     file: PathBuf,
     /// The kind of identifier: the name in [ids.NAME]
     #[arg(long, value_name = "KIND")]
@@ -168,39 +169,31 @@ fn import(options: &Import, out: &mut Out) -> Result<Exit, Exit> {
     let config = loaded(&options.common, out)?;
     let school = school(&config, options.school.as_deref()).map_err(|why| usage(&why, out))?;
     let canonical = kind(&config, school, &options.kind).map_err(|why| usage(&why, out))?;
-    let file = File::open(&options.file).map_err(|error| {
+    let roster = File::open(&options.file).and_then(|file| roster(file, &options.column));
+    let roster = roster.map_err(|error| {
         out.tell(&format!("the roster cannot be read: {error}"));
         Exit::Input
     })?;
-    let mut reader = csv::ReaderBuilder::new().from_reader(file);
-    let column = reader.headers().ok().and_then(|headers| {
-        let name = |header: &str| header.trim_start_matches('\u{feff}') == options.column;
-        headers.iter().position(name)
-    });
-    let Some(column) = column else {
-        let by_semicolons = reader.headers().is_ok_and(is_by_semicolons);
-        out.tell(match by_semicolons {
-            true => {
-                "semicolons stand between its columns, as Excel writes CSV in Dutch: \
-                 save it with commas"
-            }
-            false => "its first line names no such column: --column NAME",
-        });
+    let Some((mut reader, column)) = roster else {
+        out.tell("its first line names no such column: --column NAME");
         return Err(Exit::Input);
     };
     let store = opened(&config, out)?;
     let bad = RefCell::new(Vec::new());
-    let rows = reader.records().filter_map(|record| {
+    let rows = reader.byte_records().filter_map(|record| {
         let line = |position: Option<&csv::Position>| position.map_or(0, csv::Position::line);
         let id = match &record {
-            Ok(record) => record.get(column).unwrap_or_default(),
+            // What is not UTF-8 is no identifier, as an empty one is none; other columns may be.
+            Ok(record) => {
+                str::from_utf8(record.get(column).unwrap_or_default()).unwrap_or_default()
+            }
             Err(error) => {
                 bad.borrow_mut().push(line(error.position()));
                 return None;
             }
         };
         if canonical.form(Identifier::new(id)).is_err() {
-            let position = record.as_ref().ok().and_then(csv::StringRecord::position);
+            let position = record.as_ref().ok().and_then(csv::ByteRecord::position);
             bad.borrow_mut().push(line(position));
             return None;
         }
@@ -226,9 +219,28 @@ fn import(options: &Import, out: &mut Out) -> Result<Exit, Exit> {
     ))
 }
 
-/// Whether a first line has semicolons where commas should be.
-fn is_by_semicolons(headers: &csv::StringRecord) -> bool {
-    headers.len() == 1 && headers.iter().any(|line| line.contains(';'))
+/// A reader of CSV, and the place of the column of that name; none if the first line has no such
+/// column. Commas stand between columns, or semicolons: so Excel writes where numbers have a
+/// comma, as in Dutch.
+fn roster(from: impl Read, name: &str) -> io::Result<Option<(csv::Reader<impl Read>, usize)>> {
+    let mut from = BufReader::new(from);
+    let mut first = Vec::new();
+    from.read_until(b'\n', &mut first)?;
+    let found = [b',', b';'].into_iter().find_map(|delimiter| {
+        let mut csv = csv::ReaderBuilder::new();
+        csv.delimiter(delimiter);
+        let column = column(csv.from_reader(&*first), name)?;
+        Some((csv, column))
+    });
+    Ok(found.map(|(csv, column)| (csv.from_reader(Cursor::new(first).chain(from)), column)))
+}
+
+fn column(mut csv: csv::Reader<&[u8]>, name: &str) -> Option<usize> {
+    let mut headers = csv.byte_headers().ok()?.iter();
+    headers.position(|header| {
+        let header = header.strip_prefix(BYTE_ORDER_MARK).unwrap_or(header);
+        header == name.as_bytes()
+    })
 }
 
 fn say_imported(imported: Imported, bad: &[u64], format: Format, out: &mut Out) -> Exit {
@@ -356,4 +368,40 @@ fn usage(why: &str, out: &mut Out) -> Exit {
 fn failed(failure: &Failure, out: &mut Out) -> Exit {
     out.tell(&failure.to_string());
     serve::exit(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The column of a roster, a line each.
+    fn read(text: &[u8], name: &str) -> Option<Vec<String>> {
+        let (mut csv, column) = roster(text, name).unwrap()?;
+        let records = csv.byte_records().map(|it| it.unwrap());
+        let ids = records.map(|it| String::from_utf8(it[column].to_vec()).unwrap());
+        Some(ids.collect())
+    }
+
+    #[test]
+    fn columns_of_a_roster_are_parted_by_commas_or_as_excel_does_in_dutch() {
+        let both = Some(vec!["S-1".to_owned(), "S;2".to_owned()]);
+        for text in [
+            "sourcedId,naam\nS-1,Noor\nS;2,x\n",
+            "naam;sourcedId\r\nNoor;S-1\r\nx;\"S;2\"\r\n",
+            "\u{feff}sourcedId;\"naam, voluit\"\nS-1;Noor\n\"S;2\";x\n",
+            "sourcedId\nS-1\nS;2",
+        ] {
+            assert_eq!(read(text.as_bytes(), "sourcedId"), both, "{text}");
+        }
+        for text in ["", "\n", "a,b\n1,2\n", "a;b\n", "sourcedid\n"] {
+            assert_eq!(read(text.as_bytes(), "sourcedId"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf_8_is_no_matter_to_the_identifier_beside_it() {
+        // Windows-1252, as Excel writes CSV unless it is asked for UTF-8.
+        let text = b"sourcedId;roepnaam;priv\xe9\nS-1;Zo\xeb;x\n";
+        assert_eq!(read(text, "sourcedId").unwrap(), ["S-1"]);
+    }
 }
