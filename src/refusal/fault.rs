@@ -41,7 +41,10 @@ impl JsonFault {
             Self::DuplicateKey => "a key stands twice in one object of the body",
             Self::Escape => "a text in the body has a bad escape or half a surrogate pair",
             Self::StringTooLong => "a key or text in the body is longer than the limit",
-            Self::Number => "the body has what is no JSON value, or a number that is too long",
+            Self::Number => {
+                "something stands in the body where a JSON value should, or a number is malformed \
+                 or too long"
+            }
             Self::RawControl => "a text in the body has a control character in it",
             Self::SwitchTooLate => {
                 "the field that says what an object of the body is comes too late"

@@ -80,7 +80,8 @@ impl Refused {
 
     fn text(&self) -> String {
         let (title, words) = (self.refusal.title(), self.refusal.words());
-        let words = match title == words {
+        let is_said_twice = [title, words].iter().all(|it| it.starts_with("the body "));
+        let words = match title == words || is_said_twice {
             true => words.to_owned(),
             false => format!("{title}: {words}"),
         };
