@@ -151,7 +151,10 @@ fn lists(now: &Now, time: Time) -> String {
                 continue;
             };
             let (school, id, why) = (&vendor.school, &vendor.id, fault.words());
-            text.push_str(&format!("[!] objections: {school}/{id}: {list} {why}\n"));
+            text.push_str(&format!(
+                "[!] objections: {school}/{id}: {list} {why}, so every request of this vendor is \
+                 refused\n"
+            ));
         }
     }
     if usable > 0 {

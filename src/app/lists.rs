@@ -214,7 +214,8 @@ mod tests {
         assert_eq!(scene.told("objection_list.unusable"), 1);
         scene.shows(
             "0",
-            "[!] objections: proef/bron: lists/who.txt is missing\n",
+            "[!] objections: proef/bron: lists/who.txt is missing, so every request of this vendor \
+             is refused\n",
             "\"lists/who.txt\": \"is missing\"",
         );
 
