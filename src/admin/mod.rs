@@ -209,7 +209,7 @@ mod tests {
         let vendors: Vec<String> = (10..33).map(|number| format!("bron-{number}")).collect();
         pages.state.looks_at(move || {
             let mut load = load_seen(&vendors.iter().map(|it| &**it).collect::<Vec<_>>());
-            load.circuits[1].rests = false;
+            load.circuits[1].rests_since_unix_s = None;
             load
         });
         let (status, checks) = pages.ask("GET /readyz?verbose");
@@ -221,8 +221,8 @@ mod tests {
         assert_eq!(lines.len(), 21, "{checks}");
         assert_eq!(
             lines[0],
-            "[!] upstreams: regenboog/bron-10: pull is left alone: it failed again and again, and \
-             is tried now and then"
+            "[!] upstreams: regenboog/bron-10: pull is left alone since 2026-09-21T14:13:20Z: it \
+             failed again and again; the next request after a moment tries it"
         );
         assert!(lines[1].contains("/bron-12: pull"), "{checks}");
         assert_eq!(

@@ -98,22 +98,25 @@ fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>
 /// The upstreams that are left alone, each on a line of its own, up to [`RESTING_SHOWN_MAX`]; or
 /// that there is none.
 fn upstreams(load: &LoadSeen) -> String {
-    let resting = load.circuits.iter().filter(|circuit| circuit.rests);
+    let resting = load.circuits.iter();
+    let resting = resting.filter_map(|it| Some((it, it.rests_since_unix_s?)));
     let count = resting.clone().count();
     if count == 0 {
         return "[+] upstreams: none is left alone\n".to_owned();
     }
     let mut text = String::new();
-    for Circuit {
-        school,
-        vendor,
-        flow,
-        ..
-    } in resting.take(RESTING_SHOWN_MAX)
-    {
+    for (circuit, since_unix_s) in resting.take(RESTING_SHOWN_MAX) {
+        let Circuit {
+            school,
+            vendor,
+            flow,
+            ..
+        } = circuit;
+        let since = date_time(since_unix_s).map(|since| format!(" since {since}"));
         text.push_str(&format!(
-            "[!] upstreams: {school}/{vendor}: {flow} is left alone: it failed again and again, \
-             and is tried now and then\n"
+            "[!] upstreams: {school}/{vendor}: {flow} is left alone{}: it failed again and again; \
+             the next request after a moment tries it\n",
+            since.unwrap_or_default()
         ));
     }
     match count.saturating_sub(RESTING_SHOWN_MAX) {
@@ -210,8 +213,8 @@ fn shown(vendor: &Vendor, load: &LoadSeen, now: &Now, time: Time) -> Value {
     let place = (vendor.school.clone(), vendor.id.clone());
     let expires = now.shown_expires.get(&place);
     let circuits = load.circuits.iter();
-    let resting =
-        circuits.filter(|it| it.rests && (&it.school, &it.vendor) == (&vendor.school, &vendor.id));
+    let resting = circuits.filter(|it| (&it.school, &it.vendor) == (&vendor.school, &vendor.id));
+    let resting = resting.filter(|it| it.rests_since_unix_s.is_some());
     let lists = vendor.lists.standing(time).into_iter();
     let lists = lists.map(|(list, fault)| (list.to_owned(), json!(fault.map(ListFault::words))));
     json!({

@@ -398,7 +398,7 @@ pub(crate) mod tests {
             school: SchoolId::parse("regenboog").unwrap(),
             vendor: VendorId::parse(vendor).unwrap(),
             flow: FlowId::parse("pull").unwrap(),
-            rests: true,
+            rests_since_unix_s: Some(1_790_000_000),
         };
         LoadSeen {
             body_bytes: 7,

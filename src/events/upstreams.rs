@@ -77,7 +77,7 @@ impl Event for CircuitTurned<'_> {
                 sluis.vendor = labels.vendor.as_ref().map(display),
                 sluis.flow = labels.flow.as_ref().map(display),
                 sluis.left_out = left_out,
-                "an upstream failed again and again; it is tried now and then"
+                "an upstream failed again and again; the next request after a moment tries it"
             );
         });
     }
@@ -101,8 +101,8 @@ pub struct Circuit {
     pub vendor: VendorId,
     /// The flow.
     pub flow: FlowId,
-    /// Whether it is left alone.
-    pub rests: bool,
+    /// Since when it is left alone, if it is.
+    pub rests_since_unix_s: Option<u64>,
 }
 
 impl Event for &LoadSeen {
@@ -118,7 +118,8 @@ impl Event for &LoadSeen {
                 circuit.flow.as_str(),
             ];
             let gauge = metrics.circuits.at(labels);
-            gauge.iter().for_each(|it| it.set(circuit.rests.into()));
+            let rests = circuit.rests_since_unix_s.is_some();
+            gauge.iter().for_each(|it| it.set(rests.into()));
         }
     }
 }

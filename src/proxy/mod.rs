@@ -144,7 +144,7 @@ impl Shared {
     pub fn load(&self) -> LoadSeen {
         LoadSeen {
             body_bytes: self.bodies.taken(),
-            circuits: self.served(self.deployed.current()).circuits(),
+            circuits: self.served(self.deployed.current()).circuits(&self.clock),
         }
     }
 

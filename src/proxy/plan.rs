@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use super::Shared;
 use super::fetch::Fetcher;
@@ -69,15 +70,19 @@ impl Served {
         }
     }
 
-    /// Every flow's upstream, and whether it is left alone.
-    pub(super) fn circuits(&self) -> Vec<Circuit> {
+    /// Every flow's upstream, and since when it is left alone, if it is.
+    pub(super) fn circuits(&self, clock: &Clock) -> Vec<Circuit> {
+        let unix_s = |since: Instant| {
+            let ago = clock.now().saturating_duration_since(since);
+            clock.unix_s().saturating_sub(ago.as_secs())
+        };
         let doors = self.config.doors.iter().zip(&self.doors);
         let circuit = |(door, shared): (&Door, &Option<OfDoor>)| {
             Some(Circuit {
                 school: door.vendor.school.clone(),
                 vendor: door.vendor.id.clone(),
                 flow: door.vendor.flows.get(door.flow)?.id.clone(),
-                rests: shared.as_ref()?.standing.rests(),
+                rests_since_unix_s: shared.as_ref()?.standing.rests_since().map(unix_s),
             })
         };
         doors.filter_map(circuit).collect()

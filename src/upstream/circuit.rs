@@ -12,8 +12,15 @@ use crate::alarm::after;
 pub(super) struct Circuit {
     /// Since the last whole answer, the oldest first; never as many as open the circuit.
     failures: VecDeque<Instant>,
-    /// If it is open: when the next request may try.
-    tries_at: Option<Instant>,
+    open: Option<Open>,
+}
+
+/// How a circuit stands that is open.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    since: Instant,
+    /// When the next request may try.
+    tries_at: Instant,
 }
 
 /// Whether a request may go.
@@ -39,11 +46,11 @@ pub(super) enum Turn {
 impl Circuit {
     /// A request wants to go. While the upstream rests, one goes each time and tries it.
     pub(super) fn enter(&mut self, now: Instant, rules: &Rules) -> Entry {
-        match self.tries_at {
+        match &mut self.open {
             None => Entry::Open,
-            Some(at) if now < at => Entry::Shut,
-            Some(_) => {
-                self.tries_at = Some(after(now, rules.circuit_rest));
+            Some(open) if now < open.tries_at => Entry::Shut,
+            Some(open) => {
+                open.tries_at = after(now, rules.circuit_rest);
                 Entry::Open
             }
         }
@@ -64,13 +71,16 @@ impl Circuit {
             return Turn::Same;
         }
         self.failures.clear();
-        self.tries_at = Some(after(now, rules.circuit_rest));
+        self.open = Some(Open {
+            since: now,
+            tries_at: after(now, rules.circuit_rest),
+        });
         Turn::Opened
     }
 
     /// The head of an answer came: whoever sends one is there again.
     pub(super) const fn answered(&mut self) -> Turn {
-        match self.tries_at.take() {
+        match self.open.take() {
             Some(_) => Turn::Closed,
             None => Turn::Same,
         }
@@ -82,7 +92,12 @@ impl Circuit {
     }
 
     pub(super) const fn is_open(&self) -> bool {
-        self.tries_at.is_some()
+        self.open.is_some()
+    }
+
+    /// Since when it is open, if it is.
+    pub(super) fn open_since(&self) -> Option<Instant> {
+        self.open.map(|open| open.since)
     }
 
     /// Whether there is nothing to tell of it.
@@ -108,12 +123,14 @@ mod tests {
     #[test]
     fn five_failures_in_ten_seconds_open_it_and_one_answer_closes_it() {
         let (mut circuit, rules, clock) = fresh();
+        assert_eq!(circuit.open_since(), None);
         for _ in 0..4 {
             assert_eq!(circuit.failed(clock.now(), &rules), Turn::Same);
             clock.turn(Duration::from_secs(2));
         }
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Open);
-        assert_eq!(circuit.failed(clock.now(), &rules), Turn::Opened);
+        let opened = clock.now();
+        assert_eq!(circuit.failed(opened, &rules), Turn::Opened);
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Shut);
         clock.turn(Duration::from_millis(999));
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Shut);
@@ -123,7 +140,9 @@ mod tests {
         assert_eq!(circuit.failed(clock.now(), &rules), Turn::Same);
         clock.turn(Duration::from_secs(1));
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Open, "another");
+        assert_eq!(circuit.open_since(), Some(opened), "as before they tried");
         assert_eq!(circuit.answered(), Turn::Closed);
+        assert_eq!(circuit.open_since(), None);
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Open);
         assert_eq!(circuit.failed(clock.now(), &rules), Turn::Same, "from none");
     }

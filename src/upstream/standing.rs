@@ -71,10 +71,13 @@ impl Standing {
         }
     }
 
-    /// Whether it is left alone for having failed again and again.
+    /// Since when it is left alone for having failed again and again, if it is.
     #[must_use]
-    pub fn rests(&self) -> bool {
-        !self.is_quiet() && self.look(|shown, _| shown.circuit.is_open())
+    pub fn rests_since(&self) -> Option<Instant> {
+        match self.is_quiet() {
+            true => None,
+            false => self.look(|shown, _| shown.circuit.open_since()),
+        }
     }
 
     /// A request wants to go to it.
@@ -166,7 +169,7 @@ impl Standing {
 
 impl fmt::Debug for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rests = self.rests();
+        let rests = self.rests_since().is_some();
         f.debug_struct("Standing").field("rests", &rests).finish()
     }
 }

@@ -444,7 +444,7 @@ impl World {
             self.note(format_args!("rests"));
         }
         self.hold(
-            self.standing.rests() == self.told.rests_until.is_some(),
+            self.standing.rests_since().is_some() == self.told.rests_until.is_some(),
             "it rests in time",
         );
     }
