@@ -1,8 +1,8 @@
 //! The lines of an answer's head with which the caller finds its way: to the next page, to what it
 //! has made.
 
-use http::HeaderMap;
 use http::header::{CONTENT_LOCATION, HeaderName, HeaderValue, LINK, LOCATION};
+use http::{HeaderMap, Method};
 
 use super::admit::Exchange;
 use super::record::Record;
@@ -41,11 +41,12 @@ impl Lines {
     /// What goes on of them. The identifiers in it are on disk then.
     ///
     /// # Errors
-    /// If the register does not do its part.
+    /// If the register does not do its part. [`Refusal::NextPageLost`] for a page that would look
+    /// like the last; but not after the upstream has done something, which would be done again.
     pub(super) async fn cleared(
         self,
         exchange: &Exchange<'_>,
-        body: Option<Content>,
+        (method, body): (&Method, Option<Content>),
         record: &mut Record,
     ) -> Result<Cleared<AnswerHead>, Refusal> {
         let lines = AnswerLines {
@@ -67,16 +68,21 @@ impl Lines {
             record.lines = Counts::default();
             minimise::answer(&back, exchange.flow(), &lines, asked, &mut record.lines)
         };
-        let Some(register) = exchange.register() else {
-            return Ok(ask(Asked::Again).head);
-        };
-        let mut answered = ask(Asked::First);
-        if answered.missed {
+        let register = exchange.register();
+        let mut answered = ask(match &register {
+            Some(_) => Asked::First,
+            None => Asked::Again,
+        });
+        if let (true, Some(register)) = (answered.missed, &register) {
             register.catch_up().await?;
             answered = ask(Asked::Again);
         }
-        let batch = answered.trail.batch;
-        register.settle(batch).await?;
+        if answered.lost && [Method::GET, Method::HEAD].contains(method) {
+            return Err(Refusal::NextPageLost);
+        }
+        if let Some(register) = register {
+            register.settle(answered.trail.batch).await?;
+        }
         Ok(answered.head)
     }
 }

@@ -271,7 +271,8 @@ impl Gateway {
         let lines = Lines::of(&untrusted);
         let content = route.answer(untrusted.status);
         let checked = answer::check(&exchange, &route, &head.method, untrusted)?;
-        let cleared = lines.cleared(&exchange, content, record).await;
+        let cleared = { lines }.cleared(&exchange, (&head.method, content), record);
+        let cleared = cleared.await;
         let cleared = cleared.map_err(Refused::outward)?;
         let (passed, rest) = checked.passed(cleared);
         let taken = answer::take(&work, rest, record).await;

@@ -242,7 +242,8 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         Refusal::VersionUnsupported => (505, 502),
         // Nobody is there to read it; it only shows in logs and metrics.
         Refusal::CallerGone => (400, 400),
-        Refusal::PrivateAddress
+        Refusal::NextPageLost
+        | Refusal::PrivateAddress
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
         | Refusal::UpstreamUnexpected { .. }
@@ -278,7 +279,8 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
         (Refusal::BodyTooLarge, Side::Outward) => "http_response_body_size",
         (Refusal::ContentCodingUnsupported, Side::Outward) => "http_response_content_coding",
         (
-            Refusal::UpstreamAuthentication
+            Refusal::NextPageLost
+            | Refusal::UpstreamAuthentication
             | Refusal::UpstreamError { .. }
             | Refusal::UpstreamUnexpected { .. },
             _,
@@ -340,7 +342,8 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::RegisterUnavailable => (inward.to_string(), outward.to_string()),
         Refusal::UpstreamError { .. } => (dash(), "the same".to_owned()),
         Refusal::CallerGone => (dash(), dash()),
-        Refusal::PrivateAddress
+        Refusal::NextPageLost
+        | Refusal::PrivateAddress
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
         | Refusal::UpstreamResting

@@ -87,6 +87,9 @@ pub enum Refusal {
     },
     /// The path matches a route, but not with this method.
     MethodNotListed,
+    /// There is a next page, and the link to it cannot be translated: the caller would take this
+    /// page for the last.
+    NextPageLost,
     /// A list of objections cannot be read, or is older than it may be.
     ObjectionsUnknown,
     /// As many requests are under way as the limits allow.
@@ -165,7 +168,7 @@ impl Refusal {
     };
 
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::AddressForbidden,
         Self::AgreementNotInForce,
         Self::BodyMalformed {
@@ -194,6 +197,7 @@ impl Refusal {
         Self::HostUnknown,
         Self::IdentifierInvalid { at: 0 },
         Self::MethodNotListed,
+        Self::NextPageLost,
         Self::ObjectionsUnknown,
         Self::Overloaded,
         Self::PathInvalid,
@@ -254,6 +258,7 @@ impl Refusal {
             Self::HostUnknown => "host_unknown",
             Self::IdentifierInvalid { .. } => "identifier_invalid",
             Self::MethodNotListed => "method_not_listed",
+            Self::NextPageLost => "next_page_lost",
             Self::ObjectionsUnknown => "objections_unknown",
             Self::Overloaded => "overloaded",
             Self::PathInvalid => "path_invalid",
@@ -317,6 +322,7 @@ impl Refusal {
                 "an identifier is too long, has invisible characters, or is empty in path or query"
             }
             Self::MethodNotListed => "this path is not served with this method",
+            Self::NextPageLost => "the link to the next page leads to no route of this flow",
             Self::ObjectionsUnknown => "who objected is not known: a list cannot be read or is old",
             Self::Overloaded => "too many requests are under way",
             Self::PathInvalid => "the path is not well-formed",

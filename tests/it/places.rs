@@ -417,6 +417,47 @@ fn links_lead_a_vendor_back_through_the_gateway() {
 }
 
 #[test]
+fn a_page_that_would_be_taken_for_the_last_is_refused() {
+    let page = |lines: &str| {
+        let lines = format!("link: {lines}\r\n");
+        open(Upstream::answering(with_lines("200 OK", &lines, USERS)))
+    };
+    for (lines, lost) in [
+        // A sort of the school's own, an empty element, two relations in one.
+        (
+            "</api/users?limit=1&offset=1&sort=sourcedId>; rel=\"next last\",",
+            false,
+        ),
+        ("</api/users?limit=1&cursor=pupil-zzq-901>; rel=next", true),
+        ("</elsewhere/pupil-zzq-901>; rel=\"last next\"", true),
+        ("</api/users?limit=1>; rel=prev, /api/users; rel=next", true),
+        ("</elsewhere/pupil-zzq-901>; rel=last", false),
+    ] {
+        let house = page(lines);
+        let mut caller = house.caller();
+        caller.send(request("GET", "/pull/users?limit=1", ""));
+        let answer = caller.answer();
+        match lost {
+            false => assert_eq!(answer.status(), 200, "{lines}"),
+            true => {
+                let seen = (answer.status(), &*answer.code());
+                assert_eq!(seen, (502, "next_page_lost"), "{lines}");
+                house.await_log("next_page_lost");
+            }
+        }
+        let next = answer.lines("link").iter().any(|it| it.contains("next"));
+        assert_eq!(next, lines.contains("sort="), "{lines}");
+        // What has been done at the school is not to be done again.
+        let posted = house.ask(request("POST", "/pull/results", r#"{"grade":7}"#));
+        assert_eq!(posted.status(), 200, "{lines}: {}", posted.text());
+        let seen = caller.seen.lock().unwrap();
+        let got = [&*seen, posted.head.as_bytes(), &*posted.body].concat();
+        drop(seen);
+        house.search(&markers(), &[("what the vendor got", &got)]);
+    }
+}
+
+#[test]
 fn links_may_be_relative_to_what_was_asked() {
     let upstream = Upstream::scripted(|peer: &mut Peer| {
         while let Some(request) = peer.request() {

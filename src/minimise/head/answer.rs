@@ -1,5 +1,6 @@
 //! The head of an answer: the few lines of it that a caller needs to find its way.
 
+use super::links::{Link, links};
 use super::place::translate;
 use super::query::Ids;
 use super::{Asked, Cleared, Counts, Crossing, Trail};
@@ -55,6 +56,9 @@ pub struct Answered {
     pub trail: Trail,
     /// Whether a pseudonym is nobody's so far: to be asked again once the register has caught up.
     pub missed: bool,
+    /// Whether there is a next page that the caller is not told of: it would take this one for the
+    /// last.
+    pub lost: bool,
 }
 
 /// Translates the head of an answer of a flow. What cannot be translated is left out and counted.
@@ -73,6 +77,7 @@ pub fn answer(
         flow,
         dropped: &mut dropped,
         missed: false,
+        next: Next::default(),
     };
     // The head goes out before the body is read to its end. So what counts is not whether items are
     // removed from this answer, but whether they may be.
@@ -93,11 +98,34 @@ pub fn answer(
         total_count,
     };
     let (missed, trail) = (answering.missed, answering.ids.trail);
+    let lost = answering.next == Next::Lost;
     counts.absorb(&dropped);
     Answered {
         head: Cleared::new(head),
         trail,
         missed: missed && asked == Asked::First,
+        lost,
+    }
+}
+
+/// The link to the next page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Next {
+    /// It leads somewhere.
+    Led,
+    /// There is one, which leads nowhere.
+    Lost,
+    #[default]
+    None,
+}
+
+impl Next {
+    /// There is one, and it leads somewhere or not. Of several, one is enough.
+    const fn see(&mut self, leads: bool) {
+        *self = match (leads, &self) {
+            (true, _) | (_, Self::Led) => Self::Led,
+            (false, Self::Lost | Self::None) => Self::Lost,
+        };
     }
 }
 
@@ -106,6 +134,7 @@ struct Answering<'a, 'c> {
     flow: usize,
     dropped: &'a mut Counts,
     missed: bool,
+    next: Next,
 }
 
 impl Answering<'_, '_> {
@@ -122,30 +151,39 @@ impl Answering<'_, '_> {
     fn links(&mut self, lines: &[&[u8]], relations: &[&str]) -> Option<String> {
         let mut written = Vec::new();
         for line in lines {
-            let text = std::str::from_utf8(line).unwrap_or_default();
-            let Some(links) = links(text) else {
+            let text = String::from_utf8_lossy(line);
+            let (links, unread) = links(&text);
+            for link in &links {
+                self.link(link, relations, &mut written);
+            }
+            if !unread.is_empty() {
                 self.dropped.add(Action::DroppedValue);
-                continue;
-            };
-            let read = links.into_iter().map(|link| self.link(link, relations));
-            written.extend(read.flatten());
+                // What cannot be read may be anything that it has the word for.
+                if unread.to_ascii_lowercase().contains(NEXT) {
+                    self.next.see(false);
+                }
+            }
         }
         (!written.is_empty()).then(|| written.join(", "))
     }
 
-    fn link(
-        &mut self,
-        (link, relation): (&str, Option<&str>),
-        relations: &[&str],
-    ) -> Option<String> {
-        let known = relation.and_then(|relation| {
-            let mut known = relations.iter().copied();
-            known.find(|known| known.eq_ignore_ascii_case(relation))
-        });
-        let link = self.translated("link", known.map(|_| link));
+    /// Writes a link anew, once for each relation that is of use here, as every client reads it.
+    fn link(&mut self, link: &Link<'_>, relations: &[&str], written: &mut Vec<String>) {
+        let is_of = |known: &str| link.relations().any(|it| it.eq_ignore_ascii_case(known));
+        let known: Vec<&str> = { relations.iter().copied() }
+            .filter(|it| is_of(it))
+            .collect();
+        let made = self.translated("link", (!known.is_empty()).then_some(link.target));
+        if known.contains(&NEXT) {
+            self.next.see(made.is_some());
+        }
         // No comma stands in an address of ours: a client may split at them.
-        let both = link.zip(known);
-        both.map(|(link, relation)| format!("<{link}>; rel=\"{relation}\""))
+        let written_as = |link: &String, known| format!("<{link}>; rel=\"{known}\"");
+        let made = made.iter().flat_map(|made| {
+            let each = known.iter();
+            each.map(move |known| written_as(made, *known))
+        });
+        written.extend(made);
     }
 
     fn translated(&mut self, name: &'static str, link: Option<&str>) -> Option<String> {
@@ -180,104 +218,7 @@ impl Answering<'_, '_> {
 
 /// The relations of pages to each other (RFC 8288, RFC 5005): nothing else is of use here. The
 /// first of these tells how many items there are, to whoever reads the offset in it.
-const RELATIONS: [&str; 4] = ["last", "first", "next", "prev"];
+const RELATIONS: [&str; 4] = ["last", "first", NEXT, "prev"];
+const NEXT: &str = "next";
 /// The digits of a count: what every reader has room for.
 const COUNT_DIGITS_MAX: usize = 18;
-
-/// The links of a line with their relation, if they have one; `None` if it is not well-formed.
-fn links(line: &str) -> Option<Vec<(&str, Option<&str>)>> {
-    let mut links = Vec::new();
-    let mut rest = line.trim_matches([' ', '\t']);
-    loop {
-        let (link, mut after) = rest.strip_prefix('<')?.split_once('>')?;
-        let (mut relation, mut elsewhere) = (None, false);
-        loop {
-            after = after.trim_start_matches([' ', '\t']);
-            let Some(parameter) = after.strip_prefix(';') else {
-                break;
-            };
-            let (name, value, behind) = parameter_of(parameter)?;
-            // The first one counts (RFC 8288 section 3.3).
-            if name.eq_ignore_ascii_case("rel") && relation.is_none() {
-                relation = Some(value);
-            }
-            // It would be a link of something else than the answer.
-            elsewhere |= name.eq_ignore_ascii_case("anchor");
-            after = behind;
-        }
-        links.push((link, relation.filter(|_| !elsewhere)));
-        match after.strip_prefix(',') {
-            Some(more) => rest = more.trim_start_matches([' ', '\t']),
-            None if after.is_empty() => return Some(links),
-            None => return None,
-        }
-    }
-}
-
-/// Name and value of a parameter, and what stands behind it.
-fn parameter_of(text: &str) -> Option<(&str, &str, &str)> {
-    let is_of_token = |it: char| it.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(it);
-    let text = text.trim_start_matches([' ', '\t']);
-    let end = text.find(|it| !is_of_token(it)).unwrap_or(text.len());
-    let (name, rest) = text.split_at_checked(end)?;
-    let Some(value) = rest.strip_prefix('=') else {
-        return (!name.is_empty()).then_some((name, "", rest));
-    };
-    if name.is_empty() {
-        return None;
-    }
-    match value.strip_prefix('"') {
-        Some(quoted) => {
-            let (value, rest) = quoted.split_once('"')?;
-            (!value.contains('\\')).then_some((name, value, rest))
-        }
-        None => {
-            let end = value.find(|it| !is_of_token(it)).unwrap_or(value.len());
-            let (value, rest) = value.split_at_checked(end)?;
-            (!value.is_empty()).then_some((name, value, rest))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_are_read_strictly() {
-        let next = Some(vec![("/a", Some("next"))]);
-        for line in [
-            "</a>; rel=\"next\"",
-            "</a>;rel=next",
-            " </a> ; title=\"a, <b>; c\" ; REL=next;rel=last",
-            "</a>; rel=next; crossorigin",
-        ] {
-            assert_eq!(links(line), next, "{line}");
-        }
-        let two = links("</a>; rel=next, <https://b/?c=d,e>; rel=\"last\"").unwrap();
-        assert_eq!(
-            two,
-            [("/a", Some("next")), ("https://b/?c=d,e", Some("last"))]
-        );
-        assert_eq!(
-            links("</a>; rel=next; anchor=\"/b\""),
-            Some(vec![("/a", None)])
-        );
-        assert_eq!(links("</a>"), Some(vec![("/a", None)]));
-        for line in [
-            "",
-            "/a; rel=next",
-            "</a; rel=next",
-            "</a>; rel=\"next",
-            "</a>; rel=",
-            "</a>; =next",
-            "</a> rel=next",
-            "</a>; rel=next,",
-            "</a>; rel=next; </b>; rel=last",
-            "</a>; rel=\"ne\\xt\"",
-            ", </a>; rel=next",
-        ] {
-            assert_eq!(links(line), None, "{line}");
-        }
-    }
-}

@@ -56,7 +56,8 @@ fn text(raw: &str, escapes: Escapes) -> Option<String> {
             false => spaced.push_str(piece),
         }
     }
-    spaced.bytes().all(plain).then_some(())?;
+    let passes = |byte: u8| plain(byte) || escapes.may_miss(byte);
+    spaced.bytes().all(passes).then_some(())?;
     decode(&spaced, escapes.in_query()).map(Cow::into_owned)
 }
 

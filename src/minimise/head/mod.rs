@@ -6,6 +6,7 @@
 mod answer;
 mod choice;
 mod filter;
+mod links;
 mod place;
 mod query;
 
@@ -288,6 +289,12 @@ impl Escapes {
             Self::Any => Self::Any,
             Self::Plain | Self::PlainInQuery => Self::PlainInQuery,
         }
+    }
+
+    /// Whether a sign that RFC 3986 wants escaped in a query may stand there as it is: many servers
+    /// repeat a filter in their links as they read it.
+    fn may_miss(self, byte: u8) -> bool {
+        self == Self::Any && (b" \"<>".contains(&byte) || !byte.is_ascii())
     }
 
     /// What may not stand behind one, besides control characters.

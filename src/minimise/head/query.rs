@@ -262,7 +262,11 @@ fn write_value(
             ids.pass(&value, Holds::of_parameter(of))?;
             encode(&value, target);
         }
-        QueryRule::Sort(items) => choice::write_order(ids, *items, raw, target)?,
+        QueryRule::Sort(items) => match choice::write_order(ids, *items, raw, target) {
+            // Of what goes back: an order that the other side keeps without being asked for it.
+            Err(_) if !ids.are_onward() => return Ok(Written::Nothing),
+            written => written?,
+        },
     }
     Ok(Written::Value)
 }
@@ -272,7 +276,7 @@ pub(super) fn query_text(raw: &str, escapes: Escapes) -> Result<Cow<'_, str>, Re
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%".contains(&byte);
     let text = raw
         .bytes()
-        .all(plain)
+        .all(|byte| plain(byte) || escapes.may_miss(byte))
         .then(|| decode(raw, escapes.in_query()));
     let text = text.flatten();
     text.ok_or(Refusal::QueryInvalid)

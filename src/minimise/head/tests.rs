@@ -324,6 +324,12 @@ fn every_problem_document_is_json_with_its_code() {
 
 /// What of these lines of an answer's head reaches the vendor after these came home.
 fn lines_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, Counts) {
+    let (head, _, counts) = answered_after(ids, lines);
+    (head, counts)
+}
+
+/// The same, and whether there is a next page that it does not say.
+fn answered_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, bool, Counts) {
     let mut law = law(Side::Vendor);
     law.policy.bases = vec![Bases {
         public: "https://gw.example/v".to_owned(),
@@ -334,7 +340,49 @@ fn lines_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, Counts) {
     let crossing = Crossing::towards(Side::Vendor, Arc::new(law), None).with_home(Some(home));
     let mut counts = Counts::default();
     let answered = answer(&crossing, 0, lines, Asked::Again, &mut counts);
-    (answered.head.release(), counts)
+    (answered.head.release(), answered.lost, counts)
+}
+
+#[test]
+fn a_next_page_that_is_not_said_is_noticed() {
+    let leads = "</users?limit=2>; rel=next";
+    for (lines, lost) in [
+        (&[leads][..], false),
+        (&[], false),
+        (
+            &["</nowhere>; rel=prev", "</nowhere>; rel=\"nextpage\""],
+            false,
+        ),
+        (&["</nowhere>; rel=next; anchor=\"/users\""], false),
+        (&["</nowhere>; rel=next"], true),
+        (&["</users?limit=2&cursor=x>; rel=\"last NEXT\""], true),
+        (&["</users>; rel=first, rel=NEXT"], true),
+        (&["</users>; rel=first, </users"], false),
+        // One that leads somewhere is enough.
+        (&["</nowhere>; rel=next", leads, "rel=next"], false),
+        (&["\u{e9}</users>; rel=next"], true),
+    ] {
+        let link = lines.iter().map(|line| line.as_bytes()).collect();
+        let answer = AnswerLines {
+            link,
+            ..AnswerLines::default()
+        };
+        assert_eq!(answered_after(&[], &answer).1, lost, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_link_of_several_relations_is_written_for_each() {
+    let answer = AnswerLines {
+        link: vec![b"</users?limit=2>; rel=\"last next  x\",, </users>; rel=\"FIRST\","],
+        ..AnswerLines::default()
+    };
+    let (head, lost, counts) = answered_after(&[], &answer);
+    let page = "<https://gw.example/v/users?limit=2>";
+    let first = "<https://gw.example/v/users>; rel=\"first\"";
+    let expected = format!("{page}; rel=\"last\", {page}; rel=\"next\", {first}");
+    assert_eq!(head.link, Some(expected));
+    assert!(!lost && counts.of(Action::DroppedValue) == 0);
 }
 
 #[test]
@@ -355,6 +403,10 @@ fn a_line_that_would_carry_back_what_came_home_is_dropped() {
     assert_eq!(counts.of(Action::DroppedEcho), 4);
     assert_eq!(counts.echo(), Some(EchoAt::Header("content-location")));
     assert_eq!(counts.of(Action::DroppedValue), 1, "that leads nowhere");
+    assert!(
+        answered_after(&["9531200"], &lines).1,
+        "the next page is not said"
+    );
     // Without anybody at home they all pass.
     let (head, counts) = lines_after(&[], &lines);
     assert_eq!(head.link.map(|link| link.matches("rel=").count()), Some(3));

@@ -214,7 +214,11 @@ impl Page {
         let asked = query
             .split('&')
             .filter(|it| !it.is_empty() && !it.starts_with("offset=") && !it.starts_with("limit="));
-        let asked: Vec<&str> = asked.collect();
+        let mut asked: Vec<&str> = asked.collect();
+        if !asked.iter().any(|it| it.starts_with("sort=")) {
+            // As others do it: so that no page depends on the order in which things are kept.
+            asked.push("sort=sourcedId");
+        }
         let link = |relation: &str, offset: usize| {
             let mut parts = vec![format!("limit={}", self.limit), format!("offset={offset}")];
             parts.extend(asked.iter().map(|it| (*it).to_owned()));
@@ -223,7 +227,8 @@ impl Page {
         let end = self.offset + self.limit;
         let mut links = vec![link("first", 0)];
         if end < self.total {
-            links.push(link("next", end));
+            let last = end + self.limit >= self.total;
+            links.push(link(if last { "next last" } else { "next" }, end));
         }
         if self.offset > 0 {
             links.push(link("prev", self.offset.saturating_sub(self.limit)));
@@ -233,7 +238,7 @@ impl Page {
             "<{root}/people/{about}>; rel=\"author\"; title=\"Fenna-zzq\""
         ));
         let lines = format!(
-            "link: {}\r\nx-total-count: {}\r\n",
+            "link: {}, \r\nx-total-count: {}\r\n",
             links.join(", "),
             self.total
         );
