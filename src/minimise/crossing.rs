@@ -190,7 +190,7 @@ impl Crossing {
         let objected = found && self.has_objected(place, into.get(start..).unwrap_or_default());
         let why = match recall {
             Recall::Found { form, age } if age < kind.spec().accept_keys && !objected => {
-                self.note_home(kind, into.get(start..).unwrap_or_default());
+                self.note_home((place, kind), into.get(start..).unwrap_or_default());
                 let action = match age {
                     0 => Action::BroughtHome,
                     _ => Action::BroughtHomeOld,
@@ -243,8 +243,10 @@ impl Crossing {
         self.objects(kind, std::str::from_utf8(id).unwrap_or_default())
     }
 
-    fn note_home(&self, kind: &Kind, id: &[u8]) {
-        if let Some(home) = &self.home {
+    fn note_home(&self, (place, kind): (Index<IdKind>, &Kind), id: &[u8]) {
+        let named = self.law.policy.kinds.get(place.place());
+        let public = named.is_some_and(|kind| kind.public);
+        if let Some(home) = self.home.as_ref().filter(|_| !public) {
             // What the register gives is text.
             let id = std::str::from_utf8(id).unwrap_or_default();
             let canonical = kind.spec().canonical.form(Identifier::new(id));

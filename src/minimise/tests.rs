@@ -162,6 +162,7 @@ fn law_with(theirs: Unknown) -> Arc<Law> {
     });
     let kinds = specs.each_ref().map(|spec| IdKind {
         name: spec.name.clone(),
+        public: false,
     });
     Arc::new(Law {
         policy: Policy {

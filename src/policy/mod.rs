@@ -79,6 +79,9 @@ impl<Of> std::fmt::Debug for Index<Of> {
 pub struct IdKind {
     /// Its name in `[ids.NAME]`: part of the derivation, so never changed.
     pub name: String,
+    /// Whether everybody may know these identifiers, as the numbers of schools: what says one is no
+    /// echo.
+    pub public: bool,
 }
 
 /// A text that is written as it stands: JSON, already encoded.

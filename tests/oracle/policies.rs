@@ -74,7 +74,10 @@ fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
         vendor: "vendor".to_owned(),
         kinds: kinds()
             .into_iter()
-            .map(|spec| IdKind { name: spec.name })
+            .map(|spec| IdKind {
+                name: spec.name,
+                public: false,
+            })
             .collect(),
         constants: CONSTANTS
             .map(|json| Constant {

@@ -25,7 +25,13 @@ impl Canon {
             bases: _,
         } = policy;
         self.list(shapes, Self::shape);
-        self.list(kinds, |canon, IdKind { name }| canon.text(name));
+        self.list(kinds, |canon, IdKind { name, public }| {
+            canon.text(name);
+            // A kind that is not has the hash that it had before there were some.
+            if *public {
+                canon.text("public");
+            }
+        });
         self.list(constants, |canon, Constant { json }| {
             canon.list(json, |canon, byte| canon.number(usize::from(*byte)));
         });

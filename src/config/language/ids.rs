@@ -22,23 +22,29 @@ const DIGITS_MAX: u8 = 15;
 impl<'d> Compiler<'d, '_> {
     /// Reads all kinds of the presets and of the vendor's file; a key of the file counts more.
     pub(super) fn read_kinds(&mut self, roots: &[(Origin, &Table<'d>)]) {
-        let mut layers: Vec<Vec<Table<'d>>> = Vec::new();
+        let mut layers: Vec<Vec<(Origin, Table<'d>)>> = Vec::new();
         for (origin, name, table) in self.named_by_all(roots, "ids") {
             if !self.is_kind_name(&name, origin) {
                 continue;
             }
             let number = self.vocabulary.kinds.add(name.value, &name.place, origin);
             match layers.get_mut(number) {
-                Some(tables) => tables.push(table),
-                None => layers.push(vec![table]),
+                Some(tables) => tables.push((origin, table)),
+                None => layers.push(vec![(origin, table)]),
             }
         }
         self.vocabulary.kinds.check_count("id kinds", self.problems);
         for (place, tables) in layers.iter().enumerate() {
             let name = self.vocabulary.kinds.all().get(place);
             let name = name.map_or_else(String::new, |name| name.text.clone());
-            self.policy.kinds.push(IdKind { name: name.clone() });
-            let spec = self.kind_spec(name, tables);
+            let public = self.is_public(tables);
+            let kind = IdKind {
+                name: name.clone(),
+                public,
+            };
+            self.policy.kinds.push(kind);
+            let tables: Vec<&Table<'d>> = tables.iter().map(|(_, table)| table).collect();
+            let spec = self.kind_spec(name, &tables);
             self.kind_specs.push(spec);
         }
     }
@@ -59,7 +65,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// The last table that has a key decides about it.
-    fn kind_spec(&mut self, name: String, tables: &[Table<'d>]) -> KindSpec {
+    fn kind_spec(&mut self, name: String, tables: &[&Table<'d>]) -> KindSpec {
         for table in tables {
             let later = NOT_YET
                 .iter()
@@ -72,6 +78,7 @@ impl<'d> Compiler<'d, '_> {
         let place = looks.as_ref().map(Value::place);
         let from = last("from");
         let (back, unknown, accept_keys) = (last("back"), last("unknown"), last("accept-keys"));
+        let public = last("public");
         let notation = self.notation(looks, domain, prefix);
         let canonical = from.and_then(|from| self.canonical(&from));
         for table in tables {
@@ -83,13 +90,14 @@ impl<'d> Compiler<'d, '_> {
                 "back",
                 "unknown",
                 "accept-keys",
+                "public",
             ] {
                 let _asked = table.has(key);
             }
             table.finish(self.problems);
         }
         let back = back.and_then(|back| self.back(&back)).unwrap_or_default();
-        for stray in [&unknown, &accept_keys].into_iter().flatten() {
+        for stray in [&unknown, &accept_keys, &public].into_iter().flatten() {
             self.needs_way_back(back, stray);
         }
         let spec = KindSpec {
@@ -106,6 +114,27 @@ impl<'d> Compiler<'d, '_> {
             self.check_collisions(&spec, &place);
         }
         spec
+    }
+
+    /// Whether everybody may know the ids of a kind. Of a preset's, a vendor's file cannot say so.
+    fn is_public(&mut self, tables: &[(Origin, Table<'d>)]) -> bool {
+        let mut public = false;
+        let mut preset = false;
+        for (origin, table) in tables {
+            let said = table.value("public");
+            let said = said.and_then(|it| Some((it.flag(self.problems)?.value, it)));
+            if let Some((now, value)) = said {
+                if now && !public && preset && *origin == Origin::Vendor {
+                    let message = "ids of this kind are not public in the preset";
+                    let help = "that needs a [[widen]] with a reason, which is not built yet";
+                    let problem = Problem::error(code::WIDENS, message).at(&value.place());
+                    self.problems.push(problem.help(help));
+                }
+                public = now;
+            }
+            preset |= *origin == Origin::Preset;
+        }
+        public
     }
 
     fn back(&mut self, back: &Value<'d>) -> Option<Back> {

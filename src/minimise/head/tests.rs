@@ -10,7 +10,8 @@ use crate::pseudonym::{Back, Canonical, Generation, KindSpec, Notation, Unknown,
 
 fn kind_named(name: &str) -> IdKind {
     let name = name.to_owned();
-    IdKind { name }
+    let public = false;
+    IdKind { name, public }
 }
 
 fn law(caller: Side) -> Law {

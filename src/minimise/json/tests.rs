@@ -113,6 +113,7 @@ fn law(limits: Limits) -> Arc<Law> {
         kinds: ["pupil", "mail", "number"]
             .map(|name| IdKind {
                 name: name.to_owned(),
+                public: false,
             })
             .into(),
         constants: vec![Constant {
