@@ -12,19 +12,23 @@ use std::sync::{Mutex, PoisonError};
 
 use aho_corasick::AhoCorasick;
 
-use super::head;
+use super::{head, value};
 use crate::limits;
-use crate::policy::{ParameterType, ValueType};
+use crate::policy::{ParameterType, ValueRules, ValueType};
 use crate::secret::SecretText;
 
 /// Identifiers shorter than this stand in other texts by chance: `12` in every date. They are
-/// looked for in free text only, and as a word of their own.
+/// looked for in texts only, and as a word of their own.
 const WITHIN_CHARS_MIN: usize = 6;
 
 /// A number or code that is no more than an identifier of so many characters is that identifier.
 /// Marks, points and years have four digits at most, and must not be missing because a pupil has
-/// the number 7 or 1000.
+/// the number 7 or 1000. A text that has no room for so many, by the rules of the policy, is such a
+/// mark or year too.
 const WHOLE_CHARS_MIN: usize = 5;
+
+/// How long the identifiers are that a text is tried with for room.
+const ROOM_CHARS: Range<usize> = WHOLE_CHARS_MIN..13;
 
 /// A day, as a date or a moment begins with it.
 const DAY_CHARS: usize = "2026-08-01".len();
@@ -85,8 +89,17 @@ pub(super) enum Holds {
     Codes,
     /// A day or a moment: an identifier only if somebody is named by a day.
     Days,
-    /// Free text: any identifier.
+    /// A text: any identifier, where there is room for one. Unless it is a day or a moment.
     Text,
+}
+
+/// A kept value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept<'a> {
+    pub(super) text: &'a str,
+    pub(super) holds: Holds,
+    /// What the policy has of its like, besides the type.
+    pub(super) rules: Option<&'a ValueRules>,
 }
 
 impl Holds {
@@ -102,7 +115,7 @@ impl Holds {
     }
 
     /// The same of a parameter in a path or query; of the policy's own words, nothing.
-    pub(super) const fn of_parameter(of: &ParameterType) -> Option<Self> {
+    const fn of_parameter(of: &ParameterType) -> Option<Self> {
         match of {
             ParameterType::OneOf(_) => None,
             ParameterType::Date | ParameterType::DateTime => Some(Self::Days),
@@ -110,23 +123,50 @@ impl Holds {
             ParameterType::Slug => Some(Self::Text),
         }
     }
+}
 
-    /// Whether an identifier of so many characters that stands there in a text is there on purpose.
-    fn shows(self, chars: usize, text: &[u8], at: Range<usize>) -> bool {
-        let before = text.get(..at.start).unwrap_or_default();
-        let after = text.get(at.end..).unwrap_or_default();
-        match self {
-            Self::Codes => {
+impl<'a> Kept<'a> {
+    /// A parameter in a path or query, if it can hold anything.
+    pub(super) fn of_parameter(text: &'a str, of: &ParameterType) -> Option<Self> {
+        let rules = None;
+        Holds::of_parameter(of).map(|holds| Self { text, holds, rules })
+    }
+
+    /// Whether an identifier of so many characters that stands there is there on purpose.
+    fn shows(&self, chars: usize, at: Range<usize>) -> bool {
+        let before = self.text.get(..at.start).unwrap_or_default();
+        let after = self.text.get(at.end..).unwrap_or_default();
+        match self.holds {
+            Holds::Codes => {
                 let whole = before.is_empty() && after.is_empty();
                 chars >= WITHIN_CHARS_MIN || whole && chars >= WHOLE_CHARS_MIN
             }
-            Self::Days => before.is_empty() && chars >= DAY_CHARS,
-            Self::Text => {
-                let goes_on = |byte: Option<&u8>| byte.is_some_and(is_of_a_word);
-                let word = !goes_on(before.last()) && !goes_on(after.first());
-                chars >= WITHIN_CHARS_MIN || word
+            // Whatever the policy calls it, `10` is no pupil in the tenth month.
+            Holds::Text if !value::is_when(self.text) => {
+                let goes_on = |byte: Option<u8>| byte.is_some_and(is_of_a_word);
+                let word = !goes_on(before.bytes().last()) && !goes_on(after.bytes().next());
+                let id = self.text.get(at).unwrap_or_default();
+                let within = chars >= WITHIN_CHARS_MIN;
+                within || word && (chars >= WHOLE_CHARS_MIN || self.has_room([before, id, after]))
             }
+            Holds::Days | Holds::Text => before.is_empty() && chars >= DAY_CHARS,
         }
+    }
+
+    /// Whether a longer identifier could stand in the place of one, by the rules: in `ext:10`, and
+    /// not in a year. Where none can, a short one is what it looks like.
+    fn has_room(&self, [before, id, after]: [&str; 3]) -> bool {
+        let Some(rules) = self.rules else {
+            return true;
+        };
+        { ROOM_CHARS }.any(|chars| {
+            ["0", "A", "a"].into_iter().any(|sign| {
+                let longer = sign.repeat(chars.saturating_sub(id.len()));
+                let other = sign.repeat(chars);
+                rules.fits(&[before, id, &longer, after].concat())
+                    || rules.fits(&[before, &other, after].concat())
+            })
+        })
     }
 }
 
@@ -139,8 +179,8 @@ pub(super) struct Echo {
 }
 
 impl Echo {
-    /// Whether a kept text holds something that was brought home, in whatever case of letters.
-    pub(super) fn is_in(&mut self, text: &[u8], holds: Holds, home: &Home) -> bool {
+    /// Whether a kept value holds something that was brought home, in whatever case of letters.
+    pub(super) fn is_in(&mut self, kept: Kept<'_>, home: &Home) -> bool {
         if home.count.load(Ordering::Acquire) != self.chars.len() {
             let all = home.all.lock().unwrap_or_else(PoisonError::into_inner);
             self.learn(&all.texts);
@@ -150,10 +190,10 @@ impl Echo {
             // Nothing came home; or more than can be looked for, and nothing is sure to be no echo.
             return !self.chars.is_empty();
         };
-        let mut found = search.find_overlapping_iter(text);
+        let mut found = search.find_overlapping_iter(kept.text);
         found.any(|found| {
             let chars = self.chars.get(found.pattern().as_usize());
-            chars.is_none_or(|chars| holds.shows(*chars, text, found.range()))
+            chars.is_none_or(|chars| kept.shows(*chars, found.range()))
         })
     }
 
@@ -167,7 +207,7 @@ impl Echo {
 }
 
 /// Whether a byte continues a word: letters, digits, and every byte of a longer character.
-const fn is_of_a_word(byte: &u8) -> bool {
+const fn is_of_a_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }
 
@@ -181,8 +221,16 @@ mod tests {
         home
     }
 
+    const fn kept(text: &str, holds: Holds) -> Kept<'_> {
+        Kept {
+            text,
+            holds,
+            rules: None,
+        }
+    }
+
     fn echoes(all: &[&str], text: &str, holds: Holds) -> bool {
-        Echo::default().is_in(text.as_bytes(), holds, &home(all))
+        Echo::default().is_in(kept(text, holds), &home(all))
     }
 
     #[test]
@@ -233,6 +281,76 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_a_day_or_a_moment_is_searched_as_one() {
+        let ids = ["10", "2026-1", "10:00", "1006", "2026-10-05"];
+        for text in [
+            "2026-10-06",
+            "2026-10-06T10:00:00Z",
+            "2026-10-06T10:00:10.123+10:00",
+            "2026-10-06T10:00",
+        ] {
+            assert!(!echoes(&ids, text, Holds::Text), "{text}");
+        }
+        for text in [
+            "2026-10-05",
+            "2026-10-05T10:00:00Z",
+            "op 2026-10-06",
+            "2026-10-06 of 10",
+            "2026-13-10",
+            "2026-10-06T10:00:00Z/10",
+        ] {
+            assert!(echoes(&ids, text, Holds::Text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_one_is_looked_for_where_the_rules_have_room_for_one() {
+        let like = |like: &str| ValueRules {
+            like: Some(regex::Regex::new(&format!("^(?:{like})$")).unwrap()),
+            ..ValueRules::default()
+        };
+        let of_four = ValueRules {
+            chars_max: Some(4),
+            ..ValueRules::default()
+        };
+        let ids = ["10", "07", "2027", "H1A", "b", "95312"];
+        let echoes = |text: &str, rules: &ValueRules| {
+            let kept = Kept {
+                text,
+                holds: Holds::Text,
+                rules: Some(rules),
+            };
+            Echo::default().is_in(kept, &home(&ids))
+        };
+        let mark = "[A-Z]{1,3}[+-]?|[0-9]{1,3}([.,][0-9]{1,2})?";
+        for (text, rules) in [
+            ("10", like(mark)),
+            ("7,10", like(mark)),
+            ("B+", like(mark)),
+            ("2027", like("[0-9]{4}")),
+            ("07", like("[0-9]{1,2}|IT|Other")),
+            ("10/2027", like("[0-9]{2}/[0-9]{4}")),
+            ("H1A", of_four.clone()),
+        ] {
+            assert!(rules.fits(text) && !echoes(text, &rules), "{text}");
+        }
+        for (text, rules) in [
+            ("10", like("(?s).+")),
+            ("2027", like("[0-9]+")),
+            ("2027", like("[0-9]{4}|[a-z]{7}")),
+            ("H1A", like("[A-Z][A-Z0-9]{0,11}")),
+            ("10", like("[A-Z0-9._-]{1,10}")),
+            ("ext:10", like("term|ext:[A-Za-z0-9._-]{1,40}")),
+            ("van 10", ValueRules::default()),
+            // Long enough to be one, whatever there is room for.
+            ("95312", like("[0-9]{5}")),
+            ("nr 95312", like("nr [0-9]{5}")),
+        ] {
+            assert!(rules.fits(text) && echoes(text, &rules), "{text}");
+        }
+    }
+
+    #[test]
     fn nothing_but_yes_and_no_and_words_of_the_policy_is_left_unsearched() {
         for (of, holds) in [
             (ValueType::Any, Some(Holds::Text)),
@@ -264,7 +382,7 @@ mod tests {
     fn an_identifier_is_found_in_its_canonical_form_too() {
         let home = Home::default();
         home.add(" 00S-64003", "s-64003");
-        assert!(Echo::default().is_in(b"S-64003", Holds::Text, &home));
+        assert!(Echo::default().is_in(kept("S-64003", Holds::Text), &home));
     }
 
     #[test]
@@ -276,12 +394,12 @@ mod tests {
     #[test]
     fn what_comes_home_later_is_found_from_then_on() {
         let (home, mut echo) = (home(&[]), Echo::default());
-        assert!(!echo.is_in(b"S-64003", Holds::Text, &home));
+        assert!(!echo.is_in(kept("S-64003", Holds::Text), &home));
         home.add("S-64003", "S-64003");
-        assert!(echo.is_in(b"S-64003", Holds::Text, &home));
+        assert!(echo.is_in(kept("S-64003", Holds::Text), &home));
         home.add("", "");
         assert!(
-            !echo.is_in(b"", Holds::Text, &home),
+            !echo.is_in(kept("", Holds::Text), &home),
             "an empty text is nobody's"
         );
     }
@@ -296,11 +414,11 @@ mod tests {
             home.add(&id, &id);
         }
         assert!(
-            !echo.is_in(b"nobody", Holds::Text, &home),
+            !echo.is_in(kept("nobody", Holds::Text), &home),
             "each counts once"
         );
         home.add("one more", "one more");
-        assert!(echo.is_in(b"nobody", Holds::Text, &home));
+        assert!(echo.is_in(kept("nobody", Holds::Text), &home));
     }
 
     #[test]

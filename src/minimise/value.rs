@@ -39,6 +39,18 @@ pub(super) fn is_datetime(text: &str) -> bool {
     day(text.as_bytes()).is_some_and(|(_, rest)| is_time_of_day(rest))
 }
 
+/// Whether a text is a day, or a moment as any system writes one: without its seconds, without an
+/// offset.
+pub(super) fn is_when(text: &str) -> bool {
+    let is_moment = |rest: &[u8]| {
+        let mores: [&[u8]; 4] = [b"", b"Z", b":00", b":00Z"];
+        let mut mores = mores.into_iter();
+        mores.any(|more| is_time_of_day(&[rest, more].concat()))
+    };
+    let rest = day(text.as_bytes()).map(|(_, rest)| rest);
+    rest.is_some_and(|rest| rest.is_empty() || is_moment(rest))
+}
+
 /// The day of a full-date or a date-time.
 pub(super) fn day_of(text: &str) -> Option<Day> {
     let (day, rest) = day(text.as_bytes())?;
@@ -233,6 +245,32 @@ mod tests {
                 "2026-08-01T10:00:00+0200",
                 "2026-08-01T10:00:00Zx",
                 "2026-02-30T10:00:00Z",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_a_day_or_a_moment_may_be_short_of_its_end() {
+        sort(
+            is_when,
+            &[
+                "2026-08-01",
+                "2026-08-01T10:00:00+02:00",
+                "2026-08-01T10:00:00",
+                "2026-08-01T10:00:00.5",
+                "2026-08-01T10:00",
+            ],
+            &[
+                "",
+                "2026-08",
+                "2026-02-30",
+                "2026-08-01T",
+                "2026-08-01T1",
+                "2026-08-01T10",
+                "2026-08-01T24:00",
+                "2026-08-01 10:00:00",
+                "2026-08-01T10:00:00Z10",
+                "10:00:00Z",
             ],
         );
     }

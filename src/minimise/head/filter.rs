@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::query::Ids;
 use super::{Escapes, decode, encode};
 use crate::limits;
-use crate::minimise::echo::Holds;
+use crate::minimise::echo::{Holds, Kept};
 use crate::minimise::value;
 use crate::policy::{IdKind, Index, Keep, Policy, Shape, Side, ValueType, Visible};
 use crate::pseudonym::Back;
@@ -103,7 +103,7 @@ impl<'t> Clause<'t> {
                 ids.turn(kind, self.value)?
             }
             About::Kept(keep) if may_ask(&law.policy, keep, self.operator, self.value) => {
-                ids.pass(self.value, holds(&law.policy, keep))?;
+                ids.pass(kept(&law.policy, keep, self.value))?;
                 self.value
             }
             About::OneOf(cases) if self.operator.is_equality() => {
@@ -205,13 +205,14 @@ fn may_ask(policy: &Policy, keep: Keep, operator: Operator, text: &str) -> bool 
     allowed && is_of(text, keep.of) && passes(policy, keep, text)
 }
 
-/// What a value that a kept field is compared with can hold; a word of the policy, nothing.
-fn holds(policy: &Policy, keep: Keep) -> Option<Holds> {
+/// A value that a kept field is compared with, if it can hold anything; a word of the policy cannot.
+fn kept<'t>(policy: &'t Policy, keep: Keep, text: &'t str) -> Option<Kept<'t>> {
     let rules = keep
         .rules
         .and_then(|rules| policy.value_rules.get(rules.place()));
     let listed = rules.is_some_and(|rules| rules.one_of.is_some());
-    Holds::of(keep.of).filter(|_| !listed)
+    let holds = Holds::of(keep.of).filter(|_| !listed)?;
+    Some(Kept { text, holds, rules })
 }
 
 /// Whether a value is of a type; a day is also the beginning of a moment.

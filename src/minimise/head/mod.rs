@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::echo::Holds;
+use super::echo::Kept;
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::{Content, Flow, Method, Methods, Policy, Route, Segment};
@@ -181,7 +181,7 @@ fn write_target(
             Segment::Identifier(kind) => ids.write(*kind, text, target)?,
             Segment::Literal(_) => encode(text, target),
             Segment::Parameter(of) => {
-                ids.pass(text, Holds::of_parameter(of))?;
+                ids.pass(Kept::of_parameter(text, of))?;
                 encode(text, target);
             }
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Asked, Escapes, choice, decode, encode, filter};
 use crate::minimise::crossing::{Refused, Turned};
-use crate::minimise::echo::{Echo, Holds};
+use crate::minimise::echo::{Echo, Kept};
 use crate::minimise::value::is_parameter;
 use crate::minimise::{Action, Counts, Crossing, Trail};
 use crate::policy::{IdKind, Index, ParameterType, QueryParameter, QueryRule, Route, Side};
@@ -131,10 +131,10 @@ impl<'c> Ids<'c> {
     ///
     /// # Errors
     /// [`Refusal::QueryInvalid`], for whatever it stands in.
-    pub(super) fn pass(&mut self, text: &str, holds: Option<Holds>) -> Result<(), Refusal> {
-        if let (Some(home), Some(holds), Reading::Turn) =
-            (self.crossing.guarded(), holds, self.reading)
-            && self.echo.is_in(text.as_bytes(), holds, home)
+    pub(super) fn pass(&mut self, kept: Option<Kept<'_>>) -> Result<(), Refusal> {
+        if let (Some(home), Some(kept), Reading::Turn) =
+            (self.crossing.guarded(), kept, self.reading)
+            && self.echo.is_in(kept, home)
         {
             self.why = Action::DroppedEcho;
             return Err(Refusal::QueryInvalid);
@@ -259,7 +259,7 @@ fn write_value(
             if !is_parameter(&value, of) {
                 return Err(Refusal::QueryInvalid);
             }
-            ids.pass(&value, Holds::of_parameter(of))?;
+            ids.pass(Kept::of_parameter(&value, of))?;
             encode(&value, target);
         }
         QueryRule::Sort(items) => match choice::write_order(ids, *items, raw, target) {

@@ -5,7 +5,7 @@ use super::pass::{Key, Pass, Place};
 use super::scan;
 use crate::minimise::Action;
 use crate::minimise::crossing::{Refused, Turned};
-use crate::minimise::echo::Holds;
+use crate::minimise::echo::{Holds, Kept};
 use crate::minimise::watch::Watch;
 use crate::policy::{Fields, IdKind, Index, Rule, Side, Unlisted, key_hash};
 use crate::pseudonym::Form;
@@ -62,7 +62,13 @@ impl<'a, W: Watch> Pass<'a, W> {
         };
         let Some(fields) = fields(&law.policy, kind) else {
             let (home, echo) = (self.crossing.guarded(), &mut self.state.echo);
-            if home.is_some_and(|home| echo.is_in(text, Holds::Text, home)) {
+            let kept = Kept {
+                // All bytes at hand are UTF-8, and a key ends on a character.
+                text: std::str::from_utf8(text).unwrap_or_default(),
+                holds: Holds::Text,
+                rules: None,
+            };
+            if home.is_some_and(|home| echo.is_in(kept, home)) {
                 self.key.why = Action::DroppedEcho;
                 return Ok(&Rule::Drop);
             }

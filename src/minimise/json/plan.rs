@@ -5,7 +5,7 @@ use super::gate::Standing;
 use super::pass::{Pass, Place};
 use super::scan::{self, Fault};
 use super::switch::{self, Choice};
-use crate::minimise::echo::Holds;
+use crate::minimise::echo::{Holds, Kept};
 use crate::minimise::generalise::{self, Generalised};
 use crate::minimise::watch::{Watch, Withheld};
 use crate::minimise::{Action, value};
@@ -80,10 +80,12 @@ impl<W: Watch> Pass<'_, W> {
             Rule::KeepAll => match token.kind {
                 List => Plan::Enter(FrameKind::WholeList),
                 Object => Plan::Enter(FrameKind::WholeObject),
-                Number { .. } if self.is_echo(token, Holds::Codes) => {
+                Number { .. } if self.is_echo(token, Holds::Codes, None) => {
                     Plan::Drop(Action::DroppedEcho)
                 }
-                Text { .. } if self.is_echo(token, Holds::Text) => Plan::Drop(Action::DroppedEcho),
+                Text { .. } if self.is_echo(token, Holds::Text, None) => {
+                    Plan::Drop(Action::DroppedEcho)
+                }
                 Bool | Null | Number { .. } | Text { .. } => Plan::Keep,
                 TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             },
@@ -129,28 +131,28 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Whether a kept value would send back what was brought home in this exchange.
-    fn is_echo(&mut self, token: Token, holds: Holds) -> bool {
+    fn is_echo(&mut self, token: Token, holds: Holds, rules: Option<&ValueRules>) -> bool {
         let Some(home) = self.crossing.guarded() else {
             return false;
         };
         let state = &mut *self.state;
         let text = text_of(self.bytes, token, &mut state.text);
-        state.echo.is_in(text.as_bytes(), holds, home)
+        let kept = Kept { text, holds, rules };
+        state.echo.is_in(kept, home)
     }
 
     fn keeps_echo(&mut self, keep: Keep, token: Token) -> bool {
-        let closed = |rules: Index<ValueRules>| {
-            let rules = self.law.policy.value_rules.get(rules.place());
-            rules.is_some_and(|rules| rules.one_of.is_some())
-        };
-        if keep.rules.is_some_and(closed) {
+        let law = self.law;
+        let rules = keep.rules;
+        let rules = rules.and_then(|rules| law.policy.value_rules.get(rules.place()));
+        if rules.is_some_and(|rules| rules.one_of.is_some()) {
             // A word from the policy is nobody's identifier.
             return false;
         }
         match (Holds::of(keep.of), token.kind) {
             (None, _) => false,
-            (Some(holds), TokenKind::Text { .. }) => self.is_echo(token, holds),
-            (Some(_), _) => self.is_echo(token, Holds::Codes),
+            (Some(holds), TokenKind::Text { .. }) => self.is_echo(token, holds, rules),
+            (Some(_), _) => self.is_echo(token, Holds::Codes, rules),
         }
     }
 

@@ -11,20 +11,33 @@ pub(crate) const PUPILS: usize = 47;
 const NUMBERS: usize = 9_901_000_000;
 const TEACHERS: usize = 3;
 const PARENTS: usize = 4;
-const CLASSES: [&str; 3] = ["cls-zzq-H1A", "cls-zzq-H1B", "cls-zzq-M2C"];
+/// The last has no pupils, and is called like a grade.
+const CLASSES: [&str; 4] = ["cls-zzq-H1A", "cls-zzq-H1B", "cls-zzq-M2C", "07"];
+/// How many of them have pupils and a teacher.
+const TAUGHT: usize = 3;
 const ORG: &str = "school-zzq-01";
 const BRANCH: &str = "branch-zzq-02";
+/// One whose public number is its id.
+pub(crate) const NUMBERED: &str = "99ZZ08";
 const COURSES: [&str; 2] = ["crs-zzq-rekenen", "crs-zzq-taal"];
 const YEAR: &str = "sy-zzq-2026";
 const TERM: &str = "term-zzq-2026-1";
 const BLOCK: &str = "block-zzq-2026-1";
+/// A year that is called by its number.
+const NEXT_YEAR: &str = "2027";
 const CHANGED: &str = "2026-09-01T08:00:00.000Z";
 
 /// The one whose id has signs in it that mean something in an address.
 pub(crate) const ODD: usize = 3;
 
+/// Those whose ids are so short that they stand in dates, marks and years by chance.
+pub(crate) const SHORT: [(usize, &str); 3] = [(6, "10"), (11, "001"), (12, "015")];
+
 /// The id of a pupil. Every fifth is a number.
 pub(crate) fn pupil(number: usize) -> String {
+    if let Some((_, short)) = SHORT.iter().find(|(of, _)| *of == number) {
+        return (*short).to_owned();
+    }
     match number % 5 {
         _ if number == ODD => "2024/0017;é%2F\\-zzq".to_owned(),
         4 => format!("{}", NUMBERS + number),
@@ -60,7 +73,8 @@ pub(crate) fn markers() -> Markers {
         ORG,
         BRANCH,
     ];
-    let all = others.iter().chain(&CLASSES).chain(&COURSES).copied();
+    let classes = { CLASSES.iter() }.take(TAUGHT);
+    let all = others.iter().chain(classes).chain(&COURSES).copied();
     Markers::of(&all.collect::<Vec<_>>())
 }
 
@@ -92,7 +106,9 @@ fn orgs() -> Vec<Value> {
     let mut branch = org(BRANCH, "ext:vestiging");
     branch["identifier"] = json!("");
     branch["parent"] = reference("org", ORG);
-    vec![org(ORG, "school"), branch]
+    let mut numbered = org(NUMBERED, "school");
+    numbered["identifier"] = json!(NUMBERED);
+    vec![org(ORG, "school"), branch, numbered]
 }
 
 fn sessions() -> Vec<Value> {
@@ -111,7 +127,7 @@ fn sessions() -> Vec<Value> {
     year["children"] = json!([reference("academicSession", TERM)]);
     let mut block = session(BLOCK, "ext:blok");
     block["parent"] = reference("academicSession", YEAR);
-    vec![year, term, block]
+    vec![year, term, block, session(NEXT_YEAR, "schoolYear")]
 }
 
 fn course(id: &str) -> Value {
@@ -128,8 +144,8 @@ fn class(number: usize) -> Value {
     let mut class = thing(CLASSES[number]);
     class["title"] = json!(format!("{} mentor-zzq", CLASSES[number]));
     class["classCode"] = json!(CLASSES[number]);
-    class["classType"] = json!(["homeroom", "scheduled", "ext:stamgroep"][number]);
-    class["location"] = json!([Some("lokaal mentor-zzq"), Some(""), None][number]);
+    class["classType"] = json!(["homeroom", "scheduled", "ext:stamgroep"][number % TAUGHT]);
+    class["location"] = json!([Some("lokaal mentor-zzq"), Some(""), None][number % 3]);
     class["grades"] = json!(["07"]);
     class["course"] = reference("course", COURSES[number % COURSES.len()]);
     class["school"] = reference("org", ORG);
@@ -227,7 +243,7 @@ fn enrollments() -> Vec<Value> {
 
 /// The class that a pupil is in.
 fn class_of(number: usize) -> &'static str {
-    CLASSES[number % CLASSES.len()]
+    CLASSES[number % TAUGHT]
 }
 
 fn category() -> Value {
@@ -251,15 +267,17 @@ fn line_item() -> Value {
 }
 
 fn result(number: usize) -> Value {
-    let pupil = pupil(number * CLASSES.len());
+    let pupil = pupil(number * TAUGHT);
     let status = ["fully graded", "ext:herkansing"][number % 2];
+    let words = [Some("7,5"), None, Some("10")][number % 3];
     let mut result = thing(&format!("res-zzq-{pupil}-li-zzq-1"));
     merge(
         &mut result,
         json!({
             "lineItem": reference("lineItem", "li-zzq-1"), "student": reference("user", &pupil),
             "class": reference("class", CLASSES[0]),
-            "scoreStatus": status, "score": 7.50, "scoreDate": "2026-09-09T08:00:00Z",
+            "scoreStatus": status, "score": 7.50, "scoreDate": "2026-10-10T08:10:00Z",
+            "textScore": words,
             "comment": format!("Fenna-zzq ({pupil}) deed haar best"),
         }),
     );

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::harness::{Message, Peer, UPSTREAM_TOKEN, Upstream};
 use query::Query;
 
-pub(crate) use data::{ODD, PUPILS, markers, pupil};
+pub(crate) use data::{NUMBERED, ODD, PUPILS, SHORT, markers, pupil};
 
 /// The version of the standard that a school speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
