@@ -85,3 +85,5 @@ pub const OBJECTIONS: &str = "F22";
 pub const OBJECTIONS_LINE: &str = "F23";
 /// A text of an error passes.
 pub const ERROR_TEXT: &str = "F24";
+/// Ids of the vendor's own making that do not lead back to it.
+pub const OWN_IDS_LOST: &str = "F25";

@@ -166,6 +166,20 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// An id of the vendor's own making that reached the school as it was becomes a pseudonym where
+    /// the school names something by it: nothing tells it from an id of the school's.
+    pub(super) fn find_own_ids_lost(&mut self, kind: Index<IdKind>, place: &Place) {
+        let spec = self.kind_specs.get(kind.place());
+        if spec.is_some_and(|spec| spec.unknown == Unknown::Keep) {
+            let name = self.policy.kind_name(kind).to_owned();
+            let message = format!("a vendor's own ids of kind {} lead nowhere", shown(&name));
+            let problem = Problem::finding(code::OWN_IDS_LOST, message).at(place);
+            let label = "the school calls: each id here leaves as a pseudonym, also the vendor's";
+            let help = "`unknown = \"own\"` has them come back as the vendor wrote them";
+            self.problems.push(problem.label(label).help(help));
+        }
+    }
+
     /// Reports that an id which comes from the vendor could not be turned back.
     pub(super) fn no_way_back(&mut self, kind: Index<IdKind>, place: &Place, label: String) {
         let name = self.policy.kind_name(kind).to_owned();

@@ -278,9 +278,11 @@ impl<'d> Compiler<'d, '_> {
         Some(Segment::Literal(part.into()))
     }
 
-    /// Ids in a request of the vendor must have a way back.
+    /// Ids in a request of the vendor must have a way back, and those in one of the school's lead
+    /// to what they name.
     pub(super) fn check_way_back(&mut self, kind: Index<IdKind>, place: &Place, caller: Side) {
         if caller == Side::School {
+            self.find_own_ids_lost(kind, place);
             return;
         }
         if self.has_way_back(kind) {
