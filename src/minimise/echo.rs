@@ -68,8 +68,7 @@ impl All {
     fn add(&mut self, text: &str) {
         // One more than is looked for says that there are too many.
         let fits = self.texts.len() <= limits::HOME_TEXTS_MAX;
-        let new = !text.is_empty() && self.seen.insert(self.hasher.hash_one(text));
-        if fits && new {
+        if fits && !text.is_empty() && self.seen.insert(self.hasher.hash_one(text)) {
             self.texts.push(SecretText::new(text.to_owned()));
         }
     }
@@ -419,6 +418,10 @@ mod tests {
         );
         home.add("one more", "one more");
         assert!(echo.is_in(kept("nobody", Holds::Text), &home));
+        home.add("and more", "and more");
+        let all = home.all.lock().unwrap();
+        let most = limits::HOME_TEXTS_MAX + 1;
+        assert_eq!((all.texts.len(), all.seen.len()), (most, most));
     }
 
     #[test]
