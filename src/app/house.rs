@@ -162,6 +162,7 @@ impl House {
         let config = Arc::new(next);
         self.shared.prepare(&config);
         self.deployed.put(Arc::clone(&config));
+        self.shared.settle();
         self.state.reloaded(Arc::clone(&config));
         self.say_deployed(&config);
         self.events.emit(ReloadSucceeded { config: &config });

@@ -139,6 +139,12 @@ impl Shared {
         drop(self.served(Arc::clone(config)));
     }
 
+    /// The configuration that is deployed is in force: what was made of the one before is not needed
+    /// any more.
+    pub fn settle(&self) {
+        self.newest.keep(&self.deployed.current());
+    }
+
     /// How much is under way, and which upstreams are left alone.
     #[must_use]
     pub fn load(&self) -> LoadSeen {

@@ -1,7 +1,7 @@
 //! What is made of a configuration once, so that no request has to make it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::Shared;
@@ -114,22 +114,34 @@ fn view(store: &Store, vendor: &Vendor) -> Option<Arc<View>> {
     Some(view)
 }
 
-/// The newest of what is shared.
+/// The newest of what is shared: of the configuration that is in force and, until it is, of the one
+/// that is prepared.
 #[derive(Default)]
-pub(super) struct Newest(Mutex<Option<Arc<Served>>>);
+pub(super) struct Newest(Mutex<Vec<Arc<Served>>>);
 
 impl Newest {
     /// What is shared of `config`; made by the first thread that asks.
     pub(super) fn of(&self, config: Arc<Config>, shared: &Shared) -> Arc<Served> {
-        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*newest {
-            Some(served) if Arc::ptr_eq(&served.config, &config) => Arc::clone(served),
-            Some(_) | None => {
-                let served = Arc::new(Served::new(config, shared));
-                *newest = Some(Arc::clone(&served));
-                served
-            }
+        let mut newest = self.lock();
+        let known = { newest.iter() }.find(|served| Arc::ptr_eq(&served.config, &config));
+        if let Some(served) = known {
+            return Arc::clone(served);
         }
+        let served = Arc::new(Served::new(config, shared));
+        let in_force = shared.deployed.current();
+        newest.retain(|served| Arc::ptr_eq(&served.config, &in_force));
+        newest.push(Arc::clone(&served));
+        served
+    }
+
+    /// Lets go of all but what is shared of `config`.
+    pub(super) fn keep(&self, config: &Arc<Config>) {
+        self.lock()
+            .retain(|served| Arc::ptr_eq(&served.config, config));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Served>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -246,5 +258,54 @@ impl Found<'_> {
             .get_or_init(make)
             .clone()
             .ok_or(Refusal::Bug(Bug::Head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Deployed, LogFormat, LogLevel};
+    use crate::events::tests::voice;
+
+    const GATEWAY: &str = "version = 1\n[listen]\naddress = \"127.0.0.1:0\"\n[admin]\n\
+         address = \"127.0.0.2:0\"\n[keys]\nmaster = { file = \"keys/master.key\" }\n\
+         ring = \"keys/ring.toml\"\n";
+    const SCHOOL: &str = "version = 1\n[school]\nname = \"De Proef\"\n\
+         public = \"http://proef.example\"\ncontact = \"privacy@proef.example\"\n";
+
+    #[test]
+    fn what_is_prepared_is_not_made_again_whoever_looks_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("schools/proef")).unwrap();
+        std::fs::write(folder.path().join("sluis.toml"), GATEWAY).unwrap();
+        std::fs::write(folder.path().join("schools/proef/school.toml"), SCHOOL).unwrap();
+        config::keys::new(folder.path()).map(drop).unwrap();
+        let read = || config::load(folder.path()).unwrap().0;
+        let deployed = Arc::new(Deployed::new(read()));
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        let shared = Shared::new(Arc::clone(&deployed), Clock::test(0), events);
+        let before = shared.served(deployed.current());
+
+        let next = Arc::new(read());
+        shared.prepare(&next);
+        let prepared = shared.served(Arc::clone(&next));
+        // The admin listener looks at what is in force, and so does a request.
+        drop(shared.load());
+        assert!(Arc::ptr_eq(&before, &shared.served(deployed.current())));
+        deployed.put(Arc::clone(&next));
+        let of_next = shared.served(deployed.current());
+        assert!(Arc::ptr_eq(&prepared, &of_next));
+
+        // What was in force is let go of; and however many are tried, two are kept.
+        shared.settle();
+        let let_go = Arc::downgrade(&before);
+        drop(before);
+        assert_eq!(let_go.strong_count(), 0);
+        let tried: Vec<_> = (0..3)
+            .map(|_| Arc::downgrade(&shared.served(Arc::new(read()))))
+            .collect();
+        let kept = { tried.iter() }.filter(|it| it.strong_count() > 0);
+        assert_eq!(kept.count(), 1);
+        assert!(Arc::ptr_eq(&of_next, &shared.served(deployed.current())));
     }
 }
