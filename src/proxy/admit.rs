@@ -257,7 +257,7 @@ impl Exchange<'_> {
     }
 
     /// What fetches tokens for the flow's upstream, if it wants some.
-    pub(super) const fn fetcher(&self) -> Option<&Fetcher> {
+    pub(super) const fn fetcher(&self) -> Option<&Arc<Fetcher>> {
         self.found.fetcher
     }
 

@@ -22,6 +22,8 @@ use crate::upstream::{Granted, TokenServer};
 
 /// The life of a token whose server does not say how long it is.
 const LIFE_DEFAULT: Duration = Duration::from_secs(300);
+/// So long a request waits for a better token than the one at hand.
+const RENEWAL_WAIT: Duration = Duration::from_secs(1);
 /// No token is kept for longer, whatever its server says.
 const LIFE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// A token is renewed so long before its end, or in the last tenth of its life if that is less.
@@ -79,6 +81,34 @@ pub(super) struct Asking<'a> {
     pub(super) meter: RouteMeter,
 }
 
+/// The same for one who does not wait for the answer.
+struct Renewal {
+    clock: Clock,
+    limits: Limits,
+    events: Events,
+    meter: RouteMeter,
+}
+
+impl Renewal {
+    fn of(asking: &Asking<'_>) -> Self {
+        Self {
+            clock: asking.clock.clone(),
+            limits: asking.limits.clone(),
+            events: asking.events.clone(),
+            meter: asking.meter.clone(),
+        }
+    }
+
+    fn asking(&self) -> Asking<'_> {
+        Asking {
+            clock: &self.clock,
+            limits: &self.limits,
+            events: &self.events,
+            meter: self.meter.clone(),
+        }
+    }
+}
+
 /// What there is at a moment.
 enum Look {
     /// A token that is good for a while.
@@ -93,17 +123,17 @@ enum Look {
 
 impl Fetcher {
     /// For a flow whose upstream wants tokens.
-    pub(super) fn new(flow: &Flow, connectors: &Connectors) -> Option<Self> {
+    pub(super) fn new(flow: &Flow, connectors: &Connectors) -> Option<Arc<Self>> {
         match &flow.upstream_auth {
             UpstreamAuth::Basic(_)
             | UpstreamAuth::Bearer(_)
             | UpstreamAuth::Forward
             | UpstreamAuth::None => None,
-            UpstreamAuth::Oauth2(grant) => Some(Self {
+            UpstreamAuth::Oauth2(grant) => Some(Arc::new(Self {
                 server: TokenServer::new(grant, connectors).ok(),
                 turn: Semaphore::new(1),
                 state: Mutex::default(),
-            }),
+            })),
         }
     }
 
@@ -112,16 +142,16 @@ impl Fetcher {
     /// # Errors
     /// [`Refusal::UpstreamAuthentication`] if there is none and none comes within
     /// `upstream-token`, or if the last failure was too short a time ago.
-    pub(super) async fn token(&self, asking: &Asking<'_>) -> Result<Arc<Kept>, Refusal> {
+    pub(super) async fn token(self: &Arc<Self>, asking: &Asking<'_>) -> Result<Arc<Kept>, Refusal> {
         match self.look(asking.clock.now()) {
             Look::Good(kept) => return Ok(kept),
             Look::Pause => return Err(Refusal::UpstreamAuthentication),
+            Look::Ageing(kept) if self.turn.available_permits() == 0 => return Ok(kept),
             Look::Ageing(kept) => {
-                // Whoever comes first renews it; until then it is as good as before.
-                let Ok(_turn) = self.turn.try_acquire() else {
-                    return Ok(kept);
-                };
-                return self.fetch(asking).await.or(Ok(kept));
+                // Whoever comes first has it renewed; until then it is as good as before.
+                let renewal = Arc::clone(self).renew(Renewal::of(asking));
+                let renewed = timeout(RENEWAL_WAIT, tokio::spawn(renewal)).await;
+                return Ok(renewed.ok().and_then(Result::ok).flatten().unwrap_or(kept));
             }
             Look::Nothing => {}
         }
@@ -165,6 +195,12 @@ impl Fetcher {
             Some(_) | None if pausing => Look::Pause,
             Some(_) | None => Look::Nothing,
         }
+    }
+
+    /// Asks to the end of `upstream-token`, whoever waits for it; unless somebody else does.
+    async fn renew(self: Arc<Self>, renewal: Renewal) -> Option<Arc<Kept>> {
+        let _turn = self.turn.try_acquire().ok()?;
+        self.fetch(&renewal.asking()).await.ok()
     }
 
     /// Asks, and keeps what comes of it. Only for the one whose turn it is.

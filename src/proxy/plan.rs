@@ -34,7 +34,7 @@ struct OfDoor {
     /// The register as the vendor sees it, if any of its ids has a way back.
     register: Option<Desk>,
     rates: Option<Rates>,
-    fetcher: Option<Fetcher>,
+    fetcher: Option<Arc<Fetcher>>,
     standing: Arc<Standing>,
 }
 
@@ -224,7 +224,7 @@ pub(super) struct Found<'p> {
     pub(super) load: &'p Count,
     pub(super) register: Option<&'p Desk>,
     pub(super) rates: Option<&'p Rates>,
-    pub(super) fetcher: Option<&'p Fetcher>,
+    pub(super) fetcher: Option<&'p Arc<Fetcher>>,
     standing: &'p Arc<Standing>,
     target: &'p OnceLock<Option<Arc<Target>>>,
     connectors: &'p Connectors,

@@ -236,6 +236,36 @@ fn a_token_that_cannot_be_renewed_is_used_to_its_end() {
 }
 
 #[test]
+fn nobody_waits_for_a_slow_renewal_while_the_token_is_good() {
+    let (server, asked) = server(|number| {
+        if number == 2 {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        hour(number)
+    });
+    let house = open(upstream(|_| true), server.address);
+    assert_eq!(house.ask(get()).status(), 200);
+    house.clock.turn(Duration::from_secs(3_550));
+    let begun = Instant::now();
+    assert_eq!(house.ask(get()).status(), 200);
+    assert_eq!(house.ask(get()).status(), 200);
+    assert!(
+        begun.elapsed() < Duration::from_millis(2_500),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(count(&house, &name(1)), 3, "the one that is good");
+    // What was asked for comes all the same.
+    while count(&house, &name(2)) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(house.ask(get()).status(), 200);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    search(&house, &[]);
+}
+
+#[test]
 fn a_token_whose_life_is_not_told_lives_for_five_minutes() {
     let (server, asked) = server(|number| {
         let token = name(number);
