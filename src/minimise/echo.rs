@@ -329,7 +329,7 @@ mod tests {
             ("2027", like("[0-9]{4}")),
             ("07", like("[0-9]{1,2}|IT|Other")),
             ("10/2027", like("[0-9]{2}/[0-9]{4}")),
-            ("H1A", of_four.clone()),
+            ("H1A", of_four),
         ] {
             assert!(rules.fits(text) && !echoes(text, &rules), "{text}");
         }

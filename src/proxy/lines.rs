@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 
 use super::admit::Exchange;
 use super::record::Record;
-use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared, Counts};
+use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared, Counts, NextPage};
 use crate::policy::Content;
 use crate::refusal::Refusal;
 use crate::upstream::Untrusted;
@@ -77,7 +77,7 @@ impl Lines {
             register.catch_up().await?;
             answered = ask(Asked::Again);
         }
-        if answered.lost && [Method::GET, Method::HEAD].contains(method) {
+        if answered.next == NextPage::Lost && [Method::GET, Method::HEAD].contains(method) {
             return Err(Refusal::NextPageLost);
         }
         if let Some(register) = register {

@@ -306,9 +306,7 @@ impl Refusal {
             Self::CallerGone => "the caller went away before its answer was whole",
             Self::CallerUnauthenticated => "no valid credentials came with the request",
             Self::ContentCodingUnsupported => "only the identity content coding is understood",
-            Self::ContentTypeUnsupported => {
-                "the content type is missing, doubled or not the one this route declares"
-            }
+            Self::ContentTypeUnsupported => "the content type is missing, doubled or undeclared",
             Self::ExpectationUnknown => "only Expect: 100-continue is understood",
             Self::FieldUnexpected { .. } => "a field of the body has no line in its strict shape",
             Self::FlowUnknown => "nothing answers on this path",

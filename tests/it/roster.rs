@@ -676,7 +676,7 @@ fn what_is_asked_by_a_short_id_is_as_whole_as_in_the_list() {
                 _ => (GRADES, "results"),
             };
             let of_them = |it: &Value| it[name]["sourcedId"] == them;
-            if all[key].iter().any(|it| of_them(it)) {
+            if all[key].iter().any(&of_them) {
                 let path = format!("{service}/{key}?filter={name}.sourcedId='{them}'");
                 alike(&path, key, &of_them);
             }

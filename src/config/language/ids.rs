@@ -73,7 +73,7 @@ impl<'d> Compiler<'d, '_> {
             later.for_each(|(key, value)| self.not_yet(key, value.key_place()));
             self.check_scope(table);
         }
-        let last = |key: &str| tables.iter().filter_map(|it| it.value(key)).last();
+        let last = |key: &str| tables.iter().rev().find_map(|it| it.value(key));
         let (looks, domain, prefix) = (last("looks"), last("domain"), last("prefix"));
         let place = looks.as_ref().map(Value::place);
         let from = last("from");
@@ -121,18 +121,18 @@ impl<'d> Compiler<'d, '_> {
         let mut public = false;
         let mut preset = false;
         for (origin, table) in tables {
-            let said = table.value("public");
-            let said = said.and_then(|it| Some((it.flag(self.problems)?.value, it)));
-            if let Some((now, value)) = said {
-                if now && !public && preset && *origin == Origin::Vendor {
-                    let message = "ids of this kind are not public in the preset";
-                    let help = "that needs a [[widen]] with a reason, which is not built yet";
-                    let problem = Problem::error(code::WIDENS, message).at(&value.place());
-                    self.problems.push(problem.help(help));
-                }
-                public = now;
-            }
+            let widens = preset && !public && *origin == Origin::Vendor;
             preset |= *origin == Origin::Preset;
+            let Some(now) = table.flag("public", self.problems) else {
+                continue;
+            };
+            public = now.value;
+            if public && widens {
+                let message = "ids of this kind are not public in the preset";
+                let help = "that needs a [[widen]] with a reason, which is not built yet";
+                let problem = Problem::error(code::WIDENS, message).at(&now.place);
+                self.problems.push(problem.help(help));
+            }
         }
         public
     }

@@ -56,9 +56,8 @@ pub struct Answered {
     pub trail: Trail,
     /// Whether a pseudonym is nobody's so far: to be asked again once the register has caught up.
     pub missed: bool,
-    /// Whether there is a next page that the caller is not told of: it would take this one for the
-    /// last.
-    pub lost: bool,
+    /// Whether the caller is told of the next page.
+    pub next: NextPage,
 }
 
 /// Translates the head of an answer of a flow. What cannot be translated is left out and counted.
@@ -77,7 +76,7 @@ pub fn answer(
         flow,
         dropped: &mut dropped,
         missed: false,
-        next: Next::default(),
+        next: NextPage::None,
     };
     // The head goes out before the body is read to its end. So what counts is not whether items are
     // removed from this answer, but whether they may be.
@@ -98,33 +97,34 @@ pub fn answer(
         total_count,
     };
     let (missed, trail) = (answering.missed, answering.ids.trail);
-    let lost = answering.next == Next::Lost;
+    let next = answering.next;
     counts.absorb(&dropped);
     Answered {
         head: Cleared::new(head),
         trail,
         missed: missed && asked == Asked::First,
-        lost,
+        next,
     }
 }
 
-/// The link to the next page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Next {
-    /// It leads somewhere.
-    Led,
-    /// There is one, which leads nowhere.
+/// The page behind the one that is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextPage {
+    /// The caller is told of it.
+    Linked,
+    /// There is one, and no link leads there: the caller would take this page for the last.
     Lost,
-    #[default]
+    /// The upstream tells of none.
     None,
 }
 
-impl Next {
-    /// There is one, and it leads somewhere or not. Of several, one is enough.
-    const fn see(&mut self, leads: bool) {
-        *self = match (leads, &self) {
-            (true, _) | (_, Self::Led) => Self::Led,
-            (false, Self::Lost | Self::None) => Self::Lost,
+impl NextPage {
+    /// Of several links, one that leads somewhere is enough.
+    const fn see(&mut self, seen: Self) {
+        *self = match (seen, &self) {
+            (Self::Linked, _) | (_, Self::Linked) => Self::Linked,
+            (Self::Lost, _) | (_, Self::Lost) => Self::Lost,
+            (Self::None, Self::None) => Self::None,
         };
     }
 }
@@ -134,7 +134,7 @@ struct Answering<'a, 'c> {
     flow: usize,
     dropped: &'a mut Counts,
     missed: bool,
-    next: Next,
+    next: NextPage,
 }
 
 impl Answering<'_, '_> {
@@ -151,17 +151,20 @@ impl Answering<'_, '_> {
     fn links(&mut self, lines: &[&[u8]], relations: &[&str]) -> Option<String> {
         let mut written = Vec::new();
         for line in lines {
-            let text = String::from_utf8_lossy(line);
-            let (links, unread) = links(&text);
-            for link in &links {
+            let read = std::str::from_utf8(line).map(links);
+            let (links, unread) = match &read {
+                Ok((links, unread)) => (links.as_slice(), unread.as_bytes()),
+                Err(_) => (&[][..], *line),
+            };
+            for link in links {
                 self.link(link, relations, &mut written);
+            }
+            // What cannot be read may be anything that it has the word for.
+            if says_next(unread) {
+                self.next.see(NextPage::Lost);
             }
             if !unread.is_empty() {
                 self.dropped.add(Action::DroppedValue);
-                // What cannot be read may be anything that it has the word for.
-                if unread.to_ascii_lowercase().contains(NEXT) {
-                    self.next.see(false);
-                }
             }
         }
         (!written.is_empty()).then(|| written.join(", "))
@@ -175,7 +178,10 @@ impl Answering<'_, '_> {
             .collect();
         let made = self.translated("link", (!known.is_empty()).then_some(link.target));
         if known.contains(&NEXT) {
-            self.next.see(made.is_some());
+            self.next.see(match made {
+                Some(_) => NextPage::Linked,
+                None => NextPage::Lost,
+            });
         }
         // No comma stands in an address of ours: a client may split at them.
         let written_as = |link: &String, known| format!("<{link}>; rel=\"{known}\"");
@@ -220,5 +226,11 @@ impl Answering<'_, '_> {
 /// first of these tells how many items there are, to whoever reads the offset in it.
 const RELATIONS: [&str; 4] = ["last", "first", NEXT, "prev"];
 const NEXT: &str = "next";
+
+fn says_next(text: &[u8]) -> bool {
+    let mut words = text.windows(NEXT.len());
+    words.any(|word| word.eq_ignore_ascii_case(NEXT.as_bytes()))
+}
+
 /// The digits of a count: what every reader has room for.
 const COUNT_DIGITS_MAX: usize = 18;

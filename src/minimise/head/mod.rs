@@ -13,7 +13,7 @@ mod query;
 pub(super) use place::{names_objected, translate};
 pub(super) use query::Ids;
 
-pub use answer::{AnswerHead, AnswerLines, Answered, answer};
+pub use answer::{AnswerHead, AnswerLines, Answered, NextPage, answer};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::limits::Limits;
-use crate::minimise::{Action, EchoAt, Home, Law};
+use crate::minimise::{Action, EchoAt, Home, Law, NextPage};
 use crate::policy::{
     Bases, Content, IdKind, Index, ParameterType, Policy, QueryParameter, QueryRule, Side,
 };
@@ -341,7 +341,8 @@ fn answered_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, bool, C
     let crossing = Crossing::towards(Side::Vendor, Arc::new(law), None).with_home(Some(home));
     let mut counts = Counts::default();
     let answered = answer(&crossing, 0, lines, Asked::Again, &mut counts);
-    (answered.head.release(), answered.lost, counts)
+    let lost = answered.next == NextPage::Lost;
+    (answered.head.release(), lost, counts)
 }
 
 #[test]
