@@ -80,13 +80,13 @@ impl Problem {
     /// An error without a place.
     #[must_use]
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Error, code, message.into())
+        Self::new(Severity::Error, code, &message.into())
     }
 
     /// A finding without a place.
     #[must_use]
     pub fn finding(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Finding, code, message.into())
+        Self::new(Severity::Finding, code, &message.into())
     }
 
     /// A word of the language that comes later.
@@ -96,14 +96,14 @@ impl Problem {
             "{} is not built yet: it comes with a later release",
             shown(what)
         );
-        Self::new(Severity::NotYet, super::code::NOT_YET, message)
+        Self::new(Severity::NotYet, super::code::NOT_YET, &message)
     }
 
-    fn new(severity: Severity, code: &'static str, message: String) -> Self {
+    fn new(severity: Severity, code: &'static str, message: &str) -> Self {
         Self {
             severity,
             code,
-            message: without_credentials(&message),
+            message: without_credentials(message),
             place: None,
             label: String::new(),
             also: None,

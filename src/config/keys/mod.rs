@@ -1,10 +1,12 @@
 //! Keys: opened for a configuration, made where one is missing, and never made up silently.
 
+mod master;
 mod rotate;
 mod signs;
 mod source;
 
 pub use super::ring_file::Made;
+use master::{MASTER_FROM_BACKUP, credential_help, master_path, read_master};
 pub use rotate::{Rotated, Rotation, rotate, vendors};
 use signs::Lost;
 pub use source::KeySource;
@@ -13,20 +15,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::code;
-use super::environment::credentials_folder;
 use super::folder::{Folder, SchoolFolder};
-use super::gateway::{Gateway, KeyPlaces, MasterPlace};
+use super::gateway::{Gateway, KeyPlaces};
 use super::guarded::{self, Guard, Present};
 use super::problem::{Place, Problem, Problems, shown};
 use super::ring_file::RingFile;
 use crate::names::SchoolId;
 use crate::pseudonym::{
-    Entry, Fingerprint, Holder, MasterKey, MasterKeyFault, RegisterKey, UnwrapFault, VendorKey,
+    Entry, Fingerprint, Holder, MasterKey, RegisterKey, UnwrapFault, VendorKey,
 };
 use crate::secret::{NoRandomness, SecretBytes};
-
-const MASTER_FROM_BACKUP: &str =
-    "put it back from its backup: another one opens no key of the ring";
 
 /// Whatever a running gateway has a key of; nothing before it runs.
 pub(super) type InUse = BTreeSet<(SchoolId, Holder)>;
@@ -140,74 +138,6 @@ impl Keys {
 
 fn command(folder: &Path) -> String {
     format!("sluis keys new --config {}", folder.display())
-}
-
-fn read_master(
-    places: &KeyPlaces,
-    folder: &Path,
-    in_use: &InUse,
-    problems: &mut Problems,
-) -> Option<MasterKey> {
-    match present_master(places, folder, in_use) {
-        Ok(key) => Some(key),
-        Err(wrong) => {
-            problems.append(wrong.at(&places.master_at));
-            None
-        }
-    }
-}
-
-fn present_master(
-    places: &KeyPlaces,
-    folder: &Path,
-    in_use: &InUse,
-) -> Result<MasterKey, Problems> {
-    let (path, guard) = master_path(places)?;
-    let name = shown(&path.display().to_string());
-    if guarded::is_absent(&path) {
-        let missing = Problem::error(code::ABSENT, format!("the master key {name} is missing"));
-        let help = match guard {
-            Guard::Credential => credential_help(&path),
-            Guard::Key | Guard::Secret if guarded::is_absent(&places.ring) => {
-                match in_use.is_empty() {
-                    true => signs::help_for_a_missing_master(places, folder),
-                    false => signs::help_for_a_master_in_use(places),
-                }
-            }
-            Guard::Key | Guard::Secret => MASTER_FROM_BACKUP.to_owned(),
-        };
-        return Err(missing.help(help).into());
-    }
-    let text = guarded::read(&path, guard)?;
-    // Exposed to be parsed into the key that it is.
-    MasterKey::parse(text.expose()).map_err(|fault| {
-        let problem = Problem::error(code::KEY_BAD, format!("{name} is not a master key"));
-        let problem = problem.help(fault.to_string());
-        match fault {
-            MasterKeyFault::MadeByHand => problem.into(),
-            MasterKeyFault::Prefix | MasterKeyFault::Typing => {
-                problem.help(MASTER_FROM_BACKUP).into()
-            }
-        }
-    })
-}
-
-fn master_path(places: &KeyPlaces) -> Result<(PathBuf, Guard), Problems> {
-    let name = match &places.master {
-        MasterPlace::File(path) => return Ok((path.clone(), Guard::Key)),
-        MasterPlace::Credential(name) => name,
-    };
-    let Some(folder) = credentials_folder() else {
-        let message = "there are no credentials: systemd sets $CREDENTIALS_DIRECTORY";
-        let help = format!("the unit that runs this needs LoadCredentialEncrypted={name}");
-        return Err(Problem::error(code::ABSENT, message).help(help).into());
-    };
-    Ok((folder.join(name), Guard::Credential))
-}
-
-fn credential_help(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().display();
-    format!("systemd hands it over: LoadCredentialEncrypted={name} in the unit")
 }
 
 /// What became of one key.

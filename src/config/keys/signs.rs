@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Keys, command, master_path};
+use super::master::master_path;
+use super::{Keys, command};
 use crate::config::code;
 use crate::config::draft::Draft;
 use crate::config::gateway::KeyPlaces;
