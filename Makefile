@@ -37,7 +37,8 @@ sbom:
 # hour on a machine that does nothing else. ENVOY=program measures Envoy too.
 bench:
 	tests/setup.sh bench
-	cargo bench --locked --profile dist --bench '*'
+	cargo bench --locked --profile dist --bench guard --bench minimise --bench pseudonym --bench register
+	cargo bench --locked --profile release --bench instructions
 	deploy/build.sh
 	python3 benches/peers/peers.py target/trained/sluis $(if $(ENVOY),--envoy $(ENVOY)) --write docs
 

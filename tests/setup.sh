@@ -37,6 +37,7 @@ main() {
         system_package haproxy haproxy
         system_package wrk wrk
         system_package h2load nghttp2-client
+        system_package valgrind valgrind
         nginx_with_lua
     fi
     if [[ ${1:-} == fuzz ]]; then

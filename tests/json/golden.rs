@@ -59,7 +59,7 @@ fn seed() -> u64 {
     any::<u64>().new_tree(&mut runner).unwrap().current()
 }
 
-fn cases() -> Vec<PathBuf> {
+pub(crate) fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/json");
     let entries = fs::read_dir(folder).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -68,15 +68,15 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-struct Case {
-    way: Way,
-    root: Rule,
-    message: Vec<u8>,
+pub(crate) struct Case {
+    pub(crate) way: Way,
+    pub(crate) root: Rule,
+    pub(crate) message: Vec<u8>,
     expected: Result<Vec<u8>, String>,
 }
 
 impl Case {
-    fn read(name: &str, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn read(name: &str, folder: &Path) -> Result<Self, String> {
         let policy = fs::read_to_string(folder.join("policy.toml")).unwrap();
         assert!(folder.join("why.md").exists(), "{name} does not say why");
         let (law, root, to) = law(name, &policy)?;

@@ -24,30 +24,46 @@ pub(crate) struct Done {
 
 /// Feeds a message to the rewriter piece by piece; what it waits for is there when it asks again.
 pub(crate) fn feed(way: &Way, root: Rule, pieces: impl IntoIterator<Item: AsRef<[u8]>>) -> Done {
-    let reading = Arc::new(Reading::of(&way.book));
-    let register: Arc<dyn Register> = Arc::<Reading>::clone(&reading);
-    let register = way.is_home().then_some(register);
-    let crossing = Crossing::towards(way.to, Arc::clone(&way.law), register).in_flow(0);
-    let crossing = crossing.with_objections(records::objections(&way.law));
-    let mut rewriter = Rewriter::new(crossing, root);
-    let mut out = Cleared::default();
-    let catch_up = |rewriter: &mut Rewriter, out: &mut _| match rewriter.waits_for_register() {
-        true => {
-            reading.catch_up();
-            rewriter.resume(out)
+    Feeding::begin(way, root).feed(pieces)
+}
+
+/// A rewriter that nothing has been fed to, and what it asks.
+pub(crate) struct Feeding {
+    reading: Arc<Reading>,
+    rewriter: Rewriter,
+}
+
+impl Feeding {
+    pub(crate) fn begin(way: &Way, root: Rule) -> Self {
+        let reading = Arc::new(Reading::of(&way.book));
+        let register: Arc<dyn Register> = Arc::<Reading>::clone(&reading);
+        let register = way.is_home().then_some(register);
+        let crossing = Crossing::towards(way.to, Arc::clone(&way.law), register).in_flow(0);
+        let crossing = crossing.with_objections(records::objections(&way.law));
+        let rewriter = Rewriter::new(crossing, root);
+        Self { reading, rewriter }
+    }
+
+    pub(crate) fn feed(mut self, pieces: impl IntoIterator<Item: AsRef<[u8]>>) -> Done {
+        let (reading, rewriter, mut out) = (self.reading, &mut self.rewriter, Cleared::default());
+        let catch_up = |rewriter: &mut Rewriter, out: &mut _| match rewriter.waits_for_register() {
+            true => {
+                reading.catch_up();
+                rewriter.resume(out)
+            }
+            false => Ok(()),
+        };
+        let written = pieces.into_iter().try_for_each(|piece| {
+            rewriter.write(piece.as_ref(), &mut out)?;
+            catch_up(rewriter, &mut out)
+        });
+        let ended = written.and_then(|()| rewriter.end(&mut out));
+        let result = ended.and_then(|()| catch_up(rewriter, &mut out));
+        Done {
+            result,
+            left: out.release(),
+            counts: *rewriter.counts(),
         }
-        false => Ok(()),
-    };
-    let written = pieces.into_iter().try_for_each(|piece| {
-        rewriter.write(piece.as_ref(), &mut out)?;
-        catch_up(&mut rewriter, &mut out)
-    });
-    let ended = written.and_then(|()| rewriter.end(&mut out));
-    let result = ended.and_then(|()| catch_up(&mut rewriter, &mut out));
-    Done {
-        result,
-        left: out.release(),
-        counts: *rewriter.counts(),
     }
 }
 
