@@ -139,8 +139,8 @@ impl Shared {
         drop(self.served(Arc::clone(config)));
     }
 
-    /// The configuration that is deployed is in force: what was made of the one before is not needed
-    /// any more.
+    /// The configuration that is deployed is in force: what was made of the one before is not
+    /// needed any more.
     pub fn settle(&self) {
         self.newest.keep(&self.deployed.current());
     }

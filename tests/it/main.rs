@@ -54,6 +54,7 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("crowd.rs"),
         include_str!("home.rs"),
         include_str!("oauth.rs"),
+        include_str!("places.rs"),
         include_str!("rate.rs"),
         include_str!("records.rs"),
         include_str!("stale.rs"),

@@ -205,7 +205,8 @@ fn may_ask(policy: &Policy, keep: Keep, operator: Operator, text: &str) -> bool 
     allowed && is_of(text, keep.of) && passes(policy, keep, text)
 }
 
-/// A value that a kept field is compared with, if it can hold anything; a word of the policy cannot.
+/// A value that a kept field is compared with, if it can hold anything. A word of the policy
+/// cannot.
 fn kept<'t>(policy: &'t Policy, keep: Keep, text: &'t str) -> Option<Kept<'t>> {
     let rules = keep
         .rules

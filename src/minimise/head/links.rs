@@ -1,7 +1,7 @@
 //! The links of a `Link` line (RFC 8288 section 3).
 //!
-//! Empty elements of the list are passed over (RFC 9110 section 5.6.1.2), and a `>` may stand within
-//! an address: many servers repeat a filter in it as it was asked.
+//! Empty elements of the list are passed over (RFC 9110 section 5.6.1.2), and a `>` may stand
+//! within an address: many servers repeat a filter in it as it was asked.
 
 use std::borrow::Cow;
 
