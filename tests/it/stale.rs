@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::upstream::{Nobody, ok};
 use crate::harness::{House, Markers, Peer, Plans, Upstream, pull, push};
+use sluis::clock::Clock;
 
 const USERS: &str = r#"{"users":[]}"#;
 
@@ -187,6 +188,9 @@ fn a_dead_upstream_is_left_alone_and_tried_now_and_then() {
     let resting =
         |flow| format!("upstream_resting{{flow=\"{flow}\",school=\"proef\",vendor=\"bron\"}}");
     assert!(says(&house, &resting("dead"), 1) && says(&house, &resting("pull"), 0));
+    let since = house.rests_since("dead").unwrap();
+    assert!(Clock::system().unix_s().abs_diff(since) < 600, "{since}");
+    assert_eq!(house.rests_since("pull"), None);
     assert_eq!(
         house.ask(pull("/pull/users")).status(),
         200,

@@ -403,6 +403,13 @@ impl House {
         self.events.metrics_page()
     }
 
+    /// Since when the upstream of a flow is left alone, in seconds from 1970.
+    pub(crate) fn rests_since(&self, flow: &str) -> Option<u64> {
+        let circuits = self.shared.load().circuits;
+        let circuit = circuits.iter().find(|it| it.flow.as_str() == flow);
+        circuit.and_then(|it| it.rests_since_unix_s)
+    }
+
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8(self.log.bytes()).unwrap()
