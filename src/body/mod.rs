@@ -33,7 +33,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::limits;
 use crate::minimise::{Cleared, Rewriter};
 use crate::refusal::{Bug, Refusal};
 use register::Asked;
@@ -276,7 +275,7 @@ impl<S: Source> Passage<S> {
         }
         let held_back = matches!(then, Turn::More) && self.is_held_back();
         let batch = &mut self.rewriter.trail().batch;
-        if held_back && batch.len() < limits::REGISTER_COMMIT_ROWS {
+        if held_back && !batch.fills_a_commit() {
             // One commit for all that is held back.
             return None;
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 
 use super::{Identifier, IdentifierFault};
+use crate::limits;
 use crate::secret::SecretText;
 
 /// The identifiers that one school let out, as one vendor sees them.
@@ -127,6 +128,12 @@ impl Batch {
         self.news.len()
     }
 
+    /// Whether no more should be written at once.
+    #[must_use]
+    pub const fn fills_a_commit(&self) -> bool {
+        self.news.len() >= limits::REGISTER_COMMIT_ROWS
+    }
+
     /// Whether there is nothing to wait for.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -159,6 +166,16 @@ mod tests {
         let id = Identifier::new("S-64003");
         assert_eq!(format!("{id:?}"), "Identifier(7 bytes)");
         assert_eq!(id.text(), "S-64003");
+    }
+
+    #[test]
+    fn a_batch_is_full_at_what_is_written_at_once() {
+        let mut batch = Batch::new();
+        for number in 1..=limits::REGISTER_COMMIT_ROWS {
+            assert!(!batch.fills_a_commit(), "{number}");
+            batch.add(0, Form::Text, Identifier::new(&number.to_string()));
+        }
+        assert!(batch.fills_a_commit());
     }
 
     #[test]

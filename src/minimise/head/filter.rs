@@ -350,7 +350,12 @@ login  = { back = "school-only", looks = "text:10" }
 oneway = {}
 [[flow.pull.route]]
 match     = "GET /users"
-query     = { filter = "ids", sort = "known", fields = "known", limit = "int", after = "slug", mark = "uuid" }
+query.filter = "ids"
+query.sort   = "known"
+query.fields = "known"
+query.limit  = "int"
+query.after  = "slug"
+query.mark   = "uuid"
 to-vendor = { users = "User[]" }
 [[flow.pull.route]]
 match     = "GET /seats"
