@@ -27,6 +27,10 @@ const WITHIN_CHARS_MIN: usize = 6;
 /// mark or year too.
 const WHOLE_CHARS_MIN: usize = 5;
 
+/// A longer text is no mark or year, whatever its rules say: at its greatest length no text has
+/// room for more.
+const SHORT_TEXT_CHARS_MAX: usize = 8;
+
 /// How long the identifiers are that a text is tried with for room.
 const ROOM_CHARS: Range<usize> = WHOLE_CHARS_MIN..13;
 
@@ -135,6 +139,7 @@ impl<'a> Kept<'a> {
     fn shows(&self, chars: usize, at: Range<usize>) -> bool {
         let before = self.text.get(..at.start).unwrap_or_default();
         let after = self.text.get(at.end..).unwrap_or_default();
+        let is_the_day = before.is_empty() && chars >= DAY_CHARS;
         match self.holds {
             Holds::Codes => {
                 let whole = before.is_empty() && after.is_empty();
@@ -148,22 +153,33 @@ impl<'a> Kept<'a> {
                 let within = chars >= WITHIN_CHARS_MIN;
                 within || word && (chars >= WHOLE_CHARS_MIN || self.has_room([before, id, after]))
             }
-            Holds::Days | Holds::Text => before.is_empty() && chars >= DAY_CHARS,
+            Holds::Days => is_the_day,
+            Holds::Text => {
+                // The parts of a second can be as long as an identifier.
+                let id = self.text.get(at).unwrap_or_default();
+                let number = id.bytes().all(|byte| byte.is_ascii_digit());
+                is_the_day || number && chars >= WITHIN_CHARS_MIN
+            }
         }
     }
 
-    /// Whether a longer identifier could stand in the place of one, by the rules: in `ext:10`, and
+    /// Whether a longer identifier could stand in the place of one, by the rules: in `A-10`, and
     /// not in a year. Where none can, a short one is what it looks like.
     fn has_room(&self, [before, id, after]: [&str; 3]) -> bool {
-        let Some(rules) = self.rules else {
+        let short = self.text.chars().count() <= SHORT_TEXT_CHARS_MAX;
+        let Some(rules) = self.rules.filter(|_| short) else {
             return true;
         };
-        { ROOM_CHARS }.any(|chars| {
-            ["0", "A", "a"].into_iter().any(|sign| {
-                let longer = sign.repeat(chars.saturating_sub(id.len()));
-                let other = sign.repeat(chars);
-                rules.fits(&[before, id, &longer, after].concat())
-                    || rules.fits(&[before, &other, after].concat())
+        let (first, last) = (id.chars().next(), id.chars().last());
+        let mut signs = ['0', 'A', 'a'].into_iter().chain(first).chain(last);
+        signs.any(|sign| {
+            { ROOM_CHARS }.any(|chars| {
+                let more: String = std::iter::repeat_n(sign, chars).collect();
+                // Behind, before and instead of it, and instead of the text.
+                let longer = [[before, id, &more, after], [before, &more, id, after]];
+                let other = [[before, &more, after, ""], [&more, "", "", ""]];
+                let mut all = longer.into_iter().chain(other);
+                all.any(|parts| rules.fits(&parts.concat()))
             })
         })
     }
@@ -281,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_a_day_or_a_moment_is_searched_as_one() {
-        let ids = ["10", "2026-1", "10:00", "1006", "2026-10-05"];
+        let ids = ["10", "2026-1", "10:00", "1006", "2026-10-05", "953120"];
         for text in [
             "2026-10-06",
             "2026-10-06T10:00:00Z",
@@ -297,6 +313,7 @@ mod tests {
             "2026-10-06 of 10",
             "2026-13-10",
             "2026-10-06T10:00:00Z/10",
+            "2026-10-06T10:00:00.00953120Z",
         ] {
             assert!(echoes(&ids, text, Holds::Text), "{text}");
         }
@@ -310,6 +327,10 @@ mod tests {
         };
         let of_four = ValueRules {
             chars_max: Some(4),
+            ..ValueRules::default()
+        };
+        let of_seven = ValueRules {
+            chars_max: Some(7),
             ..ValueRules::default()
         };
         let ids = ["10", "07", "2027", "H1A", "b", "95312"];
@@ -340,6 +361,13 @@ mod tests {
             ("H1A", like("[A-Z][A-Z0-9]{0,11}")),
             ("10", like("[A-Z0-9._-]{1,10}")),
             ("ext:10", like("term|ext:[A-Za-z0-9._-]{1,40}")),
+            // As long as the rule lets a text be.
+            ("abcd 10", of_seven),
+            ("ext:aaaaaaaaaa-10", like("ext:[a-z0-9-]{1,13}")),
+            ("ABC.D-10", like("[A-Z0-9.-]{1,8}")),
+            // Where only its own signs have room, or only in front of it.
+            ("b", like("[b-z]{1,9}")),
+            ("H1A", like("[H1]{1,8}A")),
             ("van 10", ValueRules::default()),
             // Long enough to be one, whatever there is room for.
             ("95312", like("[0-9]{5}")),

@@ -8,7 +8,7 @@ use super::overlay::Base;
 use super::words::Among;
 use crate::config::{At, Place, Problem, Table, Value, code, nearest, shown};
 use crate::limits;
-use crate::policy::{Any, Field, Fields, Index, Rule, Shape, ShapeBody, Unlisted};
+use crate::policy::{Any, Field, Fields, IdKind, Index, Rule, Shape, ShapeBody, Unlisted};
 
 /// The control words of a shape.
 const CONTROL: &[&str] = &["_any", "_base", "_otherwise", "_strict", "_stub", "_switch"];
@@ -223,9 +223,12 @@ impl<'d> Compiler<'d, '_> {
     fn check_siblings(&mut self, lines: &[Line<'d>], rules: &[Rule]) {
         let mut count: usize = 0;
         for (line, rule) in lines.iter().zip(rules) {
-            let Rule::Derived { of, .. } = rule else {
+            let Rule::Derived { kind, of } = rule else {
                 continue;
             };
+            if let Some(sibling) = rules.get(*of) {
+                self.check_public(*kind, sibling, &line.value.place());
+            }
             count = count.saturating_add(1);
             if count == limits::SHAPE_DERIVED_MAX.saturating_add(1) {
                 let most = limits::SHAPE_DERIVED_MAX;
@@ -246,6 +249,24 @@ impl<'d> Compiler<'d, '_> {
                 self.problems
                     .push(problem.also(&sibling.value.place(), label));
             }
+        }
+    }
+
+    /// What comes home of a kind that is made from a sibling is the sibling's id: it is public only
+    /// if that is.
+    fn check_public(&mut self, kind: Index<IdKind>, sibling: &Rule, place: &Place) {
+        let is_public = |kind: Index<IdKind>| {
+            let kind = self.policy.kinds.get(kind.place());
+            kind.is_some_and(|kind| kind.public)
+        };
+        let known = matches!(sibling, Rule::Identifier(of) if is_public(*of));
+        if is_public(kind) && !known {
+            let name = shown(self.policy.kind_name(kind));
+            let message =
+                format!("{name} is a kind of public ids, and this is made from one that is not");
+            let help = "use a kind of its own, without `public`";
+            self.problems
+                .push(Problem::error(code::WIDENS, message).at(place).help(help));
         }
     }
 

@@ -339,6 +339,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_order_of_the_schools_own_is_left_out_unless_the_vendor_asked_for_one() {
+        let back = "https://sis.example/api/users?limit=2&sort=since,sourcedId";
+        let back = |asked| answered(asked, "vendor", Side::Vendor, back);
+        let expected = "https://gw.example/v/users?limit=2";
+        assert_eq!(back("/users?limit=2").as_deref(), Some(expected));
+        // Without it the next page would be one of another order.
+        assert_eq!(back("/users?limit=2&sort=since"), None);
+    }
+
     fn linked_in(flow: Option<usize>, caller: &str, to: Side, link: &str) -> Option<String> {
         let mut law = law(caller);
         let policy = &mut Arc::get_mut(&mut law)?.policy;

@@ -98,16 +98,25 @@ impl<'c> Ids<'c> {
         self.crossing.to == Side::Vendor && !self.are_onward()
     }
 
-    /// Whether the request had that parameter, with the same value.
-    fn were_asked_with(&self, name: &str, raw: &str) -> bool {
+    /// The values, as they stood there, that the request had of that parameter.
+    fn asked_values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         let asked = self.crossing.asked.as_deref().unwrap_or_default();
         let (_, query) = asked.split_once('?').unwrap_or_default();
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let is_it = move |key| query_text(key, Escapes::Any).is_ok_and(|key| key == name);
+        pairs.filter(move |(key, _)| is_it(key)).map(|(_, raw)| raw)
+    }
+
+    /// Whether the request had that parameter, with any value.
+    fn were_asked_for(&self, name: &str) -> bool {
+        self.asked_values(name).next().is_some()
+    }
+
+    /// Whether the request had that parameter, with the same value.
+    fn were_asked_with(&self, name: &str, raw: &str) -> bool {
         let wanted = query_text(raw, Escapes::Any);
-        query.split('&').any(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or_default();
-            let same = query_text(key, Escapes::Any).is_ok_and(|key| key == name);
-            same && query_text(value, Escapes::Any) == wanted
-        })
+        self.asked_values(name)
+            .any(|raw| query_text(raw, Escapes::Any) == wanted)
     }
 
     /// Writes what takes the place of an identifier, percent-encoded.
@@ -206,7 +215,7 @@ pub(super) fn write_query(
         target.push(if target.contains('?') { '&' } else { '?' });
         encode(&name, target);
         target.push('=');
-        if write_value(ids, &parameter.rule, value, target)? == Written::Nothing {
+        if write_value(ids, parameter, value, target)? == Written::Nothing {
             target.truncate(before);
         }
         // A place where a school may write what it likes, often the last identifier of a page.
@@ -238,11 +247,11 @@ enum Written {
 
 fn write_value(
     ids: &mut Ids<'_>,
-    rule: &QueryRule,
+    parameter: &QueryParameter,
     raw: &str,
     target: &mut String,
 ) -> Result<Written, Refusal> {
-    match rule {
+    match &parameter.rule {
         QueryRule::Fields(items) => {
             let keys = choice::keys(ids, *items, raw)?;
             encode(&keys.join(","), target);
@@ -264,7 +273,9 @@ fn write_value(
         }
         QueryRule::Sort(items) => match choice::write_order(ids, *items, raw, target) {
             // Of what goes back: an order that the other side keeps without being asked for it.
-            Err(_) if !ids.are_onward() => return Ok(Written::Nothing),
+            Err(_) if !ids.are_onward() && !ids.were_asked_for(&parameter.name) => {
+                return Ok(Written::Nothing);
+            }
             written => written?,
         },
     }
