@@ -227,11 +227,27 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
 
 /// The same with these lines in its head.
 pub(crate) fn get_with(address: SocketAddr, path: &str, lines: &str) -> std::io::Result<String> {
+    exchange(address, &format!("GET {path}"), lines, "")
+}
+
+/// PUT of that JSON, with these lines in the head.
+pub(crate) fn put_with(
+    address: SocketAddr,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> std::io::Result<String> {
+    let length = body.len();
+    let about = format!("content-type: application/json\r\ncontent-length: {length}\r\n");
+    let lines = format!("{lines}{about}");
+    exchange(address, &format!("PUT {path}"), &lines, body)
+}
+
+fn exchange(address: SocketAddr, what: &str, lines: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let first = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-    let head = format!("{first}{lines}\r\n");
-    stream.write_all(head.as_bytes())?;
+    let first = format!("{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    stream.write_all(format!("{first}{lines}\r\n{body}").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -1,7 +1,7 @@
 //! The way home of a process that ends, is killed, or gets another key between a pull and a result.
 
 use std::collections::BTreeSet;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::gateway::{Files, Gateway, get, status, until};
+use crate::gateway::{Files, Gateway, get, put_with, status, until};
 
 /// Pupils of a group of the school.
 pub(crate) const PUPILS: usize = 40;
@@ -196,18 +196,8 @@ pub(crate) fn send(
     in_body: &str,
 ) -> std::io::Result<String> {
     let body = json!({"student": in_body, "score": 7}).to_string();
-    let mut stream = TcpStream::connect(files.public)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let (public, length) = (files.public, body.len());
-    let request = format!(
-        "PUT /bron/results/{result}/of/{in_path} HTTP/1.1\r\nhost: {public}\r\n\
-         connection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    let target = format!("/bron/results/{result}/of/{in_path}");
+    put_with(files.public, &target, "", &body)
 }
 
 /// Sends a result of every pupil, named `prefix` and the pupil's number.

@@ -3,16 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::gateway::{Files, status};
+use crate::gateway::{Files, get_with, put_with, status};
 use crate::home::{PUPILS, School, files, landed, pupil, stop};
 
 const PROEF: At = At {
@@ -52,46 +49,35 @@ fn two_schools(first: &School, second: &School) -> Files {
     files
 }
 
-fn ask(files: &Files, method: &str, target: &str, token: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(files.public).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let (public, length) = (files.public, body.len());
-    let request = format!(
-        "{method} {target} HTTP/1.1\r\nhost: {public}\r\nconnection: close\r\n\
-         authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    );
-    let request = match body {
-        "" => request
-            .replace("content-type: application/json\r\n", "")
-            .replace("content-length: 0\r\n", ""),
-        _ => request,
-    };
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(!answer.contains("zzq"), "{answer}");
-    (status(&answer), answer)
+fn bearer(token: &str) -> String {
+    format!("authorization: Bearer {token}\r\n")
 }
 
-fn pull(files: &Files, at: At) -> Vec<String> {
+fn ask(files: &Files, at: At, token: &str) -> (u16, String) {
     let target = format!("{}/pupils", at.door);
-    let (status, answer) = ask(files, "GET", &target, at.token, "");
-    assert_eq!(status, 200, "{answer}");
-    let pupils: Value = serde_json::from_str(crate::body(&answer)).unwrap();
-    let pupils = pupils["pupils"].as_array().unwrap().iter();
-    pupils
-        .map(|pupil| pupil["id"].as_str().unwrap().to_owned())
-        .collect()
+    read(get_with(files.public, &target, &bearer(token)).unwrap())
 }
 
 /// Sends a result of a pupil, named by that number.
 fn send(files: &Files, at: At, number: usize, in_path: &str, in_body: &str) -> (u16, String) {
     let target = format!("{}/results/sent-{number}/of/{in_path}", at.door);
     let body = json!({"student": in_body, "score": 7}).to_string();
-    ask(files, "PUT", &target, at.token, &body)
+    read(put_with(files.public, &target, &bearer(at.token), &body).unwrap())
+}
+
+fn read(answer: String) -> (u16, String) {
+    assert!(!answer.contains("zzq"), "{answer}");
+    (status(&answer), answer)
+}
+
+fn pull(files: &Files, at: At) -> Vec<String> {
+    let (status, answer) = ask(files, at, at.token);
+    assert_eq!(status, 200, "{answer}");
+    let pupils: Value = serde_json::from_str(crate::body(&answer)).unwrap();
+    let pupils = pupils["pupils"].as_array().unwrap().iter();
+    pupils
+        .map(|pupil| pupil["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -112,8 +98,7 @@ fn what_one_school_gave_out_is_nothing_at_another() {
     assert_eq!(landed(&second).len(), 0);
 
     for (at, other) in [(PROEF, TWEEDE), (TWEEDE, PROEF)] {
-        let target = format!("{}/pupils", at.door);
-        let (status, answer) = ask(&files, "GET", &target, other.token, "");
+        let (status, answer) = ask(&files, at, other.token);
         assert_eq!(status, 403, "{answer}");
     }
 

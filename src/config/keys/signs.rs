@@ -15,6 +15,7 @@ use crate::config::problem::{Place, Problem, Problems, shown};
 use crate::names::SchoolId;
 use crate::pseudonym::Holder;
 
+const RING_FROM_BACKUP: &str = "put the ring back from its backup";
 const OTHER_PSEUDONYMS: &str = "new keys would give every pupil another pseudonym";
 
 /// What is done about keys that were there before, by the signs, and are missing.
@@ -45,7 +46,7 @@ pub(super) fn refuse_lost_ring(places: &KeyPlaces, folder: &Path) -> Result<(), 
     let lost = Problem::error(code::ABSENT, message);
     let lost = lost.at(&places.ring_at).label(OTHER_PSEUDONYMS);
     let lost = lost.help(match master {
-        Some(_) => "put the ring back from its backup",
+        Some(_) => RING_FROM_BACKUP,
         None => "put ring and master key back from their backups",
     });
     Err(lost.help(anew(places, folder)).into())
@@ -76,14 +77,14 @@ pub(super) fn refuse_lost_keys(
             let lost = lost
                 .at(&places.ring_at)
                 .label("a new key opens none of its rows");
-            let lost = lost.help("put the ring back from its backup");
+            let lost = lost.help(RING_FROM_BACKUP);
             problems.push(lost.help(anew(places, folder)));
         }
         if let (Holder::Vendor(vendor), Some(pin)) = (holder, pin(&draft, school, holder)) {
             let message = format!("the ring has no key for {school}/{vendor}, whose file pins one");
             let lost = Problem::error(code::ABSENT, message);
             let lost = lost.at(pin).label(OTHER_PSEUDONYMS);
-            let lost = lost.help("put the ring back from its backup");
+            let lost = lost.help(RING_FROM_BACKUP);
             problems.push(
                 lost.help("if the key is lost for good: take this line out, then sluis keys new"),
             );
@@ -130,10 +131,7 @@ pub(super) fn help_for_a_missing_key(places: &KeyPlaces, folder: &Path) -> Strin
 /// What to do about a school's register that alone has no key.
 pub(super) fn help_for_a_register_key(places: &KeyPlaces, folder: &Path) -> String {
     match present_register(places) {
-        Some(_) => format!(
-            "put the ring back from its backup; {}",
-            anew(places, folder)
-        ),
+        Some(_) => format!("{RING_FROM_BACKUP}; {}", anew(places, folder)),
         None => help_for_a_missing_key(places, folder),
     }
 }

@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
     use crate::minimise::head::filter::tests::{book, law};
-    use crate::minimise::{Action, Home, Objections, Trail};
+    use crate::minimise::{Action, Home, Law, Objections, Trail};
     use crate::policy::Index;
     use crate::pseudonym::Canonical;
 
@@ -203,14 +203,19 @@ mod tests {
         linked_in(Some(0), caller, to, link)
     }
 
-    /// What becomes of a link, and what is counted of it if nothing does.
-    fn linked_after(ids: &[&str], to: Side, link: &str) -> Result<String, Action> {
-        let mut law = law("vendor");
-        let policy = &mut Arc::get_mut(&mut law).unwrap().policy;
-        policy.bases = vec![Bases {
+    /// The law of a flow with an address on either side.
+    fn law_between(caller: &str) -> Arc<Law> {
+        let mut law = law(caller);
+        Arc::get_mut(&mut law).unwrap().policy.bases = vec![Bases {
             public: "https://gw.example/v".to_owned(),
             upstream: "https://sis.example/api".to_owned(),
         }];
+        law
+    }
+
+    /// What becomes of a link, and what is counted of it if nothing does.
+    fn linked_after(ids: &[&str], to: Side, link: &str) -> Result<String, Action> {
+        let law = law_between("vendor");
         let home = Arc::<Home>::default();
         ids.iter().for_each(|id| home.add(id, id));
         let crossing = Crossing::towards(to, law, Some(book())).with_home(Some(home));
@@ -254,12 +259,8 @@ mod tests {
 
     #[test]
     fn a_link_names_who_objected_also_by_what_is_made_of_their_id() {
-        let mut law = law("vendor");
+        let mut law = law_between("vendor");
         let policy = &mut Arc::get_mut(&mut law).unwrap().policy;
-        policy.bases = vec![Bases {
-            public: "https://gw.example/v".to_owned(),
-            upstream: "https://sis.example/api".to_owned(),
-        }];
         let person = Index::new(0).unwrap();
         policy.send_only(Vec::new(), vec![person]);
         let mut objections = Objections::default();
@@ -298,11 +299,7 @@ mod tests {
 
     /// What becomes of a link in the answer to what was asked.
     fn answered(asked: &str, caller: &str, to: Side, link: &str) -> Option<String> {
-        let mut law = law(caller);
-        Arc::get_mut(&mut law)?.policy.bases = vec![Bases {
-            public: "https://gw.example/v".to_owned(),
-            upstream: "https://sis.example/api".to_owned(),
-        }];
+        let law = law_between(caller);
         let crossing = Crossing::towards(to, law, Some(book()));
         let crossing = crossing.in_answer_to(Some(asked.into()));
         let mut counts = Counts::default();
@@ -350,12 +347,7 @@ mod tests {
     }
 
     fn linked_in(flow: Option<usize>, caller: &str, to: Side, link: &str) -> Option<String> {
-        let mut law = law(caller);
-        let policy = &mut Arc::get_mut(&mut law)?.policy;
-        policy.bases = vec![Bases {
-            public: "https://gw.example/v".to_owned(),
-            upstream: "https://sis.example/api".to_owned(),
-        }];
+        let law = law_between(caller);
         let crossing = Crossing::towards(to, law, Some(book()));
         let mut counts = Counts::default();
         let mut ids = Ids::within(&crossing, Trail::default(), &mut counts);

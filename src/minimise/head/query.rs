@@ -113,10 +113,9 @@ impl<'c> Ids<'c> {
     }
 
     /// Whether the request had that parameter, with the same value.
-    fn were_asked_with(&self, name: &str, raw: &str) -> bool {
-        let wanted = query_text(raw, Escapes::Any);
+    fn were_asked_with(&self, name: &str, value: &str) -> bool {
         self.asked_values(name)
-            .any(|raw| query_text(raw, Escapes::Any) == wanted)
+            .any(|raw| query_text(raw, Escapes::Any).is_ok_and(|asked| asked == value))
     }
 
     /// Writes what takes the place of an identifier, percent-encoded.
@@ -218,11 +217,6 @@ pub(super) fn write_query(
         if write_value(ids, parameter, value, target)? == Written::Nothing {
             target.truncate(before);
         }
-        // A place where a school may write what it likes, often the last identifier of a page.
-        let open = matches!(&parameter.rule, QueryRule::One(of) if is_open(of));
-        if open && ids.lead_the_vendor_back() && !ids.were_asked_with(&name, value) {
-            return Err(Refusal::QueryInvalid);
-        }
     }
     Ok(())
 }
@@ -269,6 +263,11 @@ fn write_value(
                 return Err(Refusal::QueryInvalid);
             }
             ids.pass(Kept::of_parameter(&value, of))?;
+            // A place where a school may write what it likes, often the last identifier of a page.
+            let back = is_open(of) && ids.lead_the_vendor_back();
+            if back && !ids.were_asked_with(&parameter.name, &value) {
+                return Err(Refusal::QueryInvalid);
+            }
             encode(&value, target);
         }
         QueryRule::Sort(items) => match choice::write_order(ids, *items, raw, target) {
