@@ -42,6 +42,10 @@ mod tls;
 mod tokens;
 mod wire;
 
+#[path = "../oneroster/standard.rs"]
+#[expect(dead_code, reason = "the files of the presets")]
+mod standard;
+
 /// The refusals that no test here meets: a defect, and that of a caller that is gone, which nobody
 /// is told: the tests of `client_goes_away` see it counted.
 const NOT_MET: [&str; 2] = ["gateway_bug", "caller_gone"];

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::SCHOOL;
 use crate::page::catalogue;
-use crate::standard::{SCHOOL, Version, link};
+use crate::standard::{Version, link};
 
 /// A record in which every field that the presets do not send holds a trace.
 pub(crate) fn filled(version: &Version, object: &str, id: &str) -> Value {

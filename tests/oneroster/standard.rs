@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use Needs::{Date, DateTime, Flag, Moment, Number, Object, Objects, OneOf, Text};
+use Needs::{Date, DateTime, Flag, Moment, Number, Object, Objects, OneOf, Text, WordOf};
 
 /// A version of the standard.
 pub(crate) struct Version {
@@ -15,10 +15,6 @@ pub(crate) struct Version {
     /// The preset files that make up what is sent, without the routes of the gradebook.
     pub(crate) files: [&'static str; 2],
 }
-
-/// How the vendor sees the gateway, and the gateway the school.
-pub(crate) const PUBLIC: &str = "https://gateway.example/v";
-pub(crate) const SCHOOL: &str = "https://sis.example";
 
 const SHAPES: &str = include_str!("../../config/presets/oneroster/shapes@1.toml");
 
@@ -203,6 +199,7 @@ const SCORE_STATUS: &[&str] = &[
 pub(crate) enum Needs {
     Date,
     DateTime,
+    /// "true" or "false", or a truth value or its digit: servers give any.
     Flag,
     /// A day, or a moment of it: servers give either.
     Moment,
@@ -210,6 +207,8 @@ pub(crate) enum Needs {
     /// A text, and not an empty one.
     Text,
     OneOf(&'static [&'static str]),
+    /// One of them, or a word of the school's own: the standard lets these lists be extended.
+    WordOf(&'static [&'static str]),
     Object(&'static str),
     /// At least one.
     Objects(&'static str),
@@ -248,7 +247,7 @@ const LINE_ITEM_1_1: &[(&str, Needs)] = &[
 const RESULT_1_1: &[(&str, Needs)] = &[
     ("lineItem", Object("lineItem")),
     ("student", Object("user")),
-    ("scoreStatus", OneOf(SCORE_STATUS)),
+    ("scoreStatus", WordOf(SCORE_STATUS)),
     ("score", Number),
     ("scoreDate", Moment),
 ];
@@ -259,12 +258,12 @@ fn required_by_all(object: &str) -> &'static [(&'static str, Needs)] {
             ("title", Text),
             ("startDate", Date),
             ("endDate", Date),
-            ("type", OneOf(SESSION_TYPES)),
+            ("type", WordOf(SESSION_TYPES)),
             ("schoolYear", Text),
         ],
         "Class" => &[
             ("title", Text),
-            ("classType", OneOf(&["homeroom", "scheduled"])),
+            ("classType", WordOf(&["homeroom", "scheduled"])),
             ("course", Object("course")),
             ("school", Object("org")),
             ("terms", Objects("academicSession")),
@@ -283,11 +282,7 @@ fn required_by_all(object: &str) -> &'static [(&'static str, Needs)] {
                 OneOf(&["administrator", "proctor", "student", "teacher"]),
             ),
         ],
-        "Org" => &[
-            ("name", Text),
-            ("type", OneOf(ORG_TYPES)),
-            ("identifier", Text),
-        ],
+        "Org" => &[("name", Text), ("type", WordOf(ORG_TYPES))],
         "Role" => &[
             ("roleType", OneOf(&["primary", "secondary"])),
             ("role", OneOf(&["student", "teacher", "relative"])),
@@ -303,7 +298,7 @@ fn required_of_marks(object: &str) -> &'static [(&'static str, Needs)] {
         "AssessmentResult" => &[
             ("assessmentLineItem", Object("assessmentLineItem")),
             ("student", Object("user")),
-            ("scoreStatus", OneOf(SCORE_STATUS)),
+            ("scoreStatus", WordOf(SCORE_STATUS)),
             ("scoreDate", Moment),
         ],
         "LineItem" => &[
@@ -317,7 +312,7 @@ fn required_of_marks(object: &str) -> &'static [(&'static str, Needs)] {
         "Result" => &[
             ("lineItem", Object("lineItem")),
             ("student", Object("user")),
-            ("scoreStatus", OneOf(SCORE_STATUS)),
+            ("scoreStatus", WordOf(SCORE_STATUS)),
             ("scoreDate", Moment),
         ],
         "ScoreScale" => &[
@@ -340,79 +335,92 @@ fn required_of_marks(object: &str) -> &'static [(&'static str, Needs)] {
 /// Parts of objects: they have no id of their own.
 const PARTS: [&str; 2] = ["Role", "ScoreScaleValue"];
 
-/// Fails unless `value` is that object as the standard requires it: every field there, of its type,
-/// no text empty, nothing null.
-pub(crate) fn must_be(version: &Version, value: &Value, object: &str) {
-    let fields = value
-        .as_object()
-        .unwrap_or_else(|| panic!("{object}: {value}"));
-    for (name, field) in fields {
-        assert!(
-            !field.is_null() && field != "",
-            "{object}.{name} is empty: {value}"
-        );
-    }
-    if !PARTS.contains(&object) {
-        must_have(version, fields, object, ("sourcedId", &Text));
-        must_have(version, fields, object, ("status", &OneOf(STATUS)));
-        must_have(version, fields, object, ("dateLastModified", &DateTime));
-    }
-    for (name, needs) in required(version, object) {
-        must_have(version, fields, object, (name, needs));
-    }
+/// Who reads strictly what comes from under an address.
+pub(crate) struct Reader<'a> {
+    pub(crate) version: &'a Version,
+    /// Where links lead.
+    pub(crate) public: &'a str,
 }
 
-fn must_have(
-    version: &Version,
-    fields: &Map<String, Value>,
-    object: &str,
-    (name, needs): (&str, &Needs),
-) {
-    let Some(field) = fields.get(name) else {
-        panic!("{object} has no {name}: {fields:?}");
-    };
-    let text = || {
-        field
-            .as_str()
-            .unwrap_or_else(|| panic!("{object}.{name} is no text: {field}"))
-    };
-    match needs {
-        Date => assert_eq!(
-            text().parse::<jiff::civil::Date>().unwrap().to_string(),
-            text()
-        ),
-        DateTime => assert!(text().parse::<jiff::Timestamp>().is_ok(), "{name}: {field}"),
-        Flag => assert!(["true", "false"].contains(&text()), "{name}: {field}"),
-        Moment => {
-            let day = text().parse::<jiff::civil::Date>().is_ok();
-            assert!(day || text().parse::<jiff::Timestamp>().is_ok(), "{field}");
+impl Reader<'_> {
+    /// Fails unless `value` is that object as the standard requires it: every field there, of its
+    /// type, no text empty, and nothing null but a mark in words that a school has so.
+    pub(crate) fn must_be(&self, value: &Value, object: &str) {
+        let fields = value
+            .as_object()
+            .unwrap_or_else(|| panic!("{object}: {value}"));
+        for (name, field) in fields {
+            let there = name == "textScore" || !field.is_null();
+            assert!(there && field != "", "{object}.{name} is empty: {value}");
         }
-        Number => assert!(field.is_number(), "{object}.{name}: {field}"),
-        Text => assert!(!text().is_empty(), "{object}.{name} is empty"),
-        OneOf(words) => assert!(words.contains(&text()), "{object}.{name}: {field}"),
-        Object(kind) => must_refer(version, field, kind),
-        Objects(kind) => {
-            let items = field.as_array().unwrap();
-            assert!(!items.is_empty(), "{object}.{name} is empty");
-            for item in items {
-                if PARTS.contains(kind) {
-                    must_be(version, item, kind);
-                } else {
-                    must_refer(version, item, kind);
+        if !PARTS.contains(&object) {
+            self.must_have(fields, object, ("sourcedId", &Text));
+            self.must_have(fields, object, ("status", &OneOf(STATUS)));
+            self.must_have(fields, object, ("dateLastModified", &DateTime));
+        }
+        for (name, needs) in required(self.version, object) {
+            self.must_have(fields, object, (name, needs));
+        }
+    }
+
+    fn must_have(&self, fields: &Map<String, Value>, object: &str, (name, needs): (&str, &Needs)) {
+        let Some(field) = fields.get(name) else {
+            panic!("{object} has no {name}: {fields:?}");
+        };
+        let text = || {
+            field
+                .as_str()
+                .unwrap_or_else(|| panic!("{object}.{name} is no text: {field}"))
+        };
+        match needs {
+            Date => assert_eq!(
+                text().parse::<jiff::civil::Date>().unwrap().to_string(),
+                text()
+            ),
+            DateTime => assert!(text().parse::<jiff::Timestamp>().is_ok(), "{name}: {field}"),
+            Flag => {
+                let said = field
+                    .as_str()
+                    .map_or_else(|| field.to_string(), str::to_owned);
+                assert!(
+                    ["true", "false", "0", "1"].contains(&&*said),
+                    "{name}: {field}"
+                );
+            }
+            Moment => {
+                let day = text().parse::<jiff::civil::Date>().is_ok();
+                assert!(day || text().parse::<jiff::Timestamp>().is_ok(), "{field}");
+            }
+            Number => assert!(field.is_number(), "{object}.{name}: {field}"),
+            Text => assert!(!text().is_empty(), "{object}.{name} is empty"),
+            OneOf(words) => assert!(words.contains(&text()), "{object}.{name}: {field}"),
+            WordOf(words) => {
+                let known = words.contains(&text()) || text().starts_with("ext:");
+                assert!(known, "{object}.{name}: {field}");
+            }
+            Object(kind) => self.must_refer(field, kind),
+            Objects(kind) => {
+                let items = field.as_array().unwrap();
+                assert!(!items.is_empty(), "{object}.{name} is empty");
+                for item in items {
+                    match PARTS.contains(kind) {
+                        true => self.must_be(item, kind),
+                        false => self.must_refer(item, kind),
+                    }
                 }
             }
         }
     }
-}
 
-/// Fails unless `value` is a reference to such an object: an id, the type, and a link by which the
-/// vendor can ask for what has that id.
-fn must_refer(version: &Version, value: &Value, kind: &str) {
-    assert_eq!(value["type"], kind, "{value}");
-    let id = value["sourcedId"].as_str().unwrap();
-    assert!(!id.is_empty(), "{value}");
-    let href = link(PUBLIC, version, kind, id);
-    assert_eq!(value["href"], href, "{value}");
+    /// Fails unless `value` is a reference to such an object: an id, the type, and a link by which
+    /// the vendor can ask for what has that id.
+    fn must_refer(&self, value: &Value, kind: &str) {
+        assert_eq!(value["type"], kind, "{value}");
+        let id = value["sourcedId"].as_str().unwrap();
+        assert!(!id.is_empty(), "{value}");
+        let href = link(self.public, self.version, kind, id);
+        assert_eq!(value["href"], href, "{value}");
+    }
 }
 
 /// Where an object of that kind is to be had.

@@ -10,6 +10,7 @@
 //!   standard allows them, truth values in every form;
 //! * names, numbers and parents in every field that the standard has for them, and in `metadata`.
 
+pub(crate) mod client;
 mod data;
 mod percent;
 mod query;
@@ -19,9 +20,10 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::harness::{Message, Peer, UPSTREAM_TOKEN, Upstream};
+use crate::standard;
 use query::Query;
 
-pub(crate) use data::{NUMBERED, ODD, PUPILS, SHORT, markers, pupil};
+pub(crate) use data::{NUMBERED, ODD, PUPILS, SHORT, id as id_of, markers, pupil};
 
 /// The version of the standard that a school speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,12 @@ impl Version {
             Self::V1p1 => "/ims/oneroster/v1p1",
             Self::V1p2 => "/ims/oneroster/gradebook/v1p2",
         }
+    }
+
+    /// What the standard says of it.
+    pub(crate) fn standard(self) -> &'static standard::Version {
+        let mut all = standard::VERSIONS.iter();
+        all.find(|it| it.gradebook == self.grades()).unwrap()
     }
 }
 
@@ -120,7 +128,7 @@ impl School {
                 let lines = format!("location: {root}{path}\r\n");
                 whole(method, "201 Created", &echo, &lines)
             }
-            ("POST", [_, around, collection]) => {
+            ("POST", [.., around, collection]) if segments.len() % 2 == 1 => {
                 let pairs = self.make(collection, around, request);
                 whole(method, "201 Created", &pairs, "")
             }
@@ -175,7 +183,9 @@ impl School {
         items.into_iter().find(|item| data::id(item) == id)
     }
 
-    fn list(&self, collection: &str, segments: &[&str], query: &Query) -> Page {
+    /// All that stands in a list, also below something: `["classes", "C", "students"]`.
+    pub(crate) fn listed(&self, segments: &[&str]) -> Vec<Value> {
+        let collection = segments.last().unwrap();
         let mut items = self.all(data::kept_in(collection));
         items.retain(|item| data::is_of(collection, item));
         let enrollments = self.all("enrollments");
@@ -184,6 +194,11 @@ impl School {
                 data::belongs(collection, item, (around[0], around[1]), &enrollments)
             });
         }
+        items
+    }
+
+    fn list(&self, collection: &str, segments: &[&str], query: &Query) -> Page {
+        let mut items = self.listed(segments);
         query.keep_and_sort(&mut items);
         let total = items.len();
         let page = items.into_iter().skip(query.offset).take(query.limit);
