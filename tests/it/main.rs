@@ -24,6 +24,7 @@ mod harness;
 mod home;
 mod inward;
 mod oauth;
+mod operations;
 mod order;
 mod outward;
 mod places;

@@ -23,6 +23,7 @@ const COURSES: [&str; 2] = ["crs-zzq-rekenen", "crs-zzq-taal"];
 const YEAR: &str = "sy-zzq-2026";
 const TERM: &str = "term-zzq-2026-1";
 const BLOCK: &str = "block-zzq-2026-1";
+const PERIOD: &str = "period-zzq-2026-1";
 /// A year that is called by its number.
 const NEXT_YEAR: &str = "2027";
 const CHANGED: &str = "2026-09-01T08:00:00.000Z";
@@ -65,11 +66,15 @@ pub(crate) fn markers() -> Markers {
         "res-zzq-",
         "li-zzq-1",
         "cat-zzq-toets",
+        "scale-zzq-1",
+        "set-zzq-1",
+        "set-zzq-2",
         "mentor-zzq",
         "sis-of-school",
         YEAR,
         TERM,
         BLOCK,
+        PERIOD,
         ORG,
         BRANCH,
     ];
@@ -88,9 +93,17 @@ pub(super) fn all(version: Version) -> Vec<(&'static str, Vec<Value>)> {
         ("users", users(version)),
         ("enrollments", enrollments()),
         ("categories", vec![category()]),
-        ("scoreScales", Vec::new()),
-        ("lineItems", vec![line_item()]),
+        ("scoreScales", vec![score_scale()]),
+        ("lineItems", vec![line_item(version)]),
         ("results", (0..3).map(result).collect()),
+        (
+            "assessmentLineItems",
+            vec![
+                assessment("set-zzq-1", None),
+                assessment("set-zzq-2", Some("set-zzq-1")),
+            ],
+        ),
+        ("assessmentResults", (0..3).map(assessment_result).collect()),
     ]
 }
 
@@ -127,7 +140,9 @@ fn sessions() -> Vec<Value> {
     year["children"] = json!([reference("academicSession", TERM)]);
     let mut block = session(BLOCK, "ext:blok");
     block["parent"] = reference("academicSession", YEAR);
-    vec![year, term, block, session(NEXT_YEAR, "schoolYear")]
+    let mut period = session(PERIOD, "gradingPeriod");
+    period["parent"] = reference("academicSession", TERM);
+    vec![year, term, block, period, session(NEXT_YEAR, "schoolYear")]
 }
 
 fn course(id: &str) -> Value {
@@ -252,7 +267,24 @@ fn category() -> Value {
     category
 }
 
-fn line_item() -> Value {
+/// A scale in words of its own, for a class.
+fn score_scale() -> Value {
+    let mut scale = thing("scale-zzq-1");
+    merge(
+        &mut scale,
+        json!({
+            "title": "Schaal van mentor-zzq", "type": "mentor-zzq",
+            "course": reference("course", COURSES[0]), "class": reference("class", CLASSES[0]),
+            "scoreScaleValue": [
+                {"itemValueLHS": "A+", "itemValueRHS": "90-100", "by": "mentor-zzq"},
+                {"itemValueLHS": "A", "itemValueRHS": "80-90"},
+            ],
+        }),
+    );
+    scale
+}
+
+fn line_item(version: Version) -> Value {
     let mut item = thing("li-zzq-1");
     merge(
         &mut item,
@@ -260,25 +292,67 @@ fn line_item() -> Value {
             "title": "Toets van Fenna-zzq", "description": "voor Fenna-zzq", "assignDate": "2026-09-01T08:00:00Z",
             "dueDate": "2026-09-08T08:00:00Z", "class": reference("class", CLASSES[0]),
             "school": reference("org", ORG), "category": reference("category", "cat-zzq-toets"),
-            "gradingPeriod": reference("academicSession", TERM), "resultValueMin": 0, "resultValueMax": 10,
+            "gradingPeriod": reference("academicSession", PERIOD), "resultValueMin": 0, "resultValueMax": 10,
         }),
     );
+    if version == Version::V1p2 {
+        item["scoreScale"] = reference("scoreScale", "scale-zzq-1");
+    }
     item
 }
 
 fn result(number: usize) -> Value {
     let pupil = pupil(number * TAUGHT);
-    let status = ["fully graded", "ext:herkansing"][number % 2];
-    let words = [Some("7,5"), None, Some("10")][number % 3];
     let mut result = thing(&format!("res-zzq-{pupil}-li-zzq-1"));
+    merge(&mut result, marked(&pupil, number));
     merge(
         &mut result,
         json!({
-            "lineItem": reference("lineItem", "li-zzq-1"), "student": reference("user", &pupil),
+            "lineItem": reference("lineItem", "li-zzq-1"), "class": reference("class", CLASSES[0]),
+        }),
+    );
+    result
+}
+
+/// What a mark says, and of whom.
+fn marked(pupil: &str, number: usize) -> Value {
+    let status = ["fully graded", "ext:herkansing"][number % 2];
+    let words = [Some("7,5"), None, Some("10")][number % 3];
+    json!({
+        "student": reference("user", pupil),
+        "scoreStatus": status, "score": 7.50, "scoreDate": "2026-10-10T08:10:00Z",
+        "textScore": words,
+        "comment": format!("Fenna-zzq ({pupil}) deed haar best"),
+    })
+}
+
+/// A test of a publisher's, or a part of one.
+fn assessment(id: &str, part_of: Option<&str>) -> Value {
+    let mut item = thing(id);
+    merge(
+        &mut item,
+        json!({
+            "title": "Afname van Fenna-zzq", "description": "voor Fenna-zzq",
             "class": reference("class", CLASSES[0]),
-            "scoreStatus": status, "score": 7.50, "scoreDate": "2026-10-10T08:10:00Z",
-            "textScore": words,
-            "comment": format!("Fenna-zzq ({pupil}) deed haar best"),
+            "scoreScale": reference("scoreScale", "scale-zzq-1"),
+            "resultValueMin": 0, "resultValueMax": 10,
+        }),
+    );
+    if let Some(whole) = part_of {
+        item["parentAssessmentLineItem"] = reference("assessmentLineItem", whole);
+    }
+    item
+}
+
+fn assessment_result(number: usize) -> Value {
+    let pupil = pupil(number * TAUGHT);
+    let mut result = thing(&format!("ares-zzq-{pupil}-set-zzq-1"));
+    merge(&mut result, marked(&pupil, number));
+    merge(
+        &mut result,
+        json!({
+            "assessmentLineItem": reference("assessmentLineItem", "set-zzq-1"),
+            "scoreScale": reference("scoreScale", "scale-zzq-1"), "scorePercentile": 60.5,
         }),
     );
     result
@@ -329,7 +403,8 @@ fn path_of(version: Version, of: &str, id: &str) -> String {
     let (service, collection) = match of {
         "lineItem" => (version.grades(), "lineItems"),
         "category" => (version.grades(), "categories"),
-        "result" => (version.grades(), "results"),
+        "scoreScale" => (version.grades(), "scoreScales"),
+        "assessmentLineItem" => (version.grades(), "assessmentLineItems"),
         "class" => (version.roster(), "classes"),
         "academicSession" => (version.roster(), "academicSessions"),
         "course" => (version.roster(), "courses"),
@@ -354,7 +429,7 @@ fn encoded(id: &str) -> String {
 }
 
 /// The id of an item as text.
-pub(super) fn id(item: &Value) -> String {
+pub(crate) fn id(item: &Value) -> String {
     let id = &item["sourcedId"];
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }
@@ -381,6 +456,8 @@ pub(super) fn singular(list: &str) -> &'static str {
         "lineItems" => "lineItem",
         "results" => "result",
         "scoreScales" => "scoreScale",
+        "assessmentLineItems" => "assessmentLineItem",
+        "assessmentResults" => "assessmentResult",
         other => panic!("no such list: {other}"),
     }
 }
@@ -428,7 +505,8 @@ pub(super) fn belongs(
         ("courses", "orgs") => names("org"),
         ("academicSessions", "academicSessions") => names("parent"),
         ("academicSessions", "orgs") => true,
-        ("categories" | "scoreScales", _) => true,
+        // They are the whole school's.
+        ("categories", _) | ("scoreScales", "orgs") => true,
         ("results", "users") => names("student"),
         ("results", "lineItems") => names("lineItem"),
         ("results", "classes") => names("class"),
