@@ -324,6 +324,10 @@ impl<'a> Oracle<'a> {
             self.count(Action::RecordObjected);
             return Ok(None);
         }
+        if let Some(own) = self.own(kind, id) {
+            self.count(Action::Kept);
+            return Ok(Some(own.to_owned()));
+        }
         let keyed = self.law.kind(kind).unwrap();
         let mut pseudonym = Vec::new();
         if keyed.write(Identifier::new(id), &mut pseudonym).is_err() {
@@ -331,6 +335,16 @@ impl<'a> Oracle<'a> {
         }
         self.count(Action::Pseudonymised);
         Ok(Some(text(&pseudonym).to_owned()))
+    }
+
+    /// The id of the vendor's own making that stands at the school as this text.
+    fn own<'t>(&self, kind: Index<IdKind>, says: &'t str) -> Option<&'t str> {
+        let spec = self.law.kind(kind).unwrap().spec();
+        let marked = says.strip_prefix(&self.law.policy.vendor)?;
+        let own = marked.strip_prefix('~')?.strip_suffix('~')?;
+        let is_slug = values::text_is(own, ValueType::Slug);
+        let is_own = spec.unknown == Unknown::Own && is_slug && spec.notation.read(own).is_none();
+        is_own.then_some(own)
     }
 
     /// What becomes of a pseudonym that stands at `start`.
@@ -507,6 +521,9 @@ impl<'a> Oracle<'a> {
         }
         if stands != Stands::OwnId && has_objected(self.law, kind, &source.says) {
             return self.withheld(Why::Objected, stands);
+        }
+        if let Some(own) = self.own(kind, &source.says) {
+            return self.leaves(Action::Kept, as_json(Form::Text, own).as_bytes());
         }
         self.must_identify(kind, &source, start)?;
         match self.pseudonym(kind, &source) {
@@ -813,6 +830,11 @@ impl<'a> Oracle<'a> {
     ) -> Option<Vec<u8>> {
         let is_own = stands == Stands::OwnId;
         let source = source.filter(|it| is_own || !has_objected(self.law, kind, &it.says));
+        let own = source.and_then(|source| self.own(kind, &source.says));
+        if let Some(own) = own {
+            self.count(Action::Kept);
+            return Some(as_json(Form::Text, own).into_bytes());
+        }
         let made = source.and_then(|source| self.pseudonym(kind, source).ok());
         let action = made
             .as_ref()
@@ -883,7 +905,10 @@ impl<'a> Oracle<'a> {
         };
         let key = match form.as_str() {
             "" => b"\"\"".to_vec(),
-            _ => self.pseudonym(any.key, &source).unwrap(),
+            _ => match self.own(any.key, key) {
+                Some(own) => as_json(Form::Text, own).into_bytes(),
+                None => self.pseudonym(any.key, &source).unwrap(),
+            },
         };
         let value = self.value(any.rule, Stands::Item)?;
         frame.entries.extend(value.map(|value| entry(&key, &value)));

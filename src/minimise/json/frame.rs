@@ -136,6 +136,8 @@ pub(super) const fn bit(place: usize) -> u64 {
 pub(super) struct Ready {
     /// The place of the field in its shape.
     pub(super) field: usize,
+    /// What was done to it.
+    pub(super) action: Action,
     /// JSON, as it will be written.
     pub(super) json: Vec<u8>,
 }

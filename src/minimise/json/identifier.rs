@@ -49,29 +49,29 @@ impl<W: Watch> Pass<'_, W> {
     }
 }
 
-/// Makes the JSON text of a pseudonym, and whether there is one: `""` stands for an empty
-/// identifier. If the text is no identifier, nothing is written.
+/// Makes the JSON text that a vendor gets in place of an identifier: a pseudonym, or what it made
+/// itself; `""` stands for an empty one. If the text is no identifier, nothing is written.
 pub(super) fn make(
     crossing: &Crossing,
     kind: Index<IdKind>,
     id: (&str, Form),
     made: &mut Vec<u8>,
     trail: &mut Trail,
-) -> Result<bool, Refused> {
+) -> Result<Action, Refused> {
     let start = made.len();
     made.push(b'"');
     match crossing.turn(kind, id, made, trail) {
-        Ok(Turned::Done(_, Form::Number)) => {
+        Ok(Turned::Done(action, Form::Number)) => {
             made.remove(start);
-            Ok(true)
+            Ok(action)
         }
-        Ok(Turned::Done(_, Form::Text)) => {
+        Ok(Turned::Done(action, Form::Text)) => {
             made.push(b'"');
-            Ok(true)
+            Ok(action)
         }
         Ok(Turned::Empty) => {
             made.push(b'"');
-            Ok(false)
+            Ok(Action::IdentifierEmpty)
         }
         // On the way home, which does not lead past here.
         Ok(Turned::AsItCame | Turned::Dropped(_) | Turned::Missed) => Err(Refused::Bug),

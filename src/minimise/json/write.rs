@@ -242,11 +242,8 @@ impl<W: Watch> Pass<'_, W> {
         let (crossing, state) = (self.crossing, &mut *self.state);
         let text = text_of(self.bytes, token, &mut state.text);
         let out = self.emit.out();
-        match make(crossing, kind, (text, form(token)), out, &mut state.trail) {
-            Ok(true) => Ok(Action::Pseudonymised),
-            Ok(false) => Ok(Action::IdentifierEmpty),
-            Err(refused) => Err(refused.at(self.place(token.start))),
-        }
+        let made = make(crossing, kind, (text, form(token)), out, &mut state.trail);
+        made.map_err(|refused| refused.at(self.place(token.start)))
     }
 
     /// A field that others are made from has come: writes those that wait for it, and makes the
@@ -267,12 +264,14 @@ impl<W: Watch> Pass<'_, W> {
             }
             let id = (text, form(token));
             let made = make(crossing, one.kind, id, &mut json, &mut state.trail);
-            if !made.map_err(|refused| refused.at(self.place(token.start)))? {
+            let action = made.map_err(|refused| refused.at(self.place(token.start)))?;
+            if action == Action::IdentifierEmpty {
                 continue;
             }
             if waiting & bit(place) == 0 {
                 self.state.ready.push(Ready {
                     field: one.field,
+                    action,
                     json,
                 });
                 continue;
@@ -280,8 +279,8 @@ impl<W: Watch> Pass<'_, W> {
             self.state.frame.waiting &= !bit(place);
             self.lead_line(kind, one.field)?;
             self.emit.text(&json);
-            self.state.counts.add(Action::Pseudonymised);
-            self.show_line(kind, one.field, Action::Pseudonymised, &json);
+            self.state.counts.add(action);
+            self.show_line(kind, one.field, action, &json);
         }
         Ok(())
     }
@@ -299,10 +298,10 @@ impl<W: Watch> Pass<'_, W> {
             .get_mut(frame.ready_from..)
             .unwrap_or_default();
         if let Some(ready) = ready.iter_mut().find(|ready| ready.field == line) {
-            let json = std::mem::take(&mut ready.json);
+            let (action, json) = (ready.action, std::mem::take(&mut ready.json));
             self.lead(token);
             self.emit.text(&json);
-            return Ok(Some(Action::Pseudonymised));
+            return Ok(Some(action));
         }
         if frame.has_seen(of) {
             return Ok(Some(Action::DroppedValue));
