@@ -416,23 +416,48 @@ fn links_lead_a_vendor_back_through_the_gateway() {
     );
 }
 
+/// Links of a page, and whether the one to the next page leads nowhere.
+const PAGES: [(&str, bool); 5] = [
+    // A sort of the school's own, an empty element, two relations in one.
+    (
+        "</api/users?limit=1&offset=1&sort=sourcedId>; rel=\"next last\",",
+        false,
+    ),
+    ("</api/users?limit=1&cursor=pupil-zzq-901>; rel=next", true),
+    ("</elsewhere/pupil-zzq-901>; rel=\"last next\"", true),
+    ("</api/users?limit=1>; rel=prev, /api/users; rel=next", true),
+    ("</elsewhere/pupil-zzq-901>; rel=last", false),
+];
+
+#[test]
+fn the_head_of_a_page_that_would_be_taken_for_the_last_is_refused_too() {
+    for (lines, lost) in PAGES {
+        let whole = with_lines("200 OK", &format!("link: {lines}\r\n"), USERS);
+        let (head, _) = whole.split_once("\r\n\r\n").unwrap();
+        let house = open(Upstream::answering(format!("{head}\r\n\r\n")));
+        let mut caller = house.caller();
+        caller.send(request("HEAD", "/pull/users?limit=1", ""));
+        let answer = caller.answer_to_head();
+        let why = answer.lines("proxy-status").concat();
+        let seen = (answer.status(), why.contains("details=\"next_page_lost\""));
+        let expected = if lost { (502, true) } else { (200, false) };
+        assert_eq!(seen, expected, "{lines}: {}", answer.head);
+        let next = answer.lines("link").iter().any(|it| it.contains("next"));
+        assert_eq!(next, lines.contains("sort="), "{lines}");
+        house.search(
+            &markers(),
+            &[("what the vendor got", answer.head.as_bytes())],
+        );
+    }
+}
+
 #[test]
 fn a_page_that_would_be_taken_for_the_last_is_refused() {
     let page = |lines: &str| {
         let lines = format!("link: {lines}\r\n");
         open(Upstream::answering(with_lines("200 OK", &lines, USERS)))
     };
-    for (lines, lost) in [
-        // A sort of the school's own, an empty element, two relations in one.
-        (
-            "</api/users?limit=1&offset=1&sort=sourcedId>; rel=\"next last\",",
-            false,
-        ),
-        ("</api/users?limit=1&cursor=pupil-zzq-901>; rel=next", true),
-        ("</elsewhere/pupil-zzq-901>; rel=\"last next\"", true),
-        ("</api/users?limit=1>; rel=prev, /api/users; rel=next", true),
-        ("</elsewhere/pupil-zzq-901>; rel=last", false),
-    ] {
+    for (lines, lost) in PAGES {
         let house = page(lines);
         let mut caller = house.caller();
         caller.send(request("GET", "/pull/users?limit=1", ""));
