@@ -13,6 +13,7 @@
     reason = "a test fails by panicking, and measures time by the machine's clock"
 )]
 
+mod at_rest;
 mod certificates;
 mod credentials;
 mod crowd;
