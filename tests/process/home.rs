@@ -19,6 +19,10 @@ pub(crate) const PUPILS: usize = 40;
 /// The group whose page comes in pieces.
 const GROUP_IN_PIECES: usize = 9_000;
 
+/// A group with more pupils than a commit takes, and so many.
+const GROUP_OF_MANY: usize = 9_001;
+const MANY: usize = 25_000;
+
 /// A school's API that gives its pupils, a group at a time, and keeps what is sent to it.
 pub(crate) struct School {
     pub(crate) address: SocketAddr,
@@ -48,7 +52,7 @@ impl School {
     }
 
     /// What has been sent to it so far.
-    fn received(&self) -> Vec<(String, Value)> {
+    pub(crate) fn received(&self) -> Vec<(String, Value)> {
         self.received.lock().unwrap().clone()
     }
 }
@@ -59,7 +63,11 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
     while let Some((line, body)) = read_request(&mut reader) {
         let answer = if line.starts_with("GET ") {
             let first = PUPILS * group(&line);
-            let pupils: Vec<Value> = (first..first + PUPILS)
+            let count = match group(&line) {
+                GROUP_OF_MANY => MANY,
+                _ => PUPILS,
+            };
+            let pupils: Vec<Value> = (first..first + count)
                 .map(|number| json!({"id": pupil(number), "number": number}))
                 .collect();
             json!({ "pupils": pupils })
@@ -127,7 +135,7 @@ pub(crate) fn files(school: &School) -> Files {
     files
 }
 
-fn write_vendor(files: &Files, school: &School, accept_keys: usize) {
+pub(crate) fn write_vendor(files: &Files, school: &School, accept_keys: usize) {
     files.write(
         "schools/proef/vendors/bron.toml",
         &format!(
@@ -172,7 +180,7 @@ score = "keep:int"
 }
 
 /// The pseudonyms of all pupils, in the school's order.
-fn pull(files: &Files) -> Vec<String> {
+pub(crate) fn pull(files: &Files) -> Vec<String> {
     let answer = get(files.public, "/bron/pupils").unwrap();
     assert_eq!(status(&answer), 200, "{answer}");
     assert!(!answer.contains("zzq"), "{answer}");
@@ -201,7 +209,7 @@ pub(crate) fn send(
 }
 
 /// Sends a result of every pupil, named `prefix` and the pupil's number.
-fn send_all(files: &Files, prefix: &str, pseudonyms: &[String]) {
+pub(crate) fn send_all(files: &Files, prefix: &str, pseudonyms: &[String]) {
     for (number, pseudonym) in pseudonyms.iter().enumerate() {
         let answer = send(files, &format!("{prefix}-{number}"), pseudonym, pseudonym).unwrap();
         assert_eq!(status(&answer), 200, "{answer}");
@@ -250,7 +258,7 @@ pub(crate) fn stop(gateway: Gateway, signal: Signal) -> String {
     log
 }
 
-fn rotate(files: &Files) {
+pub(crate) fn rotate(files: &Files) {
     let rotated = files.command(&["keys", "rotate", "bron", "--reason", "a test"]);
     let rotated = { rotated }.output().unwrap();
     assert!(rotated.status.success(), "{rotated:?}");
@@ -347,14 +355,38 @@ fn a_page_that_comes_in_pieces_is_one_commit() {
     let school = School::open();
     let files = files(&school);
     let gateway = files.serve();
-    let target = format!("/bron/groups/{GROUP_IN_PIECES}/pupils");
-    let answer = get(files.public, &target).unwrap();
+    assert_eq!(commits_of(&files, &gateway, GROUP_IN_PIECES, PUPILS), 1);
+    stop(gateway, Signal::TERM);
+}
+
+#[test]
+fn what_is_held_back_is_on_disk_in_commits_of_bounded_size() {
+    let school = School::open();
+    let files = files(&school);
+    let own = std::fs::read_to_string(files.path().join("sluis.toml")).unwrap();
+    let held_back = own.replace("[limits]\n", "[limits]\nhold-back = \"8 MiB\"\n");
+    assert_ne!(own, held_back);
+    files.write("sluis.toml", &held_back);
+    let gateway = files.serve();
+    // Each has ten thousand, and what came with the last of them.
+    let commits = commits_of(&files, &gateway, GROUP_OF_MANY, MANY);
+    assert!((2..=3).contains(&commits), "{commits}");
+    stop(gateway, Signal::TERM);
+}
+
+/// Fetches a group of so many pupils that are all new, and gives the number of commits.
+fn commits_of(files: &Files, gateway: &Gateway, group: usize, pupils: usize) -> usize {
+    let answer = get(files.public, &format!("/bron/groups/{group}/pupils")).unwrap();
     assert_eq!(status(&answer), 200, "{answer}");
-    assert_eq!(answer.matches("\"id\"").count(), PUPILS);
-    assert!(!answer.contains("zzq"), "{answer}");
-    let commits = r#"sluis_register_commit_duration_seconds_count{store="redb"} 1"#;
+    assert_eq!(answer.matches("\"id\"").count(), pupils);
+    assert!(!answer.contains("zzq"));
+    let count = r#"sluis_register_commit_duration_seconds_count{store="redb"} "#;
     let metrics = gateway.page("/metrics").1;
-    assert!(metrics.lines().any(|line| line == commits), "{metrics}");
+    let count = metrics.lines().find_map(|line| line.strip_prefix(count));
+    count
+        .unwrap_or_else(|| panic!("{metrics}"))
+        .parse()
+        .unwrap()
 }
 
 #[test]
@@ -411,7 +443,7 @@ fn a_rotation_under_load_loses_no_result() {
 }
 
 /// How many fields from the vendor something was done to.
-fn count(metrics: &str, action: &str) -> u64 {
+pub(crate) fn count(metrics: &str, action: &str) -> u64 {
     let name = format!(
         r#"sluis_fields_total{{action="{action}",direction="from_vendor",vendor="bron"}} "#
     );
