@@ -16,6 +16,7 @@ mod gateway;
 mod home;
 mod killed;
 mod load;
+mod nodes;
 mod schools;
 mod systemd;
 mod terminal;
