@@ -8,7 +8,7 @@ use sluis::pseudonym::{Notation, Recall, Unknown};
 use sluis::refusal::Refusal;
 
 use super::book::Way;
-use super::documents::{MARK, MARK_DIGITS};
+use super::documents::{MARK, MARK_DIGITS, OWN};
 use super::grammar::{Length, Reader};
 use super::records::has_objected;
 
@@ -274,12 +274,13 @@ fn object_fits(way: &Way, fields: &Fields, entries: &[(String, Tree)]) -> bool {
     each && (way.is_home() || { constants }.all(|line| has(&line.key) == 1))
 }
 
-/// Whether a text may stand where an identifier of that kind stood: towards the vendor a pseudonym,
-/// at home an id of the school's or of the vendor's making, and no pseudonym of anybody's.
+/// Whether a text may stand where an identifier of that kind stood: towards the vendor a pseudonym or
+/// an id of its own making, at home an id of the school's or of the vendor's making, and no pseudonym of anybody's.
 fn stands_for(way: &Way, kind: Index<IdKind>, text: &str) -> bool {
     let spec = way.law.kind(kind).unwrap().spec();
     if !way.is_home() {
-        return looks(&spec.notation, text);
+        let is_own = spec.unknown == Unknown::Own && text == OWN;
+        return is_own || looks(&spec.notation, text);
     }
     let mut found = way.book.of_kind(kind.place());
     let is_id = found.any(|(_, owner)| owner.id == text);

@@ -14,6 +14,8 @@ use super::policies::KEYS;
 pub(crate) const MARK: &str = "zQ9markQ9z";
 /// Begins every number that the policy does not let out.
 pub(crate) const MARK_DIGITS: &str = "770077007700";
+/// An id of the vendor's own making.
+pub(crate) const OWN: &str = "LI-1";
 /// Values below one message, about.
 const FUEL: usize = 150;
 /// Nesting of a message, unless it is made to be too deep.
@@ -505,6 +507,12 @@ impl Writer<'_, '_> {
             5 if self.dice.once_in(4) => {
                 let mark = self.mark();
                 self.string(&format!("{mark}\u{200b}"));
+            }
+            6 => {
+                // As the school has it, and what it makes of it.
+                let vendor = &self.way.law.policy.vendor;
+                let end = *self.dice.pick(&["~", "~", "~-2", ""]);
+                self.string(&format!("{vendor}~{OWN}{end}"));
             }
             _ => {
                 let mark = self.mark();
