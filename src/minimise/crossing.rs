@@ -90,6 +90,14 @@ impl Crossing {
     pub(super) fn objects(&self, kind: Index<IdKind>, text: &str) -> bool {
         let mut sources = self.law.policy.excepted_sources(kind);
         sources.any(|kind| self.is_listed(kind, text))
+    /// Where what a vendor asks is noted: on the way to the school.
+    pub(super) fn noted(&self) -> Option<&Home> {
+        match self.to {
+            Side::School => self.home.as_deref(),
+            Side::Vendor => None,
+        }
+    }
+
     }
 
     /// Whether somebody is named in a text who is on a list.

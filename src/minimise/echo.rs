@@ -48,7 +48,20 @@ pub struct Home {
 struct All {
     texts: Vec<SecretText>,
     seen: BTreeSet<u64>,
+    /// What the vendor itself wrote in its request line, each with its place.
+    said: BTreeSet<u64>,
     hasher: RandomState,
+}
+
+/// Where in a path or query a value stands that goes on as it came.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum At<'p> {
+    /// In a filter, beside that field.
+    Field(&'p str),
+    /// The parameter of that name.
+    Parameter(&'p str),
+    /// The segment of the path with that place.
+    Segment(usize),
 }
 
 impl Home {
@@ -65,6 +78,20 @@ impl Home {
             all.add(&encoded(text));
         }
         self.count.store(all.texts.len(), Ordering::Release);
+    }
+
+    /// Notes what the vendor wrote in its request line, under a route.
+    pub(super) fn note_said(&self, route: &str, at: At<'_>, text: &str) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = all.hasher.hash_one((route, at, text));
+        all.said.insert(said);
+    }
+
+    /// Whether the vendor wrote the same in the same place. Then it is no echo: it tells nothing,
+    /// and to withhold it would tell whether it is somebody's identifier.
+    pub(super) fn was_said(&self, route: &str, at: At<'_>, text: &str) -> bool {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.said.contains(&all.hasher.hash_one((route, at, text)))
     }
 }
 
@@ -434,6 +461,28 @@ mod tests {
     #[test]
     fn more_than_can_be_looked_for_is_in_everything() {
         let home = Home::default();
+    #[test]
+    fn what_was_said_counts_in_its_own_place_only() {
+        let home = Home::default();
+        home.note_said("GET /a", At::Field("x"), "S-64003");
+        for (route, at, text, said) in [
+            ("GET /a", At::Field("x"), "S-64003", true),
+            ("GET /b", At::Field("x"), "S-64003", false),
+            ("GET /a", At::Field("y"), "S-64003", false),
+            ("GET /a", At::Parameter("x"), "S-64003", false),
+            ("GET /a", At::Segment(0), "S-64003", false),
+            ("GET /a", At::Field("x"), "s-64003", false),
+        ] {
+            assert_eq!(
+                home.was_said(route, at, text),
+                said,
+                "{route} {at:?} {text}"
+            );
+        }
+        // To have said it brings nobody home.
+        assert!(!Echo::default().is_in(kept("S-64003", Holds::Text), &home));
+    }
+
         let mut echo = Echo::default();
         for number in 0..limits::HOME_TEXTS_MAX {
             let id = format!("S-{number}");

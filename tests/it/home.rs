@@ -309,6 +309,47 @@ fn what_came_home_is_not_sent_back_in_a_link() {
 }
 
 #[test]
+fn a_link_that_repeats_a_guess_of_the_vendors_does_not_tell_whether_it_is_right() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let target = request.head.split(' ').nth(1).unwrap().to_owned();
+            let answer = match target.split_once('?') {
+                Some((_, asked)) => {
+                    let lines = format!(
+                        "link: </users?{asked}&count=2>; rel=next\r\n\
+                         content-location: {target}\r\n"
+                    );
+                    ok("{}").replace("200 OK\r\n", &format!("200 OK\r\n{lines}"))
+                }
+                None => ok(USERS),
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let house = plans(TOLD_WHERE).open(upstream);
+    let users = house.ask(request("GET", "/pull/users", "")).json();
+    let first = users["users"][1]["sourcedId"].as_str().unwrap();
+    let ask = |guess: &str| {
+        let filter = format!("filter=sourcedId='{first}'%20OR%20note='{guess}'&page={guess}");
+        let answer = house.ask(request("GET", &format!("/pull/users?{filter}"), ""));
+        let led = answer.lines("link").len() + answer.lines("content-location").len();
+        // What the vendor wrote itself is no news to it.
+        let seen = answer.head.replace(guess, "the guess");
+        (answer.status(), led, seen)
+    };
+    let (wrong, right) = (ask("20260901901"), ask("20260901902"));
+    assert_eq!((wrong.0, wrong.1), (200, 2), "{}", wrong.2);
+    let undated = |head: &str| -> Vec<String> {
+        let lines = head.lines().filter(|line| !line.starts_with("date:"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(undated(&wrong.2), undated(&right.2));
+    assert!(!house.log().contains("vendor.echo"));
+    let seen = [wrong.2, right.2].concat();
+    house.search(&markers(), &[("what the vendor got", seen.as_bytes())]);
+}
+
+#[test]
 fn what_a_vendor_writes_itself_reaches_the_school_whatever_came_home_beside_it() {
     let house = plans(TOLD_WHERE).open(school());
     let users = house.ask(request("GET", "/pull/users", "")).json();

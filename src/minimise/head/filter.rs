@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::query::Ids;
 use super::{Escapes, decode, encode};
 use crate::limits;
-use crate::minimise::echo::{Holds, Kept};
+use crate::minimise::echo::{At, Holds, Kept};
 use crate::minimise::value;
 use crate::policy::{IdKind, Index, Keep, Policy, Shape, Side, ValueType, Visible};
 use crate::pseudonym::Back;
@@ -103,7 +103,7 @@ impl<'t> Clause<'t> {
                 ids.turn(kind, self.value)?
             }
             About::Kept(keep) if may_ask(&law.policy, keep, self.operator, self.value) => {
-                ids.pass(kept(&law.policy, keep, self.value))?;
+                ids.pass(At::Field(self.field), kept(&law.policy, keep, self.value))?;
                 self.value
             }
             About::OneOf(cases) if self.operator.is_equality() => {

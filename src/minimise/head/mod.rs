@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::echo::Kept;
+use super::echo::{At, Kept};
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::{Content, Flow, Method, Methods, Policy, Route, Segment};
@@ -153,7 +153,7 @@ pub fn request(
     let route = flow.and_then(|flow| Some((flow, flow.routes.get(found.route)?)));
     let (flow, route) = route.ok_or(Refusal::Bug(Bug::Policy))?;
     let RequestLine { path, query, .. } = found.line;
-    let mut ids = Ids::new(crossing, flow.caller, asked, counts);
+    let mut ids = Ids::asking(crossing, flow.caller, asked, counts);
     let mut target = String::with_capacity(path.len().saturating_add(64));
     let rest = (&*found.segments, query.unwrap_or_default());
     write_target(&mut ids, route, rest, &mut target)?;
@@ -169,19 +169,20 @@ pub fn request(
 }
 
 /// Writes path and query of a route anew.
-fn write_target(
-    ids: &mut Ids<'_>,
-    route: &Route,
+fn write_target<'c>(
+    ids: &mut Ids<'c>,
+    route: &'c Route,
     (segments, query): (&[Cow<'_, str>], &str),
     target: &mut String,
 ) -> Result<(), Refusal> {
-    for (segment, text) in route.path.iter().zip(segments) {
+    ids.route = &route.name;
+    for (place, (segment, text)) in route.path.iter().zip(segments).enumerate() {
         target.push('/');
         match segment {
             Segment::Identifier(kind) => ids.write(*kind, text, target)?,
             Segment::Literal(_) => encode(text, target),
             Segment::Parameter(of) => {
-                ids.pass(Kept::of_parameter(text, of))?;
+                ids.pass(At::Segment(place), Kept::of_parameter(text, of))?;
                 encode(text, target);
             }
         }

@@ -226,6 +226,7 @@ mod tests {
 
     #[test]
     fn a_filter_in_a_link_carries_back_nothing_that_came_home() {
+    use crate::minimise::head::{Asked, RequestLine, find, request};
         let home = ["S-64003", "9531200", "active", "2026-08-01", "nld-rozaj"];
         for filter in [
             "note='S-64003'",
@@ -288,6 +289,46 @@ mod tests {
             ("/api/users?filter=note='S-64003'", false),
             ("/api/nowhere?filter=owner='S-64003'", false),
         ] {
+    #[test]
+    fn what_the_vendor_wrote_itself_is_no_echo_where_it_stands() {
+        let asked = "filter=sourcedId='p-1' OR note='S-1'&after=S-1";
+        for (asked, link, led) in [
+            (
+                asked,
+                "filter=sourcedId='S-1' OR note='S-1'&after=S-1",
+                true,
+            ),
+            ("filter=note='s-1'", "filter=note='s-1'", true),
+            // In another place, in another spelling, or in the place of an identifier.
+            (asked, "filter=title='S-1'", false),
+            (asked, "filter=note='s-1'", false),
+            ("filter=sourcedId='p-1'&after=S-2", "after=S-1", false),
+            ("filter=sourcedId='p-1'", "filter=note='S-1'", false),
+        ] {
+            let crossing = |to| Crossing::towards(to, law_between("vendor"), Some(book()));
+            let home = Some(Arc::<Home>::default());
+            let there = crossing(Side::School).with_home(home.clone());
+            let query = asked.replace(' ', "%20");
+            let line = RequestLine {
+                method: "GET",
+                path: "/users",
+                query: Some(&query),
+            };
+            let found = find(&there.law.policy, 0, line).unwrap();
+            let mut counts = Counts::default();
+            let head = request(&there, 0, &found, Asked::Again, &mut counts).unwrap();
+            let target = head.outbound.release().target;
+            let back = crossing(Side::Vendor).with_home(home);
+            back.home.as_ref().unwrap().add("S-1", "S-1");
+            let back = back.in_answer_to(Some(target.as_str().into()));
+            let mut ids = Ids::within(&back, Trail::default(), &mut counts);
+            let link = format!("/api/users?{}", link.replace(' ', "%20"));
+            let seen = translate(&mut ids, Some(0), &link);
+            assert_eq!(seen.is_ok(), led, "{asked} {link}");
+            assert_eq!(ids.why == Action::DroppedEcho, !led, "{asked} {link}");
+        }
+    }
+
             let link = link.replace(' ', "%20");
             assert_eq!(names_objected(&crossing, &link), named, "{link}");
             let mut counts = Counts::default();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Asked, Escapes, choice, decode, encode, filter};
 use crate::minimise::crossing::{Refused, Turned};
-use crate::minimise::echo::{Echo, Kept};
+use crate::minimise::echo::{At, Echo, Kept};
 use crate::minimise::value::is_parameter;
 use crate::minimise::{Action, Counts, Crossing, Trail};
 use crate::policy::{IdKind, Index, ParameterType, QueryParameter, QueryRule, Route, Side};
@@ -14,6 +14,8 @@ use crate::refusal::Refusal;
 /// What identifiers are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
+    /// To be turned, in a request line: what else stands there its sender knows.
+    Ask,
     /// To see who is named; none is turned, and none leaves a trail.
     Look,
     /// To be turned.
@@ -23,6 +25,8 @@ enum Reading {
 /// Turns the identifiers of a head.
 pub(in crate::minimise) struct Ids<'c> {
     pub(super) crossing: &'c Crossing,
+    /// The name of the route that is written.
+    pub(super) route: &'c str,
     reading: Reading,
     pub(in crate::minimise) trail: Trail,
     /// Who asked: the answer goes back there.
@@ -48,6 +52,7 @@ impl<'c> Ids<'c> {
     ) -> Self {
         Self {
             crossing,
+            route: "",
             reading: Reading::Turn,
             caller,
             trail: Trail {
@@ -60,6 +65,19 @@ impl<'c> Ids<'c> {
             escapes: Escapes::Plain,
             echo: Echo::default(),
             why: Action::DroppedValue,
+        }
+    }
+
+    /// For the head of a request.
+    pub(super) fn asking(
+        crossing: &'c Crossing,
+        caller: Side,
+        asked: Asked,
+        counts: &'c mut Counts,
+    ) -> Self {
+        Self {
+            reading: Reading::Ask,
+            ..Self::new(crossing, caller, asked, counts)
         }
     }
 
@@ -139,13 +157,24 @@ impl<'c> Ids<'c> {
     ///
     /// # Errors
     /// [`Refusal::QueryInvalid`], for whatever it stands in.
-    pub(super) fn pass(&mut self, kept: Option<Kept<'_>>) -> Result<(), Refusal> {
-        if let (Some(home), Some(kept), Reading::Turn) =
-            (self.crossing.guarded(), kept, self.reading)
-            && self.echo.is_in(kept, home)
-        {
-            self.why = Action::DroppedEcho;
-            return Err(Refusal::QueryInvalid);
+    pub(super) fn pass(&mut self, at: At<'_>, kept: Option<Kept<'_>>) -> Result<(), Refusal> {
+        let Some(kept) = kept else { return Ok(()) };
+        match self.reading {
+            Reading::Ask => {
+                if let Some(home) = self.crossing.noted() {
+                    home.note_said(self.route, at, kept.text);
+                }
+            }
+            Reading::Look => {}
+            Reading::Turn => {
+                if let Some(home) = self.crossing.guarded()
+                    && self.echo.is_in(kept, home)
+                    && !home.was_said(self.route, at, kept.text)
+                {
+                    self.why = Action::DroppedEcho;
+                    return Err(Refusal::QueryInvalid);
+                }
+            }
         }
         Ok(())
     }
@@ -162,7 +191,9 @@ impl<'c> Ids<'c> {
         let turned = match (objected, self.reading) {
             (true, _) => Err(Refused::Objected),
             (false, Reading::Look) => Ok(Turned::AsItCame),
-            (false, Reading::Turn) => self.crossing.turn(kind, (text, Form::Text), room, trail),
+            (false, Reading::Ask | Reading::Turn) => {
+                self.crossing.turn(kind, (text, Form::Text), room, trail)
+            }
         };
         match turned {
             Ok(Turned::Done(action, _)) => {
@@ -262,7 +293,10 @@ fn write_value(
             if !is_parameter(&value, of) {
                 return Err(Refusal::QueryInvalid);
             }
-            ids.pass(Kept::of_parameter(&value, of))?;
+            ids.pass(
+                At::Parameter(&parameter.name),
+                Kept::of_parameter(&value, of),
+            )?;
             // A place where a school may write what it likes, often the last identifier of a page.
             let back = is_open(of) && ids.lead_the_vendor_back();
             if back && !ids.were_asked_with(&parameter.name, &value) {
