@@ -19,6 +19,8 @@ pub struct Crossing {
     pub(super) flow: Option<usize>,
     /// What its upstream was asked: path and query below its own base.
     pub(super) asked: Option<Arc<str>>,
+    /// Whether there may be more pages behind it.
+    pub(super) pages: Pages,
     /// What is brought home in the exchange: added to on the way to the school, kept from leaving
     /// again on the way to the vendor.
     pub(super) home: Option<Arc<Home>>,
@@ -37,6 +39,7 @@ impl Crossing {
             register,
             flow: None,
             asked: None,
+            pages: Pages::One,
             home: None,
             objections: None,
         }
@@ -63,6 +66,14 @@ impl Crossing {
         self
     }
 
+    /// It answers a request that does nothing but read. Without its link to the next page, whoever
+    /// asked would take it for the last.
+    #[must_use]
+    pub const fn among_pages(mut self) -> Self {
+        self.pages = Pages::Perhaps;
+        self
+    }
+
     /// Both messages of an exchange are given the same `home`: what the one brings home does not
     /// leave again in a kept value of the other.
     #[must_use]
@@ -79,6 +90,14 @@ impl Crossing {
         }
     }
 
+    /// Where what a vendor asks is noted: on the way to the school.
+    pub(super) fn noted(&self) -> Option<&Home> {
+        match self.to {
+            Side::School => self.home.as_deref(),
+            Side::Vendor => None,
+        }
+    }
+
     /// Who is on the lists of `[except]`. Without, nobody is sent of whose kind there is a list.
     #[must_use]
     pub fn with_objections(mut self, objections: Arc<Objections>) -> Self {
@@ -90,14 +109,6 @@ impl Crossing {
     pub(super) fn objects(&self, kind: Index<IdKind>, text: &str) -> bool {
         let mut sources = self.law.policy.excepted_sources(kind);
         sources.any(|kind| self.is_listed(kind, text))
-    /// Where what a vendor asks is noted: on the way to the school.
-    pub(super) fn noted(&self) -> Option<&Home> {
-        match self.to {
-            Side::School => self.home.as_deref(),
-            Side::Vendor => None,
-        }
-    }
-
     }
 
     /// Whether somebody is named in a text who is on a list.
@@ -261,6 +272,13 @@ impl Crossing {
             home.add(id, &canonical.unwrap_or_default());
         }
     }
+}
+
+/// How many pages a message may be one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pages {
+    One,
+    Perhaps,
 }
 
 /// What the identifiers of one message leave behind.

@@ -34,6 +34,8 @@ pub(super) struct Exchange<'p> {
     pub(super) credentials: Option<HeaderValue>,
     /// What the upstream is asked, once that is known.
     asked: Option<Arc<str>>,
+    /// By which method, once that is known.
+    method: Option<policy::Method>,
     /// What is brought home in it, if anything can be.
     home: Option<Arc<Home>>,
     /// Who objected, as it is known when it begins.
@@ -104,6 +106,7 @@ pub(super) fn admit<'p>(
         load: found.load,
         credentials,
         asked: None,
+        method: None,
         home: found.register.map(|_| Arc::default()),
         objections,
         found,
@@ -207,12 +210,19 @@ impl Exchange<'_> {
     /// The way of the answer.
     pub(super) fn back(&self) -> Crossing {
         let back = self.crossing(self.caller());
-        back.in_answer_to(self.asked.clone())
+        let back = back.in_answer_to(self.asked.clone());
+        // What has done something is not to be done again for a link.
+        match self.method {
+            Some(policy::Method::Get) => back.among_pages(),
+            Some(_) | None => back,
+        }
     }
 
     /// Keeps what is asked: links in the answer may be relative to it.
     pub(super) fn asks(&mut self, request: &RequestHead) {
-        self.asked = Some(request.outbound.look().target.as_str().into());
+        let asked = request.outbound.look();
+        self.asked = Some(asked.target.as_str().into());
+        self.method = Some(asked.method);
     }
 
     fn crossing(&self, to: Side) -> Crossing {

@@ -1,5 +1,7 @@
 //! Identifiers in the places of a head: filters, orders and links.
 
+use serde_json::json;
+
 use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream, request};
 
@@ -46,6 +48,10 @@ to-vendor = "Result"
 [[flow.pull.route]]
 match = "DELETE /users/{pupil}"
 
+[[flow.pull.route]]
+match = ["GET /pages", "POST /pages"]
+to-vendor = "Page"
+
 [flow.push]
 caller = "school"
 at = "/push"
@@ -83,6 +89,28 @@ email = { as = "mail", of = "sourcedId" }
 group = "group"
 grade = "keep:int"
 name = "drop"
+
+[shape.Page]
+users = "Entry[]"
+next = "url"
+nextPage_URL = "url"
+prev = "url"
+self = "Where"
+links = "Links"
+required = "Required"
+
+[shape.Entry]
+grade = "keep:int"
+next = "url"
+
+[shape.Links]
+next = "Where"
+
+[shape.Where]
+href = "url"
+
+[shape.Required]
+more = { as = "url", otherwise = "" }
 
 [shape.Result]
 sourcedId = "pupil"
@@ -417,7 +445,7 @@ fn links_lead_a_vendor_back_through_the_gateway() {
 }
 
 /// Links of a page, and whether the one to the next page leads nowhere.
-const PAGES: [(&str, bool); 5] = [
+const PAGES: [(&str, bool); 11] = [
     // A sort of the school's own, an empty element, two relations in one.
     (
         "</api/users?limit=1&offset=1&sort=sourcedId>; rel=\"next last\",",
@@ -427,6 +455,25 @@ const PAGES: [(&str, bool); 5] = [
     ("</elsewhere/pupil-zzq-901>; rel=\"last next\"", true),
     ("</api/users?limit=1>; rel=prev, /api/users; rel=next", true),
     ("</elsewhere/pupil-zzq-901>; rel=last", false),
+    // Of something else than this answer; of this one; and of perhaps this one.
+    (
+        "</api/users?offset=9>; rel=next; anchor=\"/api/seats\"",
+        false,
+    ),
+    ("</api/users?cursor=x>; rel=next; anchor=\"#some\"", false),
+    ("</api/users?cursor=x>; rel=next; anchor=\"\"", true),
+    (
+        "</api/users?cursor=x>; rel=next; anchor=\"/api/users?limit=1\"",
+        true,
+    ),
+    (
+        "</api/users?sort=since&limit=1>; rel=next; anchor=\"?limit=1\"",
+        false,
+    ),
+    (
+        "</api/users?limit=1&offset=1>; rel=next; anchor=\"/api/users\"",
+        true,
+    ),
 ];
 
 #[test]
@@ -479,6 +526,65 @@ fn a_page_that_would_be_taken_for_the_last_is_refused() {
         let got = [&*seen, posted.head.as_bytes(), &*posted.body].concat();
         drop(seen);
         house.search(&markers(), &[("what the vendor got", &got)]);
+    }
+}
+
+#[test]
+fn a_page_whose_body_has_a_link_that_leads_nowhere_is_refused() {
+    const LOST: &str = "/elsewhere/pupil-zzq-901";
+    let next = "/api/users?limit=1&offset=1";
+    for (body, lost, left) in [
+        (json!({"next": next}), false, 1),
+        (json!({"links": {"next": {"href": next}}}), false, 1),
+        (json!({"next": null}), false, 1),
+        (json!({"next": ""}), false, 0),
+        (json!({"next": 7}), false, 0),
+        (json!({"prev": LOST, "self": {"href": LOST}}), false, 0),
+        (json!({"users": [{"next": LOST}]}), false, 0),
+        (json!({"next": LOST}), true, 0),
+        (json!({"nextPage_URL": LOST}), true, 0),
+        (json!({"links": {"next": {"href": LOST}}}), true, 0),
+        (json!({"required": {"more": LOST}}), true, 0),
+    ] {
+        let house = open(Upstream::json(&body.to_string()));
+        let answer = house.ask(request("GET", "/pull/pages", ""));
+        match lost {
+            false => {
+                assert_eq!(answer.status(), 200, "{body}: {}", answer.text());
+                let text = answer.text().replace("null", "http://");
+                assert_eq!(text.matches("http://").count(), left, "{body}: {text}");
+            }
+            true => {
+                let seen = (answer.status(), &*answer.code());
+                assert_eq!(seen, (502, "next_page_lost"), "{body}");
+                house.await_log("next_page_lost");
+            }
+        }
+        // What has been done at the school is not to be done again.
+        let posted = house.ask(request("POST", "/pull/pages", ""));
+        assert_eq!(posted.status(), 200, "{body}: {}", posted.text());
+        let got = [&*answer.body, &*posted.body].concat();
+        house.search(&markers(), &[("what the vendor got", &got)]);
+    }
+}
+
+#[test]
+fn a_page_that_streams_and_has_no_way_to_the_next_never_looks_whole() {
+    let users = vec![r#"{"grade":7}"#; 100_000].join(",");
+    let body = |next| format!(r#"{{"users":[{users}],"next":"{next}"}}"#);
+    for (next, whole) in [
+        ("/api/users?limit=1&offset=1", true),
+        ("/elsewhere/pupil-zzq-901", false),
+    ] {
+        let house = open(Upstream::json(&body(next)));
+        let mut caller = house.caller();
+        caller.send(request("GET", "/pull/pages", ""));
+        let answer = caller.answer();
+        assert_eq!((answer.status(), answer.whole), (200, whole), "{next}");
+        if !whole {
+            house.await_log("next_page_lost");
+        }
+        house.search(&markers(), &[("what the vendor got", &answer.body)]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The head of an answer: the few lines of it that a caller needs to find its way.
 
 use super::links::{Link, links};
-use super::place::translate;
+use super::place::{Context, translate};
 use super::query::Ids;
 use super::{Asked, Cleared, Counts, Crossing, Trail};
 use crate::minimise::{Action, EchoAt};
@@ -172,11 +172,18 @@ impl Answering<'_, '_> {
 
     /// Writes a link anew, once for each relation that is of use here, as every client reads it.
     fn link(&mut self, link: &Link<'_>, relations: &[&str], written: &mut Vec<String>) {
-        let is_of = |known: &str| link.relations().any(|it| it.eq_ignore_ascii_case(known));
+        let context = match &link.anchor {
+            Some(anchor) => Context::of(self.ids.crossing, self.flow, anchor),
+            None => Context::Asked,
+        };
+        let is_of = |known: &str| {
+            context != Context::Other && link.relations().any(|it| it.eq_ignore_ascii_case(known))
+        };
         let known: Vec<&str> = { relations.iter().copied() }
             .filter(|it| is_of(it))
             .collect();
-        let made = self.translated("link", (!known.is_empty()).then_some(link.target));
+        let leads = !known.is_empty() && context == Context::Asked;
+        let made = self.translated("link", leads.then_some(link.target));
         if known.contains(&NEXT) {
             self.next.see(match made {
                 Some(_) => NextPage::Linked,

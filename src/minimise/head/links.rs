@@ -9,7 +9,9 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link<'l> {
     pub(super) target: &'l str,
-    /// Of the first `rel`; none of a link that is of something else than the answer (`anchor`).
+    /// What it is a link of, if it says that: else of what the answer is of (section 3.2).
+    pub(super) anchor: Option<Cow<'l, str>>,
+    /// Of the first `rel`.
     rel: Cow<'l, str>,
 }
 
@@ -39,20 +41,25 @@ pub(super) fn links(line: &str) -> (Vec<Link<'_>>, &str) {
 /// The link that a text begins with, and what stands behind it: a comma, or nothing.
 fn link(text: &str) -> Option<(Link<'_>, &str)> {
     let (target, mut rest) = target(text.strip_prefix('<')?)?;
-    let mut rel = None;
-    let mut elsewhere = false;
+    let (mut rel, mut anchor) = (None, None);
     while let Some(parameter) = rest.strip_prefix(';') {
         let (name, value, behind) = parameter_of(trimmed(parameter))?;
         // The first one counts (section 3.3).
-        if name.eq_ignore_ascii_case("rel") && rel.is_none() {
-            rel = Some(value);
+        if name.eq_ignore_ascii_case("rel") {
+            rel.get_or_insert(value);
+        } else if name.eq_ignore_ascii_case("anchor") {
+            anchor.get_or_insert(value);
         }
-        elsewhere |= name.eq_ignore_ascii_case("anchor");
         rest = trimmed(behind);
     }
-    let rel = rel.filter(|_| !elsewhere).unwrap_or_default();
+    let rel = rel.unwrap_or_default();
     let ends = rest.is_empty() || rest.starts_with(',');
-    ends.then_some((Link { target, rel }, rest))
+    let link = Link {
+        target,
+        anchor,
+        rel,
+    };
+    ends.then_some((link, rest))
 }
 
 /// The address up to the `>` that ends it, and what stands behind that.
@@ -145,7 +152,7 @@ mod tests {
         assert_eq!(read(two), (both, ""));
         for (line, target, rel) in [
             ("</a>", "/a", ""),
-            ("</a>; rel=next; anchor=\"/b\"", "/a", ""),
+            ("</a>; rel=next; anchor=\"/b\"", "/a", "next"),
             ("</a?b>'c'>; rel=next", "/a?b>'c'", "next"),
             ("</a?b>5>,", "/a?b>5", ""),
         ] {
@@ -154,6 +161,18 @@ mod tests {
         let (several, _) = links("</a>; rel=\"next  last\\ x\"");
         let words: Vec<&str> = several[0].relations().collect();
         assert_eq!(words, ["next", "last", "x"]);
+    }
+
+    #[test]
+    fn an_anchor_says_what_a_link_is_of() {
+        for (line, anchor) in [
+            ("</a>; rel=next", None),
+            ("</a>; rel=next; anchor=\"\"", Some("")),
+            ("</a>; Anchor=\"/b\"; rel=next; anchor=\"/c\"", Some("/b")),
+        ] {
+            let (found, _) = links(line);
+            assert_eq!(found[0].anchor.as_deref(), anchor, "{line}");
+        }
     }
 
     #[test]

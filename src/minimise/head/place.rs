@@ -59,6 +59,37 @@ pub(in crate::minimise) fn names_objected(crossing: &Crossing, link: &str) -> bo
     ids.refused == Some(Refused::Objected)
 }
 
+/// What an address leads to, seen from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    /// To what was asked.
+    Asked,
+    /// To something else.
+    Other,
+    /// To the same path, with another query: another page, or the same one in other words.
+    Unclear,
+}
+
+impl Context {
+    /// Of an address in the answer to a request of that flow.
+    pub(super) fn of(crossing: &Crossing, flow: usize, address: &str) -> Self {
+        if address.is_empty() {
+            return Self::Asked;
+        }
+        let bases = crossing.law().policy.bases.get(flow);
+        let Some((bases, asked)) = bases.zip(crossing.asked.as_deref()) else {
+            return Self::Other;
+        };
+        let whole = resolved(address, &bases.upstream, asked);
+        let path = |target| str::split(target, '?').next();
+        match below(&whole, &bases.upstream, Host::Any) {
+            Some(target) if target == asked => Self::Asked,
+            Some(target) if path(target) == path(asked) => Self::Unclear,
+            Some(_) | None => Self::Other,
+        }
+    }
+}
+
 /// As [`translate`], into one flow; [`Refusal::RouteUnknown`] for a link that does not lead there.
 fn translate_in(
     ids: &mut Ids<'_>,
@@ -195,6 +226,7 @@ mod tests {
 
     use super::*;
     use crate::minimise::head::filter::tests::{book, law};
+    use crate::minimise::head::{Asked, RequestLine, find, request};
     use crate::minimise::{Action, Home, Law, Objections, Trail};
     use crate::policy::Index;
     use crate::pseudonym::Canonical;
@@ -226,7 +258,6 @@ mod tests {
 
     #[test]
     fn a_filter_in_a_link_carries_back_nothing_that_came_home() {
-    use crate::minimise::head::{Asked, RequestLine, find, request};
         let home = ["S-64003", "9531200", "active", "2026-08-01", "nld-rozaj"];
         for filter in [
             "note='S-64003'",
@@ -258,37 +289,6 @@ mod tests {
         assert!(linked_after(&home, Side::School, link).is_ok());
     }
 
-    #[test]
-    fn a_link_names_who_objected_also_by_what_is_made_of_their_id() {
-        let mut law = law_between("vendor");
-        let policy = &mut Arc::get_mut(&mut law).unwrap().policy;
-        let person = Index::new(0).unwrap();
-        policy.send_only(Vec::new(), vec![person]);
-        let mut objections = Objections::default();
-        objections
-            .add(person, &Canonical::default(), "S-64003")
-            .unwrap();
-        let home = Arc::<Home>::default();
-        home.add("cheese", "cheese");
-        let crossing = Crossing::towards(Side::Vendor, law, None).in_flow(0);
-        let crossing = crossing
-            .with_home(Some(home))
-            .with_objections(Arc::new(objections));
-        for (link, named) in [
-            ("/api/seats?filter=owner='S-64003'", true),
-            ("/api/users?filter=sourcedId='S-64003'", true),
-            (
-                "/api/users?filter=note='cheese' AND sourcedId='S-64003'",
-                true,
-            ),
-            (
-                "/api/users?filter=sourcedId='S-1' OR email='S-64003'",
-                false,
-            ),
-            ("/api/seats?filter=owner='S-1'", false),
-            ("/api/users?filter=note='S-64003'", false),
-            ("/api/nowhere?filter=owner='S-64003'", false),
-        ] {
     #[test]
     fn what_the_vendor_wrote_itself_is_no_echo_where_it_stands() {
         let asked = "filter=sourcedId='p-1' OR note='S-1'&after=S-1";
@@ -329,6 +329,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_link_names_who_objected_also_by_what_is_made_of_their_id() {
+        let mut law = law_between("vendor");
+        let policy = &mut Arc::get_mut(&mut law).unwrap().policy;
+        let person = Index::new(0).unwrap();
+        policy.send_only(Vec::new(), vec![person]);
+        let mut objections = Objections::default();
+        objections
+            .add(person, &Canonical::default(), "S-64003")
+            .unwrap();
+        let home = Arc::<Home>::default();
+        home.add("cheese", "cheese");
+        let crossing = Crossing::towards(Side::Vendor, law, None).in_flow(0);
+        let crossing = crossing
+            .with_home(Some(home))
+            .with_objections(Arc::new(objections));
+        for (link, named) in [
+            ("/api/seats?filter=owner='S-64003'", true),
+            ("/api/users?filter=sourcedId='S-64003'", true),
+            (
+                "/api/users?filter=note='cheese' AND sourcedId='S-64003'",
+                true,
+            ),
+            (
+                "/api/users?filter=sourcedId='S-1' OR email='S-64003'",
+                false,
+            ),
+            ("/api/seats?filter=owner='S-1'", false),
+            ("/api/users?filter=note='S-64003'", false),
+            ("/api/nowhere?filter=owner='S-64003'", false),
+        ] {
             let link = link.replace(' ', "%20");
             assert_eq!(names_objected(&crossing, &link), named, "{link}");
             let mut counts = Counts::default();

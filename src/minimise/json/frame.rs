@@ -260,6 +260,20 @@ impl State {
         self.around.len()
     }
 
+    /// Whether what is being read stands in a list, however deep.
+    pub(super) fn is_in_list(&self) -> bool {
+        let mut open = self.around.iter().chain([&self.frame]);
+        open.any(|frame| frame.kind.is_list())
+    }
+
+    /// The key of the object that is being read, if the one around it has a line for that.
+    pub(super) fn key_around<'p>(&self, policy: &'p Policy) -> Option<&'p str> {
+        let outer = self.around.last()?;
+        let line = outer.line_next.checked_sub(1)?;
+        let line = fields(policy, outer.kind)?.line(line)?;
+        Some(&line.key)
+    }
+
     /// A list or object begins.
     pub(super) fn enter(&mut self, kind: FrameKind) {
         let inner = Frame::new(kind, self.unlisted.len(), self.ready.len());

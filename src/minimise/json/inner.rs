@@ -1,10 +1,11 @@
 //! Values that have something within: links, texts with identifiers, JSON in a text.
 
-use super::frame::State;
-use super::pass::Pass;
+use super::frame::{State, fields};
+use super::pass::{Pass, Place};
 use super::plan::{Plan, Token, TokenKind, text_of};
 use super::scan::{self, Rest};
 use crate::limits;
+use crate::minimise::crossing::Pages;
 use crate::minimise::head::{self, Ids};
 use crate::minimise::watch::{Unwatched, Watch};
 use crate::minimise::{Action, Counts, Crossing};
@@ -24,6 +25,9 @@ impl<W: Watch> Pass<'_, W> {
         } else {
             self.plan_text(token, |ids, link| head::translate(ids, flow, link))?
         };
+        if matches!(plan, Plan::Drop(_)) && self.is_to_the_next_page(token) {
+            return Err(Refusal::NextPageLost);
+        }
         Ok(match (plan, otherwise) {
             // Nothing is added on the way home.
             (Plan::Drop(why), Some(constant)) if self.crossing.to == Side::Vendor => {
@@ -37,6 +41,27 @@ impl<W: Watch> Pass<'_, W> {
                 Plan::Constant(constant)
             }
             (plan, _) => plan,
+        })
+    }
+
+    /// Whether a value is the link to the page behind this one, by its name. What stands in a list
+    /// is of an item, and an empty text is no link.
+    fn is_to_the_next_page(&self, token: Token) -> bool {
+        let text = matches!(token.kind, TokenKind::Text { .. });
+        let says = text && token.end.saturating_sub(token.start) > r#""""#.len();
+        let state = &self.state;
+        if !says || self.crossing.pages == Pages::One || state.nesting > 0 || state.is_in_list() {
+            return false;
+        }
+        let policy = &self.law.policy;
+        let fields = fields(policy, state.frame.kind);
+        let line = self.key.line.filter(|_| self.stands == Place::Key);
+        let key = fields
+            .zip(line)
+            .and_then(|(fields, line)| fields.line(line));
+        key.is_some_and(|key| match ADDRESS_KEYS.contains(&&*key.key) {
+            true => state.key_around(policy).is_some_and(is_of_next_page),
+            false => is_of_next_page(&key.key),
         })
     }
 
@@ -138,6 +163,29 @@ impl<W: Watch> Pass<'_, W> {
             Err(_) => Ok(Plan::Drop(Action::DroppedValue)),
         }
     }
+}
+
+/// The keys of an address in an object that says what the address is of: `"next": {"href": …}`.
+const ADDRESS_KEYS: [&str; 4] = ["href", "link", "uri", "url"];
+
+/// What the link to the next page is called, without marks and in lower case.
+const NEXT_KEYS: [&str; 10] = [
+    "more",
+    "next",
+    "nexthref",
+    "nextlink",
+    "nextpage",
+    "nextpagelink",
+    "nextpageurl",
+    "nexturi",
+    "nexturl",
+    "odatanextlink",
+];
+
+fn is_of_next_page(key: &str) -> bool {
+    let letters = key.chars().filter(char::is_ascii_alphanumeric);
+    let plain: String = letters.map(|it| it.to_ascii_lowercase()).collect();
+    NEXT_KEYS.contains(&&*plain)
 }
 
 /// Reads a document that is here as a whole.
