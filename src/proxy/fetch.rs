@@ -151,7 +151,12 @@ impl Fetcher {
                 // Whoever comes first has it renewed; until then it is as good as before.
                 let renewal = Arc::clone(self).renew(Renewal::of(asking));
                 let renewed = timeout(RENEWAL_WAIT, tokio::spawn(renewal)).await;
-                return Ok(renewed.ok().and_then(Result::ok).flatten().unwrap_or(kept));
+                let renewed = renewed.ok().and_then(Result::ok).flatten();
+                // It may have ended while a better one was waited for.
+                let before = || Some(kept).filter(|it| asking.clock.now() < it.ends_at);
+                if let Some(kept) = renewed.or_else(before) {
+                    return Ok(kept);
+                }
             }
             Look::Nothing => {}
         }
@@ -200,7 +205,12 @@ impl Fetcher {
     /// Asks to the end of `upstream-token`, whoever waits for it; unless somebody else does.
     async fn renew(self: Arc<Self>, renewal: Renewal) -> Option<Arc<Kept>> {
         let _turn = self.turn.try_acquire().ok()?;
-        self.fetch(&renewal.asking()).await.ok()
+        // Somebody else may have done it before this had its turn, or have failed to.
+        match self.look(renewal.clock.now()) {
+            Look::Good(kept) => Some(kept),
+            Look::Pause => None,
+            Look::Ageing(_) | Look::Nothing => self.fetch(&renewal.asking()).await.ok(),
+        }
     }
 
     /// Asks, and keeps what comes of it. Only for the one whose turn it is.
@@ -311,7 +321,11 @@ fn read(granted: &Granted) -> Result<(SecretText, Duration), TokenFetch> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
+    use crate::config::{LogFormat, LogLevel};
+    use crate::events::tests::voice;
 
     fn answer(status: u16, body: &str) -> Result<(String, u64), TokenFetch> {
         let granted = Granted {
@@ -319,6 +333,69 @@ mod tests {
             body: body.to_owned().into(),
         };
         read(&granted).map(|(text, life)| (text.expose().to_owned(), life.as_secs()))
+    }
+
+    /// A fetcher with a token that lives for 100 s, and whose server cannot be asked.
+    fn alone(clock: &Clock) -> (Arc<Fetcher>, Arc<Kept>) {
+        let fetcher = Arc::new(Fetcher {
+            server: None,
+            turn: Semaphore::new(1),
+            state: Mutex::default(),
+        });
+        let text = SecretText::new("Bearer fake".to_owned());
+        let kept = fetcher.keep(text, Duration::from_secs(100), clock.now());
+        (fetcher, kept)
+    }
+
+    fn renewal(clock: &Clock) -> Renewal {
+        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        Renewal {
+            clock: clock.clone(),
+            limits: Limits::default(),
+            meter: events.meters().unknown().clone(),
+            events,
+        }
+    }
+
+    fn turned(clock: Clock, by: Duration) -> impl Future<Output = ()> {
+        std::future::poll_fn(move |_| {
+            clock.turn(by);
+            Poll::Ready(())
+        })
+    }
+
+    #[tokio::test]
+    async fn who_renews_looks_again_once_it_is_its_turn() {
+        let clock = Clock::test(0);
+        let (fetcher, kept) = alone(&clock);
+        // As after another has renewed it between the look and the turn.
+        let again = Arc::clone(&fetcher).renew(renewal(&clock)).await;
+        assert!(again.is_some_and(|again| Arc::ptr_eq(&again, &kept)));
+        clock.turn(Duration::from_secs(95));
+        assert!(fetcher.clone().renew(renewal(&clock)).await.is_none());
+        // And as after another has failed to.
+        clock.turn(Duration::from_secs(5));
+        fetcher.pause(clock.now());
+        assert!(fetcher.clone().renew(renewal(&clock)).await.is_none());
+        assert_eq!(fetcher.state().failures, 1, "nobody asked");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_ends_while_a_better_one_is_waited_for_is_not_shown() {
+        for (more_s, shown) in [(4, true), (5, false)] {
+            let clock = Clock::test(0);
+            let (fetcher, kept) = alone(&clock);
+            clock.turn(Duration::from_secs(95));
+            // Turned before the renewal, which is begun later.
+            let turned = tokio::spawn(turned(clock.clone(), Duration::from_secs(more_s)));
+            let renewal = renewal(&clock);
+            let token = fetcher.token(&renewal.asking()).await;
+            turned.await.unwrap();
+            match token {
+                Ok(token) => assert!(shown && Arc::ptr_eq(&token, &kept), "{more_s}"),
+                Err(refusal) => assert_eq!((shown, refusal), (false, Refusal::Bug(Bug::Head))),
+            }
+        }
     }
 
     #[test]
