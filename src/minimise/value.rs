@@ -39,16 +39,27 @@ pub(super) fn is_datetime(text: &str) -> bool {
     day(text.as_bytes()).is_some_and(|(_, rest)| is_time_of_day(rest))
 }
 
-/// Whether a text is a day, or a moment as any system writes one: without its seconds, without an
-/// offset.
+/// Whether a text is a day, or a moment as any system writes one (RFC 3339, and ISO 8601 as it is
+/// met): with its seconds or without, its offset as `Z`, `+02:00`, `+0200`, `+02` or not there.
 pub(super) fn is_when(text: &str) -> bool {
-    let is_moment = |rest: &[u8]| {
-        let mores: [&[u8]; 4] = [b"", b"Z", b":00", b":00Z"];
-        let mut mores = mores.into_iter();
-        mores.any(|more| is_time_of_day(&[rest, more].concat()))
-    };
     let rest = day(text.as_bytes()).map(|(_, rest)| rest);
     rest.is_some_and(|rest| rest.is_empty() || is_moment(rest))
+}
+
+fn is_moment(text: &[u8]) -> bool {
+    let offset = text.iter().position(|byte| b"Zz+-".contains(byte));
+    let (time, offset) = text.split_at(offset.unwrap_or(text.len()));
+    let seconds: &[u8] = match time.len() == "T10:00".len() {
+        true => b":00",
+        false => b"",
+    };
+    let whole: &[&[u8]] = match offset {
+        [] => &[b"Z"],
+        [sign, h1, h2] => &[&[*sign, *h1, *h2], b":00"],
+        [sign, h1, h2, m1, m2] => &[&[*sign, *h1, *h2, b':', *m1, *m2]],
+        offset => &[offset],
+    };
+    is_time_of_day(&[time, seconds, &whole.concat()].concat())
 }
 
 /// The day of a full-date or a date-time.
@@ -259,6 +270,12 @@ mod tests {
                 "2026-08-01T10:00:00",
                 "2026-08-01T10:00:00.5",
                 "2026-08-01T10:00",
+                "2026-08-01T10:00Z",
+                "2026-08-01T10:00+02:00",
+                "2026-08-01T10:00-0930",
+                "2026-08-01T10:00:00+0200",
+                "2026-08-01T10:00:00.5-02",
+                "2026-08-01t10:00z",
             ],
             &[
                 "",
@@ -270,6 +287,15 @@ mod tests {
                 "2026-08-01T24:00",
                 "2026-08-01 10:00:00",
                 "2026-08-01T10:00:00Z10",
+                "2026-08-01T10:00+2",
+                "2026-08-01T10:00+024",
+                "2026-08-01T10:00+24",
+                "2026-08-01T10:00:00+0260",
+                "2026-08-01T10:00:00+02:0",
+                "2026-08-01T10:00:00+02:00:00",
+                "2026-08-01T10:00:00+02Z",
+                "2026-08-01T+02",
+                "2026-08-01+02:00",
                 "10:00:00Z",
             ],
         );
