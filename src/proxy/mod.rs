@@ -136,7 +136,7 @@ impl Shared {
     /// Makes of a configuration what requests need, before it is put in force: then none of them
     /// has to wait for it.
     pub fn prepare(&self, config: &Arc<Config>) {
-        drop(self.served(Arc::clone(config)));
+        self.newest.prepare(config, self);
     }
 
     /// The configuration that is deployed is in force: what was made of the one before is not

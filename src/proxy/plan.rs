@@ -121,17 +121,30 @@ pub(super) struct Newest(Mutex<Vec<Arc<Served>>>);
 
 impl Newest {
     /// What is shared of `config`; made by the first thread that asks.
+    ///
+    /// A thread may ask late for one that is not in force any more: nobody else will, and it is not
+    /// kept.
     pub(super) fn of(&self, config: Arc<Config>, shared: &Shared) -> Arc<Served> {
         let mut newest = self.lock();
-        let known = { newest.iter() }.find(|served| Arc::ptr_eq(&served.config, &config));
-        if let Some(served) = known {
-            return Arc::clone(served);
+        if let Some(served) = known(&newest, &config) {
+            return served;
         }
         let served = Arc::new(Served::new(config, shared));
-        let in_force = shared.deployed.current();
-        newest.retain(|served| Arc::ptr_eq(&served.config, &in_force));
-        newest.push(Arc::clone(&served));
+        if Arc::ptr_eq(&served.config, &shared.deployed.current()) {
+            newest.push(Arc::clone(&served));
+        }
         served
+    }
+
+    /// Makes what is shared of a configuration that may come into force, instead of the one that
+    /// was prepared before.
+    pub(super) fn prepare(&self, config: &Arc<Config>, shared: &Shared) {
+        let mut newest = self.lock();
+        if known(&newest, config).is_none() {
+            let in_force = shared.deployed.current();
+            newest.retain(|served| Arc::ptr_eq(&served.config, &in_force));
+            newest.push(Arc::new(Served::new(Arc::clone(config), shared)));
+        }
     }
 
     /// Lets go of all but what is shared of `config`.
@@ -143,6 +156,11 @@ impl Newest {
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Served>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn known(newest: &[Arc<Served>], config: &Arc<Config>) -> Option<Arc<Served>> {
+    let known = { newest.iter() }.find(|served| Arc::ptr_eq(&served.config, config));
+    known.map(Arc::clone)
 }
 
 /// One configuration as one thread uses it, with its own connections to upstreams.
@@ -299,11 +317,20 @@ mod tests {
         // What was in force is let go of; and however many are tried, two are kept.
         shared.settle();
         let let_go = Arc::downgrade(&before);
+        let former = Arc::clone(&before.config);
         drop(before);
         assert_eq!(let_go.strong_count(), 0);
-        let tried: Vec<_> = (0..3)
-            .map(|_| Arc::downgrade(&shared.served(Arc::new(read()))))
-            .collect();
+        let tried: Vec<_> = (0..3).map(|_| Arc::new(read())).collect();
+        let tried = tried.iter().map(|config| {
+            shared.prepare(config);
+            Arc::downgrade(&shared.served(Arc::clone(config)))
+        });
+        let tried: Vec<_> = tried.collect();
+        let kept = { tried.iter() }.filter(|it| it.strong_count() > 0);
+        assert_eq!(kept.count(), 1);
+        // A thread that is late throws nothing out, and leaves nothing behind.
+        let late = Arc::downgrade(&shared.served(former));
+        assert_eq!(late.strong_count(), 0);
         let kept = { tried.iter() }.filter(|it| it.strong_count() > 0);
         assert_eq!(kept.count(), 1);
         assert!(Arc::ptr_eq(&of_next, &shared.served(deployed.current())));
