@@ -1,5 +1,6 @@
 //! The text of one configuration file, with its lines.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -130,8 +131,24 @@ fn is_secret((before, value): (&str, &str)) -> bool {
     named && !value.trim_start().starts_with('{')
 }
 
-/// Stars what stands between `://` and `@`, and what stands behind `?`, in every URL of a text.
+/// Stars what stands between `://` and `@`, and what stands behind `?`, in every URL of a text; and
+/// what may be user and password of one that has lost its beginning: `user:password@host`.
 pub(super) fn without_credentials(text: &str) -> String {
+    let ends = |sign: char| sign.is_whitespace() || matches!(sign, '"' | '\'' | '`');
+    let words = text.split_inclusive(ends).map(without_user);
+    without_credentials_of_urls(&words.collect::<String>())
+}
+
+fn without_user(word: &str) -> Cow<'_, str> {
+    let (user, host) = word.split_at(word.rfind('@').unwrap_or(0));
+    let is_one = user.contains(':') && !user.contains("://") && !user.starts_with("mailto:");
+    match is_one {
+        true => user.bytes().map(star).chain(host.chars()).collect(),
+        false => word.into(),
+    }
+}
+
+fn without_credentials_of_urls(text: &str) -> String {
     let mut parts = text.split("://");
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -178,6 +195,24 @@ mod tests {
             url,
             r#"upstream = "https://*********@a.example/b*********", x = "y@z""#
         );
+        for (text, seen) in [
+            (
+                "match = \"piet:fake@x /users\"",
+                "match = \"*********@x /users\"",
+            ),
+            (
+                "no such method: `piet:f@ke@x`",
+                "no such method: `*********@x`",
+            ),
+            ("PUT piet:fa/ke@x/users", "PUT **********@x/users"),
+            ("contact = \"mailto:p@x\"", "contact = \"mailto:p@x\""),
+            (
+                "{a:slug} of preset/pull@1: x",
+                "{a:slug} of preset/pull@1: x",
+            ),
+        ] {
+            assert_eq!(masked(text), seen);
+        }
         assert_eq!(
             masked(r#"basic = { user = "piet", "pass" = "fake" }"#),
             r#"basic = { user = "piet", "pass" = ****** *"#
