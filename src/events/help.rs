@@ -7,7 +7,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 38] = [
+const HELP: [(&str, &str); 39] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -78,6 +78,10 @@ const HELP: [(&str, &str); 38] = [
         "Times the register could not be read or written.",
     ),
     ("register_ids", "Identifiers that the register holds."),
+    (
+        "register_journal_failures_total",
+        "Times the journal beside the register's file could not be written.",
+    ),
     (
         "register_last_read_timestamp_seconds",
         "When all there was of the register was read last.",

@@ -78,6 +78,7 @@ pub(super) struct Metrics {
     pub(super) register_commits: Family<HistogramVec, 1>,
     pub(super) register_catch_ups: Family<IntCounterVec, 1>,
     pub(super) register_failures: Family<IntCounterVec, 1>,
+    pub(super) register_journal_failures: IntCounter,
     log_messages: [IntCounter; 4],
     pub(super) body_bytes_in_flight: IntGauge,
     pub(super) connections_open: IntGauge,
@@ -93,6 +94,7 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn new(clock: &Clock) -> Result<Self, BadMetric> {
         let r = Maker::new()?;
+        let transform = "transform_duration_seconds";
         let commits = "register_commit_duration_seconds";
         let made = Self {
             server_seconds: r.histograms(
@@ -105,11 +107,7 @@ impl Metrics {
                 REQUEST_SECONDS,
                 ["vendor", "code"],
             )?,
-            transform_seconds: r.histograms(
-                "transform_duration_seconds",
-                TRANSFORM_SECONDS,
-                ["vendor", "format"],
-            )?,
+            transform_seconds: r.histograms(transform, TRANSFORM_SECONDS, ["vendor", "format"])?,
             request_body_bytes: r.histograms("request_body_bytes", BODY_BYTES, ["vendor"])?,
             body_bytes: r.counters("body_bytes_total", ["vendor", "direction", "stage"])?,
             in_flight: r.gauges("requests_in_flight", ["vendor"])?,
@@ -134,6 +132,7 @@ impl Metrics {
             register_commits: r.histograms(commits, COMMIT_SECONDS, ["store"])?,
             register_catch_ups: r.counters("register_catch_ups_total", ["store"])?,
             register_failures: r.counters("register_failures_total", ["reason"])?,
+            register_journal_failures: r.counter("register_journal_failures_total")?,
             log_messages: r.log_messages()?,
             body_bytes_in_flight: r.gauge("body_bytes_in_flight")?,
             connections_open: r.gauge("connections_open")?,

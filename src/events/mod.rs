@@ -29,7 +29,8 @@ pub use log::Sink;
 pub use meter::{FlowMeters, InFlight, Meters, RouteMeter};
 pub use metrics::BadMetric;
 pub use register::{
-    RegisterCaughtUp, RegisterCommitted, RegisterFailed, RegisterRecovered, RegisterSeen,
+    RegisterCaughtUp, RegisterCommitted, RegisterFailed, RegisterJournalFailed, RegisterRecovered,
+    RegisterSeen,
 };
 pub use requests::{
     ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection, Outcome,
@@ -430,6 +431,7 @@ pub(crate) mod tests {
         events.emit(RegisterFailed {
             code: "server_failed",
         });
+        events.emit(RegisterJournalFailed { failures: 1 });
         events.emit(RegisterRecovered);
         events.emit(RegisterSeen {
             store,
@@ -536,7 +538,7 @@ pub(crate) mod tests {
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
         assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
-        assert_eq!(text.lines().count(), 32);
+        assert_eq!(text.lines().count(), 33);
     }
 
     #[test]

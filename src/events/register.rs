@@ -61,6 +61,30 @@ impl Event for RegisterFailed {
     }
 }
 
+/// The journal beside the register's file could not be written, and the database was instead.
+#[derive(Clone, Copy, Debug)]
+pub struct RegisterJournalFailed {
+    /// How often.
+    pub failures: u64,
+}
+
+impl Event for RegisterJournalFailed {
+    fn tell(self, voice: &Voice) {
+        voice
+            .metrics
+            .register_journal_failures
+            .inc_by(self.failures);
+        let subject = ("register", "journal");
+        voice.lines.say_seldom(LogLevel::Warn, subject, |left_out| {
+            tracing::warn!(
+                event.name = "register.journal_failed",
+                sluis.left_out = left_out,
+                "the journal of the register cannot be written: each commit goes into its file"
+            );
+        });
+    }
+}
+
 /// The register can be used again.
 #[derive(Clone, Copy, Debug)]
 pub struct RegisterRecovered;

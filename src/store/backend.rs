@@ -29,6 +29,12 @@ pub(super) trait Backend: Send {
         Ok(())
     }
 
+    /// How often since this was asked last rows were written in a dearer way, because the cheap one
+    /// failed.
+    fn take_journal_failures(&mut self) -> u64 {
+        0
+    }
+
     /// Who appends rows.
     fn writers(&self) -> Writers;
 }

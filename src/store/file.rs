@@ -147,6 +147,11 @@ impl Backend for OneFile {
         self.attempt(Kept::settle)
     }
 
+    fn take_journal_failures(&mut self) -> u64 {
+        let open = self.open.as_mut();
+        open.map_or(0, |kept| kept.journal.take_failures())
+    }
+
     fn writers(&self) -> Writers {
         Writers::One
     }

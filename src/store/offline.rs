@@ -174,7 +174,12 @@ pub fn look(path: &Path) -> Result<(), Fault> {
             Ok(about) if about.is_dir() => {
                 return Err(Fault::file(path, ErrorKind::IsADirectory.into()));
             }
-            Ok(about) => file::is_private(&about, path)?,
+            Ok(about) => {
+                file::is_private(&about, path)?;
+                if path == journal {
+                    journal::look(path)?;
+                }
+            }
             Err(cause) if cause.kind() == ErrorKind::NotFound => {}
             Err(cause) => return Err(Fault::file(path, cause)),
         }

@@ -80,7 +80,11 @@ fn in_words(cause: &io::Error) -> &'static str {
 }
 
 const NO_FILE: &str = "`path` in [register] must name a file in a folder";
-const FILE_HELP: [(ErrorKind, &str); 6] = [
+const FILE_HELP: [(ErrorKind, &str); 7] = [
+    (
+        ErrorKind::InvalidData,
+        "it would be written over: look what it is, and move it away",
+    ),
     (ErrorKind::InvalidInput, "the file itself must lie there"),
     (ErrorKind::IsADirectory, NO_FILE),
     (ErrorKind::NotADirectory, NO_FILE),
@@ -112,6 +116,7 @@ mod tests {
         for (fault, remedy) in [
             (Fault::Damaged(Damage::default()), Remedy::Setup),
             (file(ErrorKind::PermissionDenied), Remedy::Setup),
+            (file(ErrorKind::InvalidData), Remedy::Setup),
             (file(ErrorKind::StorageFull), Remedy::Machine),
             (
                 database(redb::Error::Corrupted(String::new())),

@@ -14,6 +14,8 @@ use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
 use super::file::{self, OneFile, Open};
 use super::journal::Slate;
 use super::*;
+use crate::config::{LogFormat, LogLevel};
+use crate::events::tests::voice;
 use crate::pseudonym::{
     Back, Batch, Canonical, CanonicalRule, Form, Generation, Identifier, Kind, KindSpec, Notation,
     Recall, Register as _, Unknown, VendorKey,
@@ -1523,6 +1525,73 @@ fn a_journal_that_is_taken_away_is_not_needed() {
     // What stands in it does not count any more.
     fs::rename(&away, journal_of(&bed)).unwrap();
     assert!(has_all(&mut opened(&bed), 1..6));
+}
+
+#[test]
+fn what_is_no_journal_is_not_written_over() {
+    let bed = FileBed::new();
+    drop(bed.open());
+    let journal = journal_of(&bed);
+    let lay = |contents: &[u8]| {
+        fs::write(&journal, contents).unwrap();
+        set_mode(&journal, 0o600);
+    };
+    let too_long = vec![0; limits::REGISTER_JOURNAL_BYTES + 1];
+    for foreign in [
+        &b"notes"[..],
+        b"sluis j2",
+        b"\0\0\0\0\0\0\0notes",
+        &too_long,
+    ] {
+        lay(foreign);
+        let opened = OneFile::open(&bed.path).map(drop);
+        for fault in [opened, look(&bed.path)].map(Result::unwrap_err) {
+            let said = "register.redb-journal: not the journal of a register";
+            assert!(fault.to_string().ends_with(said), "{fault}");
+            let remedy = (fault.code(), fault.remedy());
+            assert_eq!(remedy, ("file_unusable", Remedy::Setup));
+            assert!(fault.help().ends_with("move it away"), "{}", fault.help());
+        }
+        assert_eq!(fs::read(&journal).unwrap(), foreign);
+    }
+    // What may be left of one by a crash.
+    for left in [&b""[..], &[0; 7], &[0; 100], b"sluis j1 and no more"] {
+        lay(left);
+        look(&bed.path).unwrap();
+        let (mut backend, mut last) = (opened(&bed), Mark::default());
+        backend.read(last, &mut |row| last = row.mark()).unwrap();
+        let number = u32::try_from(last.number).unwrap() + 1;
+        append(
+            &mut backend,
+            last,
+            &pupils(number.into()..u64::from(number) + 1),
+        );
+    }
+    assert!(has_all(&mut opened(&bed), 1..5));
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_is_counted() {
+    let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+    let bed = FileBed::new();
+    let store = bed.open();
+    store.told_by(events.clone());
+    let failures = || {
+        let page = events.metrics_page();
+        let mut lines = page.lines();
+        lines
+            .find_map(|it| it.strip_prefix("sluis_register_journal_failures_total "))
+            .map(str::to_owned)
+    };
+    let let_out = |id| let_out(&view(&store, "regenboog", 7), PUPIL, &[id]).unwrap();
+    let_out("S-1");
+    let_out("S-2");
+    assert_eq!(failures().as_deref(), Some("0"));
+    fs::remove_file(journal_of(&bed)).unwrap();
+    let_out("S-3");
+    assert_eq!(failures().as_deref(), Some("1"));
+    let_out("S-4");
+    assert_eq!(failures().as_deref(), Some("2"));
 }
 
 #[test]

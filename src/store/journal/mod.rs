@@ -23,7 +23,7 @@ mod slate;
 mod tests;
 
 pub(super) use record::Rows;
-pub(super) use slate::{Beside, Slate, path};
+pub(super) use slate::{Beside, Slate, look, path};
 
 use std::io;
 
@@ -47,6 +47,8 @@ pub(super) struct Journal {
     rows: Vec<u8>,
     /// A record that is being written.
     record: Vec<u8>,
+    /// How often the slate could not be written, since somebody asked.
+    failures: u64,
 }
 
 /// What is in a journal that was found.
@@ -89,6 +91,7 @@ impl Journal {
             last: found.last,
             rows: found.rows,
             record: Vec::new(),
+            failures: 0,
         })
     }
 
@@ -103,16 +106,24 @@ impl Journal {
         let room = limits::REGISTER_JOURNAL_BYTES.checked_sub(self.at)?;
         let record = record::write(after, rows, room, &mut self.record)?;
         let end = self.at.checked_add(record.bytes.len())?;
-        if !self.is_laid_out {
-            let slate = self.slate.take()?;
-            lay_out(slate.as_ref(), self.at).ok()?;
-            self.slate = Some(slate);
+        let at = u64::try_from(self.at).ok()?;
+        let slate = self.slate.take()?;
+        let laid_out = match self.is_laid_out {
+            true => Ok(()),
+            false => lay_out(slate.as_ref(), self.at),
+        };
+        if laid_out.is_err() {
+            // It is not tried again: the database has what comes.
+            self.failures = self.failures.saturating_add(1);
+            return None;
         }
-        let slate = self.slate.as_ref()?;
-        slate
-            .write(u64::try_from(self.at).ok()?, record.bytes)
-            .and_then(|()| slate.sync())
-            .ok()?;
+        let written = slate.write(at, record.bytes);
+        let written = written.and_then(|()| slate.sync());
+        self.slate = Some(slate);
+        if written.is_err() {
+            self.failures = self.failures.saturating_add(1);
+            return None;
+        }
         self.is_laid_out = true;
         self.rows.extend_from_slice(record.rows);
         self.at = end;
@@ -143,6 +154,11 @@ impl Journal {
         self.before = last;
         self.last = last;
         self.rows.clear();
+    }
+
+    /// How often it could not be written, since this was asked last.
+    pub(super) const fn take_failures(&mut self) -> u64 {
+        std::mem::replace(&mut self.failures, 0)
     }
 
     /// Does away with a journal of which the database has all rows.

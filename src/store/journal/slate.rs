@@ -1,13 +1,17 @@
 //! What a journal is written on: a file beside the register's.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::record::may_begin;
 use crate::limits;
 use crate::store::backend::Fault;
 use crate::store::file::{self, FileId};
+
+/// So much of a file says what it is.
+const BEGIN_BYTES: u64 = 512;
 
 /// Something to write a journal on.
 pub(in crate::store) trait Slate: Send {
@@ -56,7 +60,11 @@ impl Beside {
             let cause = io::Error::new(io::ErrorKind::InvalidInput, "a link, and not a file");
             return Err(Fault::file(&path, cause));
         }
-        Ok(Some(Self { path, id, file }))
+        let beside = Self { path, id, file };
+        match is_ours(&beside.file).map_err(|cause| Fault::file(&beside.path, cause))? {
+            true => Ok(Some(beside)),
+            false => Err(not_ours(&beside.path)),
+        }
     }
 
     fn is_where_it_was(&self) -> bool {
@@ -90,6 +98,33 @@ impl Slate for Beside {
             fs::remove_file(&self.path).unwrap_or_default();
         }
     }
+}
+
+/// Looks whether what lies in the place of a journal is one.
+///
+/// # Errors
+/// [`Fault::File`]; also for one that cannot be read.
+pub(in crate::store) fn look(path: &Path) -> Result<(), Fault> {
+    let ours = File::open(path).and_then(|file| is_ours(&file));
+    match ours.map_err(|cause| Fault::file(path, cause))? {
+        true => Ok(()),
+        false => Err(not_ours(path)),
+    }
+}
+
+/// Whether a file may be written over: it is empty, or as a journal begins, and no longer.
+fn is_ours(file: &File) -> io::Result<bool> {
+    let most = u64::try_from(limits::REGISTER_JOURNAL_BYTES).unwrap_or(u64::MAX);
+    let mut begin = Vec::new();
+    let mut file = file;
+    file.take(BEGIN_BYTES).read_to_end(&mut begin)?;
+    file.rewind()?;
+    Ok(file.metadata()?.len() <= most && may_begin(&begin))
+}
+
+fn not_ours(path: &Path) -> Fault {
+    let cause = io::Error::new(io::ErrorKind::InvalidData, "not the journal of a register");
+    Fault::file(path, cause)
 }
 
 /// Where the journal of a register lies.

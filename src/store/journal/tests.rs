@@ -175,6 +175,7 @@ fn what_a_sync_did_not_write_counts_for_nothing_and_is_written_over() {
     append(&mut journal, 18..20, 10).unwrap();
     disk.soon(Fails::Sync, 0);
     assert_eq!(append(&mut journal, 20..22, 10), None);
+    assert_eq!((journal.take_failures(), journal.take_failures()), (1, 0));
     assert_eq!(numbers(&journal), 18..20);
     disk.soon(Fails::Nothing, 0);
     assert_eq!(
@@ -227,6 +228,7 @@ fn a_disk_without_room_for_it_keeps_none_of_it() {
     assert!(disk.contents().unwrap().is_empty());
     disk.soon(Fails::Nothing, 0);
     assert_eq!(append(&mut journal, 18..20, 10), None);
+    assert_eq!(journal.take_failures(), 1, "it is not tried again");
     assert!(numbers(&journal).is_empty());
 }
 

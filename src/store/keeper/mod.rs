@@ -15,7 +15,7 @@ use super::view::View;
 use super::wait::Promise;
 use super::{Shared, StoreFault};
 use crate::clock::Clock;
-use crate::events::{RegisterCaughtUp, RegisterCommitted};
+use crate::events::{RegisterCaughtUp, RegisterCommitted, RegisterJournalFailed};
 use crate::limits;
 use crate::names::SchoolId;
 use crate::pseudonym::Batch;
@@ -173,6 +173,10 @@ impl Keeper {
         }
         let begun = self.clock.now();
         let appended = self.backend.append(self.reader.mark(), &rows.new);
+        let failures = self.backend.take_journal_failures();
+        if failures > 0 {
+            self.shared.health.emit(RegisterJournalFailed { failures });
+        }
         if appended.is_ok() {
             self.shared.health.emit(RegisterCommitted {
                 store: self.shared.writers.store(),
