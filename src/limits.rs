@@ -120,6 +120,10 @@ pub const REGISTER_REST: Duration = Duration::from_millis(100);
 pub const REGISTER_REST_MAX: Duration = Duration::from_secs(5);
 /// A register that is longer at one thing is said to hang: a server fails before that.
 pub const REGISTER_HANGS: Duration = Duration::from_secs(15);
+/// How long a school of which a row does not open is left alone before that is tried again.
+pub const REGISTER_MEND_REST: Duration = Duration::from_secs(10);
+/// Or so many times as long as it took, as all behind that row is read.
+pub const REGISTER_MEND_SHARE: u32 = 20;
 /// Damaged rows of a register that are shown by number; the rest is counted.
 pub const REGISTER_DAMAGE_SHOWN_MAX: usize = 100;
 

@@ -11,6 +11,7 @@ use super::state::{Now, Stage, State};
 use crate::clock::Time;
 use crate::config::{ListFault, Vendor};
 use crate::events::{Circuit, LoadSeen, RegisterSeen};
+use crate::names::SchoolId;
 use crate::store;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -84,14 +85,7 @@ fn readyz(state: &State, now: &Now, query: Option<&str>) -> Response<Full<Bytes>
         upstreams(&state.load()),
         lists(now, state.clock.time())
     );
-    let register = state.register().map(|register| match register.code() {
-        Some(code) if register.has_lost_rows() => format!(
-            "[!] register: {code}: it is not the one we wrote in, so every identifier with a way \
-             back is refused; put the newest copy back, or restart with what is there\n"
-        ),
-        Some(code) => format!("[!] register: {code}, so what it does not know is refused\n"),
-        None => "[+] register: takes identifiers\n".to_owned(),
-    });
+    let register = state.register().map(|register| of_register(&register));
     page(status, TEXT, checks + &register.unwrap_or_default() + short)
 }
 
@@ -195,6 +189,26 @@ fn status(state: &State, now: &Now) -> Value {
     })
 }
 
+/// What is checked of the register.
+fn of_register(register: &store::State) -> String {
+    match register.code() {
+        Some(code) if register.has_lost_rows() => format!(
+            "[!] register: {code}: it is not the one we wrote in, so every identifier with a way \
+             back is refused; put the newest copy back, or restart with what is there\n"
+        ),
+        Some(code) if !register.stopped.is_empty() => {
+            let stopped = names(&register.stopped).join(", ");
+            format!("[!] register: {code}, so what it does not know of {stopped} is refused\n")
+        }
+        Some(code) => format!("[!] register: {code}, so what it does not know is refused\n"),
+        None => "[+] register: takes identifiers\n".to_owned(),
+    }
+}
+
+fn names(schools: &[SchoolId]) -> Vec<&str> {
+    schools.iter().map(SchoolId::as_str).collect()
+}
+
 /// How the register does; nothing that it holds.
 fn remembered(register: &store::State, unix_s: u64) -> Value {
     let schools = register.schools.iter();
@@ -204,6 +218,7 @@ fn remembered(register: &store::State, unix_s: u64) -> Value {
         "identifiers": schools.collect::<serde_json::Map<_, _>>(),
         "usable": register.trouble.is_none(),
         "trouble": register.code(),
+        "stopped": names(&register.stopped),
         "since": register.trouble_since_unix_s.and_then(date_time),
         "seconds_behind": register.is_shared().then(|| unix_s.saturating_sub(register.read_unix_s)),
     })
@@ -259,4 +274,44 @@ fn page(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{Damage, Fault};
+
+    #[test]
+    fn a_register_says_whom_its_trouble_is_of() {
+        let of = |fault: Option<Fault>, stopped: &[&str]| {
+            let stopped = stopped.iter().filter_map(|it| SchoolId::parse(it));
+            let state = store::State {
+                ids: 0,
+                schools: Vec::new(),
+                stopped: stopped.collect(),
+                store: "postgres",
+                read_unix_s: 0,
+                trouble: fault.map(Arc::new),
+                trouble_since_unix_s: None,
+            };
+            (
+                of_register(&state),
+                remembered(&state, 0)["stopped"].clone(),
+            )
+        };
+        let damaged = Some(Fault::Damaged(Damage::default()));
+        let said = "[!] register: damaged, so what it does not know of proef, vrij is refused\n";
+        let seen = of(damaged, &["proef", "vrij"]);
+        assert_eq!(seen, (said.to_owned(), json!(["proef", "vrij"])));
+        let said = "[!] register: server_timeout, so what it does not know is refused\n";
+        assert_eq!(of(Some(Fault::Timeout), &[]), (said.to_owned(), json!([])));
+        let lost = of(Some(Fault::NoTable), &["proef"]).0;
+        assert!(
+            lost.contains("every identifier with a way back is refused"),
+            "{lost}"
+        );
+        assert_eq!(of(None, &[]).0, "[+] register: takes identifiers\n");
+    }
 }

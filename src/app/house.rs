@@ -25,7 +25,7 @@ use crate::events::{
 use crate::limits::Bound;
 use crate::listen::{self, Doorkeeper};
 use crate::proxy::{Gateway, Shared};
-use crate::store::Store;
+use crate::store::{Store, Wanted};
 use crate::tls::Acceptor;
 
 /// A gateway that answers callers and operators, from [`open`](Self::open) on.
@@ -72,7 +72,7 @@ impl House {
         let acceptor = config.listen.tls.as_ref().map(Acceptor::new).transpose()?;
         certificates::try_upstreams(&config)?;
         let doorkeeper = Doorkeeper::new(config.limits.clone(), acceptor, events.clone());
-        let register = open_register(&config, &clock)?;
+        let register = open_register(Wanted::Usable, &config, &clock)?;
         let deployed = Arc::new(Deployed::new(config));
         let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
         let state = State::new(events.clone(), clock.clone(), deployed.current());
@@ -174,7 +174,7 @@ impl House {
     fn remember(&self, config: &Config) -> Result<(), Failure> {
         match self.shared.register() {
             None => {
-                let opened = open_register(config, &self.clock)?;
+                let opened = open_register(Wanted::Usable, config, &self.clock)?;
                 let remember = |it| remember_in(it, &self.shared, &self.state, &self.events);
                 opened.into_iter().for_each(remember);
                 Ok(())

@@ -5,21 +5,25 @@ use std::sync::Arc;
 use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::{Config, RegisterPlace};
-use crate::store::{Fault, Place, Server, Store};
+use crate::store::{Fault, Place, Server, Store, Wanted};
 use crate::tls::Connector;
 
 /// Opens the register, if any id of the configuration has a way back.
 ///
 /// # Errors
 /// [`Failure::Register`], or [`Failure::Tls`] if the roots of its server cannot be used.
-pub fn open_register(config: &Config, clock: &Clock) -> Result<Option<Arc<Store>>, Failure> {
+pub fn open_register(
+    wanted: Wanted,
+    config: &Config,
+    clock: &Clock,
+) -> Result<Option<Arc<Store>>, Failure> {
     if config.register.keys.is_empty() {
         return Ok(None);
     }
     let place = store_place(&config.register.place)?;
     let keys = config.register.keys.iter();
     let keys = keys.map(|(school, key)| (school.clone(), Arc::clone(key)));
-    let opened = Store::open(&place, keys, clock.clone());
+    let opened = Store::open_if(wanted, &place, keys, clock.clone());
     let opened = opened.map_err(unopened(&config.register.place))?;
     Ok(Some(Arc::new(opened)))
 }

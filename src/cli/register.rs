@@ -17,7 +17,7 @@ use crate::clock::{Calendar, Clock};
 use crate::config::{self, Config, RegisterPlace};
 use crate::names::SchoolId;
 use crate::pseudonym::{Back, Canonical, Form, Identifier};
-use crate::store::{self, Imported, Store, Verified};
+use crate::store::{self, Imported, Store, Verified, Wanted};
 
 const DAY_S: u64 = 86_400;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -328,7 +328,8 @@ fn loaded(common: &Common, out: &mut Out) -> Result<Config, Exit> {
 }
 
 fn opened(config: &Config, out: &mut Out) -> Result<std::sync::Arc<Store>, Exit> {
-    let opened = open_register(config, &Clock::system()).map_err(|it| failed(&it, out))?;
+    let opened =
+        open_register(Wanted::Whole, config, &Clock::system()).map_err(|it| failed(&it, out))?;
     opened.ok_or_else(|| usage("no id of this configuration has a way back", out))
 }
 

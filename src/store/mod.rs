@@ -108,6 +108,16 @@ struct Shared {
     lost: AtomicBool,
 }
 
+/// What a register must be to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A register of which one school is whole, if any has rows. One of which a row does not open
+    /// is stopped at that row.
+    Usable,
+    /// A register of which every row opens.
+    Whole,
+}
+
 /// Why a message must wait outside: 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreFault {
@@ -133,16 +143,29 @@ impl Store {
         schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
         clock: Clock,
     ) -> Result<Self, Fault> {
+        Self::open_if(Wanted::Whole, place, schools, clock)
+    }
+
+    /// The same of a register that need not be whole.
+    ///
+    /// # Errors
+    /// [`Fault`]; [`Fault::Damaged`] if it is less than what is wanted.
+    pub fn open_if(
+        wanted: Wanted,
+        place: &Place,
+        schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
+        clock: Clock,
+    ) -> Result<Self, Fault> {
         let place = place.clone();
         let opener = move |clock: &Clock| place.open(clock);
-        Self::on(opener, schools, clock)
+        Self::on(opener, schools, (clock, wanted))
     }
 
     /// Opens the backend on the thread that will keep it.
     fn on(
         opener: impl FnOnce(&Clock) -> Result<Box<dyn Backend>, Fault> + Send + 'static,
         schools: impl IntoIterator<Item = (SchoolId, impl Into<Arc<RegisterKey>>)>,
-        clock: Clock,
+        (clock, wanted): (Clock, Wanted),
     ) -> Result<Self, Fault> {
         let (jobs, received) = sync_channel(limits::REGISTER_WAITING_MAX);
         let schools = schools.into_iter().map(|(id, key)| (id, key.into()));
@@ -151,7 +174,7 @@ impl Store {
         let work = move || {
             let opened = opener(&clock).and_then(|backend| {
                 let shared = Arc::new(Shared::new(schools, jobs, backend.writers(), clock.clone()));
-                Keeper::new(shared, backend, clock)
+                Keeper::new(shared, backend, (clock, wanted))
             });
             // Fails if nobody wants to know any more; then there are no jobs either.
             match opened {
@@ -211,7 +234,10 @@ impl Store {
     /// How it does.
     #[must_use]
     pub fn state(&self) -> State {
-        let schools: Vec<_> = self.shared.schools().iter().map(|it| it.held()).collect();
+        let all = self.shared.schools();
+        let schools: Vec<_> = all.iter().map(|it| it.held()).collect();
+        let stopped = all.iter().filter(|it| it.is_whole().is_err());
+        let stopped = stopped.map(|it| it.id.clone()).collect();
         let (trouble, read_unix_s) = self.shared.health.state();
         let ended = self.keeper.as_ref().is_none_or(JoinHandle::is_finished);
         let ended = ended.then(|| (Arc::new(Fault::Thread(gone())), read_unix_s));
@@ -220,6 +246,7 @@ impl Store {
             ids: schools
                 .iter()
                 .fold(0, |all, (_, ids)| all.saturating_add(*ids)),
+            stopped,
             schools,
             store: self.shared.writers.store(),
             read_unix_s,
@@ -310,10 +337,15 @@ impl Shared {
     /// Notes that rows were read, from the last one that was known on.
     fn tell_read(&self, read: Result<(), Fault>) -> Result<(), StoreFault> {
         if read.is_ok() {
-            self.lost.store(false, Ordering::Release);
-            self.health.read();
+            self.found_again();
         }
         self.tell(read)
+    }
+
+    /// What was known is there.
+    fn found_again(&self) {
+        self.lost.store(false, Ordering::Release);
+        self.health.read();
     }
 
     /// Notes what the backend did, and says what of it callers need to know.

@@ -17,7 +17,22 @@ pub(super) struct Reader {
     mark: Mark,
     /// By school and kind.
     kept: BTreeMap<String, BTreeMap<String, Kept>>,
+    /// The schools that have a row which does not open, by their names.
+    stopped: BTreeMap<String, Stopped>,
     opened: Vec<u8>,
+}
+
+/// A school of which a row does not open.
+///
+/// Which of two identifiers came first decides where a pseudonym leads, on every node alike. So of
+/// what lies behind that row nothing is taken in before the row itself is.
+struct Stopped {
+    school: Arc<School>,
+    /// The last row before it that is no such school's.
+    before: Mark,
+    damage: Damage,
+    /// The last row that was tried.
+    tried: u64,
 }
 
 /// One kind of one school.
@@ -44,19 +59,110 @@ impl Reader {
         self.mark
     }
 
-    /// Takes in all rows behind the last one that was taken in.
-    ///
-    /// If one does not open, nothing counts as read, so that the next who asks is told again.
+    /// Takes in all rows behind the last one that was taken in. A school of which one does not open
+    /// is stopped there; the others go on.
     pub(super) fn read(&mut self, shared: &Shared, backend: &mut dyn Backend) -> Result<(), Fault> {
         let named = |name: &str| shared.school_named(name);
-        let (mut mark, mut outside) = (self.mark, Outside::default());
+        let (mut mark, mut full) = (self.mark, false);
         backend.read(self.mark, &mut |row| {
-            mark = row.mark();
-            outside.add(row.number, self.take(&named, row));
+            match self.take_or_stop(&named, row, mark) {
+                // Such a row may be done away with: nothing is lost then.
+                Taken::Damaged => {}
+                Taken::Full => full = true,
+                Taken::In | Taken::Unkeyed => mark = row.mark(),
+            }
         })?;
-        outside.told()?;
+        if full {
+            return Err(Fault::Full);
+        }
         self.mark = mark;
         Ok(())
+    }
+
+    /// Reads again the rows of schools that were stopped, from the first one that did not open.
+    pub(super) fn mend(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
+        let stopped = self.stopped.iter();
+        let stopped: Vec<_> = stopped
+            .map(|(name, it)| (name.clone(), Arc::clone(&it.school), it.before))
+            .collect();
+        stopped
+            .into_iter()
+            .try_for_each(|(name, school, before)| self.mend_one(name, &school, before, backend))
+    }
+
+    fn mend_one(
+        &mut self,
+        name: String,
+        school: &Arc<School>,
+        before: Mark,
+        backend: &mut dyn Backend,
+    ) -> Result<(), Fault> {
+        let named = |of: &str| (of == name).then(|| Arc::clone(school));
+        let (mut rows, mut mark, mut full) = (Self::default(), before, false);
+        backend.read(before, &mut |row| match row.school == name {
+            true => full |= rows.take_or_stop(&named, row, mark) == Taken::Full,
+            false if self.stopped.contains_key(row.school) => {}
+            false => mark = row.mark(),
+        })?;
+        if full {
+            return Err(Fault::Full);
+        }
+        match rows.stopped.remove(&name) {
+            Some(stopped) => drop(self.stopped.insert(name, stopped)),
+            None => {
+                self.stopped.remove(&name);
+                school.go_on();
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows that do not open, of all schools; none while every school is whole.
+    pub(super) fn damage(&self) -> Option<Damage> {
+        let damage = self.stopped.values().map(|it| it.damage);
+        damage.reduce(|all, one| Damage {
+            rows: all.rows.saturating_add(one.rows),
+            first: all.first.min(one.first),
+        })
+    }
+
+    /// Whether no school that has rows is whole: then it is the register or the ring that is wrong.
+    pub(super) fn is_all_stopped(&self) -> bool {
+        self.kept.keys().all(|name| self.stopped.contains_key(name))
+    }
+
+    /// As [`Self::take`], with a school stopped whose row does not open, and none of its rows taken
+    /// in from there on. All before the mark are known.
+    fn take_or_stop(
+        &mut self,
+        named: &impl Fn(&str) -> Option<Arc<School>>,
+        row: Row<'_>,
+        before: Mark,
+    ) -> Taken {
+        let is_stopped = self.stopped.contains_key(row.school);
+        let taken = match (is_stopped, self.open(named, row)) {
+            (_, Err(taken)) => taken,
+            (true, Ok(_)) => return Taken::Damaged,
+            (false, Ok(opened)) => opened.taken(row.day),
+        };
+        if taken == Taken::Damaged
+            && let Some(school) = named(row.school)
+        {
+            school.stop();
+            let stopped = self.stopped.entry(row.school.to_owned());
+            let stopped = stopped.or_insert_with(|| Stopped {
+                school,
+                before,
+                damage: Damage::default(),
+                tried: 0,
+            });
+            // It is met again as long as nothing whole lies behind it.
+            if row.number > stopped.tried {
+                stopped.damage.add(row.number);
+                stopped.tried = row.number;
+            }
+        }
+        taken
     }
 
     /// Takes in all rows of a school that has come, from the first one on.
@@ -92,29 +198,34 @@ impl Reader {
         named: &impl Fn(&str) -> Option<Arc<School>>,
         row: Row<'_>,
     ) -> Taken {
+        match self.open(named, row) {
+            Ok(opened) => opened.taken(row.day),
+            Err(taken) => taken,
+        }
+    }
+
+    /// Opens one row, if its school is one of these.
+    fn open(
+        &mut self,
+        named: &impl Fn(&str) -> Option<Arc<School>>,
+        row: Row<'_>,
+    ) -> Result<Opened<'_>, Taken> {
         let known = self
             .kept
             .get(row.school)
             .is_some_and(|kinds| kinds.contains_key(row.kind));
         if !known {
-            let Some(school) = named(row.school) else {
-                return Taken::Unkeyed;
-            };
+            let school = named(row.school).ok_or(Taken::Unkeyed)?;
             self.kept(&school, row.kind);
         }
         let kinds = self.kept.get_mut(row.school);
-        let Some(kept) = kinds.and_then(|kinds| kinds.get_mut(row.kind)) else {
-            return Taken::Unkeyed;
-        };
+        let kept = kinds.and_then(|kinds| kinds.get_mut(row.kind));
+        let kept = kept.ok_or(Taken::Unkeyed)?;
         self.opened.clear();
         self.opened.extend_from_slice(row.sealed);
-        let Some((form, id)) = kept.seal.open(&mut self.opened) else {
-            return Taken::Damaged;
-        };
-        match kept.ids.add(form, row.day, id) {
-            Ok(()) => Taken::In,
-            Err(_) => Taken::Full,
-        }
+        let (form, id) = kept.seal.open(&mut self.opened).ok_or(Taken::Damaged)?;
+        let ids = &kept.ids;
+        Ok(Opened { ids, form, id })
     }
 
     /// Takes in rows that were appended behind all that was read, and are on disk.
@@ -169,6 +280,22 @@ impl Reader {
                 seal: Seal::new(&school.key, &school.id, kind),
                 ids: school.ids(kind),
             }),
+        }
+    }
+}
+
+/// A row that opened, and where it belongs.
+struct Opened<'r> {
+    ids: &'r Ids,
+    form: Form,
+    id: Identifier<'r>,
+}
+
+impl Opened<'_> {
+    fn taken(self, day: u32) -> Taken {
+        match self.ids.add(self.form, day, self.id) {
+            Ok(()) => Taken::In,
+            Err(_) => Taken::Full,
         }
     }
 }

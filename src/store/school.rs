@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use super::StoreFault;
@@ -14,6 +15,8 @@ pub(super) struct School {
     pub(super) id: SchoolId,
     pub(super) key: Arc<RegisterKey>,
     kinds: RwLock<BTreeMap<String, Arc<Ids>>>,
+    /// Whether one of its rows does not open: nothing that is not known yet becomes known then.
+    stopped: AtomicBool,
     /// Of all vendors; an index lives as long as a configuration that uses it.
     indexes: Mutex<Vec<Weak<Index>>>,
 }
@@ -24,6 +27,7 @@ impl School {
             id,
             key,
             kinds: RwLock::new(BTreeMap::new()),
+            stopped: AtomicBool::new(false),
             indexes: Mutex::new(Vec::new()),
         }
     }
@@ -33,6 +37,24 @@ impl School {
         match self.key.fingerprint() == key.fingerprint() {
             true => Ok(()),
             false => Err(StoreFault::Damaged),
+        }
+    }
+
+    /// A row of it does not open.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// All its rows open again.
+    pub(super) fn go_on(&self) {
+        self.stopped.store(false, Ordering::Release);
+    }
+
+    /// Whether all its rows open.
+    pub(super) fn is_whole(&self) -> Result<(), StoreFault> {
+        match self.stopped.load(Ordering::Acquire) {
+            true => Err(StoreFault::Damaged),
+            false => Ok(()),
         }
     }
 

@@ -16,6 +16,8 @@ pub struct State {
     pub ids: u64,
     /// Of each school.
     pub schools: Vec<(SchoolId, u64)>,
+    /// Those of which a row does not open: what is not known of them yet is refused.
+    pub stopped: Vec<SchoolId>,
     /// What keeps it: `redb` or `postgres`.
     pub store: &'static str,
     /// When all there was of it was read last, in Unix time.

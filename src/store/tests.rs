@@ -44,7 +44,8 @@ pub(super) fn on(
     backend: Box<dyn Backend>,
     schools: Vec<(SchoolId, RegisterKey)>,
 ) -> Result<Store, Fault> {
-    Store::on(move |_| Ok(backend), schools, Clock::test(NOW))
+    let wanted = (Clock::test(NOW), Wanted::Whole);
+    Store::on(move |_| Ok(backend), schools, wanted)
 }
 
 struct FileBed {
@@ -238,6 +239,10 @@ const LAWS: &[(&str, Law)] = &[
     ),
     ("what is imported is exported", what_is_imported_is_exported),
     ("a large batch is one batch", a_large_batch_is_one_batch),
+    (
+        "a damaged row stops its own school",
+        a_damaged_row_stops_its_own_school,
+    ),
 ];
 
 pub(super) fn register_laws(bed: impl Fn() -> Box<dyn Bed>) {
@@ -475,6 +480,71 @@ fn a_wrong_key_is_loud(bed: &dyn Bed) {
         (verified.rows, verified.damaged, verified.unkeyed),
         (3, 0, 0)
     );
+}
+
+/// Appends a row of a school that does not open.
+fn damage(bed: &dyn Bed, of: &str, number: u8) {
+    let (mut backend, mut last) = (bed.backend().unwrap(), Mark::default());
+    let read = backend.read(Mark::default(), &mut |row| last = row.mark());
+    read.unwrap();
+    let row = NewRow {
+        school: &school(of),
+        kind: "pupil",
+        form: Form::Text,
+        id: Identifier::new("nobody"),
+        lookup: [number; 16],
+        spelling: None,
+        sealed: vec![number; 40],
+        day: 1,
+    };
+    backend.append(last, &[row]).unwrap();
+}
+
+fn a_damaged_row_stops_its_own_school(bed: &dyn Bed) {
+    let store = bed.open();
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    let usable = || {
+        let (backend, wanted) = (bed.backend().unwrap(), (Clock::test(NOW), Wanted::Usable));
+        Store::on(move |_| Ok(backend), schools(), wanted)
+    };
+    damage(bed, "zonnebloem", 1);
+    // Nobody is left to be served: the ring may be another one's.
+    let refused = |opened: Result<Store, Fault>, rows| match opened.map(drop) {
+        Err(Fault::Damaged(damage)) => assert_eq!(damage.rows, rows),
+        other => panic!("{other:?}"),
+    };
+    refused(usable(), 1);
+    let mut known = schools();
+    known.truncate(1);
+    let_out(
+        &view(&bed.open_with(known).unwrap(), "regenboog", 7),
+        PUPIL,
+        &["S-2"],
+    )
+    .unwrap();
+    damage(bed, "zonnebloem", 2);
+    refused(bed.open_with(schools()), 2);
+    for _ in 0..2 {
+        let store = usable().unwrap();
+        let state = store.state();
+        assert_eq!(state.stopped, [school("zonnebloem")]);
+        let trouble = state.trouble.unwrap();
+        assert!(
+            matches!(*trouble, Fault::Damaged(Damage { rows: 2, .. })),
+            "{trouble}"
+        );
+        let (one, other) = (view(&store, "regenboog", 7), view(&store, "zonnebloem", 7));
+        let_out(&one, PUPIL, &["S-2", "S-3"]).unwrap();
+        one.catch_up().wait().unwrap();
+        assert!(comes_home(&one, 7, "S-2") && comes_home(&one, 7, "S-3"));
+        // What is known passes, and of all else nobody can say whose it is.
+        assert!(comes_home_at_once(&other, 7, "S-1"));
+        assert!(batch(&other, PUPIL, &["S-1"]).is_empty());
+        assert_eq!(let_out(&other, PUPIL, &["S-4"]), Err(StoreFault::Damaged));
+        assert_eq!(other.catch_up().wait(), Err(StoreFault::Damaged));
+        assert_eq!(store.state().code(), Some("damaged"));
+    }
 }
 
 fn a_school_can_come_later(bed: &dyn Bed) {
@@ -1205,7 +1275,8 @@ impl Stoppable {
 fn a_disk_that_hangs_is_said_to() {
     let (bed, clock) = (DiskBed(Disk::new()), Clock::test(NOW));
     let backend = bed.backend().unwrap();
-    let store = Store::on(move |_| Ok(backend), schools(), clock.clone()).unwrap();
+    let wanted = (clock.clone(), Wanted::Whole);
+    let store = Store::on(move |_| Ok(backend), schools(), wanted).unwrap();
     let view = view(&store, "regenboog", 7);
     let stalled = bed.0.fails.lock().unwrap();
     let settling = view.settle(batch(&view, PUPIL, &["S-1"]));

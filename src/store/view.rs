@@ -116,7 +116,9 @@ impl View {
     ///
     /// At once if there is nothing to do. Those who wait for it at the same time wait for one.
     pub fn catch_up(self: &Arc<Self>) -> Settling {
-        match self.shared.writers == Writers::Many || self.is_behind() {
+        // Who is stopped is told so, whoever else writes.
+        let is_whole = self.school.is_whole().is_ok();
+        match self.shared.writers == Writers::Many || self.is_behind() || !is_whole {
             true => self.shared.ask(|promise| Job::CatchUp {
                 view: Arc::clone(self),
                 promise,

@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::backend::{Appended, Backend, Fault, NewRow, Writers};
 use super::reader::Reader;
 use super::school::School;
 use super::view::View;
 use super::wait::Promise;
-use super::{Shared, StoreFault};
+use super::{Shared, StoreFault, Wanted};
 use crate::clock::Clock;
 use crate::events::{RegisterCaughtUp, RegisterCommitted, RegisterJournalFailed};
 use crate::limits;
@@ -45,6 +45,8 @@ pub(super) struct Keeper {
     backend: Box<dyn Backend>,
     clock: Clock,
     reader: Reader,
+    /// When schools that were stopped are read again.
+    mend_at: Instant,
 }
 
 /// What waits together.
@@ -67,14 +69,19 @@ enum Then {
 
 impl Keeper {
     /// Reads all there is.
+    ///
+    /// # Errors
+    /// [`Fault`]; [`Fault::Damaged`] if a row does not open, and that is asked for or no school is
+    /// whole.
     pub(super) fn new(
         shared: Arc<Shared>,
         backend: Box<dyn Backend>,
-        clock: Clock,
+        (clock, wanted): (Clock, Wanted),
     ) -> Result<Self, Fault> {
         let mut keeper = Self {
             shared,
             backend,
+            mend_at: clock.now(),
             clock,
             reader: Reader::default(),
         };
@@ -85,6 +92,13 @@ impl Keeper {
             ..
         } = &mut keeper;
         reader.read(shared, backend.as_mut())?;
+        match reader.damage() {
+            Some(damage) if wanted == Wanted::Whole || reader.is_all_stopped() => {
+                return Err(Fault::Damaged(damage));
+            }
+            Some(_) => keeper.tell_read(Ok(())).unwrap_or_default(),
+            None => {}
+        }
         Ok(keeper)
     }
 
@@ -120,11 +134,15 @@ impl Keeper {
     /// A file that failed is opened again when somebody needs it: all of it is looked at then.
     fn look(&mut self) -> Result<(), StoreFault> {
         match self.backend.writers() {
-            Writers::One if !self.shared.health.is_well() => Ok(()),
+            Writers::One if !self.shared.health.is_well() && self.reader.damage().is_none() => {
+                Ok(())
+            }
             Writers::Many | Writers::One => {
                 self.read()?;
-                let rested = self.backend.rest();
-                self.shared.tell(rested)
+                match self.backend.rest() {
+                    Ok(()) => Ok(()),
+                    Err(fault) => self.shared.tell(Err(fault)),
+                }
             }
         }
     }
@@ -133,7 +151,8 @@ impl Keeper {
         if !group.batches.is_empty() {
             let written = self.write(&group.batches);
             for (view, batch, promise) in group.batches {
-                promise.keep(written.and_then(|()| view.check(&batch)));
+                let whole = written.and_then(|()| view.school.is_whole());
+                promise.keep(whole.and_then(|()| view.check(&batch)));
             }
         }
         for (school, promise) in group.schools {
@@ -145,7 +164,7 @@ impl Keeper {
                 let store = self.shared.writers.store();
                 self.shared.health.emit(RegisterCaughtUp { store });
                 view.derive();
-                promise.keep(read);
+                promise.keep(read.and_then(|()| view.school.is_whole()));
             }
         }
         group.then
@@ -162,7 +181,8 @@ impl Keeper {
         let mut rows = Rows::default();
         rows.new
             .reserve(batches.iter().map(|(_, batch, _)| batch.len()).sum());
-        for (view, batch, _) in batches {
+        let whole = { batches.iter() }.filter(|(view, ..)| view.school.is_whole().is_ok());
+        for (view, batch, _) in whole {
             let new = batch
                 .iter()
                 .filter_map(|news| self.reader.new_row(view, news, dated));
@@ -188,13 +208,42 @@ impl Keeper {
             Ok(Appended::Next(last)) => self.reader.take_own(&rows.new, last),
             Err(fault) => Err(fault),
         };
-        self.shared.tell_read(taken)
+        self.tell_read(taken)
     }
 
     /// Takes in the rows that are new.
     fn read(&mut self) -> Result<(), StoreFault> {
-        let read = self.reader.read(&self.shared, self.backend.as_mut());
-        self.shared.tell_read(read)
+        let mended = self.mend();
+        let read = mended.and_then(|()| self.reader.read(&self.shared, self.backend.as_mut()));
+        self.tell_read(read)
+    }
+
+    /// Looks now and then whether the rows open at which schools were stopped.
+    fn mend(&mut self) -> Result<(), Fault> {
+        let begun = self.clock.now();
+        if self.reader.damage().is_none() || begun < self.mend_at {
+            return Ok(());
+        }
+        let mended = self.reader.mend(self.backend.as_mut());
+        let ended = self.clock.now();
+        // However much that is to read, the others hardly wait for it.
+        let took = ended.saturating_duration_since(begun);
+        let pause = took.saturating_mul(limits::REGISTER_MEND_SHARE);
+        let next = ended.checked_add(pause.max(limits::REGISTER_MEND_REST));
+        self.mend_at = next.unwrap_or(ended);
+        mended
+    }
+
+    /// Notes that rows were read; and that some of them do not open, as long as that is so.
+    fn tell_read(&self, read: Result<(), Fault>) -> Result<(), StoreFault> {
+        match (read, self.reader.damage()) {
+            (Ok(()), Some(damage)) => {
+                self.shared.found_again();
+                self.shared.health.failed(Fault::Damaged(damage));
+                Ok(())
+            }
+            (read, _) => self.shared.tell_read(read),
+        }
     }
 
     /// Reads all rows of a school that has come. It is there for others only if they all open: what
@@ -207,7 +256,7 @@ impl Keeper {
         match self.reader.learn(&school, self.backend.as_mut()) {
             Ok(()) => {
                 self.shared.add(school);
-                self.shared.tell_read(Ok(()))
+                self.tell_read(Ok(()))
             }
             Err(Fault::Damaged(_)) => Err(StoreFault::Damaged),
             Err(fault) => self.shared.tell(Err(fault)),

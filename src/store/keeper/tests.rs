@@ -16,7 +16,7 @@ use super::*;
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::names::VendorId;
 use crate::pseudonym::{
-    Back, Form, Identifier, KindSpec, Notation, Recall, Register as _, RegisterKey,
+    Back, Form, Identifier, KindSpec, Notation, Recall, Register as _, RegisterKey, Seal,
 };
 use crate::store::backend::{Mark, Row};
 use crate::store::tests::{
@@ -82,6 +82,8 @@ struct Server {
     rows: Vec<Kept>,
     /// What there is besides, while an older copy is in its place.
     newer: Option<Vec<Kept>>,
+    /// The row that does not open, and what it was.
+    damaged: Option<Kept>,
     next: u64,
     dice: Option<Dice>,
     /// Of a hundred calls, so many fail.
@@ -142,6 +144,34 @@ impl Server {
                 day: row.day,
             });
         }
+    }
+}
+
+/// The school that no message of a day is about.
+const OTHER: &str = "regenboog";
+
+impl Server {
+    /// Whether all is well, but perhaps with the rows of another school.
+    fn is_well(&self) -> bool {
+        let own = self.damaged.as_ref().is_some_and(|row| row.school != OTHER);
+        self.fails == 0 && self.newer.is_none() && !own
+    }
+
+    fn insert_of_the_other_school(&mut self) {
+        let (id, key) = schools().remove(0);
+        let mut seal = Seal::new(&key, &id, "pupil");
+        let text = format!("R-{}", self.next);
+        let row = NewRow {
+            school: &id,
+            kind: "pupil",
+            form: Form::Text,
+            id: Identifier::new(&text),
+            lookup: seal.lookup(&text),
+            spelling: None,
+            sealed: seal.close(Form::Text, Identifier::new(&text)),
+            day: 1,
+        };
+        self.insert(&row);
     }
 }
 
@@ -300,11 +330,12 @@ impl World {
             }
             match self.dice.below(100) {
                 0..40 => self.arrive(node),
-                40..70 => self.turn(node),
-                70..77 => self.come_home(node),
-                77..86 => self.change_weather(),
-                86..91 => self.lose_or_find(),
-                91..96 => self.stop(node),
+                40..68 => self.turn(node),
+                68..75 => self.come_home(node),
+                75..84 => self.change_weather(),
+                84..89 => self.lose_or_find(),
+                89..92 => self.damage_or_mend(),
+                92..96 => self.stop(node),
                 _ => self.crash(node),
             }
         }
@@ -335,14 +366,18 @@ impl World {
             let (jobs, received) = sync_channel(WAITING_MAX);
             let (clock, writers) = (self.clock.clone(), backend.writers());
             let shared = Arc::new(Shared::new(known, jobs, writers, clock.clone()));
-            let keeper = Keeper::new(Arc::clone(&shared), backend, clock)?;
+            let wanted = (clock, Wanted::Usable);
+            let keeper = Keeper::new(Arc::clone(&shared), backend, wanted)?;
             Ok((shared, keeper, received))
         });
         let how = opened.as_ref().map(|_| "well").map_err(Fault::code);
         self.note(format_args!("{number} starts {how:?}"));
         let trouble = match &self.place {
             Place::File(disk) => disk.is_in_trouble(),
-            Place::Server(server) => server.lock().unwrap().fails > 0,
+            Place::Server(server) => {
+                let server = server.lock().unwrap();
+                server.fails > 0 || server.damaged.is_some()
+            }
         };
         self.hold(opened.is_ok() || trouble, "what was a register is one");
         self.nodes[number] = opened.ok().map(|(shared, keeper, jobs)| Node {
@@ -361,7 +396,55 @@ impl World {
     fn has_lost_some(&self) -> bool {
         match &self.place {
             Place::File(_) => false,
-            Place::Server(server) => server.lock().unwrap().newer.is_some(),
+            Place::Server(server) => {
+                let server = server.lock().unwrap();
+                server.newer.is_some() || server.damaged.is_some()
+            }
+        }
+    }
+
+    /// A row of the server is changed, of this school or the other; or is put back.
+    fn damage_or_mend(&mut self) {
+        let Place::Server(server) = &self.place else {
+            return;
+        };
+        let mut server = server.lock().unwrap();
+        let what = match server.damaged.take() {
+            Some(good) => {
+                let mut rows = server.rows.iter_mut();
+                let bad = rows.find(|row| row.number == good.number).unwrap();
+                *bad = good;
+                "is mended"
+            }
+            None if server.newer.is_some() => return,
+            None => {
+                let own = self.dice.happens(50) && !server.rows.is_empty();
+                if !own {
+                    server.insert_of_the_other_school();
+                }
+                let last = server.rows.len() - 1;
+                let place = if own { self.dice.place(last + 1) } else { last };
+                server.damaged = Some(server.rows[place].clone());
+                server.rows[place].sealed[0] ^= 1;
+                if own {
+                    "is damaged"
+                } else {
+                    "is damaged elsewhere"
+                }
+            }
+        };
+        drop(server);
+        self.note(format_args!("a row {what}"));
+    }
+
+    /// Whether what a node is asked for cannot fail but by what is asked.
+    fn must_work(&mut self, node: usize) -> bool {
+        let whole = self
+            .view(node, 0)
+            .is_some_and(|view| view.school.is_whole().is_ok());
+        match &self.place {
+            Place::File(_) => false,
+            Place::Server(server) => whole && server.lock().unwrap().is_well(),
         }
     }
 
@@ -508,7 +591,11 @@ impl World {
                     let came = self.view(node, 0).is_some();
                     self.hold(came, "the school is there");
                 }
-                (_, Err(_)) => {}
+                (_, Err(StoreFault::Busy | StoreFault::Collision)) => {}
+                (_, Err(_)) => {
+                    let must_work = self.must_work(node);
+                    self.hold(!must_work, "no school is stopped by another");
+                }
             }
         }
     }
@@ -587,7 +674,9 @@ impl World {
                 server.rows = newer;
                 "is put back"
             }
-            (None, Some(1..)) if self.nodes.iter().all(Option::is_some) => {
+            (None, Some(1..))
+                if server.damaged.is_none() && self.nodes.iter().all(Option::is_some) =>
+            {
                 let newer = server.rows.clone();
                 let older = newer.iter().position(|row| Some(row.number) >= least);
                 server.rows.truncate(older.unwrap());
@@ -601,7 +690,11 @@ impl World {
     }
 
     fn find(&mut self) {
-        if self.has_lost_some() {
+        let lost = match &self.place {
+            Place::File(_) => false,
+            Place::Server(server) => server.lock().unwrap().newer.is_some(),
+        };
+        if lost {
             self.lose_or_find();
         }
     }
@@ -652,6 +745,10 @@ impl World {
             Place::Server(server) => server.lock().unwrap().fails = 0,
             Place::File(disk) => disk.soon(Fails::Nothing, 0),
         }
+        if self.has_lost_some() {
+            self.damage_or_mend();
+        }
+        self.clock.turn(Duration::from_mins(1));
         for number in 0..self.nodes.len() {
             if self.nodes[number].is_none() {
                 self.start(number, schools());
@@ -713,6 +810,9 @@ fn the_days_are_bad_enough() {
         "Collision",
         "Err(Gone)",
         "rows_lost",
+        "\"damaged\"",
+        "is damaged elsewhere",
+        "is mended",
         "Err(Damaged)",
         "is put back",
         "database_failed",

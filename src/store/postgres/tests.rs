@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, thread};
 
 use sluis_test_postgres::Cluster;
@@ -12,10 +13,10 @@ use crate::config::{Http2, TlsVersion, UpstreamTls};
 use crate::pseudonym::{Back, Notation};
 use crate::store::backend::Damage;
 use crate::store::tests::{
-    Bed, PUPIL, batch, comes_home, home, let_out, pseudonym_with, register_laws, schools, spec,
-    until, view, view_with,
+    Bed, NOW, PUPIL, batch, comes_home, home, let_out, pseudonym_with, register_laws, school,
+    schools, spec, until, view, view_with,
 };
-use crate::store::{Place, Settling, Store, StoreFault, View, init, verify};
+use crate::store::{Place, Settling, Store, StoreFault, View, Wanted, init, verify};
 use crate::tls::Connector;
 
 /// A register with nothing in it, in a database of its own.
@@ -234,6 +235,63 @@ fn rows_that_are_gone_or_changed_are_missed() {
         matches!(fault, Fault::Damaged(found) if found == damage),
         "{fault}"
     );
+}
+
+#[test]
+fn a_school_goes_on_once_its_rows_open_again() {
+    let bed = bed(&Cluster::start());
+    let open = || {
+        let (backend, clock) = (bed.backend().unwrap(), Clock::test(NOW));
+        let wanted = (clock.clone(), Wanted::Usable);
+        let store = Store::on(move |_| Ok(backend), schools(), wanted).unwrap();
+        (store, clock)
+    };
+    let (store, clock) = open();
+    let (one, other) = (view(&store, "regenboog", 7), view(&store, "zonnebloem", 7));
+    let_out(&one, PUPIL, &["S-1"]).unwrap();
+    let_out(&other, PUPIL, &["S-1"]).unwrap();
+    let (neighbour, _) = open();
+    let there = view(&neighbour, "zonnebloem", 7);
+    let change = "UPDATE sluis_register SET sealed = sealed || '\\x00' WHERE number = 3";
+    // In one transaction, so that nobody reads it before it is changed.
+    bed.sql(
+        "CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.number = 3 THEN NEW.sealed := NEW.sealed || '\\x00'; END IF;
+            RETURN NEW; END $$;
+        CREATE TRIGGER change BEFORE INSERT ON sluis_register
+            FOR EACH ROW EXECUTE FUNCTION change()",
+    );
+    assert_eq!(let_out(&there, PUPIL, &["S-3"]), Err(StoreFault::Damaged));
+    for turned in [Duration::ZERO, Duration::from_secs(60)] {
+        clock.turn(turned);
+        let_out(&one, PUPIL, &["S-2", &format!("{turned:?}")]).unwrap();
+        one.catch_up().wait().unwrap();
+        assert_eq!(let_out(&other, PUPIL, &["S-4"]), Err(StoreFault::Damaged));
+        assert_eq!(other.catch_up().wait(), Err(StoreFault::Damaged));
+        assert_eq!(store.state().stopped, [school("zonnebloem")]);
+        assert_eq!(store.state().code(), Some("damaged"));
+    }
+    bed.sql(&change.replace("sealed || '\\x00'", "substr(sealed, 1, length(sealed) - 1)"));
+    clock.turn(Duration::from_secs(60));
+    other.catch_up().wait().unwrap();
+    assert!(comes_home(&other, 7, "S-3"));
+    let_out(&other, PUPIL, &["S-4"]).unwrap();
+    assert_eq!(
+        (store.state().code(), store.state().stopped.len()),
+        (None, 0)
+    );
+    // Done away with, it is missed by nobody: also as the last of all.
+    bed.sql(
+        "INSERT INTO sluis_register (school, kind, lookup, sealed, day)
+        SELECT 'zonnebloem', kind, decode(repeat('07', 16), 'hex'), sealed || '\\x00', day
+        FROM sluis_register WHERE number = 3",
+    );
+    assert_eq!(other.catch_up().wait(), Err(StoreFault::Damaged));
+    bed.sql("DELETE FROM sluis_register WHERE lookup = decode(repeat('07', 16), 'hex')");
+    clock.turn(Duration::from_secs(60));
+    other.catch_up().wait().unwrap();
+    let_out(&one, PUPIL, &["S-5"]).unwrap();
+    assert_eq!(store.state().code(), None);
 }
 
 #[test]

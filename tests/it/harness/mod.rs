@@ -22,6 +22,7 @@ use sluis::names::{SchoolId, VendorId};
 use sluis::proxy::{Gateway, Shared};
 use sluis::pseudonym::{RegisterKey, TokenKey, VendorKey};
 use sluis::secret::{SecretBytes, sha256};
+use sluis::store::Wanted;
 use sluis::tls::Acceptor;
 use tokio::sync::watch;
 
@@ -133,7 +134,7 @@ impl Plans {
         let doorkeeper = Doorkeeper::new(config.limits.clone(), tls, events.clone());
         let deployed = Arc::new(Deployed::new(config));
         let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
-        let register = open_register(&deployed.current(), &clock).unwrap();
+        let register = open_register(Wanted::Usable, &deployed.current(), &clock).unwrap();
         register.into_iter().for_each(|it| shared.remember_in(it));
         let (stop, stopped) = watch::channel(false);
         let threads = listeners.into_iter().map(|listener| {
