@@ -1,4 +1,5 @@
-//! Sixteen bytes looked at as a whole: where the first one stands at which a string may end.
+//! Many bytes looked at as a whole: where the first one stands at which a string may end, and where
+//! in a longer piece quotes, backslashes and brackets stand.
 //!
 //! On x86-64 with the vector instructions that every such processor has; elsewhere eight at once.
 //! Tests hold the two equal.
@@ -9,10 +10,39 @@ pub(super) const BYTES: usize = 16;
 /// Some bytes of a body.
 pub(super) type Block = [u8; BYTES];
 
+/// So many bytes have a bit each in [`Marks`].
+pub(super) const PIECE_BYTES: usize = 64;
+
+/// Some more bytes of a body.
+pub(super) type Piece = [u8; PIECE_BYTES];
+
+/// Where in a [`Piece`] they stand, the first byte lowest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+    /// Square and curly.
+    pub(super) brackets: u64,
+}
+
 #[cfg(target_arch = "x86_64")]
-pub(super) use vectors::{quote_or_backslash, stop};
+pub(super) use vectors::{marks, quote_or_backslash, stop};
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use words::{quote_or_backslash, stop};
+pub(super) use words::{marks, quote_or_backslash, stop};
+
+/// The marks of a piece, from those of its blocks in their lowest bits.
+#[inline(always)]
+fn marks_of(piece: &Piece, of: impl Fn(&Block) -> Marks) -> Marks {
+    let (blocks, _) = piece.as_chunks::<BYTES>();
+    let mut marks = Marks::default();
+    for block in blocks.iter().rev() {
+        let here = of(block);
+        marks.quotes = marks.quotes << BYTES | here.quotes;
+        marks.backslashes = marks.backslashes << BYTES | here.backslashes;
+        marks.brackets = marks.brackets << BYTES | here.brackets;
+    }
+    marks
+}
 
 #[cfg(target_arch = "x86_64")]
 #[expect(
@@ -25,7 +55,24 @@ mod vectors {
         _mm_set1_epi8,
     };
 
-    use super::{BYTES, Block};
+    use super::{BYTES, Block, Marks, Piece, marks_of};
+
+    /// Where quotes, backslashes and brackets stand.
+    #[inline]
+    pub(in super::super) fn marks(piece: &Piece) -> Marks {
+        marks_of(piece, |block| {
+            let bytes = load(block);
+            // One bit makes curly brackets of square ones, and nothing else.
+            // SAFETY: every x86-64 processor has SSE2.
+            let curly = unsafe { _mm_or_si128(bytes, _mm_set1_epi8(0x20)) };
+            let brackets = either(equal_to(curly, 0x7B), equal_to(curly, 0x7D));
+            Marks {
+                quotes: bits(equal_to(bytes, 0x22)),
+                backslashes: bits(equal_to(bytes, 0x5C)),
+                brackets: bits(brackets),
+            }
+        })
+    }
 
     /// The place of the first quote, backslash or control character; [`BYTES`] if there is none.
     #[inline(always)]
@@ -62,9 +109,16 @@ mod vectors {
     /// The place of the first byte that is set.
     #[inline(always)]
     fn first(found: __m128i) -> usize {
-        // SAFETY: every x86-64 processor has SSE2.
-        let bits = unsafe { _mm_movemask_epi8(found) } | (1 << BYTES);
+        let bits = bits(found) | (1 << BYTES);
         usize::try_from(bits.trailing_zeros()).unwrap_or(BYTES)
+    }
+
+    /// A bit for every byte that is set.
+    #[inline(always)]
+    fn bits(found: __m128i) -> u64 {
+        // SAFETY: every x86-64 processor has SSE2.
+        let bits = unsafe { _mm_movemask_epi8(found) };
+        bits.cast_unsigned().into()
     }
 
     /// The compiler makes one load of it.
@@ -79,7 +133,23 @@ mod vectors {
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod words {
-    use super::{BYTES, Block};
+    use super::{BYTES, Block, Marks, Piece, marks_of};
+
+    /// As that of `vectors`.
+    #[inline]
+    pub(in super::super) fn marks(piece: &Piece) -> Marks {
+        marks_of(piece, |block| {
+            let bits = |is: fn(u8) -> bool| {
+                let bytes = block.iter().rev();
+                bytes.fold(0, |bits, byte| bits << 1 | u64::from(is(*byte)))
+            };
+            Marks {
+                quotes: bits(|byte| byte == b'"'),
+                backslashes: bits(|byte| byte == b'\\'),
+                brackets: bits(|byte| matches!(byte, b'[' | b']' | b'{' | b'}')),
+            }
+        })
+    }
 
     /// As that of `vectors`.
     #[inline]
@@ -137,6 +207,28 @@ mod tests {
         fn vectors_and_words_agree(block: Block) {
             prop_assert_eq!(stop(&block), words::stop(&block));
             prop_assert_eq!(quote_or_backslash(&block), words::quote_or_backslash(&block));
+        }
+
+        #[test]
+        fn vectors_and_words_mark_alike(piece: Piece) {
+            prop_assert_eq!(marks(&piece), words::marks(&piece));
+        }
+    }
+
+    #[test]
+    fn every_byte_is_marked_at_its_place() {
+        for (byte, at) in (0..=u8::MAX).flat_map(|byte| (0..PIECE_BYTES).map(move |at| (byte, at)))
+        {
+            let mut piece = [b' '; PIECE_BYTES];
+            piece[at] = byte;
+            let bit = |is: bool| u64::from(is) << at;
+            let expected = Marks {
+                quotes: bit(byte == b'"'),
+                backslashes: bit(byte == b'\\'),
+                brackets: bit(b"[]{}".contains(&byte)),
+            };
+            assert_eq!(marks(&piece), expected, "{byte} at {at}");
+            assert_eq!(words::marks(&piece), expected, "{byte} at {at}");
         }
     }
 

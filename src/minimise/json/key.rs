@@ -1,6 +1,6 @@
 //! Keys: which line of the policy they are, and that none comes twice.
 
-use super::frame::{FrameKind, fields};
+use super::frame::FrameKind;
 use super::pass::{Key, Pass, Place};
 use super::scan;
 use crate::minimise::Action;
@@ -15,9 +15,12 @@ impl<'a, W: Watch> Pass<'a, W> {
     /// The key at `start`, if it is that of the line to expect: where it ends, and what the policy
     /// says of it. As [`Pass::line`], but nothing has to be looked for.
     #[inline(always)]
-    pub(super) fn expected_line(&mut self, start: usize) -> Option<(usize, &'a Rule)> {
-        let (law, line) = (self.law, self.state.frame.line_next);
-        let fields = fields(&law.policy, self.state.frame.kind)?;
+    pub(super) fn expected_line(
+        &mut self,
+        fields: Option<&'a Fields>,
+        start: usize,
+    ) -> Option<(usize, &'a Rule)> {
+        let (fields, line) = (fields?, self.state.frame.line_next);
         let (length, field) = fields.begins(line, self.bytes.get(start..)?)?;
         if length > self.state.bounds.string_max {
             return None;
@@ -29,7 +32,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             end,
             hash: 0,
             line: Some(line),
-            source: fields.derived().iter().any(|derived| derived.of == line),
+            source: fields.is_source(line),
             why: Action::DroppedUnlisted,
             came_home: None,
         };
@@ -38,10 +41,13 @@ impl<'a, W: Watch> Pass<'a, W> {
 
     /// What the policy says of the key from quote to quote, which becomes [`Pass::key`].
     #[inline(always)]
-    pub(super) fn line(&mut self, start: usize, end: usize) -> Result<&'a Rule, Refusal> {
+    pub(super) fn line(
+        &mut self,
+        fields: Option<&'a Fields>,
+        (start, end): (usize, usize),
+    ) -> Result<&'a Rule, Refusal> {
         let bug = Refusal::Bug(Bug::Rewriter);
-        let (law, bytes) = (self.law, self.bytes);
-        let kind = self.state.frame.kind;
+        let bytes = self.bytes;
         let content = bytes.get(start.wrapping_add(1)..end.wrapping_sub(1));
         let mut text = content.ok_or(bug)?;
         if self.escaped {
@@ -60,7 +66,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             why: Action::DroppedUnlisted,
             came_home: None,
         };
-        let Some(fields) = fields(&law.policy, kind) else {
+        let Some(fields) = fields else {
             let (home, echo) = (self.crossing.guarded(), &mut self.state.echo);
             let kept = Kept {
                 // All bytes at hand are UTF-8, and a key ends on a character.
@@ -76,7 +82,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         };
         if let Some((line, field)) = fields.find(hash, text) {
             self.key.line = Some(line);
-            self.key.source = fields.derived().iter().any(|derived| derived.of == line);
+            self.key.source = fields.is_source(line);
             return Ok(&field.rule);
         }
         match (&fields.any, fields.unlisted) {

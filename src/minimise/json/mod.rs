@@ -20,6 +20,7 @@ mod key;
 mod look;
 mod pass;
 mod plan;
+mod row;
 mod scan;
 mod skip;
 mod switch;

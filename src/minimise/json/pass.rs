@@ -6,7 +6,6 @@ use super::emit::Emit;
 use super::frame::{Expect, FrameKind, State};
 use super::plan::{Token, TokenKind};
 use super::scan::{self, Fault, Rest, Text};
-use crate::limits;
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, Crossing, Law};
 use crate::policy::Rule;
@@ -231,74 +230,6 @@ impl<'a, W: Watch> Pass<'a, W> {
         let rule = self.state.rule;
         self.stands = Place::Item;
         self.value(self.at, &rule)
-    }
-
-    /// Reads keys with their values, as long as one stands right behind the other.
-    #[inline(never)]
-    fn fields_in_a_row(&mut self) -> Result<Step, Refusal> {
-        loop {
-            let step = self.field()?;
-            let next = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk);
-            let done = self.state.expect == Expect::Next && !self.state.skip.is_active();
-            if step == Step::Waits || !done || next != Some(b",\"") {
-                return Ok(step);
-            }
-            self.at = self.at.wrapping_add(1);
-            self.state.expect = Expect::Key;
-        }
-    }
-
-    /// Reads a key, its colon and the beginning of its value, or all of it.
-    ///
-    /// Nothing is noted before all of that is here, so that it can be read again.
-    #[inline(always)]
-    fn field(&mut self) -> Result<Step, Refusal> {
-        let start = self.at;
-        let expected = self.expected_line(start);
-        let end = match expected {
-            Some((end, _)) => end,
-            None => match self.end_of_key(start)? {
-                Some(end) => end,
-                None => return self.wait(start, self.state.bounds.string_max),
-            },
-        };
-        let colon = scan::space(self.bytes, end);
-        let value = match self.bytes.get(colon) {
-            Some(b':') => scan::space(self.bytes, colon.wrapping_add(1)),
-            Some(_) => return Err(self.fault(JsonFault::Syntax, colon)),
-            None => colon,
-        };
-        if value.wrapping_sub(end) > limits::JSON_GAP_BYTES_MAX {
-            return Err(self.fault(JsonFault::Syntax, end));
-        }
-        if value == self.bytes.len() {
-            return self.wait(start, usize::MAX);
-        }
-        let rule = match expected {
-            Some((_, rule)) => rule,
-            None => self.line(start, end)?,
-        };
-        if self.state.missed && !self.state.trail.caught_up {
-            return Ok(Step::Waits);
-        }
-        self.value(value, rule)
-    }
-
-    /// Behind the key at `start`; `None` if it is not whole.
-    #[inline(always)]
-    fn end_of_key(&mut self, start: usize) -> Result<Option<usize>, Refusal> {
-        let key_max = self.state.bounds.string_max;
-        let text = scan::text(self.bytes, start.wrapping_add(1));
-        match text.map_err(|fault| self.found(fault))? {
-            Text::Part { .. } => Ok(None),
-            Text::Whole { end, .. } if end.wrapping_sub(start) > key_max => {
-                Err(self.fault(JsonFault::StringTooLong, start))
-            }
-            Text::Whole { end, escaped } => {
-                self.escaped = escaped;
-                Ok(Some(end))
-            }
-        }
     }
 
     /// Enters the list or object whose bracket stands at `at`.

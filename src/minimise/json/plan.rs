@@ -233,7 +233,8 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Why a value is not kept under `keep`; `None` if it is.
-    fn kept(&mut self, keep: Keep, token: Token) -> Result<Option<Action>, Refusal> {
+    #[inline]
+    pub(super) fn kept(&mut self, keep: Keep, token: Token) -> Result<Option<Action>, Refusal> {
         let right_type = match token.kind {
             TokenKind::Bool => matches!(keep.of, ValueType::Any | ValueType::Bool),
             TokenKind::Number { int } => {

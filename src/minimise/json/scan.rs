@@ -60,6 +60,14 @@ pub(super) fn text(bytes: &[u8], at: usize) -> Result<Text, Fault> {
     })
 }
 
+/// The closing quote of a string without escapes, scanned from `at`, a place behind its opening
+/// quote; `None` if it is no such string, or not here whole.
+#[inline(always)]
+pub(super) fn plain_text(bytes: &[u8], at: usize) -> Option<usize> {
+    let stop = plain(bytes, at);
+    (bytes.get(stop) == Some(&b'"')).then_some(stop)
+}
+
 /// As [`text`], from the first byte that is not plain.
 #[inline(never)]
 fn text_from_stop(bytes: &[u8], mut at: usize) -> Result<Text, Fault> {

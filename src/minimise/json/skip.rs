@@ -3,6 +3,7 @@
 //! A dropped string is checked in full; within a dropped list or object only strings, brackets and
 //! depth are looked at (and UTF-8, before everything).
 
+use super::block::{self, PIECE_BYTES};
 use super::scan::{self, Fault, Text};
 use crate::refusal::JsonFault;
 
@@ -57,7 +58,13 @@ impl Skip {
         mut at: usize,
         depth_max: usize,
     ) -> Result<usize, Fault> {
+        // Before this place bytes are looked at one by one.
+        let mut pieces_from = at;
         loop {
+            if at >= pieces_from {
+                at = self.pieces(bytes, at, depth_max)?;
+                pieces_from = at.saturating_add(PIECE_BYTES);
+            }
             at = match self.inside {
                 Inside::Nothing => return Ok(at),
                 Inside::Text => match scan::text(bytes, at)? {
@@ -97,6 +104,43 @@ impl Skip {
         }
     }
 
+    /// Goes on in a list or object by whole pieces, as long as no backslash stands in them.
+    fn pieces(&mut self, bytes: &[u8], mut at: usize, depth_max: usize) -> Result<usize, Fault> {
+        // All bits of those in a string, from its opening quote on.
+        let mut carried = match self.inside {
+            Inside::Container => 0,
+            Inside::ContainerText => u64::MAX,
+            Inside::ContainerTextEscape | Inside::Nothing | Inside::Text => return Ok(at),
+        };
+        let mut behind = at;
+        while let Some(piece) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            let marks = block::marks(piece);
+            if marks.backslashes != 0 {
+                break;
+            }
+            let in_text = odd_from(marks.quotes) ^ carried;
+            self.inside = Inside::Container;
+            let mut brackets = marks.brackets & !in_text;
+            while brackets != 0 && self.is_active() {
+                let within = usize::try_from(brackets.trailing_zeros()).unwrap_or(PIECE_BYTES);
+                let byte = piece.get(within).copied().unwrap_or_default();
+                behind = at.wrapping_add(within).wrapping_add(1);
+                self.bracket(byte, behind.wrapping_sub(1), depth_max)?;
+                brackets &= brackets.wrapping_sub(1);
+            }
+            if !self.is_active() {
+                return Ok(behind);
+            }
+            carried = if in_text >> 63 == 0 { 0 } else { u64::MAX };
+            at = at.wrapping_add(PIECE_BYTES);
+        }
+        self.inside = match carried {
+            0 => Inside::Container,
+            _ => Inside::ContainerText,
+        };
+        Ok(at)
+    }
+
     fn bracket(&mut self, byte: u8, at: usize, depth_max: usize) -> Result<(), Fault> {
         if let b'[' | b'{' = byte {
             self.depth = self.depth.wrapping_add(1);
@@ -116,6 +160,15 @@ impl Skip {
         }
         Ok(())
     }
+}
+
+/// Sets the bits from each first one that is set up to the next, without that.
+#[inline]
+fn odd_from(mut bits: u64) -> u64 {
+    for distance in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << distance;
+    }
+    bits
 }
 
 #[cfg(test)]
@@ -138,6 +191,37 @@ mod tests {
         let input = br#"{"a":[1,"]\"}\\",{}],"b":nope} ,"#;
         for split in 0..=input.len() {
             assert_eq!(end(input, split), Ok(30), "split at {split}");
+        }
+    }
+
+    /// Bytes that change what comes behind them, at every distance from where a piece begins.
+    #[test]
+    fn pieces_end_where_one_by_one_does() {
+        let parts = [
+            r#"[{"a":"]}\\","b":["\"{",[]]}],"#,
+            r#""{[":"\\\"]","#,
+            r#"{"https:\/\/x":"[","y":"Zoë}"},"#,
+            r#"[[[{"k":{}}]]],"#,
+        ];
+        for (turn, gap) in (0..parts.len()).flat_map(|turn| (0..70).map(move |gap| (turn, gap))) {
+            let mut input = format!("[{}", "1".repeat(gap));
+            for part in parts.iter().cycle().skip(turn).take(9) {
+                input.push_str(part);
+                input.push_str(&" ".repeat(gap * 7 % 23));
+            }
+            let closes = input.len();
+            input.push_str(&"] ,".repeat(30));
+            let bytes = input.as_bytes();
+            let mut at_once = Skip::default();
+            at_once.container();
+            assert_eq!(at_once.run(bytes, 0, 9), Ok(closes + 1), "{input}");
+            let mut one_by_one = Skip::default();
+            one_by_one.container();
+            let mut at = 0;
+            for end in 1..=closes + 1 {
+                at = one_by_one.run(&bytes[..end], at, 9).unwrap();
+            }
+            assert!(at == closes + 1 && !one_by_one.is_active(), "{input}");
         }
     }
 

@@ -32,7 +32,7 @@ impl Utf8 {
             }
             rest = after;
         }
-        match std::str::from_utf8(rest) {
+        match simdutf8::compat::from_utf8(rest) {
             Ok(_) => Ok(()),
             Err(fault) => {
                 let (good, cut) = rest

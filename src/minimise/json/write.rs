@@ -170,7 +170,7 @@ impl<W: Watch> Pass<'_, W> {
 
     /// Writes what stands before a value: comma, key, colon.
     #[inline]
-    fn lead(&mut self, token: Token) {
+    pub(super) fn lead(&mut self, token: Token) {
         let comma = self.take_comma();
         match self.stands {
             Place::Item if comma => self.emit.comma_and_copy(token.start, token.start),

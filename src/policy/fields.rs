@@ -1,0 +1,201 @@
+//! The lines of a shape, and what the rewriter needs to know of them beforehand.
+
+use super::keys::{self, KeyTable};
+use super::{IdKind, Index, Rule, Shape};
+
+/// One line of a shape.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The key, unescaped.
+    pub key: Box<str>,
+    /// What becomes of its value.
+    pub rule: Rule,
+}
+
+/// The entries of a map keyed by identifiers: `_any`.
+#[derive(Clone, Copy, Debug)]
+pub struct Any {
+    /// The kind of identifier that every key without a line of its own is.
+    pub key: Index<IdKind>,
+    /// What becomes of the value behind such a key.
+    pub rule: Rule,
+}
+
+/// The lines of a shape with what the rewriter needs to know of them beforehand.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    lines: Box<[Field]>,
+    /// Each line's key with quotes and colon, as compact JSON has it; empty if it needs escapes.
+    openings: Box<[Box<[u8]>]>,
+    table: KeyTable,
+    constants: Box<[usize]>,
+    derived: Box<[Derived]>,
+    /// Of each line, whether others are made from it.
+    sources: Box<[bool]>,
+    /// What becomes of keys without a line, if they are identifiers.
+    pub any: Option<Any>,
+    /// Whether a key outside the policy refuses the message (`_strict`).
+    pub unlisted: Unlisted,
+    /// What an object becomes where it is withheld, if the policy names that (`_stub`).
+    pub stub: Option<Index<Shape>>,
+}
+
+/// What a key without a line of its own does to the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlisted {
+    /// It is dropped and counted.
+    Drop,
+    /// It refuses the message: `_strict = true`.
+    Refuse,
+}
+
+/// A field that is made from a sibling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Derived {
+    /// The place of the field that is written.
+    pub field: usize,
+    /// The place of the sibling that it is made from.
+    pub of: usize,
+    /// The kind of pseudonym.
+    pub kind: Index<IdKind>,
+}
+
+impl Fields {
+    /// Compiles the lines of a shape. Keys must be distinct and at most
+    /// [`limits::SHAPE_FIELDS_MAX`](crate::limits::SHAPE_FIELDS_MAX).
+    #[must_use]
+    pub fn new(lines: Vec<Field>, any: Option<Any>, unlisted: Unlisted) -> Self {
+        let constant = |(place, line): (usize, &Field)| line.rule.stands_in().map(|_| place);
+        let derived = |(field, line): (usize, &Field)| match line.rule {
+            Rule::Derived { kind, of } => Some(Derived { field, of, kind }),
+            Rule::Blank
+            | Rule::Constant(_)
+            | Rule::Drop
+            | Rule::Generalise(_)
+            | Rule::Identifier(_)
+            | Rule::Keep(_)
+            | Rule::KeepAll
+            | Rule::Link(_)
+            | Rule::List(_)
+            | Rule::ListOrOne(_)
+            | Rule::Nested(_)
+            | Rule::Object(_)
+            | Rule::Template(_) => None,
+        };
+        let keys: Vec<&[u8]> = lines.iter().map(|line| line.key.as_bytes()).collect();
+        let derived: Box<[Derived]> = lines.iter().enumerate().filter_map(derived).collect();
+        let is_source = |line: usize| derived.iter().any(|one| one.of == line);
+        Self {
+            table: KeyTable::new(&keys),
+            openings: lines.iter().map(|line| keys::opening(&line.key)).collect(),
+            constants: lines.iter().enumerate().filter_map(constant).collect(),
+            sources: (0..lines.len()).map(is_source).collect(),
+            derived,
+            lines: lines.into(),
+            any,
+            unlisted,
+            stub: None,
+        }
+    }
+
+    /// The line of that key, by its [hash](key_hash) and its unescaped bytes.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &Field)> {
+        let is = |line: &Field| keys::same(line.key.as_bytes(), key);
+        let place = self
+            .table
+            .find(hash, |place| self.lines.get(place).is_some_and(is))?;
+        Some((place, self.lines.get(place)?))
+    }
+
+    /// Whether `bytes` begin with the key of the line at that place, as compact JSON has it: how
+    /// long the key is with its quotes, and the line.
+    #[must_use]
+    #[inline]
+    pub fn begins(&self, place: usize, bytes: &[u8]) -> Option<(usize, &Field)> {
+        let opening = self.openings.get(place)?;
+        let length = opening.len().checked_sub(1)?;
+        let here = bytes.get(..opening.len())?;
+        let line = self.lines.get(place)?;
+        keys::same(opening, here).then_some((length, line))
+    }
+
+    /// The line at that place.
+    #[must_use]
+    pub fn line(&self, place: usize) -> Option<&Field> {
+        self.lines.get(place)
+    }
+
+    /// All lines in the order of the file.
+    #[must_use]
+    pub fn lines(&self) -> &[Field] {
+        &self.lines
+    }
+
+    /// The places of the constants: written at the end of the object if they were not seen.
+    #[must_use]
+    pub fn constants(&self) -> &[usize] {
+        &self.constants
+    }
+
+    /// Whether other fields are made from the one at that place.
+    #[must_use]
+    #[inline]
+    pub fn is_source(&self, place: usize) -> bool {
+        self.sources.get(place).copied().unwrap_or_default()
+    }
+
+    /// The fields that are made from siblings.
+    #[must_use]
+    pub fn derived(&self) -> &[Derived] {
+        &self.derived
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_begins_with_a_line_only_if_all_of_the_key_stands_there() {
+        let keys = [
+            "id",
+            "a\"b",
+            "back\\slash",
+            "line\n",
+            "dateLastModified",
+            "é",
+            "",
+        ];
+        let line = |key: &str| Field {
+            key: key.into(),
+            rule: Rule::Drop,
+        };
+        let fields = Fields::new(keys.map(line).into(), None, Unlisted::Drop);
+        let begins = |place, text: &str| {
+            let found = fields.begins(place, text.as_bytes());
+            found.map(|(length, field)| (length, &*field.key))
+        };
+        assert_eq!(begins(0, r#""id":1"#), Some((4, "id")));
+        assert_eq!(
+            begins(4, r#""dateLastModified":1"#),
+            Some((18, "dateLastModified"))
+        );
+        assert_eq!(begins(5, r#""é":1"#), Some((4, "é")));
+        assert_eq!(begins(6, r#""":1"#), Some((2, "")));
+        for (place, text) in [
+            (0, r#""id" :1"#),
+            (0, r#""id""#),
+            (0, r#""idx":1"#),
+            (0, r#""ie":1"#),
+            (1, r#""a"b":1"#),
+            (2, r#""back\slash":1"#),
+            (3, "\"line\n\":1"),
+            (4, r#""dateLastModifieD":1"#),
+            (7, r#""id":1"#),
+        ] {
+            assert_eq!(begins(place, text), None, "{text}");
+        }
+    }
+}
