@@ -111,6 +111,11 @@ impl Frame {
             .is_some_and(|bits| bits & bit(place) != 0)
     }
 
+    /// Whether any line was seen.
+    pub(super) fn has_seen_any(&self) -> bool {
+        self.seen != [0; 4]
+    }
+
     /// Marks the line at that place; whether it had been seen before.
     pub(super) fn see(&mut self, place: usize) -> bool {
         self.line_next = place.wrapping_add(1);

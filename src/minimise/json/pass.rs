@@ -3,12 +3,12 @@
 //! What every field goes through is inlined by order: as calls it costs a twentieth of the time.
 
 use super::emit::Emit;
-use super::frame::{Expect, FrameKind, State};
+use super::frame::{Expect, FrameKind, State, fields};
 use super::plan::{Token, TokenKind};
 use super::scan::{self, Fault, Rest, Text};
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, Crossing, Law};
-use crate::policy::Rule;
+use crate::policy::{Rule, Side};
 use crate::refusal::{Bug, JsonFault, Refusal};
 
 /// One pass over the bytes at hand.
@@ -266,6 +266,9 @@ impl<'a, W: Watch> Pass<'a, W> {
                 at,
             });
         }
+        if self.is_of_another_shape(kind) {
+            return Err(Refusal::BodyOfAnotherShape);
+        }
         self.write_missing_constants(kind)?;
         if let Some(frame) = self.state.leave() {
             self.state.ready.truncate(frame.ready_from);
@@ -275,6 +278,19 @@ impl<'a, W: Watch> Pass<'a, W> {
             }
         }
         Ok(self.closed())
+    }
+
+    /// Whether this is the whole message for a vendor, and not one of its fields is of the shape:
+    /// an error in words of its own, or a list of other things. What would leave of it, `{}`,
+    /// reads as a good answer with nobody in it.
+    fn is_of_another_shape(&self, kind: FrameKind) -> bool {
+        let (state, to) = (&*self.state, self.crossing.to);
+        let is_whole = state.depth() == 1 && state.nesting == 0 && to == Side::Vendor;
+        if !is_whole || state.frame.keys == 0 || state.frame.has_seen_any() {
+            return false;
+        }
+        let fields = fields(&self.law.policy, kind);
+        fields.is_some_and(|it| it.any.is_none() && !it.lines().is_empty())
     }
 
     fn closed(&mut self) -> Step {

@@ -428,7 +428,7 @@ fn a_key_without_a_line_that_comes_twice_is_found_among_few_and_many() {
     let law = law(Limits::default());
     let rewrite = |keys: &[String]| {
         let fields: Vec<String> = keys.iter().map(|key| format!("\"{key}\":1")).collect();
-        let message = format!("{{{}}}", fields.join(","));
+        let message = format!("{{\"name\":1,{}}}", fields.join(","));
         let done = pieces(&law, Rule::Object(at(0)), &[message.as_bytes()]);
         let last = message.rfind(",").map_or(0, |comma| comma + 1);
         (done, u64::try_from(last).unwrap())
@@ -453,7 +453,8 @@ fn a_key_without_a_line_that_comes_twice_is_found_among_few_and_many() {
 #[test]
 fn a_body_of_another_shape_is_refused() {
     let law = law(Limits::default());
-    for input in ["[]", "1", "\"x\"", "true"] {
+    let nothing_of_it = r#"{"error":"x","errors":[{"name":1}]}"#;
+    for input in ["[]", "1", "\"x\"", "true", nothing_of_it] {
         let done = rewrite_under(&law, Rule::Object(at(0)), input.as_bytes());
         assert_eq!(done, Err(Refusal::BodyOfAnotherShape), "{input}");
     }
@@ -461,6 +462,14 @@ fn a_body_of_another_shape_is_refused() {
         rewrite_under(&law, Rule::Object(at(0)), b"null").unwrap(),
         "null"
     );
+    for (input, leaves) in [
+        ("{}", "{}"),
+        (r#"{"error":"x","name":1}"#, r#"{"name":1}"#),
+        (r#"{"child":{"error":"x"}}"#, r#"{"child":{}}"#),
+    ] {
+        let done = rewrite_under(&law, Rule::Object(at(0)), input.as_bytes());
+        assert_eq!(done.unwrap(), leaves);
+    }
     let list = Rule::List(Item::Object(at(1)));
     assert_eq!(
         rewrite_under(&law, list, b" [ {} , {\"x\":2} ]").unwrap(),
@@ -523,8 +532,8 @@ fn bounds_hold_and_dropped_values_are_not_held() {
         (JsonFault::StringTooLong, 1)
     );
     assert_eq!(
-        done(&format!(r#"{{"x":"{long}","y":["{long}"]}}"#)).unwrap(),
-        "{}"
+        done(&format!(r#"{{"x":"{long}","name":1,"y":["{long}"]}}"#)).unwrap(),
+        r#"{"name":1}"#
     );
     let late = format!(r#"{{"kinds":[{{"x":"{}","role":"a"}}]}}"#, "a".repeat(60));
     assert_eq!(refused(&late), (JsonFault::SwitchTooLate, 10));
