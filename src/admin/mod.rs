@@ -262,6 +262,9 @@ mod tests {
   "uptime_seconds": 0,
   "vendors": [
     {
+      "addresses": {
+        "pull": "https://sluis.example/rekenwijs"
+      },
       "agreement": {
         "from": "2026-08-01",
         "until": "2026-08-01"

@@ -232,6 +232,8 @@ fn shown(vendor: &Vendor, load: &LoadSeen, now: &Now, time: Time) -> Value {
     let resting = resting.filter(|it| it.rests_since_unix_s.is_some());
     let lists = vendor.lists.standing(time).into_iter();
     let lists = lists.map(|(list, fault)| (list.to_owned(), json!(fault.map(ListFault::words))));
+    let addresses = vendor.addresses();
+    let addresses = addresses.map(|(flow, address)| (flow.to_owned(), json!(address)));
     json!({
         "school": vendor.school.as_str(),
         "vendor": vendor.id.as_str(),
@@ -241,6 +243,7 @@ fn shown(vendor: &Vendor, load: &LoadSeen, now: &Now, time: Time) -> Value {
             "from": vendor.valid.from.to_string(),
             "until": vendor.valid.until.to_string(),
         },
+        "addresses": addresses.collect::<serde_json::Map<_, _>>(),
         "flows": vendor.flows.iter().map(|flow| flow.id.as_str()).collect::<Vec<_>>(),
         "resting_upstreams": resting.map(|it| it.flow.as_str()).collect::<Vec<_>>(),
         "objection_lists": lists.collect::<serde_json::Map<_, _>>(),

@@ -70,12 +70,21 @@ struct Line {
     school: String,
     vendor: String,
     file: String,
-    routes: Vec<(String, usize)>,
+    flows: Vec<FlowLine>,
     shapes: Arc<[config::ShapeCount]>,
     /// The shapes of `[only]`, and what they are filtered by.
     only: Vec<(String, Vec<String>)>,
     /// The lists of `[except]`, and how many are on each.
     lists: Vec<(String, Option<usize>)>,
+}
+
+/// What is said of one flow.
+#[derive(Debug)]
+struct FlowLine {
+    name: String,
+    routes: usize,
+    /// Where callers reach it; `None` if the school's file does not say.
+    address: Option<String>,
 }
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
@@ -253,10 +262,8 @@ impl Checked {
             let only = only.map(|(shape, fields)| (shape.clone(), json!(fields)));
             let lists = line.lists.iter();
             let lists = lists.map(|(list, count)| (list.clone(), json!(count)));
-            let routes = line
-                .routes
-                .iter()
-                .map(|(flow, count)| (flow.clone(), json!(count)));
+            let routes = { line.flows.iter() }.map(|it| (it.name.clone(), json!(it.routes)));
+            let addresses = { line.flows.iter() }.map(|it| (it.name.clone(), json!(it.address)));
             json!({
                 "school": line.school,
                 "vendor": line.vendor,
@@ -271,6 +278,7 @@ impl Checked {
         };
         json!({
             "errors": errors,
+                "addresses": Value::Object(addresses.collect()),
             "findings": findings,
             "problems": listed(&self.problems),
             "absent": listed(&self.absent),
@@ -297,17 +305,21 @@ impl Checked {
 
 impl Line {
     fn new(school: &str, file: &VendorFile) -> Self {
-        let flows = |draft: &VendorDraft| -> Vec<(String, usize)> {
-            let flows = draft.policy.flows.iter();
+        let flows = |draft: &VendorDraft| -> Vec<FlowLine> {
+            let flows = draft.policy.flows.iter().enumerate();
             flows
-                .map(|flow| (flow.name.clone(), flow.routes.len()))
+                .map(|(place, flow)| FlowLine {
+                    name: flow.name.clone(),
+                    routes: flow.routes.len(),
+                    address: draft.address(place).map(str::to_owned),
+                })
                 .collect()
         };
         Self {
             school: school.to_owned(),
             vendor: file.id.as_str().to_owned(),
             file: file.file.shown().to_owned(),
-            routes: file.draft.as_ref().map_or_else(Vec::new, flows),
+            flows: file.draft.as_ref().map_or_else(Vec::new, flows),
             shapes: file
                 .draft
                 .as_ref()
@@ -320,9 +332,12 @@ impl Line {
     }
 
     fn words(&self) -> String {
-        let flow =
-            |(name, routes): &(String, usize)| format!("{name}: {}", number(*routes, "route"));
-        let mut words: Vec<String> = self.routes.iter().map(flow).collect();
+        let flow = |it: &FlowLine| {
+            let at = it.address.as_ref().map(|address| format!(" at {address}"));
+            let (name, routes) = (&it.name, number(it.routes, "route"));
+            format!("{name}: {routes}{}", at.unwrap_or_default())
+        };
+        let mut words: Vec<String> = self.flows.iter().map(flow).collect();
         for (place, shape) in self.shapes.iter().take(SHAPES_SHOWN_MAX).enumerate() {
             let fields = if place == 0 { " fields" } else { "" };
             words.push(format!(

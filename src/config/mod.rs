@@ -300,6 +300,13 @@ impl Vendor {
     }
 }
 
+    /// Where callers reach each flow: its name, and the school's `public` with the flow's `at`.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
+        let bases = self.law.policy.bases.iter();
+        let flows = self.flows.iter().zip(bases);
+        flows.map(|(flow, base)| (flow.id.as_str(), base.public.as_str()))
+    }
+
 /// The days on which an agreement is in force, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {

@@ -129,7 +129,8 @@ pub(crate) mod tests {
     use crate::minimise::{Action, Cleared, Counts, EchoAt, Law, Rewriter};
     use crate::names::{FlowId, SchoolId, VendorId};
     use crate::policy::{
-        Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side, Unlisted,
+        Bases, Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side,
+        Unlisted,
     };
     use crate::pseudonym::{Fingerprint, TokenKey};
     use crate::refusal::{Bug, JsonFault, Reference, Refusal, UpstreamFault};
@@ -192,6 +193,10 @@ pub(crate) mod tests {
                 policy: Policy {
                     shapes: vec![shape("User"), shape("Class")],
                     flows: vec![flow()],
+                    bases: vec![Bases {
+                        public: "https://sluis.example/rekenwijs".to_owned(),
+                        upstream: "http://127.0.0.1:9".to_owned(),
+                    }],
                     ..Policy::default()
                 },
                 generations: Arc::new([]),

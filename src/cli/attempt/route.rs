@@ -131,7 +131,11 @@ pub(super) fn find<'d>(
 /// Why the request would be refused, what to write instead, and what there is.
 fn refused(options: &Options, vendor: &VendorDraft, none: NoRoute) -> Refused {
     let mut text = format!("\n\nthe routes of {}:", vendor.name);
-    for flow in &vendor.policy.flows {
+    for (place, flow) in vendor.policy.flows.iter().enumerate() {
+        let at = vendor
+            .address(place)
+            .map(|address| format!(", at {address}"));
+        text.push_str(&format!("\n  {}{}", flow.name, at.unwrap_or_default()));
         for route in flow.routes.iter() {
             let parameters: Vec<&str> = route.query.iter().map(|query| &*query.name).collect();
             let query = if parameters.is_empty() {
@@ -139,7 +143,7 @@ fn refused(options: &Options, vendor: &VendorDraft, none: NoRoute) -> Refused {
             } else {
                 format!("   may have {}", parameters.join(", "))
             };
-            text.push_str(&format!("\n  {:<12} {}{query}", flow.name, route.name));
+            text.push_str(&format!("\n    {}{query}", route.name));
         }
     }
     Refused::request(none.refusal, help(options, none), text)

@@ -52,6 +52,16 @@ pub struct VendorDraft {
     pub catalogue: Arc<Catalogue>,
 }
 
+impl VendorDraft {
+    /// Where callers reach the flow at that place: the school's `public` and the flow's `at`.
+    /// `None` if the school's file does not say.
+    #[must_use]
+    pub fn address(&self, flow: usize) -> Option<&str> {
+        let base = self.policy.bases.get(flow)?;
+        Some(&base.public)
+    }
+}
+
 /// What could be read of a file with errors: enough to compare it with the other files, so that one
 /// mistake does not hide another.
 #[derive(Debug, Default)]
