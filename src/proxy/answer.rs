@@ -19,7 +19,7 @@ use crate::body::{Body, Facts, Passage, Terms, Wait, discard};
 use crate::limits::Bound;
 use crate::minimise::{AnswerHead, Cleared, Rewriter, answer_status};
 use crate::policy::{Content, Rule};
-use crate::refusal::Refusal;
+use crate::refusal::{JsonFault, Refusal};
 use crate::upstream::{self, Untrusted};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -184,9 +184,10 @@ pub(super) enum Rest {
 
 /// Checks the head of an upstream's answer against what the route lets back.
 ///
-/// An upstream may answer with no body at all where JSON is declared (204, or a length of 0): then
-/// only its status goes on; but an error without the body that is declared is told as one of which
-/// nothing is. The answer to HEAD has none, whatever it says of it.
+/// An upstream may answer with no body at all where JSON is declared (204, or a length of 0 to
+/// whoever writes): then only its status goes on; but a 200 to a GET without a body is half an
+/// answer, and an error without the body that is declared is told as one of which nothing is. The
+/// answer to HEAD has none, whatever it says of it.
 pub(super) fn check(
     exchange: &Exchange<'_>,
     route: &Matched<'_>,
@@ -224,6 +225,7 @@ pub(super) fn check(
             Some(length) if length > bytes_max => Err(Refusal::BodyTooLarge),
             Some(_) | None => Ok(()),
         }),
+            true if method == Method::GET && !may_be_empty(status) => Err(NOTHING_CAME),
     };
     if let Err(refusal) = good {
         if !status.is_success() {
@@ -252,6 +254,24 @@ pub(super) async fn take(
     record: &mut Record,
 ) -> Result<Body<upstream::Answer>, Refused> {
     let (limits, clock) = (work.limits, &work.shared.clock);
+/// A text of JSON that ends before it begins.
+const NOTHING_CAME: Refusal = Refusal::BodyMalformed {
+    fault: JsonFault::Cut,
+    at: 0,
+};
+
+/// Whether an answer with that status need not say what was asked for (RFC 9110 section 15.3). Any
+/// other without a body would tell a client that nobody is there.
+fn may_be_empty(status: StatusCode) -> bool {
+    [
+        StatusCode::CREATED,
+        StatusCode::ACCEPTED,
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+    ]
+    .contains(&status)
+}
+
     let idle = limits.time(Bound::UpstreamBodyIdle);
     let wait = Wait::new(clock, idle, Refusal::UPSTREAM_SILENT);
     let wait = wait.within(limits.time(Bound::UpstreamBodyTotal));
