@@ -1,6 +1,6 @@
 //! An address on the web, as far as a configuration needs one: scheme, host, port and path.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `http://` or `https://`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,29 @@ impl WebAddress {
             port: port.unwrap_or_else(|| scheme.default_port()),
             path: plain_path(path)?,
         })
+    }
+
+    /// The whole address as people write it.
+    pub(super) fn written(&self) -> String {
+        let scheme = match self.scheme {
+            WebScheme::Http => "http",
+            WebScheme::Https => "https",
+        };
+        format!("{scheme}://{}{}", self.authority(), self.path)
+    }
+
+    /// Whether it leads to this machine, by what is written.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_not_one) => self.is_localhost(),
+        }
+    }
+
+    /// Whether it is a name of this machine, everywhere (RFC 6761 section 6.3).
+    pub(super) fn is_localhost(&self) -> bool {
+        let host = self.host.strip_suffix('.').unwrap_or(&self.host);
+        host == "localhost" || host.ends_with(".localhost")
     }
 
     /// What a caller's `Host` must be: brackets around IPv6, the default port left out.

@@ -7,8 +7,8 @@ use crate::policy::Bases;
 /// The bases of a vendor's flows at a school, at their places.
 pub(super) fn of(school: &School, flows: &[FlowDraft]) -> Vec<Bases> {
     let bases = flows.iter().map(|flow| Bases {
-        public: format!("{}{}", written(&school.public), flow.at.value),
-        upstream: written(&address(&flow.upstream.value)),
+        public: format!("{}{}", school.public.written(), flow.at.value),
+        upstream: address(&flow.upstream.value).written(),
     });
     bases.collect()
 }
@@ -24,12 +24,4 @@ fn address(upstream: &Upstream) -> WebAddress {
         port: upstream.port,
         path: upstream.base.clone(),
     }
-}
-
-fn written(address: &WebAddress) -> String {
-    let scheme = match address.scheme {
-        WebScheme::Http => "http",
-        WebScheme::Https => "https",
-    };
-    format!("{scheme}://{}{}", address.authority(), address.path)
 }

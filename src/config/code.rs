@@ -68,7 +68,7 @@ pub const ADMIN_OPEN: &str = "F13";
 pub const FILE_UNREAD: &str = "F14";
 /// Two shapes whose names differ in one letter.
 pub const SIMILAR: &str = "F15";
-/// An upstream without TLS that is not this machine.
+/// An upstream without TLS that is not this machine, or a gateway that is called without.
 pub const PLAIN_HTTP: &str = "F16";
 /// The caller's own credentials go on to the upstream.
 pub const FORWARDED: &str = "F17";
@@ -87,3 +87,11 @@ pub const OBJECTIONS_LINE: &str = "F23";
 pub const ERROR_TEXT: &str = "F24";
 /// Ids of the vendor's own making that do not lead back to it.
 pub const OWN_IDS_LOST: &str = "F25";
+/// One token, secret or certificate that two callers have.
+pub const CALLERS_SHARED: &str = "F26";
+/// `callers = "anyone"` behind an address that is not only this machine's.
+pub const ANYONE: &str = "F27";
+/// An upstream of a name that always leads to a private address, which is not allowed.
+pub const PRIVATE_NAME: &str = "F28";
+/// A value of `[only]` that no rule of its field sends.
+pub const VALUE_UNLISTED: &str = "F29";

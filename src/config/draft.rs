@@ -10,13 +10,12 @@ use std::thread;
 use jiff::civil::Date;
 
 use super::bases;
+use super::calling;
 use super::code;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::Gateway;
 use super::guarded::folder_of;
-use super::language::{
-    CallersDraft, Context, FlowDraft, Presets, Remains, VendorDraft, vendor_or_remains,
-};
+use super::language::{Context, FlowDraft, Presets, Remains, VendorDraft, vendor_or_remains};
 use super::objections::Lists;
 use super::problem::{Place, Problem, Problems, shown};
 use super::school::School;
@@ -148,7 +147,7 @@ impl Draft {
         let mut taken: BTreeMap<(String, String), Place> = BTreeMap::new();
         let own = self.own_places();
         for (school, flow) in self.flows() {
-            self.check_callers(flow, problems);
+            calling::check_anyone(self.gateway.as_ref(), school, flow, problems);
             self.check_certificates(flow, problems);
             check_upstream(flow, &own, problems);
             let place = (school.host(), school.prefix(flow));
@@ -158,6 +157,7 @@ impl Draft {
                 taken.insert(place, flow.at.place.clone());
             }
         }
+        calling::find_shared(self, problems);
         let issuing = { self.flows() }.filter(|(_, flow)| !flow.callers.value.clients().is_empty());
         for (school, flow) in issuing {
             for hidden in hiding_places(school, flow) {
@@ -169,29 +169,19 @@ impl Draft {
 
     /// Every flow that could be read, with its school; also of files with errors elsewhere.
     fn flows(&self) -> impl Iterator<Item = (&School, &FlowDraft)> {
-        let vendors = self.vendors().filter_map(|(school, vendor)| {
-            let draft = vendor.draft.as_ref();
-            let flows = draft.map_or(&vendor.remains.flows, |draft| &draft.flows);
-            Some((school.school.as_ref()?, flows))
-        });
-        vendors.flat_map(|(school, flows)| flows.iter().map(move |flow| (school, flow)))
+        let flows = self.flows_of_all();
+        flows.filter_map(|(school, _, flow)| Some((school.school.as_ref()?, flow)))
     }
 
-    fn check_callers(&self, flow: &FlowDraft, problems: &mut Problems) {
-        let open = self
-            .gateway
-            .as_ref()
-            .filter(|it| !it.listen.address.ip().is_loopback());
-        if let (CallersDraft::Anyone, Some(gateway)) = (&flow.callers.value, open) {
-            let address = gateway.listen.address;
-            let message = "`anyone` may call only where nobody else can: on loopback";
-            problems.push(
-                Problem::error(code::CONFLICT, message)
-                    .at(&flow.callers.place)
-                    .label(format!("[listen] address is {address}"))
-                    .help("callers = [{ token-sha256 = \"…64 hex digits…\" }]"),
-            );
-        }
+    /// The same, also of schools whose own file cannot be used, with the vendor.
+    pub(super) fn flows_of_all(
+        &self,
+    ) -> impl Iterator<Item = (&SchoolDraft, &VendorId, &FlowDraft)> {
+        self.vendors().flat_map(|(school, vendor)| {
+            let draft = vendor.draft.as_ref();
+            let flows = draft.map_or(&vendor.remains.flows, |draft| &draft.flows);
+            flows.iter().map(move |flow| (school, &vendor.id, flow))
+        })
     }
 
     /// Callers are asked for a certificate only where it can be checked.

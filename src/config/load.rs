@@ -337,9 +337,9 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
                 clients,
                 certificates,
             } => Callers::Listed(Listed {
-                tokens: tokens.into_iter().map(SecretBytes::from).collect(),
+                tokens: tokens.iter().map(kept).collect(),
                 clients: clients.into_iter().map(finish_client).collect(),
-                certificates: certificates.into_iter().map(SecretBytes::from).collect(),
+                certificates: certificates.iter().map(kept).collect(),
             }),
         },
         ip_ranges: flow.ip_ranges,
@@ -350,10 +350,14 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
     })
 }
 
+fn kept(digest: &At<[u8; 32]>) -> SecretBytes<32> {
+    SecretBytes::from(digest.value)
+}
+
 fn finish_client(draft: ClientDraft) -> Client {
     Client {
         id: draft.id,
-        secret: SecretBytes::from(draft.secret),
+        secret: kept(&draft.secret),
         scopes: draft.scopes,
     }
 }

@@ -5,6 +5,7 @@
 
 mod address;
 mod bases;
+mod calling;
 pub mod code;
 mod dialect;
 mod draft;
@@ -298,7 +299,6 @@ impl Vendor {
         let kinds = self.law.kinds().iter();
         { kinds }.any(|kind| kind.spec().back == Back::SchoolOnly)
     }
-}
 
     /// Where callers reach each flow: its name, and the school's `public` with the flow's `at`.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -306,6 +306,7 @@ impl Vendor {
         let flows = self.flows.iter().zip(bases);
         flows.map(|(flow, base)| (flow.id.as_str(), base.public.as_str()))
     }
+}
 
 /// The days on which an agreement is in force, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

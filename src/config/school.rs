@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::address::WebAddress;
+use super::address::{WebAddress, WebScheme};
 use super::code;
 use super::problem::{Problem, Problems, shown};
 use super::raw::{At, Document, Table};
@@ -75,7 +75,15 @@ impl School {
 fn public(table: &Table<'_>, problems: &mut Problems) -> Option<WebAddress> {
     let text = table.need("public", problems)?.text(problems)?;
     match WebAddress::parse(text.value) {
-        Ok(address) => Some(address),
+        Ok(address) => {
+            if address.scheme == WebScheme::Http && !address.is_loopback() {
+                let message = "what callers send to this address can be read on the way";
+                let help = "https, spoken by this gateway or by a server before it";
+                let problem = Problem::finding(code::PLAIN_HTTP, message);
+                problems.push(problem.at(&text.place).help(help));
+            }
+            Some(address)
+        }
         Err(why) => {
             let message = format!("{} is not an address callers can use", shown(text.value));
             let help = "write it as callers will: public = \"https://sluis.school.example\"";

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sluis::config::{UpstreamAuthDraft, VendorDraft};
+use sluis::config::{At, CallersDraft, UpstreamAuthDraft, VendorDraft};
 use sluis::policy::{
     Content, Item, Keep, Otherwise, Policy, QueryRule, Rule, Segment, ShapeBody, StatusContent,
     Unlisted,
@@ -40,8 +40,9 @@ pub(crate) fn of(draft: &VendorDraft) -> String {
         .unwrap();
         writeln!(
             text,
-            "  {:?} {:?}",
-            settings.callers.value, settings.ip_ranges
+            "  {} {:?}",
+            callers(&settings.callers.value),
+            settings.ip_ranges
         )
         .unwrap();
         if let Some(rate) = settings.rate {
@@ -63,6 +64,35 @@ pub(crate) fn of(draft: &VendorDraft) -> String {
         writeln!(text, "{} {} of {}", count.name, count.leaving, count.known).unwrap();
     }
     text
+}
+
+/// Who may call, by the digests of what they know or show.
+fn callers(callers: &CallersDraft) -> String {
+    let CallersDraft::Listed {
+        tokens,
+        clients,
+        certificates,
+    } = callers
+    else {
+        return format!("{callers:?}");
+    };
+    let mut all = "Listed".to_owned();
+    for token in tokens {
+        write!(all, " token {}", hex(token)).unwrap();
+    }
+    for client in clients {
+        let (id, secret, scopes) = (&client.id, hex(&client.secret), &client.scopes);
+        write!(all, " client {id} {secret} {scopes:?}").unwrap();
+    }
+    for certificate in certificates {
+        write!(all, " certificate {}", hex(certificate)).unwrap();
+    }
+    all
+}
+
+fn hex(digest: &At<[u8; 32]>) -> String {
+    let digits = digest.value.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 fn records_into(text: &mut String, draft: &VendorDraft) {

@@ -145,7 +145,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// The SHA-256 digest that stands for something of that kind.
-    fn digest(&mut self, table: &Table<'d>, key: &str, of: Digested) -> Option<[u8; 32]> {
+    fn digest(&mut self, table: &Table<'d>, key: &str, of: Digested) -> Option<At<[u8; 32]>> {
         let text = table.need(key, self.problems)?.text(self.problems)?;
         let digest = HEXLOWER.decode(text.value.as_bytes()).ok();
         let digest = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
@@ -166,7 +166,10 @@ impl<'d> Compiler<'d, '_> {
             let help = format!("64 digits of 0-9a-f: {command}");
             self.problems.push(problem.label(label).help(help));
         }
-        digest
+        Some(At {
+            value: digest?,
+            place: text.place,
+        })
     }
 
     /// Reads `upstream-auth`: credentials in the head, and a certificate, if there are.
@@ -272,7 +275,7 @@ enum Digested {
 
 /// One entry of `callers = [...]`.
 enum OneCaller {
-    Certificate([u8; 32]),
+    Certificate(At<[u8; 32]>),
     Client(ClientDraft),
-    Token([u8; 32]),
+    Token(At<[u8; 32]>),
 }

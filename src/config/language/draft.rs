@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::config::hash::PolicyCanon;
 use crate::config::{At, GrantAuth, Mode, Place, Rate, Retry, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
-use crate::policy::{IdKind, Index, Policy};
+use crate::policy::{IdKind, Index, Policy, Side};
 use crate::pseudonym::{Fingerprint, KindSpec};
 
 use super::preset::Catalogue;
@@ -102,6 +102,8 @@ pub struct FlowDraft {
     pub id: FlowId,
     /// Where `[flow.NAME]` stands, for problems that the whole configuration shows.
     pub place: Place,
+    /// Who calls.
+    pub caller: Side,
     /// `at`, without a slash at its end; `/<vendor>/<flow>` if the file does not say.
     pub at: At<String>,
     /// Who may call.
@@ -124,7 +126,7 @@ pub struct FlowDraft {
 }
 
 /// Who may call a flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum CallersDraft {
     /// `callers = "anyone"`: only if the listener is on loopback, which is for `load` to check.
     Anyone,
@@ -133,11 +135,11 @@ pub enum CallersDraft {
     /// Listed one by one; one at least.
     Listed {
         /// SHA-256 digests of bearer tokens.
-        tokens: Vec<[u8; 32]>,
+        tokens: Vec<At<[u8; 32]>>,
         /// Clients that fetch tokens from us.
         clients: Vec<ClientDraft>,
         /// SHA-256 digests of certificates.
-        certificates: Vec<[u8; 32]>,
+        certificates: Vec<At<[u8; 32]>>,
     },
 }
 
@@ -162,12 +164,12 @@ impl CallersDraft {
 }
 
 /// `{ oauth2 = "…", secret-sha256 = "…", scopes = […] }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ClientDraft {
     /// The `client_id`.
     pub id: String,
     /// The SHA-256 digest of the `client_secret`.
-    pub secret: [u8; 32],
+    pub secret: At<[u8; 32]>,
     /// What may be asked for in `scope`.
     pub scopes: Vec<String>,
 }

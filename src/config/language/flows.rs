@@ -70,7 +70,7 @@ impl<'d> Compiler<'d, '_> {
             self.problems.push(problem.help(help));
         }
         let _read_before = table.has("preset");
-        let draft = self.settings(id, name, table);
+        let draft = self.settings(id, flow);
         self.check_token_path(draft.as_ref(), in_routes.on_token_path);
         let auth = draft.as_ref().map(|it| &it.upstream_auth);
         self.check_credentials(auth, &in_routes.about_credentials);
@@ -132,12 +132,13 @@ impl<'d> Compiler<'d, '_> {
         }
     }
 
-    fn settings(
-        &mut self,
-        id: Option<FlowId>,
-        name: &At<&str>,
-        table: &Table<'d>,
-    ) -> Option<FlowDraft> {
+    fn settings(&mut self, id: Option<FlowId>, flow: &NamedFlow<'d, '_>) -> Option<FlowDraft> {
+        let NamedFlow {
+            name,
+            table,
+            caller,
+            presets: _,
+        } = flow;
         let at = self.at(name, table);
         let ip_ranges = self.ip_ranges(table);
         let rate = table.value("rate");
@@ -156,6 +157,7 @@ impl<'d> Compiler<'d, '_> {
         Some(FlowDraft {
             id: id?,
             place: name.place.clone(),
+            caller: *caller,
             at: at?,
             callers: callers?,
             ip_ranges,
@@ -280,14 +282,20 @@ impl<'d> Compiler<'d, '_> {
             WebScheme::Http => Scheme::Http,
         };
         let literal = address.host.parse::<IpAddr>().ok();
-        let here = literal.map_or(address.host == "localhost", |it| {
-            it.to_canonical().is_loopback()
-        });
-        if matches!(scheme, Scheme::Http) && !here {
+        if matches!(scheme, Scheme::Http) && !address.is_loopback() {
             let message = "what goes to this upstream can be read on the way";
             let problem = Problem::finding(code::PLAIN_HTTP, message).at(&url.place);
             let help = "https, unless the network between is your own";
             self.problems.push(problem.help(help));
+        }
+        if address.is_localhost() && !trust.private {
+            let message = "this name leads to a private address, so every request is refused";
+            let problem = Problem::finding(code::PRIVATE_NAME, message).at(&url.place);
+            let problem = problem.label("502 `private_address`");
+            let problem =
+                problem.help("allow-private = true in the flow, if this machine is meant");
+            let address = "or an address in place of the name: 127.0.0.1";
+            self.problems.push(problem.help(address));
         }
         Some(Upstream {
             scheme,
