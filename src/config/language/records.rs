@@ -87,16 +87,16 @@ impl<'d> Compiler<'d, '_> {
         let mut walked: Vec<&str> = Vec::new();
         while let Some(name) = names.next() {
             let step = self.step(&at, name, path.get(walked.len()..).unwrap_or_default());
-            walked.push(name);
             let rules = match step {
                 Step::Lines(rules) => rules,
                 // Known to the standard or to a switch, and not sent: what is in it is theirs.
                 Step::KnownOnly => return Some(Vec::new()),
                 Step::Unknown(known) => {
-                    self.report_no_way(&at, key, name, &known);
+                    self.report_no_way(&at, key, (&walked, name), &known);
                     return None;
                 }
             };
+            walked.push(name);
             if names.peek().is_none() {
                 return self.end_of_way(key, rules);
             }
@@ -161,7 +161,14 @@ impl<'d> Compiler<'d, '_> {
         all
     }
 
-    fn report_no_way(&mut self, at: &[Index<Shape>], key: &At<&str>, name: &str, known: &[String]) {
+    /// A field of that name within one of these shapes is what was meant, wherever there is one.
+    fn report_no_way(
+        &mut self,
+        at: &[Index<Shape>],
+        key: &At<&str>,
+        (walked, name): (&[&str], &str),
+        known: &[String],
+    ) {
         let shape = at.first().and_then(|shape| self.policy.shape(*shape));
         let shape = shape.map_or_else(String::new, |shape| shape.name.clone());
         let message = format!("{} is not a field of {}", shown(name), shown(&shape));
@@ -171,8 +178,29 @@ impl<'d> Compiler<'d, '_> {
         let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
         known.sort_unstable();
         known.dedup();
-        self.problems
-            .push(problem.did_you_mean(name, known).help(help));
+        let problem = match self.field_with(at, name) {
+            Some(field) => {
+                let path = [walked, &[&field, name]].concat().join(".");
+                problem.help(format!("did you mean \"{path}\"?"))
+            }
+            None => problem.did_you_mean(name, known),
+        };
+        self.problems.push(problem.help(help));
+    }
+
+    /// The field of one of these shapes whose objects have a field of that name.
+    fn field_with(&self, at: &[Index<Shape>], name: &str) -> Option<String> {
+        let shapes = at.iter().flat_map(|shape| self.with_cases(*shape));
+        let fields = shapes.filter_map(|shape| self.policy.fields(shape));
+        let mut lines = fields.flat_map(Fields::lines);
+        let has_it = |shape: Index<Shape>| {
+            let inside = self.with_cases(shape).into_iter();
+            { inside }
+                .filter_map(|it| self.policy.fields(it))
+                .any(|fields| rule_of(fields, name).is_some())
+        };
+        let line = lines.find(|line| line.rule.inside().is_some_and(has_it));
+        line.map(|line| line.key.to_string())
     }
 
     /// At the end of a path must stand a value, not an object.
@@ -183,19 +211,26 @@ impl<'d> Compiler<'d, '_> {
         let Some(shape) = first.filter(|_| all) else {
             return Some(rules);
         };
-        let field = self
-            .with_cases(shape)
-            .into_iter()
-            .find_map(|shape| self.policy.fields(shape)?.lines().first());
-        let field = field.map_or("field", |line| &line.key);
+        let inside = self.with_cases(shape).into_iter();
+        let lines = inside.filter_map(|shape| Some(self.policy.fields(shape)?.lines()));
+        let mut fields: Vec<String> = Vec::new();
+        for line in lines.flatten().filter(|it| it.rule.inside().is_none()) {
+            let path = format!("\"{}.{}\"", key.value, line.key);
+            if !fields.contains(&path) {
+                fields.push(path);
+            }
+        }
         let message = format!(
             "{} holds objects, and no value to compare",
             shown(key.value)
         );
         let problem = Problem::error(code::VALUE, message).at(&key.place);
         let problem = problem.label("no record would ever be sent");
-        let help = format!("name the field in it: \"{}.{field}\"", key.value);
-        self.problems.push(problem.help(help));
+        let help = format!("name the field in it: {}", fields.join(" or "));
+        self.problems.push(match fields.is_empty() {
+            true => problem,
+            false => problem.help(help),
+        });
         None
     }
 
@@ -208,20 +243,7 @@ impl<'d> Compiler<'d, '_> {
                 true => Scalar::Text(item.text(self.problems)?.value.into()),
                 false => Scalar::Bare(json.value.as_str().into()),
             };
-            let rules = rules.unwrap_or_default();
-            let fits = rules.is_empty()
-                || rules
-                    .iter()
-                    .any(|it| self.can_be(*it, &scalar, &json.value));
-            if !fits {
-                let message = format!("{} is never in this field", json.value);
-                let problem = Problem::error(code::VALUE, message).at(&json.place);
-                let problem = problem.label("the field's own rule lets no such value through");
-                let listed = self.listed(rules);
-                let listed: Vec<&str> = listed.iter().map(|it| it.trim_matches('"')).collect();
-                let word = json.value.trim_matches('"').to_owned();
-                self.problems.push(problem.did_you_mean(&word, listed));
-            }
+            self.check_wanted(&scalar, &json, rules.unwrap_or_default());
             values.push(scalar);
         }
         if values.is_empty() {
@@ -232,6 +254,35 @@ impl<'d> Compiler<'d, '_> {
             return None;
         }
         Some(values.into())
+    }
+
+    /// What a field can have by none of its rules is never there. What only a rule admits that says
+    /// nothing of what comes (a constant in a stub) is a slip, if others list what there is.
+    fn check_wanted(&mut self, scalar: &Scalar, json: &At<String>, rules: &[Rule]) {
+        let can_be = |rule: &&Rule| self.can_be(**rule, scalar, &json.value);
+        let mut fitting = rules.iter().filter(can_be).peekable();
+        let is_never = fitting.peek().is_none() && !rules.is_empty();
+        let is_surely = fitting.any(|rule| kept(*rule).is_some());
+        let listed = self.listed(rules);
+        if !is_never && (is_surely || listed.is_empty()) {
+            return;
+        }
+        let problem = match is_never {
+            true => {
+                let message = format!("{} is never in this field", json.value);
+                let problem = Problem::error(code::VALUE, message);
+                problem.label("the field's own rule lets no such value through")
+            }
+            false => {
+                let message = format!("nothing sends {} in this field", json.value);
+                let problem = Problem::finding(code::VALUE_UNLISTED, message);
+                problem.label(format!("what is sent is one of {}", listed.join(" ")))
+            }
+        };
+        let listed = listed.iter().map(|it| it.trim_matches('"'));
+        let word = json.value.trim_matches('"');
+        let problem = problem.at(&json.place).did_you_mean(word, listed);
+        self.problems.push(problem);
     }
 
     /// Whether a field under a rule can have a value. Of what is not kept as it is, nothing is
@@ -276,26 +327,15 @@ impl<'d> Compiler<'d, '_> {
 
     /// What fields under these rules can say, where the policy lists it.
     fn listed(&self, rules: &[Rule]) -> Vec<String> {
-        let listed = rules.iter().filter_map(|rule| match rule {
-            Rule::Keep(keep) | Rule::List(Item::Keep(keep)) | Rule::ListOrOne(Item::Keep(keep)) => {
-                let rules = self.policy.value_rules.get(keep.rules?.place())?;
-                rules.one_of.as_deref()
-            }
-            Rule::Blank
-            | Rule::Constant(_)
-            | Rule::Derived { .. }
-            | Rule::Drop
-            | Rule::Generalise(_)
-            | Rule::Identifier(_)
-            | Rule::KeepAll
-            | Rule::Link(_)
-            | Rule::List(_)
-            | Rule::ListOrOne(_)
-            | Rule::Nested(_)
-            | Rule::Object(_)
-            | Rule::Template(_) => None,
+        let rules = rules.iter().filter_map(|rule| {
+            let rules = kept(*rule)?.rules?;
+            self.policy.value_rules.get(rules.place())
         });
-        listed.flatten().map(|one| one.to_string()).collect()
+        let listed = rules.filter_map(|rules| rules.one_of.as_deref());
+        let mut listed: Vec<String> = listed.flatten().map(|one| one.to_string()).collect();
+        listed.sort_unstable();
+        listed.dedup();
+        listed
     }
 
     /// A list of `[except]`: its file, or that with its greatest age.
@@ -337,6 +377,28 @@ impl<'d> Compiler<'d, '_> {
                     .push(problem.label("this list would keep nobody out"));
             }
         }
+    }
+}
+
+/// What a rule keeps as it is.
+const fn kept(rule: Rule) -> Option<Keep> {
+    match rule {
+        Rule::Keep(keep) | Rule::List(Item::Keep(keep)) | Rule::ListOrOne(Item::Keep(keep)) => {
+            Some(keep)
+        }
+        Rule::Blank
+        | Rule::Constant(_)
+        | Rule::Derived { .. }
+        | Rule::Drop
+        | Rule::Generalise(_)
+        | Rule::Identifier(_)
+        | Rule::KeepAll
+        | Rule::Link(_)
+        | Rule::List(_)
+        | Rule::ListOrOne(_)
+        | Rule::Nested(_)
+        | Rule::Object(_)
+        | Rule::Template(_) => None,
     }
 }
 
