@@ -349,7 +349,7 @@ impl Refusal {
             Self::UpstreamUnexpected { .. } => "the upstream sent a redirect or a partial answer",
             Self::UpstreamUnreachable { .. } => "the upstream cannot be reached",
             Self::VendorObserved => "this vendor is being observed: nothing is forwarded yet",
-            Self::VersionUnsupported => "the request is in neither HTTP/1.1 nor HTTP/2",
+            Self::VersionUnsupported => "only HTTP/1.1 is understood, and HTTP/2 over TLS",
         }
     }
 
