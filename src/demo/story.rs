@@ -36,6 +36,8 @@ pub(super) struct Vendors {
     log: Sink,
     rekenwijs: Received,
     toetsbron: Received,
+    /// What was refused: to Rekenwijs, and to somebody who came with another's token.
+    refused: Received,
 }
 
 impl Vendors {
@@ -49,6 +51,7 @@ impl Vendors {
             log,
             rekenwijs: Received::default(),
             toetsbron: Received::default(),
+            refused: Received::default(),
         }
     }
 
@@ -111,8 +114,8 @@ impl Vendors {
             .and_then(|page| users(&page.body));
         let after = after.ok_or_else(|| Fault::Unexpected("a page without users".to_owned()))?;
         let heads = Heads {
-            before: "what the school has",
-            after: "what Rekenwijs gets",
+            before: "the school has",
+            after: "Rekenwijs gets",
         };
         let title = picture::bold("Rekenwijs asks for the roster");
         let [first, ..] = &pages;
@@ -140,8 +143,8 @@ impl Vendors {
         let received = self.toetsbron.all().into_iter().next().ok_or_else(nobody)?;
         let after = serde_json::from_slice(&received.body).map_err(io_error)?;
         let heads = Heads {
-            before: "what the school sends",
-            after: "what Toetsbron gets",
+            before: "the school sends",
+            after: "Toetsbron gets",
         };
         let title = picture::bold("The school sends its pupils to Toetsbron");
         let line = received.line.replace(PUSHED, "");
@@ -187,7 +190,7 @@ impl Vendors {
             }
             let verdict = picture::red(&format!("{} {code}", status.as_u16()));
             text += &format!("  {what:32} {verdict}\n");
-            self.rekenwijs.push(answer);
+            self.refused.push(answer);
         }
         Ok(text)
     }
@@ -196,7 +199,8 @@ impl Vendors {
     fn search(&self) -> (String, usize) {
         let secrets = self.school.secrets();
         let received = [self.rekenwijs.all(), self.toetsbron.all()].concat();
-        let messages: String = received.iter().map(Message::text).collect();
+        let refused = self.refused.all();
+        let messages: String = received.iter().chain(&refused).map(Message::text).collect();
         let own =
             String::from_utf8(self.log.bytes()).unwrap_or_default() + &self.events.metrics_page();
         let mut found = leaks::found(&secrets, &messages);
@@ -208,11 +212,12 @@ impl Vendors {
         let control = leaks::found(&secrets, &self.school.everything()).len();
         let text = format!(
             "\n{}\n  \
-             All {} messages ({} kB) that the two vendors received, and the gateway's own\n  \
-             log and metrics, searched for {} names, numbers, addresses, passwords\n  \
-             and ids of {} people: {verdict}.\n  {}\n",
+             All {} messages that the two vendors received and {} refusals ({} kB), and the\n  \
+             gateway's own log and metrics, searched for {} names, numbers, addresses,\n  \
+             passwords and ids of {} people: {verdict}.\n  {}\n",
             picture::bold("Leak check"),
             received.len(),
+            refused.len(),
             messages.len() / 1_000,
             secrets.len(),
             self.school.size(),
@@ -249,8 +254,8 @@ impl Vendors {
              \x20   -H 'Content-Type: application/json' \\\n\
              \x20   'http://{gateway}/toetsbron{path}' -d '{body}'\n\
              \x20 curl 'http://{vendor}/received'\n\
-             for operators\n\
-             \x20 curl 'http://{admin}/status'    also /metrics, /readyz?verbose, /livez\n",
+             for operators; beside it /metrics, /readyz?verbose and /livez\n\
+             \x20 curl 'http://{admin}/status'\n",
             picture::bold("Try it; everyone is still there until you press Ctrl-C"),
         )
     }
@@ -357,6 +362,7 @@ mod tests {
             log: sink,
             rekenwijs: Received::default(),
             toetsbron: Received::default(),
+            refused: Received::default(),
         }
     }
 
@@ -378,6 +384,10 @@ mod tests {
         assert!(leaks == 1 && told.contains("1 FOUND: L-0007"), "{told}");
         vendors.rekenwijs.push(received("Ouder: van%20Dijk"));
         assert_eq!(vendors.search().1, 2);
+        vendors.refused.push(received("L-0008"));
+        let (told, leaks) = vendors.search();
+        let counted = told.contains("All 2 messages that the two vendors received and 1 refusals");
+        assert!(leaks == 3 && counted, "{told}");
     }
 
     #[test]

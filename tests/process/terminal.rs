@@ -22,7 +22,7 @@ fn the_demo_on_a_terminal_stays_to_be_tried_until_it_is_interrupted() {
     let mut keys = terminal.0.stdin.take().unwrap();
     let mut lines = BufReader::new(terminal.0.stdout.take().unwrap()).lines();
     let mut shown = Vec::new();
-    while !shown.iter().any(|line: &String| line.contains("/livez")) {
+    while !shown.iter().any(|line: &String| line.contains("/status'")) {
         shown.push(lines.next().expect("it stays").unwrap());
     }
     let commands = commands(&shown);
