@@ -1,6 +1,7 @@
 //! `sluis try`: one message before and after, value by value. Nothing is sent and nothing is kept.
 
 mod preview;
+mod question;
 mod refused;
 mod route;
 mod show;

@@ -1,7 +1,7 @@
 //! Which route a message is tried on, and what to say if none answers.
 
 use super::refused::Refused;
-use super::{Message, Options, Trial};
+use super::{Message, Options, Trial, question};
 use crate::config::VendorDraft;
 use crate::minimise::{self, Asked, Counts, NoRoute, RequestLine};
 use crate::policy::{Content, Flow, Method, Policy, Route, Side};
@@ -68,36 +68,20 @@ pub(super) fn find<'d>(
     vendor: &'d VendorDraft,
     trial: &Trial,
 ) -> Result<Found<'d>, NotFound> {
-    let (path, query) = match options.path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (options.path.as_str(), None),
-    };
     let is_meant = |flow: &Flow| options.flow.as_ref().is_none_or(|name| *name == flow.name);
     let flows = { vendor.policy.flows.iter().enumerate() }.filter(|(_, flow)| is_meant(flow));
-    let mut none: Option<NoRoute> = None;
+    let mut none: Option<(NoRoute, Option<String>)> = None;
     let mut found = Vec::new();
     for (place, flow) in flows {
-        let at = vendor
-            .flows
-            .get(place)
-            .map_or("", |flow| flow.at.value.as_str());
-        let rest = path
-            .strip_prefix(at)
-            .filter(|rest| rest.starts_with('/'))
-            .unwrap_or(path);
         let crossing = trial.crossing(flow.caller.other());
-        let line = RequestLine {
-            method: &options.method,
-            path: rest,
-            query,
-        };
+        let line = line_in(options, vendor, place);
         let counts = &mut Counts::default();
         let matched = minimise::find(&vendor.policy, place, line);
         let head = matched.and_then(|matched| {
             let head = minimise::request(&crossing, place, &matched, Asked::Again, counts);
             head.map_err(NoRoute::from)
         });
-        match (head, none) {
+        match (head, none.is_some()) {
             (Ok(head), _) => {
                 let route = flow.routes.get(head.route);
                 let target = head.outbound.release().target;
@@ -109,8 +93,12 @@ pub(super) fn find<'d>(
                 }));
             }
             // What another flow says of a route it does not have tells less.
-            (Err(its), Some(_)) if its.refusal == Refusal::RouteUnknown => {}
-            (Err(its), _) => none = Some(its),
+            (Err(its), true) if its.refusal == Refusal::RouteUnknown => {}
+            (Err(its), _) => {
+                let asked = its.refusal == Refusal::QueryInvalid;
+                let fault = asked.then(|| question::fault(trial, place, flow, line));
+                none = Some((its, fault.flatten()));
+            }
         }
     }
     match (found.pop(), none) {
@@ -123,8 +111,28 @@ pub(super) fn find<'d>(
                 flows.join(" or --flow ")
             )))
         }
-        (None, Some(none)) => Err(NotFound::Refused(refused(options, vendor, none))),
+        (None, Some((none, None))) => Err(NotFound::Refused(refused(options, vendor, none))),
+        (None, Some((none, fault))) => {
+            let refused = Refused::request(none.refusal, fault, String::new());
+            Err(NotFound::Refused(refused))
+        }
         (None, None) => Err(NotFound::Unclear(no_flow(options, vendor))),
+    }
+}
+
+/// The request as the flow at that place would read it: behind its `at`, if that is written.
+fn line_in<'l>(options: &'l Options, vendor: &VendorDraft, place: usize) -> RequestLine<'l> {
+    let (path, query) = match options.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (options.path.as_str(), None),
+    };
+    let at = vendor.flows.get(place);
+    let at = at.map_or("", |flow| flow.at.value.as_str());
+    let rest = path.strip_prefix(at).filter(|rest| rest.starts_with('/'));
+    RequestLine {
+        method: &options.method,
+        path: rest.unwrap_or(path),
+        query,
     }
 }
 
@@ -153,6 +161,8 @@ fn help(options: &Options, none: NoRoute) -> Option<String> {
     let capitals = options.method.to_ascii_uppercase();
     if !options.path.starts_with('/') {
         Some("a path begins with a slash; leave scheme and host out".to_owned())
+    } else if none.refusal == Refusal::PathInvalid && ends_with_slash(&options.path) {
+        Some("a slash at the end makes an empty segment: leave it out".to_owned())
     } else if Method::parse(&options.method).is_none() && Method::parse(&capitals).is_some() {
         Some(format!("a method is written in capitals: {capitals}"))
     } else if none.refusal == Refusal::MethodNotListed {
@@ -160,6 +170,11 @@ fn help(options: &Options, none: NoRoute) -> Option<String> {
     } else {
         None
     }
+}
+
+fn ends_with_slash(target: &str) -> bool {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    path.ends_with('/')
 }
 
 fn no_flow(options: &Options, vendor: &VendorDraft) -> String {

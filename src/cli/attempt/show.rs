@@ -168,10 +168,14 @@ impl Show<'_> {
             preview.output.len()
         ));
         out.say(
-            "Keys: test key (these are not the live pseudonyms; `sluis pseudonym` gives those)",
+            "Keys: one test key for all vendors (the live pseudonyms are others, and others for \
+             each vendor; `sluis pseudonym` gives those)",
         );
         if preview.counts.of(Action::BroughtHome) > 0 {
-            out.say("`the-schools-own-id` stands for what the register knows under a pseudonym");
+            out.say(
+                "`the-schools-own-id` stands for what the register knows under a pseudonym. Here \
+                 it knows them all; `serve` refuses one that was not given out (422)",
+            );
         }
     }
 }
