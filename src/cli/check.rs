@@ -213,7 +213,15 @@ impl Checked {
                 .help
                 .first()
                 .map_or_else(String::new, |help| format!("; {help}"));
-            out.say(&format!("not on this machine: {}{help}", problem.message));
+            let place = problem.place.as_ref().map(|place| {
+                let (line, _) = place.line_and_column();
+                format!(" ({}:{line})", place.file.shown())
+            });
+            let place = place.unwrap_or_default();
+            out.say(&format!(
+                "not on this machine: {}{place}{help}",
+                problem.message
+            ));
         }
         let vendors = number(self.vendors.len(), "vendor");
         let (errors, findings) = self.problems.counts();
@@ -270,6 +278,7 @@ impl Checked {
                 "file": line.file,
                 "errors": errors,
                 "findings": findings,
+                "addresses": Value::Object(addresses.collect()),
                 "routes": Value::Object(routes.collect()),
                 "shapes": Value::Object(shapes.collect()),
                 "only": Value::Object(only.collect()),
@@ -278,7 +287,6 @@ impl Checked {
         };
         json!({
             "errors": errors,
-                "addresses": Value::Object(addresses.collect()),
             "findings": findings,
             "problems": listed(&self.problems),
             "absent": listed(&self.absent),
