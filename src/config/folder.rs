@@ -14,7 +14,11 @@ use crate::names::{SchoolId, VendorId};
 /// Where the configuration is if nobody says.
 const FOLDERS_DEFAULT: [&str; 2] = ["config", "/etc/sluis"];
 const GATEWAY_FILE: &str = "sluis.toml";
+const SCHOOLS: &str = "schools";
 const SCHOOL_FILE: &str = "school.toml";
+const VENDORS: &str = "vendors";
+const SCHOOL_HELP: &str = "it says whose pupils these are: version = 1, and under [school] \
+                           `name`, `public` and `contact`";
 const FOLDER_HELP: &str = "--config DIR names the folder that has it";
 
 /// The folder of the configuration: the one that is given, by itself or by its `sluis.toml`; else
@@ -60,7 +64,8 @@ impl Folder {
     /// Reads all files.
     pub(super) fn read(folder: &Path, problems: &mut Problems) -> Self {
         let gateway = Self::gateway(folder, problems);
-        let schools = folder.join("schools");
+        find_mistyped(folder, &[GATEWAY_FILE, SCHOOLS], problems);
+        let schools = folder.join(SCHOOLS);
         let folders = if schools.is_dir() {
             entries(&schools, problems)
         } else {
@@ -139,9 +144,13 @@ fn school(name: &str, path: PathBuf, problems: &mut Problems) -> Option<SchoolFo
         problems.push(bad_name("the folder of a school", &path));
         return None;
     };
-    let school = read(&path.join(SCHOOL_FILE), problems);
+    let mut wrong = Problems::new();
+    let school = read(&path.join(SCHOOL_FILE), &mut wrong);
+    wrong.help_the_helpless(|_| SCHOOL_HELP);
+    problems.append(wrong);
     find_misplaced(&path, problems);
-    let vendors = path.join("vendors");
+    find_mistyped(&path, &[VENDORS], problems);
+    let vendors = path.join(VENDORS);
     let files = if vendors.is_dir() {
         entries(&vendors, problems)
     } else {
@@ -178,6 +187,27 @@ fn find_unread(name: &str, path: &Path, problems: &mut Problems) {
     let is_like_one = names_toml(name) || nearest(ending, ["toml"]).is_some();
     if is_like_one && !path.is_dir() {
         problems.push(unread(path, "the file of a vendor ends with .toml"));
+    }
+}
+
+/// What has nearly the name of something that is read, and is not that. Whatever else lies there
+/// may be meant to: keys, secrets, notes.
+fn find_mistyped(folder: &Path, names: &[&str], problems: &mut Problems) {
+    if !folder.is_dir() {
+        return;
+    }
+    // What is wrong with the names of others is theirs.
+    for (name, path) in entries(folder, &mut Problems::new()) {
+        let is_one = names.contains(&&*name);
+        let copied = names
+            .iter()
+            .find(|it| it.contains('.') && name.starts_with(**it));
+        let meant = copied
+            .copied()
+            .or_else(|| nearest(&name, names.iter().copied()));
+        if let Some(meant) = meant.filter(|meant| !is_one && path.is_dir() != meant.contains('.')) {
+            problems.push(unread(&path, &format!("only {} is", shown(meant))));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use super::code;
@@ -21,6 +22,18 @@ const SECRET_KEYS: &[&str] = &[
     "token",
     "token-sha256",
 ];
+
+/// Why bytes are no UTF-8, and on which line.
+fn not_utf8(error: &FromUtf8Error) -> String {
+    let bytes = error.as_bytes();
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return "is UTF-16 and not UTF-8".to_owned();
+    }
+    let at = error.utf8_error().valid_up_to();
+    let before = bytes.iter().take(at);
+    let line = before.filter(|byte| **byte == b'\n').count();
+    format!("is not UTF-8: see line {}", line.saturating_add(1))
+}
 
 /// A configuration file as it was read.
 #[derive(Debug)]
@@ -45,23 +58,19 @@ impl SourceFile {
         let most = limits::CONFIG_FILE_BYTES_MAX;
         let read = File::open(path)
             .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
-        let fault = match read {
-            Err(error) => format!("cannot be read: {error}"),
+        let (fault, help) = match read {
+            Err(error) => (format!("cannot be read: {error}"), None),
             Ok(_) if u64::try_from(bytes.len()).is_ok_and(|size| size > most) => {
-                format!("is larger than {} MiB", most >> 20)
+                (format!("is larger than {} MiB", most >> 20), None)
             }
             Ok(_) => match String::from_utf8(bytes) {
                 Ok(text) => return Some(Self::new(name, text)),
-                Err(error) => {
-                    let at = error.utf8_error().valid_up_to();
-                    format!("is not UTF-8: byte {at} cannot be read")
-                }
+                Err(error) => (not_utf8(&error), Some("save it as UTF-8")),
             },
         };
-        problems.push(Problem::error(
-            code::FILE,
-            format!("{} {fault}", shown(name)),
-        ));
+        let mut problem = Problem::error(code::FILE, format!("{} {fault}", shown(name)));
+        problem.help.extend(help.map(str::to_owned));
+        problems.push(problem);
         None
     }
 
