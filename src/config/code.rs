@@ -32,6 +32,8 @@ pub const WORD_UNKNOWN: &str = "E041";
 pub const CONFUSABLE: &str = "E042";
 /// An identifier that comes from the vendor, of a kind without a way back.
 pub const NO_WAY_BACK: &str = "E043";
+/// Pseudonyms so short that two pupils may well get the same one: above one chance in a thousand.
+pub const COLLISIONS_LIKELY: &str = "E044";
 /// An agreement that ends before it begins.
 pub const UNTIL_BEFORE_FROM: &str = "E055";
 /// A key, a secret or a register that cannot be read, or can be read by others.
@@ -51,8 +53,7 @@ pub const TLS: &str = "E068";
 /// Part of the language, and not built yet.
 pub const NOT_YET: &str = "E090";
 
-/// Pseudonyms so short that two pupils may get the same one: a finding above one chance in a
-/// million, an error above one in a thousand.
+/// Pseudonyms so short that two pupils may get the same one: above one chance in a million.
 pub const COLLISIONS: &str = "F05";
 /// A whole subtree passes.
 pub const KEEP_ALL: &str = "F07";

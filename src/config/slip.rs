@@ -23,15 +23,25 @@ pub(super) fn tell(file: &Arc<SourceFile>, errors: &[Error], problems: &mut Prob
             continue;
         }
         let slip = Slip::at(file, &span);
+        if slip == Some(Slip::LineEnds) {
+            // All of its lines are one to TOML.
+            spoilt = usize::MAX;
+        }
         if slip == Some(Slip::Quotes) {
             let rest = file.text().get(span.start..).unwrap_or_default();
             let rest = rest.split_inclusive('\n').next().map_or(0, str::len);
             spoilt = span.start.saturating_add(rest);
         }
-        let message = format!("not TOML: {}", error.message());
+        let words = match slip {
+            Some(Slip::Nothing) => "nothing stands behind `=`",
+            Some(Slip::Date(_) | Slip::LineEnds | Slip::Quotes | Slip::Space(_)) | None => {
+                error.message()
+            }
+        };
+        let message = format!("not TOML: {words}");
         let file = Arc::clone(file);
         let mut problem = Problem::error(code::TOML, message).at(&Place { file, span });
-        problem.help.extend(slip.map(|slip| slip.help()));
+        problem.help.extend(slip.and_then(|slip| slip.help()));
         problems.push(problem);
     }
 }
@@ -40,6 +50,8 @@ pub(super) fn tell(file: &Arc<SourceFile>, errors: &[Error], problems: &mut Prob
 const TYPESET: [char; 7] = [
     '\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{b4}',
 ];
+/// What looks like a space, or like nothing.
+const INVISIBLE: [char; 4] = ['\u{200b}', '\u{200c}', '\u{200d}', '\u{feff}'];
 const QUOTES_HELP: &str =
     "“ ” and ‘ ’ are quotes of a word processor: TOML has the straight ones, \" and \'";
 
@@ -48,8 +60,14 @@ const QUOTES_HELP: &str =
 enum Slip {
     /// A date that is not written as TOML has it.
     Date(String),
+    /// Lines that end as those of an old Macintosh did.
+    LineEnds,
+    /// A key without a value.
+    Nothing,
     /// Quotes that are none; all that follows them on the line may be taken for something else.
     Quotes,
+    /// A space that is none to TOML.
+    Space(char),
 }
 
 impl Slip {
@@ -62,15 +80,43 @@ impl Slip {
         let before = text.get(..span.start).unwrap_or_default();
         let after = text.get(span.start..).unwrap_or_default();
         // Elsewhere on the line they may be right: within a text, or in a comment.
-        (before.ends_with(TYPESET) || after.starts_with(TYPESET)).then_some(Self::Quotes)
+        if before.ends_with(TYPESET) || after.starts_with(TYPESET) {
+            return Some(Self::Quotes);
+        }
+        let is_return = before.ends_with('\r') || after.starts_with('\r');
+        if is_return && !text.contains('\n') {
+            return Some(Self::LineEnds);
+        }
+        if before.trim_end_matches([' ', '\t']).ends_with('=') && ends_line(after) {
+            return Some(Self::Nothing);
+        }
+        let space = after.chars().next()?;
+        (!space.is_ascii() && (space.is_whitespace() || INVISIBLE.contains(&space)))
+            .then_some(Self::Space(space))
     }
 
-    fn help(&self) -> String {
+    fn help(&self) -> Option<String> {
         match self {
-            Self::Date(date) => date_help(date),
-            Self::Quotes => QUOTES_HELP.to_owned(),
+            Self::Date(date) => Some(date_help(date)),
+            Self::LineEnds => {
+                let help = "the lines of this file end with CR alone: save it with LF, or CR LF";
+                Some(help.to_owned())
+            }
+            Self::Nothing => None,
+            Self::Quotes => Some(QUOTES_HELP.to_owned()),
+            Self::Space(space) => Some(format!(
+                "here is a character that cannot be seen (U+{:04X}, perhaps pasted): TOML has \
+                 plain spaces and tabs",
+                u32::from(*space)
+            )),
         }
     }
+}
+
+/// Whether nothing else than a comment follows on the line.
+fn ends_line(text: &str) -> bool {
+    let rest = text.trim_start_matches([' ', '\t']);
+    rest.is_empty() || rest.starts_with(['\n', '\r', '#'])
 }
 
 /// What to write for a date that is written in another way.
@@ -143,6 +189,43 @@ mod tests {
         assert_eq!(slip("a = \"“x”\" y\n", 14), None, "within a text");
         assert_eq!(slip("a = \"met “x”\"\n", 0), None, "a text behind it");
         assert_eq!(slip("a = 1 # Piet’s\n", 4), None, "a comment behind it");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_named_where_it_stands() {
+        let slips = |text: &str| {
+            let file = SourceFile::new("t.toml", text.to_owned());
+            let mut problems = Problems::new();
+            let (_, errors) = toml::de::DeTable::parse_recoverable(file.text());
+            tell(&file, &errors, &mut problems);
+            let sorted = problems.sorted().into_iter();
+            let told = sorted.map(|it| format!("{} {}", it.message, it.help.join(" ")));
+            told.collect::<Vec<_>>()
+        };
+        for (text, code) in [
+            ("a\u{a0}= 1\n", "U+00A0"),
+            ("a =\u{202f}1\n", "U+202F"),
+            ("\u{200b}a = 1\n", "U+200B"),
+        ] {
+            let told = slips(text);
+            assert!(told[0].contains(code), "{told:?}");
+        }
+        let told = slips("version = 1\r[a]\rb = 2\rc = 3\r");
+        assert!(told.len() == 1 && told[0].contains("CR alone"), "{told:?}");
+        let told = slips("a = 1\n\rb = 2\n");
+        assert!(
+            !told.is_empty() && !told[0].contains("CR alone"),
+            "{told:?}"
+        );
+        for text in ["a = \nb = 1\n", "a =", "a = # later\n"] {
+            assert_eq!(
+                slips(text),
+                ["not TOML: nothing stands behind `=` "],
+                "{text:?}"
+            );
+        }
+        let told = slips("a = b\n");
+        assert!(!told[0].contains("nothing stands"), "{told:?}");
     }
 
     #[test]

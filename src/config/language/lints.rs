@@ -69,7 +69,10 @@ impl Compiler<'_, '_> {
         let Some(near) = near.map(str::to_owned) else {
             return;
         };
-        let message = format!("{} can be taken for {}", shown(name.value), shown(&near));
+        let message = match near == name.value {
+            true => format!("{} is a word of the language", shown(&near)),
+            false => format!("{} can be taken for {}", shown(name.value), shown(&near)),
+        };
         let problem = Problem::error(code::CONFUSABLE, message).at(&name.place);
         self.problems
             .push(problem.help("choose a name that is two letters apart at least"));
@@ -275,7 +278,7 @@ impl Compiler<'_, '_> {
             shown(&spec.name)
         );
         let problem = match chance > 1e-3 {
-            true => Problem::error(code::COLLISIONS, message),
+            true => Problem::error(code::COLLISIONS_LIKELY, message),
             false => Problem::finding(code::COLLISIONS, message),
         };
         let help = "a longer `looks`, or the true number of `pupils` in school.toml";

@@ -118,6 +118,9 @@ impl Vocabulary {
         let shapes = some_of(&self.shapes);
         let built = words.iter().filter(|word| !words::NOT_YET.contains(word));
         let mut known = built.copied().collect::<Vec<_>>().join(" ");
+        if words.contains(&"keep") {
+            known = known.replacen("keep", "keep keep:T", 1);
+        }
         for names in [kinds, shapes] {
             if !names.is_empty() {
                 known.push_str(" · ");
@@ -143,6 +146,9 @@ impl Vocabulary {
         }
         if let Some(shape) = nearest(word, self.shapes.texts()) {
             return problem.help(format!("did you mean the shape {}?", shown(shape)));
+        }
+        if ["enforce", "observe"].contains(&word) {
+            return problem.help("`mode = …` stands in [vendor], before the next table begins");
         }
         let general = ["pseudonym", "pseudonymise", "hash", "token", "uuid", "id"];
         match kinds.clone().next() {

@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use super::named::is_shape_name;
-use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, shown};
+use crate::config::{At, Place, Problem, Table, TextOrTable, Value, code, nearest, shown};
 use crate::limits;
 use crate::policy::{DateForm, Generaliser, IdKind, Index, Item, Keep, Rule, ValueType};
 
@@ -175,7 +175,10 @@ impl<'d> Compiler<'d, '_> {
         };
         if found.is_none() {
             let problem = self.vocabulary.unknown(name, place, WORDS);
-            self.problems.extend(problem);
+            self.problems.extend(problem.map(|it| match typed(name) {
+                Some(word) => it.help(format!("did you mean the word {}?", shown(&word))),
+                None => it,
+            }));
         }
         found
     }
@@ -284,6 +287,13 @@ impl<'d> Compiler<'d, '_> {
         }
         index
     }
+}
+
+/// The word of a type that was meant: `keep:int` for `int`, and for `kepp:int`.
+fn typed(word: &str) -> Option<String> {
+    let (keep, of) = word.split_once(':').unwrap_or(("keep", word));
+    let is_type = TYPES.iter().any(|(name, _)| *name == of);
+    (is_type && nearest(keep, ["keep"]).is_some()).then(|| format!("keep:{of}"))
 }
 
 /// Takes the brackets off a word.
