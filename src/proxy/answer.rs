@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VIA, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
+use hyper::ext::ReasonPhrase;
 
 use super::admit::{Exchange, Matched};
 use super::media::{self, only};
@@ -42,6 +43,9 @@ pub(super) struct Answer {
     rest: Cleared<Bytes>,
 }
 
+/// Behind a status that no standard names: the HTTP library would write `<none>`.
+const UNASSIGNED: ReasonPhrase = ReasonPhrase::from_static(b"Unassigned");
+
 /// The most that is handed over at once where somebody looks: the HTTP/2 library takes a piece
 /// whole as soon as one byte of it may be sent, and nobody sees then whether the rest is read.
 const PIECE_BYTES_MAX: usize = 16 << 10;
@@ -54,12 +58,15 @@ impl Answer {
         progress: Option<Arc<Progress>>,
     ) -> Response<Self> {
         record.status = Some(answer.status().as_u16());
-        let answer = answer.map(|body| Self {
+        let mut answer = answer.map(|body| Self {
             body,
             record,
             progress,
             rest: Cleared::default(),
         });
+        if answer.status().canonical_reason().is_none() {
+            answer.extensions_mut().insert(UNASSIGNED);
+        }
         answer.body().step();
         answer
     }
@@ -218,6 +225,7 @@ pub(super) fn check(
     let good = match content {
         Content::Nothing => Ok(()),
         Content::Json(_) if body.has_ended() && !bare => match status.is_success() {
+            true if method == Method::GET && !may_be_empty(status) => Err(NOTHING_CAME),
             true => Ok(()),
             false => Err(Refusal::BodyMissing),
         },
@@ -225,7 +233,6 @@ pub(super) fn check(
             Some(length) if length > bytes_max => Err(Refusal::BodyTooLarge),
             Some(_) | None => Ok(()),
         }),
-            true if method == Method::GET && !may_be_empty(status) => Err(NOTHING_CAME),
     };
     if let Err(refusal) = good {
         if !status.is_success() {
@@ -247,13 +254,6 @@ pub(super) fn check(
     })
 }
 
-/// Reads the body of an answer, as far as it is held back.
-pub(super) async fn take(
-    work: &Work<'_>,
-    rest: Rest,
-    record: &mut Record,
-) -> Result<Body<upstream::Answer>, Refused> {
-    let (limits, clock) = (work.limits, &work.shared.clock);
 /// A text of JSON that ends before it begins.
 const NOTHING_CAME: Refusal = Refusal::BodyMalformed {
     fault: JsonFault::Cut,
@@ -272,6 +272,13 @@ fn may_be_empty(status: StatusCode) -> bool {
     .contains(&status)
 }
 
+/// Reads the body of an answer, as far as it is held back.
+pub(super) async fn take(
+    work: &Work<'_>,
+    rest: Rest,
+    record: &mut Record,
+) -> Result<Body<upstream::Answer>, Refused> {
+    let (limits, clock) = (work.limits, &work.shared.clock);
     let idle = limits.time(Bound::UpstreamBodyIdle);
     let wait = Wait::new(clock, idle, Refusal::UPSTREAM_SILENT);
     let wait = wait.within(limits.time(Bound::UpstreamBodyTotal));

@@ -324,6 +324,36 @@ fn an_answer_without_a_body_passes_as_its_status() {
 }
 
 #[test]
+fn a_status_that_no_standard_names_has_words_behind_it() {
+    for status in [299, 599] {
+        let json = with("content-type: application/json\r\n", r#"{"users":[]}"#);
+        let (house, got) = asked(&json.replacen("200 OK", &format!("{status} zzq-secret"), 1));
+        let line = format!("HTTP/1.1 {status} Unassigned\r\n");
+        assert!(got.head.starts_with(&line), "{}", got.head);
+        let seen = [got.head.as_bytes(), &got.body].concat();
+        house.search(&Markers::of(&["zzq-secret"]), &[("caller", &seen)]);
+    }
+}
+
+#[test]
+fn a_list_that_did_not_come_is_not_an_empty_list() {
+    for status in ["200 OK", "203 x", "299 x"] {
+        for lines in ["", "content-type: application/json\r\n"] {
+            let lines = format!("{lines}x-zzq: zzq-secret\r\ncontent-length: 0");
+            let answer = format!("HTTP/1.1 {status}\r\n{lines}\r\n\r\n");
+            refused(&answer, 502, "body_malformed");
+            let (_house, got) = asked(&answer);
+            assert_eq!(got.json()["at"], 0, "{}", got.text());
+        }
+    }
+    let nothing = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let house = House::open(Upstream::answering(nothing));
+    let mut caller = house.caller();
+    caller.send(pull("/pull/users").replacen("GET", "HEAD", 1));
+    assert_eq!(caller.answer_to_head().status(), 200);
+}
+
+#[test]
 fn an_answer_declared_as_nothing_passes_as_its_status() {
     let house = House::open(Upstream::answering(with(
         "content-type: text/html\r\n",
