@@ -60,7 +60,7 @@ impl Demo {
         let scratch = Scratch::new()?;
         let house = House::open(setup::config(parties, &scratch)?, 1, events, clock)?;
         let vendors = Vendors::new(&house, parties, sink);
-        runtime.spawn(wire::serve(school, story::school_api()));
+        runtime.spawn(wire::serve(school, vendors.school_api()));
         runtime.spawn(wire::serve(vendor, vendors.toetsbron_api()));
         let story = runtime.block_on(vendors.play(columns))?;
         Ok(Self {

@@ -121,7 +121,7 @@ impl Widths {
 /// Under a picture: what the signs mean.
 pub(super) fn legend() -> String {
     format!(
-        "  {KEPT}= the same{KEPT:#}   {CHANGED}→ pseudonym, or made up{CHANGED:#}   \
+        "  {KEPT}= the same{KEPT:#}   {CHANGED}→ pseudonym or id, or made up{CHANGED:#}   \
          {CROSS}× does not leave{CROSS:#}\n"
     )
 }

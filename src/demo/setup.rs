@@ -41,6 +41,7 @@ const VENDOR: &str = "127.0.0.1:9002";
 /// Whose token a caller shows; the files hold their digests.
 pub(super) const REKENWIJS_TOKEN: &str = "fake-token-rekenwijs-not-for-use";
 pub(super) const SCHOOL_TOKEN: &str = "fake-token-regenboog-not-for-use";
+pub(super) const TOETSBRON_TOKEN: &str = "fake-token-toetsbron-not-for-use";
 
 /// Where the made-up parties listen.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::people::School;
 use super::picture::Heads;
-use super::setup::{Parties, REKENWIJS_TOKEN, SCHOOL_TOKEN};
+use super::setup::{Parties, REKENWIJS_TOKEN, SCHOOL_TOKEN, TOETSBRON_TOKEN};
 use super::wire::{Call, Message, Received, Reply, call};
 use super::{Fault, leaks, picture};
 use crate::app::House;
@@ -36,6 +36,8 @@ pub(super) struct Vendors {
     log: Sink,
     rekenwijs: Received,
     toetsbron: Received,
+    /// What came home to the school.
+    results: Received,
     /// What was refused: to Rekenwijs, and to somebody who came with another's token.
     refused: Received,
 }
@@ -51,7 +53,20 @@ impl Vendors {
             log,
             rekenwijs: Received::default(),
             toetsbron: Received::default(),
+            results: Received::default(),
             refused: Received::default(),
+        }
+    }
+
+    /// The school's own systems: the roster for whoever asks, and one that takes results.
+    pub(super) fn school_api(&self) -> impl Fn(&Message) -> Reply + Clone + Send + 'static {
+        let results = self.results.clone();
+        move |message: &Message| {
+            if message.line != "POST /toetsen/results" {
+                return roster(message);
+            }
+            results.push(message.clone());
+            (StatusCode::OK, "{}".to_owned())
         }
     }
 
@@ -77,6 +92,7 @@ impl Vendors {
         let mut text = opening(self.gateway);
         text += &self.pull(columns).await?;
         text += &self.push(columns).await?;
+        text += &self.come_home(columns).await?;
         text += &picture::legend();
         text += &self.refuse().await?;
         let (told, leaks) = self.search();
@@ -151,6 +167,41 @@ impl Vendors {
         Ok(format!(
             "{title}; the first of them:\n  \
              school sends       PUT {path}\n  Toetsbron receives {line}\n\n{}\n",
+            picture::draw(heads, &before, &after, columns),
+        ))
+    }
+
+    /// Toetsbron sends the result of the first pupil that it got.
+    async fn come_home(&self, columns: usize) -> Result<String, Fault> {
+        let nobody = || Fault::Unexpected("Toetsbron received nobody".to_owned());
+        let pupil = self.toetsbron.all().into_iter().next().ok_or_else(nobody)?;
+        let pupil: Value = serde_json::from_slice(&pupil.body).map_err(io_error)?;
+        let before = json!({
+            "pupil": pupil.get("id"),
+            "test": "LZ-4",
+            "score": 31,
+            "comment": "niet voor de school bedoeld",
+        });
+        let request = Call {
+            method: Method::POST,
+            target: "/toetsbron-home/results".to_owned(),
+            token: TOETSBRON_TOKEN,
+            body: before.to_string(),
+        };
+        let answer = call(self.gateway, request).await?;
+        expect(&answer, StatusCode::OK, "a result")?;
+        self.toetsbron.push(answer);
+        let nothing = || Fault::Unexpected("no result came home".to_owned());
+        let result = self.results.all().into_iter().next().ok_or_else(nothing)?;
+        let after = serde_json::from_slice(&result.body).map_err(io_error)?;
+        let heads = Heads {
+            before: "Toetsbron sends",
+            after: "the school gets",
+        };
+        let title = picture::bold("A result comes home to its pupil");
+        Ok(format!(
+            "{title}:\n  {}\n\n{}\n",
+            result.line,
             picture::draw(heads, &before, &after, columns),
         ))
     }
@@ -285,37 +336,34 @@ fn opening(gateway: SocketAddr) -> String {
 }
 
 /// The school's OneRoster API: whole collections, page by page, to anyone.
-pub(super) fn school_api() -> impl Fn(&Message) -> Reply + Clone + Send + 'static {
-    move |message: &Message| {
-        let target = message.line.strip_prefix("GET ").unwrap_or_default();
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let name = path
-            .strip_prefix(ROSTER)
-            .and_then(|path| path.strip_prefix('/'));
-        let Some((name, items)) =
-            name.and_then(|name| Some((name, School::new().collection(name)?)))
-        else {
-            return (
-                StatusCode::NOT_FOUND,
-                json!({ "imsx_codeMajor": "failure" }).to_string(),
-            );
-        };
-        let number = |key: &str, otherwise: usize| {
-            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            let value = pairs.find(|(name, _)| *name == key).map(|(_, value)| value);
-            value
-                .and_then(|value| value.parse().ok())
-                .unwrap_or(otherwise)
-        };
-        let page = items
-            .into_iter()
-            .skip(number("offset", 0))
-            .take(number("limit", 100));
-        (
-            StatusCode::OK,
-            json!({ name: page.collect::<Vec<_>>() }).to_string(),
-        )
-    }
+fn roster(message: &Message) -> Reply {
+    let target = message.line.strip_prefix("GET ").unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let name = path
+        .strip_prefix(ROSTER)
+        .and_then(|path| path.strip_prefix('/'));
+    let Some((name, items)) = name.and_then(|name| Some((name, School::new().collection(name)?)))
+    else {
+        return (
+            StatusCode::NOT_FOUND,
+            json!({ "imsx_codeMajor": "failure" }).to_string(),
+        );
+    };
+    let number = |key: &str, otherwise: usize| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let value = pairs.find(|(name, _)| *name == key).map(|(_, value)| value);
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(otherwise)
+    };
+    let page = items
+        .into_iter()
+        .skip(number("offset", 0))
+        .take(number("limit", 100));
+    (
+        StatusCode::OK,
+        json!({ name: page.collect::<Vec<_>>() }).to_string(),
+    )
 }
 
 fn recorded(message: &Message) -> Value {
@@ -362,6 +410,7 @@ mod tests {
             log: sink,
             rekenwijs: Received::default(),
             toetsbron: Received::default(),
+            results: Received::default(),
             refused: Received::default(),
         }
     }

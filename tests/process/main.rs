@@ -424,7 +424,7 @@ fn the_demo_ends_by_itself_where_nobody_watches() {
             "  a filter on what it may not see  400 query_invalid",
             "  a collection that is not listed  404 route_unknown",
             "  a token of somebody else         403 caller_forbidden",
-            "  All 28 messages that the two vendors received and 3 refusals (53 kB), and the",
+            "  All 29 messages that the two vendors received and 3 refusals (53 kB), and the",
             "  passwords and ids of 50 people: none found.",
         ] {
             assert!(
@@ -432,6 +432,8 @@ fn the_demo_ends_by_itself_where_nobody_watches() {
                 "{line:?} is not in\n{text}"
             );
         }
+        let home = text.lines().filter(|line| line.ends_with("→  L-0001"));
+        assert_eq!(home.count(), 1, "{text}");
         assert!(!text.contains("curl"), "nobody is there to be tried");
     }
 }
