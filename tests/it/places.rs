@@ -592,14 +592,18 @@ fn a_page_that_streams_and_has_no_way_to_the_next_never_looks_whole() {
 fn links_may_be_relative_to_what_was_asked() {
     let upstream = Upstream::scripted(|peer: &mut Peer| {
         while let Some(request) = peer.request() {
-            let lines = match request.head.starts_with("GET /api/users?") {
-                true => {
+            let (lines, body) = match request.head.starts_with("GET /api/users?") {
+                true => (
                     "link: <?limit=1&offset=1&filter=sourcedId%3D'pupil-zzq-901'&>; rel=next, \
-                     <users/pupil-zzq-901>; rel=first, <pupil-zzq-901>; rel=last\r\n"
-                }
-                false => "content-location: pupil-zzq-901\r\nlocation: ../users\r\n",
+                     <users/pupil-zzq-901>; rel=first, <pupil-zzq-901>; rel=last\r\n",
+                    USERS,
+                ),
+                false => (
+                    "content-location: pupil-zzq-901\r\nlocation: ../users\r\n",
+                    r#"{"sourcedId":"pupil-zzq-901"}"#,
+                ),
             };
-            peer.try_send(with_lines("200 OK", lines, USERS)).unwrap();
+            peer.try_send(with_lines("200 OK", lines, body)).unwrap();
         }
     });
     let house = open(upstream);

@@ -113,14 +113,10 @@ fn pulled(file: &Path, vendor: &'static str, base: &str) {
     ] {
         let path = format!("/pull{base}/{collection}?limit=100");
         let answer = house.ask(pull(&path));
-        assert_eq!(
-            answer.status(),
-            200,
-            "{}: {}",
-            file.display(),
-            answer.text()
-        );
         let own = message[collection].is_array();
+        let status = if own { 200 } else { 502 };
+        let told = (file.display(), answer.text());
+        assert_eq!(answer.status(), status, "{}: {}", told.0, told.1);
         let sent = answer.json()[collection].as_array().map_or(0, Vec::len);
         assert_eq!(own, sent > 0, "{}: {collection}", file.display());
         seen.extend_from_slice(answer.text().as_bytes());

@@ -582,11 +582,11 @@ impl<'a> Oracle<'a> {
         };
         let fields = |shape| law.policy.fields(shape).unwrap();
         if self.way.is_home() {
-            return self.object(fields(chosen), None, stands).map(Some);
+            return self.object(fields(chosen), None).map(Some);
         }
         let why = Question::judge(law, (&self.reader, self.nesting), (shape, chosen), sought)?;
         let Some(why) = why else {
-            return self.object(fields(chosen), None, stands).map(Some);
+            return self.object(fields(chosen), None).map(Some);
         };
         match law.policy.stub_among(shape, chosen) {
             Some(stub) if stands != Stands::Whole || why == Why::Filtered => {
@@ -595,7 +595,7 @@ impl<'a> Oracle<'a> {
                     let mut lines = fields(stub).lines().iter();
                     lines.position(|line| *line.key == *own)
                 });
-                self.object(fields(stub), own, stands).map(Some)
+                self.object(fields(stub), own).map(Some)
             }
             _ if stands == Stands::Whole => self.withheld(why, stands),
             _ => self.dropped(why.action()),
@@ -700,12 +700,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// An object, or a stub: then with the place of its own id.
-    fn object(
-        &mut self,
-        fields: &Fields,
-        own: Option<usize>,
-        stands: Stands,
-    ) -> Result<Vec<u8>, Refusal> {
+    fn object(&mut self, fields: &Fields, own: Option<usize>) -> Result<Vec<u8>, Refusal> {
         let mut frame = Frame {
             fields,
             own,
@@ -719,11 +714,6 @@ impl<'a> Oracle<'a> {
         self.reader.open()?;
         while self.reader.more(b'}')? {
             self.field(&mut frame)?;
-        }
-        let is_whole = stands == Stands::Whole && self.nesting == 0 && !self.way.is_home();
-        let has_lines = fields.any.is_none() && !fields.lines().is_empty();
-        if is_whole && has_lines && !frame.keys.is_empty() && frame.places.is_empty() {
-            return Err(Refusal::BodyOfAnotherShape);
         }
         let added = fields.lines().iter().enumerate();
         for (place, line) in added.filter(|_| !self.way.is_home()) {

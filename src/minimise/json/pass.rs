@@ -6,6 +6,7 @@ use super::emit::Emit;
 use super::frame::{Expect, FrameKind, State, fields};
 use super::plan::{Token, TokenKind};
 use super::scan::{self, Fault, Rest, Text};
+use crate::minimise::crossing::Pages;
 use crate::minimise::watch::Watch;
 use crate::minimise::{Action, Crossing, Law};
 use crate::policy::{Rule, Side};
@@ -280,12 +281,13 @@ impl<'a, W: Watch> Pass<'a, W> {
         Ok(self.closed())
     }
 
-    /// Whether this is the whole message for a vendor, and not one of its fields is of the shape:
-    /// an error in words of its own, or a list of other things. What would leave of it, `{}`,
-    /// reads as a good answer with nobody in it.
+    /// Whether this is all of an answer to a vendor who only reads, and not one of its fields is of
+    /// the shape: an error in words of its own, or a list of other things. What would leave of it,
+    /// `{}`, reads as a good answer with nobody in it.
     fn is_of_another_shape(&self, kind: FrameKind) -> bool {
-        let (state, to) = (&*self.state, self.crossing.to);
-        let is_whole = state.depth() == 1 && state.nesting == 0 && to == Side::Vendor;
+        let (state, crossing) = (&*self.state, self.crossing);
+        let reads = crossing.to == Side::Vendor && crossing.pages == Pages::Perhaps;
+        let is_whole = reads && state.depth() == 1 && state.nesting == 0;
         if !is_whole || state.frame.keys == 0 || state.frame.has_seen_any() {
             return false;
         }
