@@ -49,7 +49,7 @@ callers  = [{ token-sha256 = "00000000000000000000000000000000000000000000000000
 caller   = "school"
 at       = "/rekenwijs/pull/in"
 upstream = "http://127.0.0.1:9102"
-callers  = "anyone"
+callers  = [{ token-sha256 = "2222222222222222222222222222222222222222222222222222222222222222" }]
 
 [[flow.pull.route]]
 match     = "GET /pupils"
@@ -216,8 +216,8 @@ const DECISIVE: &[(&str, &str)] = &[
     ),
     ("\"0000", "\"1000"),
     (
-        "callers  = \"anyone\"",
-        "callers  = \"anyone\"\nip-ranges = [\"203.0.113.0/27\"]",
+        "at       = \"/rekenwijs/pull/in\"",
+        "at       = \"/rekenwijs/pull/in\"\nip-ranges = [\"203.0.113.0/27\"]",
     ),
     ("/rekenwijs/pull/in", "/rekenwijs/in"),
 ];
@@ -462,8 +462,9 @@ fn what_waits_for_the_next_start_is_said() {
 #[test]
 fn the_secret_of_an_upstream_is_one_line_of_its_file() {
     let house = House::new();
-    let with = "callers  = \"anyone\"\nupstream-auth = { bearer = { file = \"token\" } }";
-    house.vendor("callers  = \"anyone\"", with);
+    let at = "at       = \"/rekenwijs/pull/in\"";
+    let with = format!("{at}\nupstream-auth = {{ bearer = {{ file = \"token\" }} }}");
+    house.vendor(at, &with);
     let token = house.path().join("schools/regenboog/vendors/token");
     let read = |text: &[u8]| {
         fs::write(&token, text).unwrap();

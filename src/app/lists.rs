@@ -115,7 +115,7 @@ mod tests {
         ),
         (
             "schools/proef/school.toml",
-            "version = 1\n[school]\nname = \"De Proef\"\npublic = \"http://proef.example\"\n\
+            "version = 1\n[school]\nname = \"De Proef\"\npublic = \"http://127.0.0.1:8080\"\n\
              contact = \"privacy@proef.example\"\n",
         ),
         (
