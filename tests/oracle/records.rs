@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sluis::limits::Bound;
+use sluis::limits::{Bound, Limits};
 use sluis::minimise::{Action, Law, Objections};
 use sluis::policy::{
     Field, Fields, IdKind, Index, Only, Otherwise, Rule, Scalar, Segment, Shape, ShapeBody, Side,
@@ -363,7 +363,9 @@ impl<'a> Question<'a> {
                 left: left.count(),
                 nesting: self.nesting + 1,
             };
-            let mut reader = Reader::new(json.as_bytes(), &self.law.limits);
+            // Its limits are left to the second reading.
+            let limits = Limits::default();
+            let mut reader = Reader::new(json.as_bytes(), &limits);
             if inner.left > 0 && json.starts_with('{') {
                 // What is met before a fault counts.
                 let ways = [Way::Fields(fields)];
