@@ -2,15 +2,16 @@
 
 use sluis::limits::Limits;
 use sluis::policy::{
-    Field, Fields, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Template,
+    Field, Fields, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Template, ValueType,
 };
 use sluis::pseudonym::{Notation, Recall, Unknown};
 use sluis::refusal::Refusal;
 
 use super::book::Way;
-use super::documents::{MARK, MARK_DIGITS, OWN};
+use super::documents::{MARK, MARK_DIGITS};
 use super::grammar::{Length, Reader};
 use super::records::has_objected;
+use super::values;
 
 /// A message as a tree, with duplicate keys and the order of keys kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,12 +275,14 @@ fn object_fits(way: &Way, fields: &Fields, entries: &[(String, Tree)]) -> bool {
     each && (way.is_home() || { constants }.all(|line| has(&line.key) == 1))
 }
 
-/// Whether a text may stand where an identifier of that kind stood: towards the vendor a pseudonym or
-/// an id of its own making, at home an id of the school's or of the vendor's making, and no pseudonym of anybody's.
+/// Whether a text may stand where an identifier of that kind stood: towards the vendor a pseudonym
+/// or an id of its own making, at home an id of the school's or of the vendor's making, and no
+/// pseudonym of anybody's.
 fn stands_for(way: &Way, kind: Index<IdKind>, text: &str) -> bool {
     let spec = way.law.kind(kind).unwrap().spec();
     if !way.is_home() {
-        let is_own = spec.unknown == Unknown::Own && text == OWN;
+        // Spoilt, it may be any slug: that nothing marked leaves is looked at before.
+        let is_own = spec.unknown == Unknown::Own && values::text_is(text, ValueType::Slug);
         return is_own || looks(&spec.notation, text);
     }
     let mut found = way.book.of_kind(kind.place());

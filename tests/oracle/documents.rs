@@ -15,7 +15,7 @@ pub(crate) const MARK: &str = "zQ9markQ9z";
 /// Begins every number that the policy does not let out.
 pub(crate) const MARK_DIGITS: &str = "770077007700";
 /// An id of the vendor's own making.
-pub(crate) const OWN: &str = "LI-1";
+const OWN: &str = "LI-1";
 /// Values below one message, about.
 const FUEL: usize = 150;
 /// Nesting of a message, unless it is made to be too deep.
