@@ -98,7 +98,7 @@ impl Fields {
         }
     }
 
-    /// The line of that key, by its [hash](key_hash) and its unescaped bytes.
+    /// The line of that key, by its [hash](super::key_hash) and its unescaped bytes.
     #[must_use]
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &Field)> {
