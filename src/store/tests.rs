@@ -1599,6 +1599,19 @@ fn a_journal_that_is_taken_away_is_not_needed() {
 }
 
 #[test]
+fn only_the_rows_behind_a_mark_are_read_wherever_they_are() {
+    let bed = FileBed::new();
+    let (mut backend, last) = journaled(&bed, 4);
+    let end = append(&mut backend, last, &pupils(4..6));
+    for (after, expected) in [(last, &[4, 5][..]), (end, &[])] {
+        let mut numbers = Vec::new();
+        let read = backend.read(after, &mut |row| numbers.push(row.number));
+        read.unwrap();
+        assert_eq!(numbers, expected);
+    }
+}
+
+#[test]
 fn what_is_no_journal_is_not_written_over() {
     let bed = FileBed::new();
     drop(bed.open());

@@ -221,15 +221,18 @@ fn what_cannot_be_taken_is_left_to_the_database() {
 
 #[test]
 fn a_disk_without_room_for_it_keeps_none_of_it() {
-    let disk = Disk::new();
-    let mut journal = open(&disk, BEFORE).unwrap();
-    disk.soon(Fails::Write, 0);
-    assert_eq!(append(&mut journal, 18..20, 10), None);
-    assert!(disk.contents().unwrap().is_empty());
-    disk.soon(Fails::Nothing, 0);
-    assert_eq!(append(&mut journal, 18..20, 10), None);
-    assert_eq!(journal.take_failures(), 1, "it is not tried again");
-    assert!(numbers(&journal).is_empty());
+    // Nothing of it, or its length and nothing in it.
+    for well in [0, 1] {
+        let disk = Disk::new();
+        let mut journal = open(&disk, BEFORE).unwrap();
+        disk.soon(Fails::Write, well);
+        assert_eq!(append(&mut journal, 18..20, 10), None);
+        assert!(disk.contents().unwrap().is_empty(), "{well}");
+        disk.soon(Fails::Nothing, 0);
+        assert_eq!(append(&mut journal, 18..20, 10), None);
+        assert_eq!(journal.take_failures(), 1, "it is not tried again");
+        assert!(numbers(&journal).is_empty());
+    }
 }
 
 #[test]
