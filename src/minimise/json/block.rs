@@ -1,8 +1,8 @@
 //! Many bytes looked at as a whole: where the first one stands at which a string may end, and where
 //! in a longer piece quotes, backslashes and brackets stand.
 //!
-//! On x86-64 with the vector instructions that every such processor has; elsewhere eight at once.
-//! Tests hold the two equal.
+//! On x86-64 with the vector instructions that every such processor has; elsewhere eight at once
+//! or one by one. Tests hold the two equal.
 
 /// So many bytes are looked at at once.
 pub(super) const BYTES: usize = 16;

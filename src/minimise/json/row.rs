@@ -131,8 +131,8 @@ impl<'a, W: Watch> Pass<'a, W> {
         true
     }
 
-    /// A text that is kept as it came, right behind the key of a line that ends at `end`. As
-    /// [`Self::drop_unlisted_text`] is to what is dropped.
+    /// A text under a rule that keeps texts, right behind the key of a line that ends at `end`. As
+    /// [`Self::drop_unlisted_text`] is to keys without a line.
     #[inline(always)]
     fn keep_text(&mut self, end: usize, rule: &Rule) -> Result<bool, Refusal> {
         let Rule::Keep(keep) = *rule else {
@@ -147,18 +147,21 @@ impl<'a, W: Watch> Pass<'a, W> {
         let Some(end) = quote.map(|quote| quote.wrapping_add(1)) else {
             return Ok(false);
         };
+        if end.wrapping_sub(start) > most {
+            return Ok(false);
+        }
         let token = Token {
             kind: TokenKind::Text { escaped: false },
             start,
             end,
         };
-        if end.wrapping_sub(start) > most || self.kept(keep, token)?.is_some() {
-            return Ok(false);
-        }
+        let dropped = self.kept(keep, token)?;
         self.note()?;
-        self.lead(token);
-        self.emit.copy(start, end);
-        self.state.counts.add(Action::Kept);
+        if dropped.is_none() {
+            self.lead(token);
+            self.emit.copy(start, end);
+        }
+        self.state.count(dropped.unwrap_or(Action::Kept));
         self.at = end;
         self.state.expect = Expect::Next;
         Ok(true)
