@@ -260,16 +260,10 @@ const NOTHING_CAME: Refusal = Refusal::BodyMalformed {
     at: 0,
 };
 
-/// Whether an answer with that status need not say what was asked for (RFC 9110 section 15.3). Any
-/// other without a body would tell a client that nobody is there.
+/// Whether an answer for which a body is declared need not say what was asked for (RFC 9110 section
+/// 15.3). With any other status, one without a body would tell a client that nobody is there.
 fn may_be_empty(status: StatusCode) -> bool {
-    [
-        StatusCode::CREATED,
-        StatusCode::ACCEPTED,
-        StatusCode::NO_CONTENT,
-        StatusCode::RESET_CONTENT,
-    ]
-    .contains(&status)
+    [StatusCode::CREATED, StatusCode::ACCEPTED].contains(&status)
 }
 
 /// Reads the body of an answer, as far as it is held back.
