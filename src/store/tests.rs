@@ -1625,6 +1625,7 @@ fn what_is_no_journal_is_not_written_over() {
         &b"notes"[..],
         b"sluis j2",
         b"\0\0\0\0\0\0\0notes",
+        b"\0\0\0\0\0\0\0\0notes",
         &too_long,
     ] {
         lay(foreign);

@@ -21,8 +21,7 @@ const HEADER: usize = CHECKSUM_END + 8 + 16 + 4;
 /// Whether a file that begins so can be a journal: with a record, or with what is left where none
 /// was finished. A disk writes so few bytes as one.
 pub(super) fn may_begin(bytes: &[u8]) -> bool {
-    let (begin, _) = bytes.split_at_checked(MAGIC.len()).unwrap_or((bytes, &[]));
-    begin == MAGIC || begin.iter().all(|byte| *byte == 0)
+    bytes.starts_with(MAGIC) || bytes.iter().all(|byte| *byte == 0)
 }
 
 /// A record that is whole.
