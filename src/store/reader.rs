@@ -28,7 +28,7 @@ pub(super) struct Reader {
 /// what lies behind that row nothing is taken in before the row itself is.
 struct Stopped {
     school: Arc<School>,
-    /// The last row before it that is no such school's.
+    /// The last row that was taken in before it, of whatever school.
     before: Mark,
     damage: Damage,
     /// The last row that was tried.
@@ -85,9 +85,13 @@ impl Reader {
         let stopped: Vec<_> = stopped
             .map(|(name, it)| (name.clone(), Arc::clone(&it.school), it.before))
             .collect();
-        stopped
-            .into_iter()
-            .try_for_each(|(name, school, before)| self.mend_one(name, &school, before, backend))
+        stopped.into_iter().try_for_each(|(name, school, before)| {
+            match self.mend_one(name.clone(), &school, before, backend) {
+                // That row has been done away with, too: what is left is read from the first one.
+                Err(Fault::Lost { .. }) => self.mend_one(name, &school, Mark::default(), backend),
+                mended => mended,
+            }
+        })
     }
 
     fn mend_one(

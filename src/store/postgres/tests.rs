@@ -292,6 +292,21 @@ fn a_school_goes_on_once_its_rows_open_again() {
     other.catch_up().wait().unwrap();
     let_out(&one, PUPIL, &["S-5"]).unwrap();
     assert_eq!(store.state().code(), None);
+    // And so with what lies before it: that is lost to that school, and to no other.
+    let_out(&other, PUPIL, &["S-6"]).unwrap();
+    bed.sql(
+        "INSERT INTO sluis_register (school, kind, lookup, sealed, day)
+        SELECT 'zonnebloem', kind, decode(repeat('08', 16), 'hex'), sealed || '\\x00', day
+        FROM sluis_register WHERE number = 3",
+    );
+    assert_eq!(other.catch_up().wait(), Err(StoreFault::Damaged));
+    let_out(&one, PUPIL, &["S-7"]).unwrap();
+    bed.sql("DELETE FROM sluis_register WHERE school = 'zonnebloem'");
+    clock.turn(Duration::from_secs(60));
+    one.catch_up().wait().unwrap();
+    assert!(comes_home(&one, 7, "S-7"));
+    assert_eq!(store.state().code(), None);
+    let_out(&other, PUPIL, &["S-8"]).unwrap();
 }
 
 #[test]
