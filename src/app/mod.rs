@@ -137,3 +137,40 @@ fn quiet_panics(events: &Events) {
         });
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+
+    use super::*;
+    use crate::config::{LogFormat, LogLevel};
+    use crate::events::tests::voice;
+
+    #[test]
+    fn of_a_panic_only_the_place_is_told() {
+        let (events, sink, _) = voice(LogFormat::Json, LogLevel::Info);
+        quiet_panics(&events);
+        let line = line!() + 1;
+        let met = panic::catch_unwind(|| panic!("of Noor-zzq"));
+        drop(panic::take_hook());
+        assert!(met.is_err());
+        let log = String::from_utf8(sink.bytes()).unwrap();
+        assert_eq!(log.lines().count(), 1, "{log}");
+        let said: serde_json::Value = serde_json::from_str(&log).unwrap();
+        assert_eq!(said["code.file.path"], file!(), "{log}");
+        assert_eq!(said["code.line.number"], line, "{log}");
+        let page = events.metrics_page();
+        assert!(page.contains("\nsluis_panics_total 1\n"), "{page}");
+        for place in [log, page] {
+            assert!(!place.contains("zzq"), "{place}");
+        }
+    }
+
+    #[test]
+    fn panics_are_quiet_from_the_first_event_on() {
+        let (code, _) = include_str!("mod.rs").split_once("#[cfg(test)]").unwrap();
+        let set = code.find("\n    quiet_panics(&events);\n");
+        let first = code.find("\n    events.emit(Started");
+        assert!(set.is_some() && set < first, "{set:?} {first:?}");
+    }
+}
