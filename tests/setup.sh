@@ -13,7 +13,7 @@ set -euo pipefail
 
 main() {
     local missing=()
-    have cargo || missing+=("cargo and rustc 1.95 or newer, from your distribution or https://rustup.rs")
+    compiler
     system_package cc gcc
     system_package python3 python3
     system_package curl curl
@@ -55,6 +55,21 @@ main() {
 
 have() {
     command -v "$1" >/dev/null 2>&1
+}
+
+# A compiler that is new enough: an old one would fail far from here, in the build of a tool.
+compiler() {
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "${BASH_SOURCE%/*}/../Cargo.toml")
+    if ! have cargo || ! have rustc; then
+        missing+=("cargo and rustc $wanted or newer, from your distribution or https://rustup.rs")
+        return
+    fi
+    found=$(rustc --version | cut -d ' ' -f 2)
+    if [[ $(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1) != "$wanted" ]]; then
+        missing+=("rustc $wanted or newer, from https://rustup.rs; the one here is $found")
+        fail_if_missing
+    fi
 }
 
 # system_package PROGRAM PACKAGE: a program that Debian packages.
