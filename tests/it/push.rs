@@ -68,6 +68,44 @@ fn a_vendor_gets_a_request_of_our_own_making() {
     house.search(&tokens, &[("what the school got", answer.head.as_bytes())]);
 }
 
+/// What says something about the caller's network, browser or session; nothing of it goes on.
+const DIRTY: &str = "cookie: session=zzq-cookie\r\nuser-agent: zzq-agent\r\n\
+    x-forwarded-for: 203.0.113.9\r\nx-forwarded-host: zzq-host.example\r\n\
+    x-forwarded-proto: zzq-proto\r\nforwarded: for=zzq-forwarded\r\nx-real-ip: 203.0.113.10\r\n\
+    referer: https://zzq-referer.example/\r\norigin: https://zzq-origin.example\r\n\
+    accept-language: nl-zzq\r\nx-request-id: zzq-request\r\nx-correlation-id: zzq-correlation\r\n\
+    traceparent: 00-zzq-trace\r\ntracestate: zzq=state\r\nbaggage: zzq=baggage\r\n\
+    via: 1.1 zzq-via\r\nx-zzq: zzq-unknown\r\n";
+
+#[test]
+fn nothing_of_the_callers_network_or_browser_reaches_a_vendor() {
+    let house = House::open(Upstream::json(r#"{"id":"r-1"}"#));
+    let request = push("POST", "/start", "").replacen("\r\n\r\n", &format!("\r\n{DIRTY}\r\n"), 1);
+    assert_eq!(house.ask(request).status(), 200);
+    let upstream = house.upstream.address;
+    let got = received(&house);
+    let mut lines: Vec<&str> = got.head.lines().collect();
+    lines.sort_unstable();
+    let host = format!("host: {upstream}");
+    let token = format!("authorization: Bearer {UPSTREAM_TOKEN}");
+    let ours = [
+        "POST /start HTTP/1.1",
+        "accept-encoding: identity",
+        "accept: application/json",
+        &token,
+        "content-length: 0",
+        &host,
+        "user-agent: sluis",
+        "via: 1.1 sluis",
+    ];
+    assert_eq!(lines, ours);
+    let address = Markers::of(&["203.0.113."]);
+    house.search(
+        &address,
+        &[("what the vendor got", &house.upstream.received())],
+    );
+}
+
 #[test]
 fn an_identifier_in_a_path_leaves_as_the_pseudonym_that_it_has_in_a_body() {
     let house = House::open(Upstream::answering("HTTP/1.1 204 No Content\r\n\r\n"));

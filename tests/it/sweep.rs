@@ -131,6 +131,10 @@ fn answer(id: &str, base: &str, body: &Value) -> String {
          x-total-count: 1\r\n\
          set-cookie: user={id}\r\n\
          etag: \"{id}\"\r\n\
+         digest: sha-256={id}\r\n\
+         content-digest: sha-256=:{id}:\r\n\
+         repr-digest: sha-256=:{id}:\r\n\
+         content-md5: {id}\r\n\
          content-disposition: inline; filename=\"{NAME}.json\"\r\n\
          x-user-{id}: {NAME}\r\n\
          warning: 199 - \"{NAME}\"\r\n\
