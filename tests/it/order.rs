@@ -5,22 +5,26 @@
 use std::sync::{Mutex, mpsc};
 
 use crate::harness::upstream::ok;
-use crate::harness::{HOST, PULL_TOKEN, Plans, Upstream, digest};
+use crate::harness::{HOST, PULL_TOKEN, PUSH_TOKEN, Plans, Upstream, digest};
 
 /// What is looked for, in order.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 17] = [
     "target_too_long",
     "host_unknown",
     "flow_unknown",
     "caller_unauthenticated",
+    "caller_forbidden",
     "address_forbidden",
     "agreement_not_in_force",
     "vendor_observed",
     "objections_unknown",
     "rate_limited",
     "overloaded",
+    "route_unknown",
+    "method_not_listed",
     "query_invalid",
     "content_type_unsupported",
+    "body_too_large",
     "body_malformed",
 ];
 
@@ -122,13 +126,16 @@ fn request(faults: &[&str]) -> String {
     let long = "7".repeat(if has("target_too_long") { 8 << 10 } else { 1 });
     let host = or("host_unknown", "other.example", HOST);
     let at = or("flow_unknown", "/nobody", "/marks");
+    let method = or("method_not_listed", "DELETE", "POST");
+    let of = or("route_unknown", "nowhere", "of");
     let query = or("query_invalid", "?zzq=1", "");
-    let token = or("caller_unauthenticated", "zzq-stranger", PULL_TOKEN);
+    let ours = or("caller_forbidden", PUSH_TOKEN, PULL_TOKEN);
+    let token = or("caller_unauthenticated", "zzq-stranger", ours);
     let content_type = or("content_type_unsupported", "text/csv", "application/json");
     let body = or("body_malformed", "{\"zzq\"", r#"{"grade":7}"#);
-    let length = body.len();
+    let length = body.len() + if has("body_too_large") { 1 << 40 } else { 0 };
     format!(
-        "POST {at}/of/{long}{query} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\
+        "{method} {at}/{of}/{long}{query} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\
          content-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
     )
 }
