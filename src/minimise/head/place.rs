@@ -66,7 +66,8 @@ pub(super) enum Context {
     Asked,
     /// To something else.
     Other,
-    /// To the same path, with another query: another page, or the same one in other words.
+    /// To the same path, with another query: another page, or the same one in other words. Or to
+    /// what cannot be compared.
     Unclear,
 }
 
@@ -78,16 +79,28 @@ impl Context {
         }
         let bases = crossing.law().policy.bases.get(flow);
         let Some((bases, asked)) = bases.zip(crossing.asked.as_deref()) else {
-            return Self::Other;
+            return Self::Unclear;
         };
         let whole = resolved(address, &bases.upstream, asked);
-        let path = |target| str::split(target, '?').next();
-        match below(&whole, &bases.upstream, Host::Any) {
-            Some(target) if target == asked => Self::Asked,
-            Some(target) if path(target) == path(asked) => Self::Unclear,
-            Some(_) | None => Self::Other,
+        let target = below(&whole, &bases.upstream, Host::Any);
+        match target.and_then(path_and_query).zip(path_and_query(asked)) {
+            Some(((path, query), (path_asked, query_asked))) if path == path_asked => {
+                match query == query_asked {
+                    true => Self::Asked,
+                    false => Self::Unclear,
+                }
+            }
+            Some(_) => Self::Other,
+            None => Self::Unclear,
         }
     }
+}
+
+/// The segments that a path stands for, with or without a slash at its end, and the query.
+fn path_and_query(target: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = path.strip_suffix('/').unwrap_or(path);
+    Some((segments(path, Escapes::Any).ok()?, query))
 }
 
 /// As [`translate`], into one flow; [`Refusal::RouteUnknown`] for a link that does not lead there.

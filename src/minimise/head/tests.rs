@@ -355,7 +355,8 @@ fn a_next_page_that_is_not_said_is_noticed() {
             &["</nowhere>; rel=prev", "</nowhere>; rel=\"nextpage\""],
             false,
         ),
-        (&["</nowhere>; rel=next; anchor=\"/users\""], false),
+        // Nobody knows here what was asked.
+        (&["</nowhere>; rel=next; anchor=\"/users\""], true),
         (&["</nowhere>; rel=next"], true),
         (&["</users?limit=2&cursor=x>; rel=\"last NEXT\""], true),
         (&["</users>; rel=first, rel=NEXT"], true),
