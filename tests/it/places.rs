@@ -446,7 +446,7 @@ fn links_lead_a_vendor_back_through_the_gateway() {
 }
 
 /// Links of a page, and whether the one to the next page leads nowhere.
-const PAGES: [(&str, bool); 11] = [
+const PAGES: [(&str, bool); 15] = [
     // A sort of the school's own, an empty element, two relations in one.
     (
         "</api/users?limit=1&offset=1&sort=sourcedId>; rel=\"next last\",",
@@ -461,7 +461,7 @@ const PAGES: [(&str, bool); 11] = [
         "</api/users?offset=9>; rel=next; anchor=\"/api/seats\"",
         false,
     ),
-    ("</api/users?cursor=x>; rel=next; anchor=\"#some\"", false),
+    ("</api/users?cursor=x>; rel=next; anchor=\"#some\"", true),
     ("</api/users?cursor=x>; rel=next; anchor=\"\"", true),
     (
         "</api/users?cursor=x>; rel=next; anchor=\"/api/users?limit=1\"",
@@ -473,6 +473,23 @@ const PAGES: [(&str, bool); 11] = [
     ),
     (
         "</api/users?limit=1&offset=1>; rel=next; anchor=\"/api/users\"",
+        true,
+    ),
+    // The same path in other signs, and an address that says nothing here.
+    (
+        "</api/users?sort=since&limit=1>; rel=next; anchor=\"/api/%75sers?limit=1\"",
+        false,
+    ),
+    (
+        "</api/users?cursor=x>; rel=next; anchor=\"/api/%75sers?limit=1\"",
+        true,
+    ),
+    (
+        "</api/users?cursor=x>; rel=next; anchor=\"/api/users/\"",
+        true,
+    ),
+    (
+        "</api/users?limit=1&offset=1>; rel=next; anchor=\"https://elsewhere.example/v2/users\"",
         true,
     ),
 ];
@@ -539,13 +556,20 @@ fn a_page_whose_body_has_a_link_that_leads_nowhere_is_refused() {
         (json!({"links": {"next": {"href": next}}}), false, 1),
         (json!({"next": null}), false, 1),
         (json!({"next": ""}), false, 0),
-        (json!({"next": 7}), false, 0),
+        (json!({"next": false, "links": {"next": false}}), false, 0),
+        (json!({"links": {"next": ""}, "required": next}), false, 0),
         (json!({"prev": LOST, "self": {"href": LOST}}), false, 0),
         (json!({"users": [{"next": LOST}]}), false, 0),
         (json!({"next": LOST}), true, 0),
         (json!({"nextPage_URL": LOST}), true, 0),
         (json!({"links": {"next": {"href": LOST}}}), true, 0),
         (json!({"required": {"more": LOST}}), true, 0),
+        // In another form than the policy has it.
+        (json!({"next": 7}), true, 0),
+        (json!({"next": true}), true, 0),
+        (json!({"next": {"href": next}}), true, 0),
+        (json!({"next": [next]}), true, 0),
+        (json!({"links": {"next": next}}), true, 0),
     ] {
         let house = open(Upstream::json(&body.to_string()));
         let answer = house.ask(request("GET", "/pull/pages", ""));

@@ -9,7 +9,7 @@ use crate::minimise::crossing::Pages;
 use crate::minimise::head::{self, Ids};
 use crate::minimise::watch::{Unwatched, Watch};
 use crate::minimise::{Action, Counts, Crossing};
-use crate::policy::{Constant, Index, Rule, Shape, Side, Template};
+use crate::policy::{Constant, Fields, Index, Rule, Shape, Side, Template};
 use crate::refusal::{Bug, JsonFault, Refusal};
 
 impl<W: Watch> Pass<'_, W> {
@@ -44,11 +44,34 @@ impl<W: Watch> Pass<'_, W> {
         })
     }
 
+    /// What is no object, where one is declared: a link to the next page too, if its address
+    /// stands in that shape.
+    pub(super) fn plan_no_object(
+        &self,
+        shape: Index<Shape>,
+        token: Token,
+    ) -> Result<Plan, Refusal> {
+        let lines = self.law.policy.fields(shape).map_or(&[][..], Fields::lines);
+        let mut links = lines.iter().filter(|it| matches!(it.rule, Rule::Link(_)));
+        let is_address = links.any(|it| ADDRESS_KEYS.contains(&&*it.key));
+        match is_address && self.is_to_the_next_page(token) {
+            true => Err(Refusal::NextPageLost),
+            false => Ok(Plan::Drop(Action::DroppedType)),
+        }
+    }
+
     /// Whether a value is the link to the page behind this one, by its name. What stands in a list
-    /// is of an item, and an empty text is no link.
+    /// is of an item; `null`, `false` and an empty text say that there is none.
     fn is_to_the_next_page(&self, token: Token) -> bool {
-        let text = matches!(token.kind, TokenKind::Text { .. });
-        let says = text && token.end.saturating_sub(token.start) > r#""""#.len();
+        let says = match token.kind {
+            TokenKind::Null => false,
+            TokenKind::Bool => self.bytes.get(token.start) == Some(&b't'),
+            TokenKind::Text { .. } => token.end.saturating_sub(token.start) > r#""""#.len(),
+            TokenKind::List
+            | TokenKind::Number { .. }
+            | TokenKind::Object
+            | TokenKind::TextPart => true,
+        };
         let state = &self.state;
         if !says || self.crossing.pages == Pages::One || state.nesting > 0 || state.is_in_list() {
             return false;

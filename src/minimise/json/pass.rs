@@ -283,7 +283,7 @@ impl<'a, W: Watch> Pass<'a, W> {
 
     /// Whether this is all of an answer to a vendor who only reads, and not one of its fields is of
     /// the shape: an error in words of its own, or a list of other things. What would leave of it,
-    /// `{}`, reads as a good answer with nobody in it.
+    /// `{}`, reads as a good answer with nobody in it. A shape of constants expects nothing.
     fn is_of_another_shape(&self, kind: FrameKind) -> bool {
         let (state, crossing) = (&*self.state, self.crossing);
         let reads = crossing.to == Side::Vendor && crossing.pages == Pages::Perhaps;
@@ -292,7 +292,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             return false;
         }
         let fields = fields(&self.law.policy, kind);
-        fields.is_some_and(|it| it.any.is_none() && !it.lines().is_empty())
+        fields.is_some_and(|it| it.any.is_none() && it.lines().len() > it.constants().len())
     }
 
     fn closed(&mut self) -> Step {

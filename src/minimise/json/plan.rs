@@ -126,7 +126,8 @@ impl<W: Watch> Pass<'_, W> {
             Rule::ListOrOne(Item::Template(template)) => {
                 self.plan_named(template, Standing::Record, token)?
             }
-            Rule::ListOrOne(_) | Rule::Object(_) => Plan::Drop(Action::DroppedType),
+            Rule::Object(shape) => self.plan_no_object(shape, token)?,
+            Rule::ListOrOne(_) => Plan::Drop(Action::DroppedType),
         })
     }
 

@@ -102,6 +102,12 @@ fn shapes() -> Vec<Shape> {
             name: "Kind".to_owned(),
             body: ShapeBody::Switch(role),
         },
+        shape(
+            "Constants",
+            vec![("c", Rule::Constant(at(0)))],
+            None,
+            Unlisted::Drop,
+        ),
     ]
 }
 
@@ -487,6 +493,13 @@ fn an_answer_without_one_field_of_the_shape_is_no_empty_one_to_who_reads() {
         let reads = Crossing::one_way(Arc::clone(&law)).among_pages();
         assert_eq!(done(reads, input), leaves.map(str::to_owned), "{input}");
     }
+    // A shape of constants expects no field.
+    let reads = Crossing::one_way(Arc::clone(&law)).among_pages();
+    let mut constants = Rewriter::new(reads, Rule::Object(at(5)));
+    let mut out = Cleared::default();
+    { constants.write(br#"{"error":"x"}"#, &mut out) }.unwrap();
+    constants.end(&mut out).unwrap();
+    assert_eq!(text(out.release()), r#"{"c":"-"}"#);
     // What was done at the school is not to be done again, and its answers add what they like.
     let did = Crossing::one_way(Arc::clone(&law));
     assert_eq!(done(did, nothing_of_it).unwrap(), "{}");
