@@ -141,18 +141,24 @@ fn is_secret((before, value): (&str, &str)) -> bool {
 }
 
 /// Stars what stands between `://` and `@`, and what stands behind `?`, in every URL of a text; and
-/// what may be user and password of one that has lost its beginning: `user:password@host`.
+/// what may be user and password of one that has lost its beginning: `user:password@host`. A
+/// password may hold quotes; blanks end it.
 pub(super) fn without_credentials(text: &str) -> String {
-    let ends = |sign: char| sign.is_whitespace() || matches!(sign, '"' | '\'' | '`');
-    let words = text.split_inclusive(ends).map(without_user);
-    without_credentials_of_urls(&words.collect::<String>())
+    let words = text.split_inclusive(char::is_whitespace);
+    without_credentials_of_urls(&words.map(without_user).collect::<String>())
 }
 
 fn without_user(word: &str) -> Cow<'_, str> {
-    let (user, host) = word.split_at(word.rfind('@').unwrap_or(0));
+    let (before, host) = word.split_at(word.rfind('@').unwrap_or(0));
+    let user = before.find(':').and_then(|colon| before.get(..colon));
+    let quote = user.and_then(|user| user.rfind(QUOTES));
+    let (opened, user) = before.split_at(quote.map_or(0, |at| at.saturating_add(1)));
     let is_one = user.contains(':') && !user.contains("://") && !user.starts_with("mailto:");
     match is_one {
-        true => user.bytes().map(star).chain(host.chars()).collect(),
+        true => { opened.chars() }
+            .chain(user.bytes().map(star))
+            .chain(host.chars())
+            .collect(),
         false => word.into(),
     }
 }
@@ -161,18 +167,21 @@ fn without_credentials_of_urls(text: &str) -> String {
     let mut parts = text.split("://");
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let end = part.find(['"', '\'', ' ']).unwrap_or(part.len());
-        let (url, rest) = part.split_at(end);
+        let word = part.split(char::is_whitespace).next().unwrap_or_default();
+        let (user, host) = part.split_at(word.rfind('@').unwrap_or(0));
+        let end = host.find([' ', '"', '\'']).unwrap_or(host.len());
+        let (url, rest) = host.split_at(end);
         let (url, query) = url.split_at(url.find('?').unwrap_or(url.len()));
-        let (user, host) = url.split_at(url.rfind('@').unwrap_or(0));
         whole.push_str("://");
         whole.extend(user.bytes().map(star));
-        whole.push_str(host);
+        whole.push_str(url);
         whole.extend(query.bytes().map(star));
         whole.push_str(rest);
     }
     whole
 }
+
+const QUOTES: [char; 3] = ['"', '\'', '`'];
 
 const fn star(byte: u8) -> char {
     if byte.is_ascii_whitespace() { ' ' } else { '*' }
@@ -214,6 +223,12 @@ mod tests {
                 "no such method: `*********@x`",
             ),
             ("PUT piet:fa/ke@x/users", "PUT **********@x/users"),
+            ("match = \"piet:fa\"ke@x\"", "match = \"**********@x\""),
+            (
+                "at=\"https://piet:fa\"ke@x\"",
+                "at=\"https://**********@x\"",
+            ),
+            ("\"https://a?b=c@d\", 1", "\"https://*****@d\", 1"),
             ("contact = \"mailto:p@x\"", "contact = \"mailto:p@x\""),
             (
                 "{a:slug} of preset/pull@1: x",
