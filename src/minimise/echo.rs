@@ -352,7 +352,9 @@ mod tests {
     #[test]
     fn a_short_one_is_looked_for_where_the_rules_have_room_for_one() {
         let like = |like: &str| ValueRules {
-            like: Some(regex::Regex::new(&format!("^(?:{like})$")).unwrap()),
+            like: regex::Regex::new(&format!("^(?:{like})$"))
+                .ok()
+                .map(std::sync::Arc::new),
             ..ValueRules::default()
         };
         let of_four = ValueRules {

@@ -1,5 +1,7 @@
 //! What a single value may be, and what can be made of it: data only, applied by `minimise`.
 
+use std::sync::Arc;
+
 use regex::Regex;
 
 use super::{IdKind, Index};
@@ -37,8 +39,8 @@ pub struct ValueRules {
     pub one_of: Option<Box<[Box<str>]>>,
     /// At most so many characters of the unescaped string, or bytes of a number.
     pub chars_max: Option<usize>,
-    /// Matches this expression as a whole.
-    pub like: Option<Regex>,
+    /// Matches this expression as a whole. Shared, because a copy has room of its own to match in.
+    pub like: Option<Arc<Regex>>,
 }
 
 impl ValueRules {
@@ -151,7 +153,7 @@ mod tests {
         let rules = ValueRules {
             one_of: Some([r#""Zoë""#.into(), "12".into()].into()),
             chars_max: Some(3),
-            like: Regex::new("^[A-Z].*$").ok(),
+            like: Regex::new("^[A-Z].*$").ok().map(Arc::new),
         };
         assert!(rules.fits("Zoë") && rules.fits("Abc"));
         assert!(!rules.fits("Zoës") && !rules.fits("zoë"));

@@ -1,7 +1,8 @@
 //! Random policies.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use regex::Regex;
 use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::policy::{
@@ -256,6 +257,9 @@ pub(crate) fn templates() -> Vec<Template> {
     ]
 }
 
+static LIKE: LazyLock<Arc<Regex>> =
+    LazyLock::new(|| Arc::new(Regex::new("^(?:[A-Z]|[A-Z]{2}-[0-9]+)$").unwrap()));
+
 fn value_rules() -> Vec<ValueRules> {
     let one_of = ["\"active\"", "\"é\\n\"", "\"\"", "1", "-5", "true"];
     vec![
@@ -268,7 +272,7 @@ fn value_rules() -> Vec<ValueRules> {
             ..ValueRules::default()
         },
         ValueRules {
-            like: Some(regex::Regex::new("^(?:[A-Z]|[A-Z]{2}-[0-9]+)$").unwrap()),
+            like: Some(Arc::clone(&LIKE)),
             chars_max: Some(8),
             one_of: None,
         },

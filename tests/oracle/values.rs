@@ -1,5 +1,9 @@
 //! What a single value may be, and what can be made of it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use regex::Regex;
 use sluis::policy::{DateForm, Generaliser, ValueRules, ValueType};
 use unicode_normalization::char::is_combining_mark;
 
@@ -40,15 +44,27 @@ pub(crate) fn passes(rules: &ValueRules, json: &str, says: Option<&str>) -> bool
     );
     let is_one = |list: &[Box<str>]| list.iter().any(|one| **one == *shortest);
     let shown = says.unwrap_or(json);
-    let like = |expression: &regex::Regex| {
-        let whole = format!(r"\A(?:{})\z", expression.as_str());
-        regex::Regex::new(&whole).unwrap().is_match(shown)
+    let like = |expression: &std::sync::Arc<Regex>| {
+        is_like(&format!(r"\A(?:{})\z", expression.as_str()), shown)
     };
     rules.one_of.as_deref().is_none_or(is_one)
         && rules
             .chars_max
             .is_none_or(|most| shown.chars().count() <= most)
         && rules.like.as_ref().is_none_or(like)
+}
+
+thread_local! {
+    /// Those of the policies and of this file: to make one takes longer than all else.
+    static EXPRESSIONS: RefCell<HashMap<String, Regex>> = RefCell::default();
+}
+
+fn is_like(expression: &str, text: &str) -> bool {
+    EXPRESSIONS.with_borrow_mut(|known| {
+        let made = || Regex::new(expression).unwrap();
+        let entry = known.entry(expression.to_owned());
+        entry.or_insert_with(made).is_match(text)
+    })
 }
 
 /// Whether an identifier may be written as this JSON number.
@@ -117,8 +133,7 @@ fn is_lang(text: &str) -> bool {
     let tag = format!(
         r"\A[A-Za-z]{{2,3}}(-[A-Za-z]{{4}})?(-([A-Za-z]{{2}}|[0-9]{{3}}))?(-({variant}))*\z"
     );
-    let like = |expression: &str| regex::Regex::new(expression).unwrap().is_match(text);
-    text.len() <= 35 && like(&tag) && !like(r"-[0-9]{5,}(-|\z)")
+    text.len() <= 35 && is_like(&tag, text) && !is_like(r"-[0-9]{5,}(-|\z)", text)
 }
 
 fn is_slug(text: &str) -> bool {
@@ -130,8 +145,7 @@ fn is_slug(text: &str) -> bool {
 fn is_url(text: &str) -> bool {
     let url = r"\Ahttps?://[^/?#@:][^/?#@]*(?:[/?#].*)?\z";
     let plain = r"\A(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})*\z";
-    let like = |expression| regex::Regex::new(expression).unwrap().is_match(text);
-    text.chars().count() <= 2_048 && like(url) && like(plain)
+    text.chars().count() <= 2_048 && is_like(url, text) && is_like(plain, text)
 }
 
 fn is_uuid(text: &str) -> bool {

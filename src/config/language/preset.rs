@@ -60,7 +60,7 @@ struct InCommon(Mutex<BTreeMap<Vec<String>, Arc<Shared>>>);
 /// `like` expressions that have been compiled: all vendors have the same few of a preset, and to
 /// compile one takes longer than to read a small file.
 #[derive(Debug, Default)]
-pub(super) struct Expressions(Mutex<BTreeMap<String, Regex>>);
+pub(super) struct Expressions(Mutex<BTreeMap<String, Arc<Regex>>>);
 
 impl Expressions {
     /// The expression of that text, made by `compile` if nobody had it before.
@@ -68,13 +68,13 @@ impl Expressions {
         &self,
         text: &str,
         compile: impl FnOnce() -> Result<Regex, E>,
-    ) -> Result<Regex, E> {
+    ) -> Result<Arc<Regex>, E> {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(compiled) = known().get(text) {
-            return Ok(compiled.clone());
+            return Ok(Arc::clone(compiled));
         }
-        let compiled = compile()?;
-        known().insert(text.to_owned(), compiled.clone());
+        let compiled = Arc::new(compile()?);
+        known().insert(text.to_owned(), Arc::clone(&compiled));
         Ok(compiled)
     }
 }

@@ -1,5 +1,7 @@
 //! What stands beside a word: value rules, constants, and how much of a value is said.
 
+use std::sync::Arc;
+
 use regex::{Regex, RegexBuilder};
 
 use super::Compiler;
@@ -62,7 +64,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// An expression that must match a value as a whole.
-    fn expression(&mut self, text: &At<&'d str>) -> Option<Regex> {
+    fn expression(&mut self, text: &At<&'d str>) -> Option<Arc<Regex>> {
         // Alone first: `a)|(b` would be fine between our own brackets.
         let built = |expression: &str| {
             let mut builder = RegexBuilder::new(expression);

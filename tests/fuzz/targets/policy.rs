@@ -4,22 +4,34 @@
 
 #![no_main]
 
+use std::cell::RefCell;
+
 use libfuzzer_sys::fuzz_target;
 use sluis::config::{Colour, Context, Place, Presets, Problems, SourceFile, read_vendor};
 use sluis::names::VendorId;
 use sluis::policy::{Constant, Content, Index, Otherwise, Policy, Rule, ShapeBody};
 
+thread_local! {
+    /// To read them takes longer than to read a file. They keep what files have in
+    /// common, and so they are read anew now and then.
+    static PRESETS: RefCell<(Presets, u32)> = RefCell::new((Presets::shipped(), 0));
+}
+
 fuzz_target!(|text: &str| {
+    PRESETS.with_borrow_mut(|(presets, files)| {
+        if *files == 1_000 {
+            (*presets, *files) = (Presets::shipped(), 0);
+        }
+        *files += 1;
+        reads(text, presets);
+    });
+});
+
+fn reads(text: &str, presets: &Presets) {
     let file = SourceFile::new("vendors/vendor.toml", text.to_owned());
     let id = VendorId::parse("vendor").unwrap();
     let mut problems = Problems::new();
-    let draft = read_vendor(
-        &file,
-        &id,
-        &Presets::shipped(),
-        &Context::default(),
-        &mut problems,
-    );
+    let draft = read_vendor(&file, &id, presets, &Context::default(), &mut problems);
     assert_eq!(draft.is_none(), problems.has_errors());
     for problem in problems.sorted() {
         let also = problem.also.as_ref().map(|(place, _)| place);
@@ -31,7 +43,7 @@ fuzz_target!(|text: &str| {
         assert_eq!(draft.kind_specs.len(), draft.policy.kinds.len());
         is_whole(&draft.policy);
     }
-});
+}
 
 fn lies_within(place: &Place) {
     let text = place.file.text();
