@@ -241,7 +241,7 @@ impl VendorFile {
             &vendor,
             &draft.agreement,
             &draft.objections,
-            &draft.policy_canon,
+            &draft.policy_digest,
         );
         Some((vendor, paths))
     }

@@ -24,7 +24,7 @@ pub(super) fn of_vendor(
     vendor: &Vendor,
     agreement: &str,
     objections: &[ObjectionsDraft],
-    policy: &PolicyCanon,
+    policy: &PolicyDigest,
 ) -> PolicyHash {
     let mut content = Canon::new("vendor");
     content.vendor(vendor, agreement, policy);
@@ -32,16 +32,16 @@ pub(super) fn of_vendor(
     content.hash()
 }
 
-/// A policy as it is told in the hash of its vendor; vendors of one policy share it.
+/// The digest of a policy, which its vendor's hash tells; vendors of one policy share it.
 #[derive(Clone, Debug)]
-pub(in crate::config) struct PolicyCanon(Arc<[u8]>);
+pub(in crate::config) struct PolicyDigest(Arc<SecretBytes<32>>);
 
-impl PolicyCanon {
+impl PolicyDigest {
     /// Of a policy that is whole.
     pub(super) fn of(policy: &Policy) -> Self {
-        let mut content = Canon(Vec::new());
+        let mut content = Canon::new("policy");
         content.policy(policy);
-        Self(content.0.into())
+        Self(Arc::new(sha256(&content.0)))
     }
 }
 
@@ -102,7 +102,7 @@ impl Canon {
         items.iter().for_each(|it| item(self, it));
     }
 
-    fn vendor(&mut self, vendor: &Vendor, agreement: &str, policy: &PolicyCanon) {
+    fn vendor(&mut self, vendor: &Vendor, agreement: &str, policy: &PolicyDigest) {
         let Vendor {
             school,
             id,
@@ -128,7 +128,7 @@ impl Canon {
         self.shown(body_bytes_max);
         self.shown(fingerprint);
         self.list(law.kinds(), Self::kind);
-        self.0.extend_from_slice(&policy.0);
+        self.digest(&policy.0);
         self.list(flows, Self::flow);
     }
 

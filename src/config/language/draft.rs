@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::hash::PolicyCanon;
+use crate::config::hash::PolicyDigest;
 use crate::config::{At, GrantAuth, Mode, Place, Rate, Retry, Upstream, Validity};
 use crate::names::{FlowId, VendorId};
 use crate::policy::{IdKind, Index, Policy, Side};
@@ -39,7 +39,7 @@ pub struct VendorDraft {
     /// Everything that decides what leaves.
     pub policy: Policy,
     /// The policy as its hash takes it.
-    pub(in crate::config) policy_canon: PolicyCanon,
+    pub(in crate::config) policy_digest: PolicyDigest,
     /// How the pseudonyms of each kind are made, at the places of [`Policy::kinds`].
     pub kind_specs: Vec<KindSpec>,
     /// `[except]`: the lists of who objected.

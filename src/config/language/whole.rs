@@ -10,7 +10,7 @@ use super::flows::NamedFlow;
 use super::named::Origin;
 use super::preset::{PresetInUse, named_by};
 use super::routes::InRoutes;
-use crate::config::hash::PolicyCanon;
+use crate::config::hash::PolicyDigest;
 use crate::config::{Problem, Table, code};
 use crate::policy::{Policy, Side};
 use crate::pseudonym::KindSpec;
@@ -19,7 +19,7 @@ use crate::pseudonym::KindSpec;
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) policy: Policy,
-    pub(super) canon: PolicyCanon,
+    pub(super) canon: PolicyDigest,
     pub(super) kind_specs: Vec<KindSpec>,
     pub(super) shapes: Arc<[ShapeCount]>,
 }
@@ -140,7 +140,7 @@ impl<'d, 'p> Compiler<'d, 'p> {
         let policy = std::mem::take(&mut self.policy);
         Whole {
             rules: Rules {
-                canon: PolicyCanon::of(&policy),
+                canon: PolicyDigest::of(&policy),
                 policy,
                 kind_specs: std::mem::take(&mut self.kind_specs),
                 shapes,
