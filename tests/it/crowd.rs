@@ -84,6 +84,43 @@ fn bodies_take_no_more_memory_together_than_the_limit() {
 }
 
 #[test]
+fn answers_take_no_more_memory_together_than_the_limit() {
+    let limits = "body-bytes-in-flight = \"1 MiB\"\nhold-back = \"1 MiB\"";
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let house = Plans::limits(limits).open(Upstream::scripted(move |peer| {
+        while let Some(request) = peer.request() {
+            let is_large = request.head.contains("limit=900000");
+            let length = if is_large { 900_000 } else { 200_000 };
+            let whole = ok(&format!(r#"{{"users":[]{}}}"#, " ".repeat(length)));
+            let (most, last) = whole.split_at(whole.len() - 1);
+            peer.send(most);
+            if is_large {
+                wait.lock().unwrap().recv().unwrap();
+            }
+            // A connection whose answer is refused is let go of.
+            peer.try_send(last).unwrap_or_default();
+        }
+    }));
+    let mut first = house.caller();
+    first.send(pull("/pull/users?limit=900000"));
+    let begun = Instant::now();
+    while !house.metrics().contains("\nsluis_body_bytes_in_flight 9") {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it is not held");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let second = house.ask(pull("/pull/users?limit=200000"));
+    assert_eq!((second.status(), &*second.code()), (503, "overloaded"));
+    assert_eq!(second.lines("retry-after"), ["1"]);
+    let asked = house.upstream.received_text();
+    assert!(asked.contains("limit=200000"), "the upstream was asked");
+    go.send(()).unwrap();
+    assert_eq!(first.answer().status(), 200);
+    let third = house.ask(pull("/pull/users?limit=200000"));
+    assert_eq!(third.status(), 200, "there is room again");
+}
+
+#[test]
 fn one_address_gets_no_more_than_its_share_of_connections() {
     let house = Plans::limits("connections-per-client = 2").open(Upstream::json(r#"{"users":[]}"#));
     let mut inside = [house.caller(), house.caller()];

@@ -185,6 +185,24 @@ fn what_a_vendor_answers_to_a_push_comes_home() {
 }
 
 #[test]
+fn a_push_that_is_answered_with_a_pseudonym_of_nobody_is_refused() {
+    let nobody = "2a960a95-c70e-88af-b483-e26a38758e39";
+    let answer = json!({"member": nobody, "group": "never-given-out-zzq"});
+    let house = plans(POLICY).open(Upstream::json(&answer.to_string()));
+    let body = r#"{"sourcedId":"pupil-zzq-901","grade":7}"#;
+    let answer = house.ask(request("POST", "/push/members/pupil-zzq-901", body));
+    assert_eq!(
+        (answer.status(), answer.code().as_str()),
+        (502, "pseudonym_unknown")
+    );
+    assert!(!answer.text().contains(nobody), "{}", answer.text());
+    house.search(
+        &markers(),
+        &[("what the vendor got", &house.upstream.received())],
+    );
+}
+
+#[test]
 fn a_pseudonym_that_was_never_given_out_reaches_nobody() {
     let house = plans(POLICY).open(school());
     let [first, second, group] = pull(&house);
@@ -435,25 +453,47 @@ callers = "anyone"
 [[flow.pull.route]]
 match = "GET /users"
 to-vendor = { users = "pupil[]" }
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.push.route]]
+match = "POST /users"
+to-vendor = { users = "pupil[]" }
+from-vendor = "nothing"
 "#;
     // Of so many, two have the same number of six digits, all but surely.
     let users: Vec<String> = (0..4_000)
         .map(|number| format!("pupil-zzq-{number}"))
         .collect();
-    let house = Plans {
-        school: "pupils = 10\n",
-        ..plans(SHORT)
-    }
-    .open(Upstream::json(&json!({"users": users}).to_string()));
+    let users = json!({"users": users}).to_string();
+    let open = || {
+        let plans = Plans {
+            school: "pupils = 10\n",
+            ..plans(SHORT)
+        };
+        plans.open(Upstream::json(&users))
+    };
+    let markers = Markers::of(&["pupil-zzq-"]);
+    let house = open();
     let answer = house.ask(request("GET", "/pull/users", ""));
     assert_eq!(
         (answer.status(), answer.code().as_str()),
         (503, "pseudonym_collision")
     );
-    house.search(
-        &Markers::of(&["pupil-zzq-"]),
-        &[("what the vendor got", &answer.body)],
+    house.search(&markers, &[("what the vendor got", &answer.body)]);
+
+    let house = open();
+    let answer = house.ask(request("POST", "/push/users", &users));
+    assert_eq!(
+        (answer.status(), answer.code().as_str()),
+        (503, "pseudonym_collision")
     );
+    assert_eq!(house.upstream.received_text(), "", "nothing was forwarded");
+    house.search(&markers, &[("what the school got", &answer.body)]);
 }
 
 /// The school, and how it is told to send the rest of a page of a group, which ends with a pupil

@@ -347,6 +347,17 @@ fn body_not_well_formed() {
 }
 
 #[test]
+fn body_that_is_a_list_where_an_object_is_declared() {
+    let house = house();
+    let request = push("POST", "/users", r#"["zzq-secret"]"#);
+    let answer = refused(&house, request, 400, "body_of_another_shape");
+    house.search(
+        &Markers::of(&["zzq-secret"]),
+        &[("the caller", &answer.body)],
+    );
+}
+
+#[test]
 fn body_missing_or_not_wanted() {
     let house = house();
     let none = with(

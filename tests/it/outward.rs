@@ -75,6 +75,37 @@ fn upstream_body_not_well_formed() {
 }
 
 #[test]
+fn upstream_field_that_a_strict_shape_does_not_name() {
+    let upstream = Upstream::json(r#"{"grade":7,"zzq-secret":1}"#);
+    let more = format!(
+        r#"
+[flow.strict]
+caller = "vendor"
+at = "/strict"
+upstream = "http://{}"
+callers = "anyone"
+[[flow.strict.route]]
+match = "GET /users"
+to-vendor = {{ _strict = true, grade = "keep:int" }}
+"#,
+        upstream.address
+    );
+    let plans = Plans {
+        more,
+        ..Plans::default()
+    };
+    let house = plans.open(upstream);
+    let got = house.ask(pull("/strict/users"));
+    assert_eq!((got.status(), &*got.code()), (502, "field_unexpected"));
+    assert_eq!(got.json()["at"], 11);
+    let seen = [got.head.as_bytes(), &got.body].concat();
+    house.search(
+        &Markers::of(&["zzq-secret"]),
+        &[("what the caller got", &seen)],
+    );
+}
+
+#[test]
 fn upstream_id_with_control_characters() {
     let body = r#"{"users":[{"sourcedId":"zzq-secret\u0007"}]}"#;
     refused(&ok(body), 502, "identifier_invalid");
