@@ -48,10 +48,14 @@ mod wire;
 #[expect(dead_code, reason = "the files of the presets")]
 mod standard;
 
-/// The refusals that no test here meets: a defect, and that of a caller that is gone, which nobody
-/// is told: the tests of `client_goes_away` see it counted.
-const NOT_MET: [&str; 2] = ["gateway_bug", "caller_gone"];
+/// The refusal that no test here meets: a defect.
+const NOT_MET: [&str; 1] = ["gateway_bug"];
+/// What a vendor is told of as of a record that is not there, and as what.
+const UNREVEALED: [&str; 2] = ["person_objected", "record_filtered"];
+const NO_RECORD: &str = "upstream_error";
 
+/// Each status of each row of the table in the README, side by side with its code, is what a test
+/// asserts; twice if it is that of both sides.
 #[test]
 fn every_refusal_is_met_by_a_test() {
     let tests = [
@@ -65,13 +69,40 @@ fn every_refusal_is_met_by_a_test() {
         include_str!("records.rs"),
         include_str!("stale.rs"),
     ];
-    let said = |text: &str, quoted: &str| {
-        let mut lines = text.lines().map(str::trim_start);
-        lines.any(|line| !line.starts_with("//") && line.contains(quoted))
-    };
-    for code in sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code) {
-        let quoted = format!("\"{code}\"");
-        let met = tests.iter().any(|text| said(text, &quoted));
-        assert_ne!(met, NOT_MET.contains(&code), "{code}");
+    let tests = tests.map(code_alone).concat();
+    let table = include_str!("../../README.md")
+        .split("<!-- refusals:")
+        .nth(1);
+    let rows: Vec<_> = table.unwrap().lines().filter_map(row).collect();
+    let known = sluis::refusal::Refusal::ALL.map(sluis::refusal::Refusal::code);
+    assert!(known.iter().all(|code| rows.iter().any(|it| it.0 == *code)));
+    for (code, statuses) in rows {
+        for status in statuses.iter().filter(|status| **status != "–") {
+            let told = match UNREVEALED.contains(&code) && *status == "404" {
+                true => NO_RECORD,
+                false => code,
+            };
+            let assertion = match *status {
+                "the same" => format!("404,\"{told}\""),
+                status => format!("{status},\"{told}\""),
+            };
+            let sides = statuses.iter().filter(|other| *other == status).count();
+            let met = tests.matches(&assertion).count() >= sides;
+            assert_ne!(met, NOT_MET.contains(&code), "{code} {status}");
+        }
     }
+}
+
+/// What a line of the table says: a code, and its statuses by side.
+fn row(line: &'static str) -> Option<(&'static str, [&'static str; 2])> {
+    let mut cells = line.split(" | ");
+    let code = cells.next()?.strip_prefix("| `")?.strip_suffix('`')?;
+    Some((code, [cells.next()?, cells.next()?]))
+}
+
+/// A file of tests without comments and without white space.
+fn code_alone(text: &str) -> String {
+    let lines = text.lines().map(str::trim_start);
+    let code = lines.filter(|line| !line.starts_with("//"));
+    code.flat_map(str::split_whitespace).collect()
 }

@@ -99,11 +99,17 @@ fn fetch(house: &House, flow: &str) -> String {
 }
 
 /// Asks for a token in vain, and checks what RFC 6749 section 5.2 says of the answer.
-fn refused(house: &House, request: impl AsRef<[u8]>, error: (u16, &str), code: &str) -> Message {
+fn refused(
+    house: &House,
+    request: impl AsRef<[u8]>,
+    error: &str,
+    status: u16,
+    code: &str,
+) -> Message {
     let answer = house.ask(request);
     let json = answer.json();
     let seen = (answer.status(), json["error"].as_str().unwrap());
-    assert_eq!(seen, error, "{} {}", answer.head, answer.text());
+    assert_eq!(seen, (status, error), "{} {}", answer.head, answer.text());
     assert_eq!(answer.lines("content-type"), ["application/json"]);
     assert_eq!(answer.lines("cache-control"), ["no-store"]);
     assert_eq!(answer.lines("pragma"), ["no-cache"]);
@@ -113,7 +119,7 @@ fn refused(house: &House, request: impl AsRef<[u8]>, error: (u16, &str), code: &
         "{}",
         answer.head
     );
-    let challenge: &[&str] = match error.0 {
+    let challenge: &[&str] = match status {
         401 => &["Basic realm=\"sluis\""],
         _ => &[],
     };
@@ -215,7 +221,7 @@ fn scopes_are_granted_as_far_as_they_are_configured() {
     ] {
         let form = format!("{GRANT}&scope={scope}");
         let request = asks("one", &basic(OTHER_CLIENT, OTHER_SECRET), &form);
-        refused(&house, request, (400, "invalid_scope"), "scope_unknown");
+        refused(&house, request, "invalid_scope", 400, "scope_unknown");
     }
     let ignored = format!("{GRANT}&scope=everything");
     let answer = house.ask(asks("one", &basic(CLIENT, SECRET), &ignored));
@@ -247,7 +253,8 @@ fn who_does_not_know_the_secret_gets_no_token() {
         refused(
             &house,
             request,
-            (401, "invalid_client"),
+            "invalid_client",
+            401,
             "caller_unauthenticated",
         );
     }
@@ -261,13 +268,14 @@ fn who_does_not_know_the_secret_gets_no_token() {
 fn a_request_that_is_not_as_rfc_6749_has_it_is_refused_as_it_says() {
     let house = house();
     let mine = basic(CLIENT, SECRET);
-    let invalid = (400, "invalid_request");
+    let invalid = "invalid_request";
     let both = format!("{GRANT}&client_id={CLIENT}&client_secret=zzq-another-secret");
     for form in ["client_id=", &format!("{GRANT}&{GRANT}"), &both] {
         refused(
             &house,
             asks("one", &mine, form),
             invalid,
+            400,
             "token_request_invalid",
         );
     }
@@ -276,49 +284,51 @@ fn a_request_that_is_not_as_rfc_6749_has_it_is_refused_as_it_says() {
         &house,
         asks("one", &twice, GRANT),
         invalid,
+        400,
         "token_request_invalid",
     );
     let password = "grant_type=password&username=a&password=zzq-password";
-    let unsupported = (400, "unsupported_grant_type");
     refused(
         &house,
         asks("one", &mine, password),
-        unsupported,
+        "unsupported_grant_type",
+        400,
         "grant_type_unsupported",
     );
     let query = asks("one", &mine, GRANT).replace("/token ", "/token?grant_type=x ");
-    refused(&house, query, invalid, "query_invalid");
+    refused(&house, query, invalid, 400, "query_invalid");
     let get = format!("GET /one/oauth/token HTTP/1.1\r\nhost: {HOST}\r\n{mine}\r\n");
-    let answer = refused(&house, get, (405, "invalid_request"), "method_not_listed");
+    let answer = refused(&house, get, invalid, 405, "method_not_listed");
     assert_eq!(answer.lines("allow"), ["POST"]);
     let none = format!("POST /one/oauth/token HTTP/1.1\r\nhost: {HOST}\r\n{mine}\r\n");
-    refused(&house, none, invalid, "body_missing");
+    refused(&house, none, invalid, 400, "body_missing");
     let json = asks("one", &mine, GRANT).replace("x-www-form-urlencoded", "json");
-    refused(
-        &house,
-        json,
-        (415, "invalid_request"),
-        "content_type_unsupported",
-    );
+    refused(&house, json, invalid, 415, "content_type_unsupported");
     let bytes = asks("one", &mine, &format!("{GRANT}&x=y")).replace("x=y", "x=\u{e9}");
     let latin: Vec<u8> = bytes.bytes().filter(|byte| *byte != 0xc3).collect();
-    refused(&house, latin, invalid, "token_request_invalid");
+    refused(&house, latin, invalid, 400, "token_request_invalid");
     search(&house, &["zzq-another-secret", "zzq-password"]);
 }
 
 #[test]
 fn a_form_is_read_no_further_than_its_bound() {
     let house = house();
-    let too_large = (413, "invalid_request");
     let long = format!("{GRANT}&x={}", "a".repeat(8 << 10));
-    let answer = refused(&house, asks("one", "", &long), too_large, "body_too_large");
+    let answer = refused(
+        &house,
+        asks("one", "", &long),
+        "invalid_request",
+        413,
+        "body_too_large",
+    );
     assert_eq!(answer.lines("connection"), ["close"]);
     let head = asks("one", "", "").replace("content-length: 0", "transfer-encoding: chunked");
     let chunk = format!("1000\r\n{}\r\n", "a".repeat(0x1000)).repeat(3);
     let answer = refused(
         &house,
         format!("{head}{chunk}"),
-        too_large,
+        "invalid_request",
+        413,
         "body_too_large",
     );
     assert_eq!(answer.lines("connection"), ["close"]);
@@ -330,8 +340,13 @@ fn a_form_is_read_no_further_than_its_bound() {
     }
     .open(upstream);
     let half = asks("one", &basic(CLIENT, SECRET), GRANT);
-    let late = (408, "invalid_request");
-    refused(&house, &half[..half.len() - 5], late, "body_timeout");
+    refused(
+        &house,
+        &half[..half.len() - 5],
+        "invalid_request",
+        408,
+        "body_timeout",
+    );
     search(&house, &[]);
 }
 
@@ -472,7 +487,8 @@ fn address_agreement_and_mode_hold_where_tokens_are_fetched() {
         refused(
             house,
             stranger,
-            (401, "invalid_client"),
+            "invalid_client",
+            401,
             "caller_unauthenticated",
         );
         search(house, &[]);
