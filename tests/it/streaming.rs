@@ -53,6 +53,38 @@ fn a_large_answer_streams_whole() {
     );
 }
 
+/// The seconds that a histogram has counted, for all of its labels.
+fn seconds(metrics: &str, histogram: &str) -> f64 {
+    let start = format!("sluis_{histogram}_duration_seconds_sum{{");
+    let lines = metrics.lines().filter(|line| line.starts_with(&start));
+    let sums = lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+    sums.sum()
+}
+
+#[test]
+fn what_an_upstream_takes_its_time_for_is_not_our_own_work() {
+    const PAUSE: Duration = Duration::from_millis(300);
+    let answer = ok(&roster(1_000));
+    let (begin, end) = answer.split_at(answer.len() / 2);
+    let (begin, end) = (begin.to_owned(), end.to_owned());
+    let house = House::open(Upstream::scripted(move |peer| {
+        peer.request();
+        std::thread::sleep(PAUSE);
+        peer.send(&begin);
+        std::thread::sleep(PAUSE);
+        peer.send(&end);
+    }));
+    let got = house.ask(pull("/pull/users"));
+    assert_eq!(got.status(), 200);
+    house.await_log("request.ended");
+    let metrics = house.metrics();
+    let [to_the_head, in_all, ours] = ["http_client_request", "http_server_request", "transform"]
+        .map(|histogram| seconds(&metrics, histogram));
+    assert!(to_the_head >= 0.3 && in_all >= 0.6, "{metrics}");
+    assert!(ours > 0.0 && ours < 0.1, "{metrics}");
+    house.search(&markers(), &[("what the vendor got", &got.body)]);
+}
+
 #[test]
 fn a_large_request_streams_whole() {
     let body = roster(1 << 20);
