@@ -80,8 +80,8 @@ pub(crate) enum Message {
 }
 
 /// Fails unless the rewriter does what the oracle does, whole and in pieces, and nothing marked or
-/// unlisted leaves, also of a message that is refused.
-pub(crate) fn agree(way: &Way, root: Rule, message: &[u8], seed: u64, known: Message) {
+/// unlisted leaves, also of a message that is refused. Gives what the rewriter did.
+pub(crate) fn agree(way: &Way, root: Rule, message: &[u8], seed: u64, known: Message) -> Done {
     let done = feed(way, root, [message]);
     let shown = String::from_utf8_lossy(message);
     let seen = done.result.map(|()| text(&done.left));
@@ -130,6 +130,7 @@ pub(crate) fn agree(way: &Way, root: Rule, message: &[u8], seed: u64, known: Mes
         audit::no_mark_left(&done.left);
         audit::no_mark_left(&again.left);
     }
+    done
 }
 
 /// What was done, without what was never done.
