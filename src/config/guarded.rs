@@ -349,6 +349,25 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_cannot_be_used_is_named_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(folder.path(), 0o600, "no folder");
+        let place = file.display();
+        let made = make_folder(&file.join("ring.toml")).unwrap_err();
+        let told = format!("the folder `{place}` cannot be used: File exists (os error 17)");
+        assert_eq!(message(&made), told);
+        let absent = folder.path().join("keys/ring.toml");
+        let place = folder.path().join("keys");
+        let place = place.display();
+        let locked = lock_folder(&absent).unwrap_err();
+        let told = format!("the folder `{place}` cannot be used: No such file or directory");
+        assert_eq!(message(&locked), format!("{told} (os error 2)"));
+        for problems in [made, locked] {
+            assert_eq!(problems.sorted()[0].code, "E066");
+        }
+    }
+
+    #[test]
     fn what_is_written_is_whole_and_for_this_user_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/ring.toml");
@@ -358,7 +377,10 @@ mod tests {
         let text = |text: &str| SecretText::new(text.to_owned());
         write(&path, &text("one"), Present::Keep).unwrap();
         let again = write(&path, &text("two"), Present::Keep).unwrap_err();
-        assert!(message(&again).contains("exists"), "{}", message(&again));
+        let ring = path.display();
+        let told = format!("`{ring}` cannot be written: File exists (os error 17)");
+        assert_eq!(message(&again), told);
+        assert_eq!(again.sorted()[0].code, "E066");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
         write(&path, &text("three"), Present::Replace).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "three");
