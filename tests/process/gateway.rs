@@ -114,15 +114,20 @@ pub(crate) fn free() -> SocketAddr {
     any.local_addr().unwrap()
 }
 
-/// A gateway that runs.
+/// A gateway that runs. What it tells operators is searched for what is made up: its pages before it
+/// is told to end, and its log when all is over.
 pub(crate) struct Gateway {
     child: Child,
     admin: SocketAddr,
     log: Arc<Mutex<String>>,
+    /// Where its files are, which has letters that stand there by chance.
+    folder: String,
 }
 
 impl Gateway {
     pub(crate) fn spawn(mut command: Command, admin: SocketAddr) -> Self {
+        let folder = command.get_args().last().unwrap_or_default();
+        let folder = folder.to_string_lossy().into_owned();
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -138,7 +143,12 @@ impl Gateway {
                 log.push('\n');
             }
         });
-        Self { child, admin, log }
+        Self {
+            child,
+            admin,
+            log,
+            folder,
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -175,6 +185,12 @@ impl Gateway {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
+        for page in ["/metrics", "/status", "/readyz?verbose"] {
+            // One that ends already, or that nobody is to ask, has none.
+            if let Ok(answer) = get(self.admin, page) {
+                self.search(page, &answer);
+            }
+        }
         let id = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(id, signal).unwrap();
     }
@@ -195,6 +211,11 @@ impl Gateway {
         (status(head), body.to_owned())
     }
 
+    /// The leak search.
+    fn search(&self, place: &str, told: &str) {
+        assert_nothing_made_up(place, &told.replace(&self.folder, ""));
+    }
+
     pub(crate) fn status(&self) -> Value {
         serde_json::from_str(&self.page("/status").1).unwrap()
     }
@@ -205,6 +226,21 @@ impl Drop for Gateway {
         // It has ended if the test has not failed.
         self.child.kill().unwrap_or_default();
         self.child.wait().unwrap();
+        // A second panic would hide what went wrong first.
+        if !thread::panicking() {
+            self.search("the log", &self.log());
+        }
+    }
+}
+
+/// What every pupil that is made up here has in its identifier or its name.
+const MADE_UP: [&str; 3] = ["zzq", "noor", "l-0001"];
+
+/// Fails if anything made up stands in what operators or vendors got, in whatever case.
+fn assert_nothing_made_up(place: &str, told: &str) {
+    let text = told.to_ascii_lowercase();
+    for made_up in MADE_UP {
+        assert!(!text.contains(made_up), "{made_up} in {place}: {told}");
     }
 }
 
@@ -243,6 +279,7 @@ pub(crate) fn put_with(
     exchange(address, &format!("PUT {path}"), &lines, body)
 }
 
+/// Whoever calls here is a vendor or an operator.
 fn exchange(address: SocketAddr, what: &str, lines: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -250,6 +287,7 @@ fn exchange(address: SocketAddr, what: &str, lines: &str, body: &str) -> std::io
     stream.write_all(format!("{first}{lines}\r\n{body}").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
+    assert_nothing_made_up("what a caller got", &answer);
     Ok(answer)
 }
 
