@@ -22,6 +22,14 @@ mod systemd;
 mod terminal;
 mod trust;
 
+#[path = "../it/harness/leak.rs"]
+#[expect(
+    dead_code,
+    clippy::string_slice,
+    reason = "the markers of the tests in one process"
+)]
+mod leak;
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
