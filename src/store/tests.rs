@@ -543,8 +543,18 @@ fn a_damaged_row_stops_its_own_school(bed: &dyn Bed) {
         assert!(batch(&other, PUPIL, &["S-1"]).is_empty());
         assert_eq!(let_out(&other, PUPIL, &["S-4"]), Err(StoreFault::Damaged));
         assert_eq!(other.catch_up().wait(), Err(StoreFault::Damaged));
-        assert_eq!(store.state().code(), Some("damaged"));
+        let trouble = store.state().trouble.unwrap();
+        let each_once = matches!(*trouble, Fault::Damaged(Damage { rows: 2, .. }));
+        assert!(each_once, "{trouble}");
     }
+    let mut rows = Vec::new();
+    let mut backend = bed.backend().unwrap();
+    let read = backend.read(Mark::default(), &mut |row| {
+        rows.push(row.school.to_owned());
+    });
+    read.unwrap();
+    let of_it = rows.iter().filter(|school| *school == "zonnebloem");
+    assert_eq!(of_it.count(), 3, "nothing is written for who is stopped");
 }
 
 fn a_school_can_come_later(bed: &dyn Bed) {
@@ -1363,6 +1373,21 @@ fn what_is_no_register_is_told_apart() {
         fault.to_string().contains("not/there: No such file"),
         "{fault}"
     );
+}
+
+#[test]
+fn a_file_is_looked_at_while_a_school_is_stopped() {
+    let bed = FileBed::new();
+    let store = bed.open();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    damage(&bed, "zonnebloem", 1);
+    let wanted = (Clock::test(NOW), Wanted::Usable);
+    let backend = bed.backend().unwrap();
+    let store = Store::on(move |_| Ok(backend), schools(), wanted).unwrap();
+    assert_eq!(store.state().code(), Some("damaged"));
+    fs::rename(&bed.path, bed.path.with_extension("away")).unwrap();
+    until(|| store.state().code() == Some("file_moved"));
 }
 
 #[test]

@@ -151,8 +151,8 @@ impl Keeper {
         if !group.batches.is_empty() {
             let written = self.write(&group.batches);
             for (view, batch, promise) in group.batches {
-                let whole = written.and_then(|()| view.school.is_whole());
-                promise.keep(whole.and_then(|()| view.check(&batch)));
+                // Of a school that is stopped, what is not known has not been written either.
+                promise.keep(written.and_then(|()| view.check(&batch)));
             }
         }
         for (school, promise) in group.schools {
