@@ -206,7 +206,8 @@ impl Postgres {
         // A driver that was told to end does so when the runtime runs.
         self.runtime.block_on(task::yield_now());
         self.rest = match &done {
-            Ok(_) | Err(Fault::Lost { .. }) => Rest::default(),
+            // What is wrong with its rows is no failure of the server.
+            Ok(_) | Err(Fault::Damaged(_) | Fault::Lost { .. }) => Rest::default(),
             Err(_) => self.rest.after_failure(now),
         };
         done

@@ -5,6 +5,7 @@ use tokio_postgres::{Client, Row as Found, Transaction};
 
 use super::in_time;
 use crate::limits;
+use crate::pseudonym::Lookup;
 use crate::store::backend::{Damage, Fault, Mark, NewRow, Row};
 
 /// `on` is what PostgreSQL calls durable; a server may be set to less. The number is only ours.
@@ -106,23 +107,30 @@ pub(super) async fn read(
     }
 }
 
+/// A row of which anything but its school cannot be read is one that does not open: it stops its
+/// own school. The table takes no such row, but its owner may have altered it.
 fn read_row(row: &Found) -> Result<Row<'_>, Fault> {
     let number: i64 = row.try_get(0)?;
     let number = u64::try_from(number).unwrap_or_default();
-    let (lookup, day): (&[u8], i32) = (row.try_get(3)?, row.try_get(5)?);
-    // The table takes 16 bytes only.
-    let other = |_| {
+    let nobodys = |_| {
         Fault::Damaged(Damage {
             rows: 1,
             first: number,
         })
     };
+    let school = row.try_get(1).map_err(nobodys)?;
+    let (kind, day) = (row.try_get(2), row.try_get::<_, i32>(5));
+    let lookup = row.try_get(3).ok();
+    let lookup: Option<Lookup> = lookup.and_then(|lookup: &[u8]| lookup.try_into().ok());
+    let is_read = kind.is_ok() && lookup.is_some() && day.is_ok();
+    let sealed = row.try_get(4).ok().filter(|_| is_read);
     Ok(Row {
         number,
-        school: row.try_get(1)?,
-        kind: row.try_get(2)?,
-        lookup: lookup.try_into().map_err(other)?,
-        sealed: row.try_get(4)?,
-        day: u32::try_from(day).unwrap_or_default(),
+        school,
+        kind: kind.unwrap_or_default(),
+        lookup: lookup.unwrap_or_default(),
+        // Nothing opens nothing.
+        sealed: sealed.unwrap_or_default(),
+        day: u32::try_from(day.unwrap_or_default()).unwrap_or_default(),
     })
 }

@@ -319,6 +319,66 @@ fn a_school_goes_on_once_its_rows_open_again() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_stops_its_own_school() {
+    let cluster = Cluster::start();
+    for (column, free, value) in [
+        ("kind", "ALTER kind DROP NOT NULL", "NULL"),
+        (
+            "lookup",
+            "DROP CONSTRAINT sluis_register_lookup_check",
+            "'\\x07'",
+        ),
+        ("sealed", "ALTER sealed DROP NOT NULL", "NULL"),
+        ("day", "ALTER day DROP NOT NULL", "NULL"),
+    ] {
+        let bed = bed(&cluster);
+        let (store, _) = usable(&bed);
+        let (one, other) = (view(&store, "regenboog", 7), view(&store, "zonnebloem", 7));
+        let_out(&one, PUPIL, &["S-1"]).unwrap();
+        let_out(&other, PUPIL, &["S-1", "S-2"]).unwrap();
+        bed.sql(&format!(
+            "ALTER TABLE sluis_register {free};
+            CREATE TABLE damaged AS SELECT * FROM sluis_register WHERE number = 2;
+            UPDATE damaged SET number = 4, lookup = decode(repeat('07', 16), 'hex');
+            UPDATE damaged SET {column} = {value};
+            INSERT INTO sluis_register OVERRIDING SYSTEM VALUE SELECT * FROM damaged;
+            ALTER TABLE sluis_register ALTER number RESTART WITH 5"
+        ));
+        let (later, _) = usable(&bed);
+        for store in [&store, &later] {
+            let (one, other) = (view(store, "regenboog", 7), view(store, "zonnebloem", 7));
+            let_out(&one, PUPIL, &["S-2"]).unwrap();
+            one.catch_up().wait().unwrap();
+            assert!(comes_home(&one, 7, "S-2"), "{column}");
+            assert_eq!(let_out(&other, PUPIL, &["S-3"]), Err(StoreFault::Damaged));
+            assert_eq!(store.state().stopped, [school("zonnebloem")], "{column}");
+        }
+        let verified = verify(&bed.place(), schools(), &Clock::system()).unwrap();
+        assert_eq!(verified.damaged_first, [4], "{column}");
+    }
+}
+
+#[test]
+fn a_row_of_nobody_can_tell_which_school_stops_them_all() {
+    let bed = bed(&Cluster::start());
+    let (store, _) = usable(&bed);
+    let one = view(&store, "regenboog", 7);
+    let_out(&one, PUPIL, &["S-1"]).unwrap();
+    bed.sql(
+        "ALTER TABLE sluis_register ALTER school DROP NOT NULL;
+        INSERT INTO sluis_register (kind, lookup, sealed, day)
+        SELECT kind, lookup, sealed, day FROM sluis_register",
+    );
+    assert_eq!(one.catch_up().wait(), Err(StoreFault::Damaged));
+    let trouble = store.state().trouble.unwrap();
+    let said = "1 of its rows, number 2, does not open";
+    assert!(trouble.to_string().starts_with(said), "{trouble}");
+    assert_eq!(let_out(&one, PUPIL, &["S-2"]), Err(StoreFault::Damaged));
+    // What left before comes home.
+    assert!(comes_home(&one, 7, "S-1"));
+}
+
+#[test]
 fn another_machine_is_reached_through_tls_only() {
     let server = |settings: &str| Server::new(settings, None).map(drop);
     for here in [
