@@ -15,13 +15,18 @@ const RING: &str = "keys/ring.toml";
 /// A gateway whose register is on that server.
 fn node(school: &School, server: &str) -> Files {
     let files = files(school);
+    keep_on(&files, server);
+    files
+}
+
+/// Has the register on that server from now on.
+pub(crate) fn keep_on(files: &Files, server: &str) {
     files.write("register-url", server);
     let private = Permissions::from_mode(0o600);
     fs::set_permissions(files.path().join("register-url"), private).unwrap();
     let own = fs::read_to_string(files.path().join("sluis.toml")).unwrap();
     let register = "[register]\nstore = \"postgres\"\nurl = { file = \"register-url\" }\n";
     files.write("sluis.toml", &format!("{own}{register}"));
-    files
 }
 
 fn copy(from: &Files, to: &Files, file: &str) {

@@ -8,9 +8,11 @@ use data_encoding::HEXLOWER;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use sluis_test_postgres::Cluster;
 
-use crate::gateway::{Files, get_with, put_with, status};
+use crate::gateway::{Files, Gateway, get_with, put_with, status};
 use crate::home::{PUPILS, School, files, landed, pupil, stop};
+use crate::nodes::keep_on;
 
 const PROEF: At = At {
     door: "/bron",
@@ -124,4 +126,71 @@ fn a_broken_file_of_one_school_leaves_both_as_they_were() {
     assert_eq!(pull(&files, PROEF), ours);
     assert_eq!(pull(&files, TWEEDE).len(), PUPILS);
     stop(gateway, Signal::TERM);
+}
+
+/// What makes of a sealed identifier one that does not open, and what makes it whole again.
+const DAMAGE: &str = "sealed || '\\x00'";
+const MEND: &str = "substr(sealed, 1, length(sealed) - 1)";
+
+#[test]
+fn a_gateway_starts_while_one_school_with_rows_is_whole() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let (first, second) = (School::open(), School::open());
+    let files = two_schools(&first, &second);
+    keep_on(&files, &cluster.settings(&database));
+    let made = files.command(&["register", "init"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let gateway = files.serve();
+    let (ours, theirs) = (pull(&files, PROEF), pull(&files, TWEEDE));
+    stop(gateway, Signal::TERM);
+    let change = |school: &str, how: &str| {
+        let rows = format!("UPDATE sluis_register SET sealed = {how} WHERE school = '{school}'");
+        cluster.sql(&database, &rows);
+    };
+
+    change("tweede", DAMAGE);
+    let gateway = files.serve();
+    assert_eq!(pull(&files, PROEF), ours);
+    assert_eq!(send(&files, PROEF, 0, &ours[0], &ours[0]).0, 200);
+    for (status, answer) in [
+        ask(&files, TWEEDE, TWEEDE.token),
+        send(&files, TWEEDE, 0, &theirs[0], &theirs[0]),
+    ] {
+        assert_eq!(status, 503, "{answer}");
+        assert!(answer.contains("register_unavailable"), "{answer}");
+    }
+    assert_eq!(landed(&second).len(), 0);
+    assert_eq!(gateway.page("/readyz"), (200, "ok\n".to_owned()));
+    let verbose = gateway.page("/readyz?verbose").1;
+    let said = "[!] register: damaged, so what it does not know of tweede is refused\n";
+    assert!(verbose.contains(said), "{verbose}");
+    let register = gateway.status()["register"].clone();
+    assert_eq!(register["stopped"], json!(["tweede"]), "{register}");
+    assert_eq!(gateway.wait_for("register.failed")["error.type"], "damaged");
+    stop(gateway, Signal::TERM);
+
+    // Neither is whole; and of two the only one that has rows is not.
+    change("proef", DAMAGE);
+    refuses_to_start(&files, 2 * PUPILS);
+    cluster.sql(
+        &database,
+        "DELETE FROM sluis_register WHERE school = 'proef'",
+    );
+    refuses_to_start(&files, PUPILS);
+
+    change("tweede", MEND);
+    let gateway = files.serve();
+    assert_eq!(pull(&files, TWEEDE), theirs);
+    assert_eq!(send(&files, TWEEDE, 0, &theirs[0], &theirs[0]).0, 200);
+    stop(gateway, Signal::TERM);
+}
+
+/// It ends at once, and says how many rows do not open.
+fn refuses_to_start(files: &Files, rows: usize) {
+    let gateway = Gateway::spawn(files.command(&["serve"]), files.admin);
+    let (code, log) = gateway.end();
+    assert_eq!(code, Some(78), "{log}");
+    let said = format!("{rows} of its rows do not open");
+    assert!(log.contains(&said) && !log.contains("zzq"), "{log}");
 }
