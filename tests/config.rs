@@ -118,7 +118,7 @@ fn a_good_file_gives_exactly_this_policy_and_no_word() {
 
 /// The two examples of the language use words of later releases, and are right apart from that.
 /// What exactly is said of them stands beside the copies; where the design lies beside the project,
-/// its own are read too.
+/// its own are read too (if not, `tests/setup.sh` says so).
 #[test]
 fn the_examples_of_the_language_lack_only_what_comes_later() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -67,13 +67,14 @@ fn nobody_in_the_messages_of_our_own_making_is_known_to_the_vendor() {
 #[test]
 fn nobody_in_the_messages_of_others_is_known_to_the_vendor() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/samples");
+    if !samples.exists() {
+        // `tests/setup.sh` says so.
+        return;
+    }
     for folder in ["oneroster-v1p1-json", "oneroster-v1p2-json"] {
-        let folder = samples.join(folder);
-        if folder.exists() {
-            let files = files(&folder);
-            assert!(!files.is_empty());
-            files.iter().for_each(|file| pulled_in_each_version(file));
-        }
+        let files = files(&samples.join(folder));
+        assert!(!files.is_empty());
+        files.iter().for_each(|file| pulled_in_each_version(file));
     }
 }
 

@@ -16,13 +16,16 @@ const MIB: usize = 1 << 20;
 struct Small(PathBuf);
 
 impl Small {
+    /// Root can mount one; of anybody else `tests/setup.sh` says that this is not looked at.
     fn mounted(at: &Path) -> Option<Self> {
         let mut mount = Command::new("mount");
         mount
             .args(["-t", "tmpfs", "-o", "size=6m", "register"])
             .arg(at);
-        let mounted = mount.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| Self(at.to_owned()))
+        let mounted = mount.output().unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        assert!(mounted.status.success() || !is_root, "{mounted:?}");
+        mounted.status.success().then(|| Self(at.to_owned()))
     }
 }
 
@@ -42,7 +45,7 @@ impl Drop for Small {
 fn a_full_file_system_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let Some(_small) = Small::mounted(folder.path()) else {
-        eprintln!("no file system can be mounted here: the disk in memory must do (src/store)");
+        // The disk in memory must do (src/store).
         return;
     };
     let path = folder.path().join("register/register.redb");
