@@ -1,4 +1,4 @@
-//! `sluis demo` where somebody watches: it stays, to be tried, until Ctrl-C.
+//! `sluis demo` where somebody watches: it stays, to be tried, until Ctrl-C, unless told otherwise.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -12,13 +12,7 @@ const INTERRUPT: &[u8] = b"\x03";
 
 #[test]
 fn the_demo_on_a_terminal_stays_to_be_tried_until_it_is_interrupted() {
-    let terminal = Command::new("python3")
-        .args(["-c", ON_A_TERMINAL, env!("CARGO_BIN_EXE_sluis"), "demo"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut terminal = Terminal(terminal);
+    let mut terminal = Terminal::with(&["demo"]);
     let mut keys = terminal.0.stdin.take().unwrap();
     let mut lines = BufReader::new(terminal.0.stdout.take().unwrap()).lines();
     let mut shown = Vec::new();
@@ -46,8 +40,38 @@ fn the_demo_on_a_terminal_stays_to_be_tried_until_it_is_interrupted() {
     assert_eq!(terminal.0.wait().unwrap().code(), Some(0), "{rest:?}");
 }
 
+#[test]
+fn the_demo_on_a_terminal_ends_by_itself_when_it_is_shown_once() {
+    let mut terminal = Terminal::with(&["demo", "--once"]);
+    // Somebody sits there and types nothing.
+    let keys = terminal.0.stdin.take().unwrap();
+    let mut shown = Vec::new();
+    for line in BufReader::new(terminal.0.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        assert!(!line.contains("Ctrl-C"), "it stays: {line}");
+        shown.push(line);
+    }
+    let is_whole = shown.iter().any(|line| line.contains("none found"));
+    assert!(is_whole, "{shown:#?}");
+    assert_eq!(terminal.0.wait().unwrap().code(), Some(0), "{shown:#?}");
+    drop(keys);
+}
+
 /// Whoever sits there goes when the test does, and with the terminal what runs on it.
 struct Terminal(Child);
+
+impl Terminal {
+    /// One on which the binary runs with these words.
+    fn with(args: &[&str]) -> Self {
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", ON_A_TERMINAL, env!("CARGO_BIN_EXE_sluis")])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+}
 
 impl Drop for Terminal {
     fn drop(&mut self) {
