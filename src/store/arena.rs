@@ -92,6 +92,12 @@ impl Arena {
         Ok(place)
     }
 
+    /// Leaves no room for one more text.
+    #[cfg(test)]
+    pub(super) fn fill(&self) {
+        self.end.store(u32::MAX, Ordering::Release);
+    }
+
     /// Appends the text at a place that [`Arena::add`] gave.
     pub(super) fn read(&self, place: Place, into: &mut Vec<u8>) -> Option<Header> {
         let (header, words) = self.record(place)?;

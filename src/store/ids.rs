@@ -46,6 +46,12 @@ impl Ids {
         self.places.len()
     }
 
+    /// Leaves no room for one more text.
+    #[cfg(test)]
+    pub(super) fn fill(&self) {
+        self.arena.fill();
+    }
+
     /// The place of a text, or the number under which it can be listed.
     fn find(&self, id: Identifier<'_>) -> Result<Place, u64> {
         let mut number = self.hasher.hash_one(id.text());

@@ -108,11 +108,10 @@ impl Reader {
             false if self.stopped.contains_key(row.school) => {}
             false => mark = row.mark(),
         })?;
-        if full {
-            return Err(Fault::Full);
-        }
         match rows.stopped.remove(&name) {
             Some(stopped) => drop(self.stopped.insert(name, stopped)),
+            // No room is its own trouble too: it stays where it was stopped.
+            None if full => {}
             None => {
                 self.stopped.remove(&name);
                 school.go_on();

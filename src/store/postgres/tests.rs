@@ -319,6 +319,33 @@ fn a_school_goes_on_once_its_rows_open_again() {
 }
 
 #[test]
+fn a_school_that_has_no_room_for_its_rows_when_they_open_again_stops_nobody_else() {
+    let bed = bed(&Cluster::start());
+    let store = bed.open();
+    let_out(&view(&store, "zonnebloem", 7), PUPIL, &["S-1"]).unwrap();
+    let_out(&view(&store, "regenboog", 7), PUPIL, &["S-1"]).unwrap();
+    drop(store);
+    bed.sql("UPDATE sluis_register SET sealed = sealed || '\\x00' WHERE number = 1");
+    let (store, clock) = usable(&bed);
+    let full = store.shared.school_named("zonnebloem").unwrap();
+    full.ids("pupil").fill();
+    bed.sql(
+        "UPDATE sluis_register SET sealed = substr(sealed, 1, length(sealed) - 1)
+        WHERE number = 1",
+    );
+    let other = bed.open();
+    let_out(&view(&other, "regenboog", 7), PUPIL, &["S-2"]).unwrap();
+    let (one, full) = (view(&store, "regenboog", 7), view(&store, "zonnebloem", 7));
+    for _ in 0..3 {
+        clock.turn(Duration::from_secs(60));
+        one.catch_up().wait().unwrap();
+        assert!(comes_home(&one, 7, "S-2"));
+        assert_eq!(full.catch_up().wait(), Err(StoreFault::Damaged));
+        assert_eq!(store.state().stopped, [school("zonnebloem")]);
+    }
+}
+
+#[test]
 fn a_row_that_cannot_be_read_stops_its_own_school() {
     let cluster = Cluster::start();
     for (column, free, value) in [
