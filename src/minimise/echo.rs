@@ -3,7 +3,7 @@
 //! Whoever may send a pseudonym and read back a text could otherwise ask whose it is: sent in a
 //! field that the school repeats in a title or a message, it would come back in clear.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
@@ -33,6 +33,9 @@ const SHORT_TEXT_CHARS_MAX: usize = 8;
 
 /// How long the identifiers are that a text is tried with for room.
 const ROOM_CHARS: Range<usize> = WHOLE_CHARS_MIN..13;
+
+/// So many answers are kept whether there is room.
+const ROOMS_MAX: usize = 1_000;
 
 /// A day, as a date or a moment begins with it.
 const DAY_CHARS: usize = "2026-08-01".len();
@@ -163,7 +166,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Whether an identifier of so many characters that stands there is there on purpose.
-    fn shows(&self, chars: usize, at: Range<usize>) -> bool {
+    fn shows(&self, chars: usize, at: Range<usize>, rooms: &mut Rooms) -> bool {
         let before = self.text.get(..at.start).unwrap_or_default();
         let after = self.text.get(at.end..).unwrap_or_default();
         let is_the_day = before.is_empty() && chars >= DAY_CHARS;
@@ -176,9 +179,8 @@ impl<'a> Kept<'a> {
             Holds::Text if !value::is_when(self.text) => {
                 let goes_on = |byte: Option<u8>| byte.is_some_and(is_of_a_word);
                 let word = !goes_on(before.bytes().last()) && !goes_on(after.bytes().next());
-                let id = self.text.get(at).unwrap_or_default();
                 let within = chars >= WITHIN_CHARS_MIN;
-                within || word && (chars >= WHOLE_CHARS_MIN || self.has_room([before, id, after]))
+                within || word && (chars >= WHOLE_CHARS_MIN || rooms.has(self, at))
             }
             Holds::Days => is_the_day,
             Holds::Text => {
@@ -192,7 +194,10 @@ impl<'a> Kept<'a> {
 
     /// Whether a longer identifier could stand in the place of one, by the rules: in `A-10`, and
     /// not in a year. Where none can, a short one is what it looks like.
-    fn has_room(&self, [before, id, after]: [&str; 3]) -> bool {
+    fn has_room(&self, at: Range<usize>) -> bool {
+        let before = self.text.get(..at.start).unwrap_or_default();
+        let after = self.text.get(at.end..).unwrap_or_default();
+        let id = self.text.get(at).unwrap_or_default();
         let short = self.text.chars().count() <= SHORT_TEXT_CHARS_MAX;
         let Some(rules) = self.rules.filter(|_| short) else {
             return true;
@@ -218,6 +223,26 @@ pub(super) struct Echo {
     search: Option<AhoCorasick>,
     /// Of each text, how many characters it has.
     chars: Vec<usize>,
+    rooms: Rooms,
+}
+
+/// Whether there is [room](Kept::has_room), for what was asked before: the marks of a class are few
+/// and come many times, and the answer takes hundreds of matches.
+#[derive(Default)]
+struct Rooms {
+    known: HashMap<u64, bool>,
+    hasher: RandomState,
+}
+
+impl Rooms {
+    fn has(&mut self, kept: &Kept<'_>, at: Range<usize>) -> bool {
+        if self.known.len() >= ROOMS_MAX {
+            self.known.clear();
+        }
+        let rules = kept.rules.map(std::ptr::from_ref);
+        let asked = self.hasher.hash_one((rules, &at, kept.text));
+        *{ self.known.entry(asked) }.or_insert_with(|| kept.has_room(at))
+    }
 }
 
 impl Echo {
@@ -233,9 +258,10 @@ impl Echo {
             return !self.chars.is_empty();
         };
         let mut found = search.find_overlapping_iter(kept.text);
+        let rooms = &mut self.rooms;
         found.any(|found| {
             let chars = self.chars.get(found.pattern().as_usize());
-            chars.is_none_or(|chars| kept.shows(*chars, found.range()))
+            chars.is_none_or(|chars| kept.shows(*chars, found.range(), rooms))
         })
     }
 
@@ -255,6 +281,10 @@ const fn is_of_a_word(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use regex::Regex;
+
     use super::*;
 
     fn home(all: &[&str]) -> Home {
@@ -352,9 +382,7 @@ mod tests {
     #[test]
     fn a_short_one_is_looked_for_where_the_rules_have_room_for_one() {
         let like = |like: &str| ValueRules {
-            like: regex::Regex::new(&format!("^(?:{like})$"))
-                .ok()
-                .map(std::sync::Arc::new),
+            like: Regex::new(&format!("^(?:{like})$")).ok().map(Arc::new),
             ..ValueRules::default()
         };
         let of_four = ValueRules {
@@ -406,6 +434,43 @@ mod tests {
             ("nr 95312", like("nr [0-9]{5}")),
         ] {
             assert!(rules.fits(text) && echoes(text, &rules), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_been_found_out_of_room_holds_for_its_text_place_and_rules_alone() {
+        let like = |like: &str| ValueRules {
+            like: Regex::new(&format!("^(?:{like})$")).ok().map(Arc::new),
+            ..ValueRules::default()
+        };
+        let rules = [like("[0-9]{1,2}/[0-9]{1,2}|ab|cd"), like("[0-9/]{1,12}|..")];
+        let (mut echo, home) = (Echo::default(), home(&["10", "ab"]));
+        for _ in 0..2 {
+            for (text, place, seen) in [
+                ("10/27", 0, false),
+                ("10/27", 1, true),
+                ("ab", 1, true),
+                ("cd", 0, false),
+                ("27/10", 0, false),
+            ] {
+                let kept = Kept {
+                    text,
+                    holds: Holds::Text,
+                    rules: rules.get(place),
+                };
+                assert_eq!(echo.is_in(kept, &home), seen, "{text} {place}");
+            }
+        }
+        assert_eq!(echo.rooms.known.len(), 4);
+        for number in 0..=ROOMS_MAX {
+            let text = format!("10/{number}");
+            let kept = Kept {
+                text: &text,
+                holds: Holds::Text,
+                rules: rules.get(1),
+            };
+            assert!(echo.is_in(kept, &home), "{text}");
+            assert!(echo.rooms.known.len() <= ROOMS_MAX);
         }
     }
 
