@@ -3,7 +3,7 @@
 //! Whoever may send a pseudonym and read back a text could otherwise ask whose it is: sent in a
 //! field that the school repeats in a title or a message, it would come back in clear.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
@@ -230,7 +230,7 @@ pub(super) struct Echo {
 /// and come many times, and the answer takes hundreds of matches.
 #[derive(Default)]
 struct Rooms {
-    known: HashMap<u64, bool>,
+    known: BTreeMap<u64, bool>,
     hasher: RandomState,
 }
 

@@ -1,7 +1,7 @@
 //! What a single value may be, and what can be made of it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use regex::Regex;
 use sluis::policy::{DateForm, Generaliser, ValueRules, ValueType};
@@ -56,7 +56,7 @@ pub(crate) fn passes(rules: &ValueRules, json: &str, says: Option<&str>) -> bool
 
 thread_local! {
     /// Those of the policies and of this file: to make one takes longer than all else.
-    static EXPRESSIONS: RefCell<HashMap<String, Regex>> = RefCell::default();
+    static EXPRESSIONS: RefCell<BTreeMap<String, Regex>> = RefCell::default();
 }
 
 fn is_like(expression: &str, text: &str) -> bool {

@@ -108,7 +108,6 @@ impl<W: Watch> Pass<'_, W> {
             Rule::List(item) | Rule::ListOrOne(item) if token.kind == List => {
                 Plan::Enter(FrameKind::List(item))
             }
-            Rule::List(_) => Plan::Drop(Action::DroppedType),
             Rule::ListOrOne(Item::Object(shape)) if token.kind == Object => {
                 self.plan_object(shape, Standing::Record, token)?
             }
@@ -127,7 +126,7 @@ impl<W: Watch> Pass<'_, W> {
                 self.plan_named(template, Standing::Record, token)?
             }
             Rule::Object(shape) => self.plan_no_object(shape, token)?,
-            Rule::ListOrOne(_) => Plan::Drop(Action::DroppedType),
+            Rule::List(_) | Rule::ListOrOne(_) => Plan::Drop(Action::DroppedType),
         })
     }
 
