@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use jiff::civil::Date;
 
 use super::bases;
 use super::calling;
 use super::code;
+use super::cores::on_all_cores;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::Gateway;
 use super::guarded::folder_of;
@@ -81,7 +80,9 @@ impl Draft {
         let gateway = files.gateway.as_ref();
         let gateway = gateway.and_then(|file| Gateway::read(file, folder, problems));
         let presets = Presets::shipped();
-        let schools = read_schools(files.schools, &presets, problems);
+        let schools = on_all_cores(files.schools, problems, |school, problems| {
+            SchoolDraft::read(school, &presets, problems)
+        });
         let draft = Self {
             folder: folder.to_owned(),
             gateway,
@@ -231,43 +232,6 @@ impl OwnPlace {
             && self.port == upstream.port
             && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
-}
-
-/// Reads the files of all schools, on as many threads as there are cores: it is most of the work
-/// of a start with hundreds of vendors. In order, and with the problems in order, all the same.
-fn read_schools(
-    schools: Vec<SchoolFolder>,
-    presets: &Presets,
-    problems: &mut Problems,
-) -> Vec<SchoolDraft> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = schools.len().div_ceil(cores).max(1);
-    let mut left = schools.into_iter();
-    let shares = (0..cores).map(|_| left.by_ref().take(share).collect::<Vec<_>>());
-    let shares: Vec<_> = shares.filter(|share| !share.is_empty()).collect();
-    let read = |share: Vec<SchoolFolder>| {
-        let mut problems = Problems::new();
-        let share = share.into_iter();
-        let read: Vec<SchoolDraft> = { share }
-            .map(|school| SchoolDraft::read(school, presets, &mut problems))
-            .collect();
-        (read, problems)
-    };
-    thread::scope(|scope| {
-        let mut all = Vec::new();
-        let threads = shares
-            .into_iter()
-            .map(|share| scope.spawn(move || read(share)));
-        // All are begun before the first is waited for.
-        let threads: Vec<_> = threads.collect();
-        for thread in threads {
-            let read = thread.join();
-            let (schools, found) = read.unwrap_or_else(|panic| resume_unwind(panic));
-            all.extend(schools);
-            problems.append(found);
-        }
-        all
-    })
 }
 
 impl SchoolDraft {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::code;
+use super::cores::on_all_cores;
 use super::draft::{Draft, SchoolDraft, VendorFile};
 use super::folder::Folder;
 use super::gateway::Gateway;
@@ -99,14 +100,18 @@ impl Draft {
             .tls
             .iter()
             .for_each(|tls| machine::check_tls(tls, problems));
+        let files = { self.schools.into_iter() }.flat_map(SchoolDraft::into_files);
+        let files = files.map(|(id, school, file)| {
+            let keys = keys.of_vendor(&id, &file.id, problems);
+            (id, school, file, keys)
+        });
+        let files: Vec<_> = files.collect();
+        let finished = on_all_cores(files, problems, |(id, school, file, keys), problems| {
+            let finished = file.finish(&id, keys, &gateway.limits, problems);
+            finished.zip(school)
+        });
         let (mut vendors, mut doors) = (Vec::new(), Vec::new());
-        let schools = self.schools.into_iter();
-        for (id, school, file) in schools.flat_map(SchoolDraft::into_files) {
-            let of_vendor = keys.of_vendor(&id, &file.id, problems);
-            let finished = file.finish(&id, of_vendor, &gateway.limits, problems);
-            let Some(((vendor, at), school)) = finished.zip(school) else {
-                continue;
-            };
+        for ((vendor, at), school) in finished.into_iter().flatten() {
             let vendor = Arc::new(vendor);
             doors.extend(doors_of(&vendor, &school, at));
             vendors.push(vendor);

@@ -7,6 +7,7 @@ mod address;
 mod bases;
 mod calling;
 pub mod code;
+mod cores;
 mod dialect;
 mod draft;
 mod environment;
