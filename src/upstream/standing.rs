@@ -173,3 +173,48 @@ impl fmt::Debug for Standing {
         f.debug_struct("Standing").field("rests", &rests).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Several have the same default: one that is read for another would be seen by nobody.
+    #[test]
+    fn each_rule_is_read_from_the_bound_of_its_name() {
+        let mut limits = Limits::default();
+        let seconds = [
+            (Bound::UpstreamCircuitRest, 11),
+            (Bound::UpstreamCircuitWindow, 12),
+            (Bound::UpstreamIdle, 13),
+            (Bound::UpstreamIdleFloor, 4),
+            (Bound::UpstreamIdleMemory, 15),
+            (Bound::UpstreamStaleRest, 16),
+            (Bound::UpstreamStaleWindow, 17),
+        ];
+        for (bound, seconds) in seconds {
+            limits.set(bound, seconds * 1_000).unwrap();
+        }
+        limits.set(Bound::UpstreamCircuitFailures, 18).unwrap();
+        let Rules {
+            circuit_failures,
+            circuit_rest,
+            circuit_window,
+            idle,
+            idle_floor,
+            idle_memory,
+            stale_rest,
+            stale_window,
+        } = Rules::of(&limits);
+        assert_eq!(circuit_failures, 18);
+        let read = [
+            circuit_rest,
+            circuit_window,
+            idle,
+            idle_floor,
+            idle_memory,
+            stale_rest,
+            stale_window,
+        ];
+        assert_eq!(read.map(|it| it.as_secs()), seconds.map(|(_, it)| it));
+    }
+}
