@@ -77,6 +77,16 @@ fn a_budget_lasts_for_its_window_and_is_whole_again_after_it() {
     let mut frames = begun(start);
     frames.at(start + Duration::from_hours(1));
     assert_eq!(taken(&mut frames, PING, 1_000), 100);
+    // A window of a second.
+    let mut limits = Limits::default();
+    limits.set(Bound::H2ControlFrames, 100).unwrap();
+    limits.set(Bound::H2ControlWindow, 1_000).unwrap();
+    let mut frames = Frames::new(&limits);
+    frames.at(start);
+    assert_eq!(frames.look(PREFACE).shown, PREFACE.len());
+    assert_eq!(taken(&mut frames, PING, 100), 100);
+    frames.at(start + Duration::from_secs(1));
+    assert_eq!(taken(&mut frames, PING, 1_000), 100);
 }
 
 #[test]
