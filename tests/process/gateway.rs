@@ -284,6 +284,14 @@ pub(crate) fn put_with(
     exchange(address, &format!("PUT {path}"), &lines, body)
 }
 
+/// POST of that form.
+pub(crate) fn post_form(address: SocketAddr, path: &str, form: &str) -> std::io::Result<String> {
+    let length = form.len();
+    let lines =
+        format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n");
+    exchange(address, &format!("POST {path}"), &lines, form)
+}
+
 /// Whoever calls here is a vendor or an operator.
 fn exchange(address: SocketAddr, what: &str, lines: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;

@@ -28,6 +28,8 @@ pub(crate) struct School {
     pub(crate) address: SocketAddr,
     /// Path and body of every request with one.
     received: Arc<Mutex<Vec<(String, Value)>>>,
+    /// Where else the answer to a GET leads, in its head and in its body.
+    links: Arc<Mutex<Vec<String>>>,
 }
 
 pub(crate) fn pupil(number: usize) -> String {
@@ -40,12 +42,13 @@ impl School {
         let school = Self {
             address: listener.local_addr().unwrap(),
             received: Arc::default(),
+            links: Arc::default(),
         };
-        let received = Arc::clone(&school.received);
+        let (received, links) = (Arc::clone(&school.received), Arc::clone(&school.links));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let received = Arc::clone(&received);
-                thread::spawn(move || serve(&stream.unwrap(), &received));
+                let (received, links) = (Arc::clone(&received), Arc::clone(&links));
+                thread::spawn(move || serve(&stream.unwrap(), &received, &links));
             }
         });
         school
@@ -55,12 +58,17 @@ impl School {
     pub(crate) fn received(&self) -> Vec<(String, Value)> {
         self.received.lock().unwrap().clone()
     }
+
+    pub(crate) fn links_to(&self, links: &[String]) {
+        *self.links.lock().unwrap() = links.to_vec();
+    }
 }
 
 /// Answers requests until the caller closes.
-fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
+fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>, links: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream);
     while let Some((line, body)) = read_request(&mut reader) {
+        let links = links.lock().unwrap().clone();
         let answer = if line.starts_with("GET ") {
             let first = PUPILS * group(&line);
             let count = match group(&line) {
@@ -70,7 +78,7 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
             let pupils: Vec<Value> = (first..first + count)
                 .map(|number| json!({"id": pupil(number), "number": number}))
                 .collect();
-            json!({ "pupils": pupils })
+            json!({ "pupils": pupils, "about": links })
         } else {
             let path = line.split(' ').nth(1).unwrap().to_owned();
             let body = serde_json::from_slice(&body).unwrap();
@@ -78,9 +86,11 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>) {
             json!({"taken": true})
         };
         let (body, mut stream) = (answer.to_string(), stream);
+        let links = { links.iter() }.map(|link| format!("link: <{link}>; rel=\"first\"\r\n"));
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
         // At once: in pieces, each would wait for the other end.
-        let answer = format!("{head} {}\r\n\r\n{body}", body.len());
+        let lines = links.collect::<String>();
+        let answer = format!("{head} {}\r\n{lines}\r\n{body}", body.len());
         let pieces = if group(&line) == GROUP_IN_PIECES {
             8
         } else {
