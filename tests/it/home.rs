@@ -9,7 +9,7 @@ use sluis::store::{Place, Server, init};
 use sluis_test_postgres::Cluster;
 
 use crate::harness::upstream::ok;
-use crate::harness::{House, Markers, Message, Peer, Plans, Upstream, request};
+use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream, request};
 
 /// A vendor that fetches pupils and sends results back, and one that is pushed to.
 const POLICY: &str = r#"
@@ -117,7 +117,9 @@ fn arrived(house: &House) -> (String, serde_json::Value) {
     let (before, body) = text.rsplit_once("\r\n\r\n").unwrap();
     let (_, head) = before.rsplit_once("HTTP/1.1\r\n").unwrap_or_default();
     let line = before.strip_suffix(head).unwrap_or(before);
-    let line = line.lines().last().unwrap_or_default().to_owned();
+    let line = line.lines().last().unwrap_or_default();
+    // What stands before it is the body of the request before.
+    let line = line.rsplit('}').next().unwrap_or_default().to_owned();
     (line, serde_json::from_str(body).unwrap_or_default())
 }
 
@@ -178,6 +180,123 @@ fn what_a_vendor_answers_to_a_push_comes_home() {
         (answer.status(), answer.text()),
         (200, r#"{"member":"pupil-zzq-901"}"#)
     );
+    house.search(
+        &markers(),
+        &[("what the vendor got", &house.upstream.received())],
+    );
+}
+
+/// A vendor that is pushed pupils, and names each of them itself.
+const PUSHED: &str = r#"
+[ids.pupil]
+back = "school-only"
+
+[ids.member]
+back = "school-only"
+unknown = "own"
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.push.route]]
+match = "POST /members"
+to-vendor = "Member"
+from-vendor = "Member"
+
+[[flow.push.route]]
+match = "GET /members/{member}"
+from-vendor = "Member"
+
+[[flow.push.route]]
+match = "PUT /members/{member}"
+to-vendor = "Member"
+from-vendor = "Member"
+
+[shape.Member]
+id = "member"
+externalId = "pupil"
+grade = "keep:int"
+"#;
+
+/// What such a vendor keeps of its one member, which it says to whoever asks.
+fn vendor_that_names_its_members() -> Upstream {
+    let kept = std::sync::Mutex::new(json!({}));
+    Upstream::scripted(move |peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let mut kept = kept.lock().unwrap();
+            if !request.head.starts_with("GET ") {
+                *kept = request.json();
+                kept["id"] = json!("V-9");
+            }
+            let place = "200 OK\r\nlocation: /members/V-9\r\n";
+            let answer = ok(&kept.to_string()).replace("200 OK\r\n", place);
+            peer.try_send(answer).unwrap();
+        }
+    })
+}
+
+#[test]
+fn the_school_finds_a_member_under_the_id_that_the_vendor_gave_it() {
+    let house = plans(PUSHED).open(vendor_that_names_its_members());
+    let pushed = r#"{"externalId":"pupil-zzq-901","grade":7}"#;
+    let made = house.ask(request("POST", "/push/members", pushed));
+    let (_, first) = arrived(&house);
+    let pseudonym = first["externalId"].as_str().unwrap().to_owned();
+    assert_eq!(first, json!({"externalId": pseudonym, "grade": 7}));
+    let expected = json!({"id": "bron~V-9~", "externalId": "pupil-zzq-901", "grade": 7});
+    assert_eq!((made.status(), made.json()), (200, expected.clone()));
+    let place = format!("http://{HOST}/push/members/bron~V-9~");
+    assert_eq!(made.lines("location"), [&*place]);
+
+    let read = house.ask(request("GET", "/push/members/bron~V-9~", ""));
+    assert_eq!((read.status(), read.json()), (200, expected.clone()));
+    let (line, _) = arrived(&house);
+    assert_eq!(line, "GET /members/V-9 HTTP/1.1");
+
+    // In a body too, and under the pseudonym that the vendor has already.
+    let mut changed = expected;
+    changed["grade"] = json!(8);
+    let changed_to = changed.to_string();
+    let put = house.ask(request("PUT", "/push/members/bron~V-9~", &changed_to));
+    assert_eq!((put.status(), put.json()), (200, changed));
+    let (line, body) = arrived(&house);
+    assert_eq!(line, "PUT /members/V-9 HTTP/1.1");
+    let expected = json!({"id": "V-9", "externalId": pseudonym, "grade": 8});
+    assert_eq!(body, expected);
+
+    // To the school's own there is no way past a pseudonym, however much they look like the vendor's.
+    for own in ["V-9", "boek~V-9~", "bron~V-9~-1"] {
+        house.ask(request("GET", &format!("/push/members/{own}"), ""));
+        let (line, _) = arrived(&house);
+        assert!(!line.contains("V-9"), "{own}: {line}");
+    }
+    house.search(
+        &markers(),
+        &[("what the vendor got", &house.upstream.received())],
+    );
+}
+
+#[test]
+fn a_pseudonym_that_the_school_has_as_an_id_is_an_id_like_any_other() {
+    let house = plans(PUSHED).open(vendor_that_names_its_members());
+    let push = |id: &str| {
+        let body = json!({"externalId": id}).to_string();
+        let answer = house.ask(request("POST", "/push/members", &body));
+        assert_eq!(
+            (answer.status(), &answer.json()["externalId"]),
+            (200, &json!(id))
+        );
+        let (_, body) = arrived(&house);
+        body["externalId"].as_str().unwrap().to_owned()
+    };
+    let of_the_pupil = push("pupil-zzq-901");
+    let of_the_pseudonym = push(&of_the_pupil);
+    assert_ne!(of_the_pseudonym, of_the_pupil);
+    assert_eq!(push("pupil-zzq-901"), of_the_pupil);
+    assert_eq!(push(&of_the_pupil), of_the_pseudonym);
     house.search(
         &markers(),
         &[("what the vendor got", &house.upstream.received())],
