@@ -299,6 +299,19 @@ fn a_client_of_the_older_version_asks_about_whom_it_means_and_marks_them() {
     ] {
         assert_eq!(client.crawl(&path, collection, 5).len(), expected, "{path}");
     }
+    // A name that is made up of the id has no way back of its own: nobody is asked.
+    let named = { all["users"].iter() }.find(|it| id(it) == one).unwrap();
+    let username = named["username"].as_str().unwrap();
+    assert!(is_label(username), "{username}");
+    let before = house.upstream.received();
+    let address = format!(
+        "{}{roster}/users?filter=username='{username}'",
+        client.root()
+    );
+    let answer = client.send("GET", &address, None);
+    let seen = (answer.status(), &*answer.code());
+    assert_eq!(seen, (400, "query_invalid"));
+    assert_eq!(house.upstream.received(), before, "nothing was forwarded");
     let mut mark = all["results"][0].clone();
     mark["sourcedId"] = json!("mark-1");
     let address = format!("{}{grades}/results/mark-1", client.root());
