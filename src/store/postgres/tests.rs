@@ -120,6 +120,23 @@ fn let_nine_out(view: &Arc<View>, first: usize) {
 }
 
 #[test]
+fn a_page_of_new_pupils_costs_one_transaction_that_writes_and_the_next_one_none() {
+    let bed = bed(&Cluster::start());
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let ids: Vec<_> = (0..200).map(|id| format!("S-{id}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    // Each row has the number of the transaction that wrote it.
+    let wrote = || bed.sql("SELECT count(DISTINCT xmin::text) FROM sluis_register");
+    for (page, pages) in ids.chunks(100).zip(["1", "2"]) {
+        let_out(&view, PUPIL, page).unwrap();
+        assert_eq!(wrote(), pages);
+        assert!(batch(&view, PUPIL, page).is_empty(), "it is asked again");
+    }
+    assert_eq!(bed.count(), 200);
+}
+
+#[test]
 fn of_two_that_collide_on_two_nodes_one_gets_out() {
     let bed = bed(&Cluster::start());
     let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
