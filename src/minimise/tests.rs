@@ -548,6 +548,8 @@ fn after(ids: &[&str], to: Side, law: Arc<Law>, body: &str) -> (String, Counts) 
     let home = Arc::<Home>::default();
     ids.iter().for_each(|id| home.add(id, id));
     let crossing = Crossing::towards(to, law, Some(book())).in_flow(0);
+    // A number in the path of a link leads on only as it was asked.
+    let crossing = crossing.in_answer_to(Some("/S-1/9531".into()));
     let mut rewriter = Rewriter::new(crossing.with_home(Some(home)), Rule::Object(at(0)));
     let mut out = Cleared::default();
     rewriter.write(body.as_bytes(), &mut out).unwrap();

@@ -415,7 +415,7 @@ fn what_came_home_is_not_sent_back_in_a_link() {
             let lines = "link: </users?page=pupil-zzq-901>; rel=next, </users?count=2>; rel=last\r\n\
                          location: /things/pupil-zzq-901\r\n\
                          content-location: /users?filter=note%7E'by%20pupil-zzq-901'\r\n";
-            let body = r#"{"next":"/things/of-PUPIL-zzq-901","all":["/users?page=pupil-zzq-901","/users?filter=tongue='pupil-zzq-901'","/things/7"]}"#;
+            let body = r#"{"next":"/things/of-PUPIL-zzq-901","all":["/users?page=pupil-zzq-901","/users?filter=tongue='pupil-zzq-901'","/users?count=7"]}"#;
             let answer = match request.head.starts_with("GET ") {
                 true => ok(USERS),
                 false => ok(body).replace("200 OK\r\n", &format!("201 Created\r\n{lines}")),
@@ -428,7 +428,7 @@ fn what_came_home_is_not_sent_back_in_a_link() {
     let first = users["users"][0]["sourcedId"].as_str().unwrap();
     let answer = house.ask(request("PUT", &format!("/pull/users/{first}"), "{}"));
     let here = |path: &str| format!("http://school.example/pull{path}");
-    let expected = json!({"all": [here("/things/7")]});
+    let expected = json!({"all": [here("/users?count=7")]});
     assert_eq!((answer.status(), answer.json()), (201, expected));
     let last = format!("<{}>; rel=\"last\"", here("/users?count=2"));
     assert_eq!(answer.lines("link"), [last]);

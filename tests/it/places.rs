@@ -52,6 +52,15 @@ match = "DELETE /users/{pupil}"
 match = ["GET /pages", "POST /pages"]
 to-vendor = "Page"
 
+[[flow.pull.route]]
+match = "GET /numbered"
+query = { after = "int", offset = "int" }
+to-vendor = { users = "User[]" }
+
+[[flow.pull.route]]
+match = ["GET /results/{result:slug}", "GET /results/{result:slug}/{part:int}"]
+to-vendor = "Page"
+
 [flow.push]
 caller = "school"
 at = "/push"
@@ -657,6 +666,55 @@ fn where_a_school_pages_by_identifier_only_what_was_asked_leads_back() {
     assert_eq!(answer.lines("link"), [asked]);
     let markers = Markers::of(&["pupil-zzq-977"]);
     house.search(&markers, &[("what the vendor got", answer.head.as_bytes())]);
+}
+
+#[test]
+fn where_a_school_pages_by_number_places_lead_on_and_whom_it_numbers_so_does_not() {
+    let here = |query: &str| format!("<http://{HOST}/pull/numbered?{query}>");
+    let markers = Markers::of(&["9901000004", "99010042"]);
+    let lines = "link: </api/numbered?after=9901000004>; rel=prev, \
+                 </api/numbered?offset=99010042>; rel=last, \
+                 </api/numbered?after=9901000003>; rel=first, \
+                 </api/numbered?after=9901000003&offset=120000>; rel=next\r\n";
+    let house = open(Upstream::answering(with_lines("200 OK", lines, USERS)));
+    let asked = request("GET", "/pull/numbered?after=9901000003", "");
+    let answer = house.ask(asked);
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let led = [
+        here("after=9901000003") + "; rel=\"first\"",
+        here("after=9901000003&offset=120000") + "; rel=\"next\"",
+    ];
+    assert_eq!(answer.lines("link"), [led.join(", ")]);
+    house.search(&markers, &[("what the vendor got", answer.head.as_bytes())]);
+
+    let lines = "link: </api/numbered?after=9901000004>; rel=next\r\n";
+    let house = open(Upstream::answering(with_lines("200 OK", lines, USERS)));
+    let answer = house.ask(request("GET", "/pull/numbered", ""));
+    let seen = (answer.status(), &*answer.code());
+    assert_eq!(seen, (502, "next_page_lost"), "{}", answer.head);
+    let seen = [answer.head.as_bytes(), &answer.body].concat();
+    house.search(&markers, &[("what the vendor got", &seen)]);
+}
+
+#[test]
+fn a_link_leads_below_what_was_asked_and_to_nothing_else_that_is_no_identifier() {
+    let lines = "content-location: /api/results/mine\r\n\
+                 location: /api/results/of-pupil-zzq-977\r\n\
+                 link: </api/results/mine/9901000004>; rel=last\r\n";
+    let body = r#"{"prev":"/api/results/of-pupil-zzq-977","self":{"href":"/api/results/mine"},
+        "users":[{"grade":7,"next":"/api/results/mine/9901000004"}]}"#;
+    let house = open(Upstream::answering(with_lines("200 OK", lines, body)));
+    let answer = house.ask(request("GET", "/pull/results/mine", ""));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let here = format!("http://{HOST}/pull/results/mine");
+    assert_eq!(answer.lines("content-location"), [&*here]);
+    assert_eq!(answer.lines("location"), [""; 0]);
+    assert_eq!(answer.lines("link"), [""; 0]);
+    let expected = json!({"self": {"href": here}, "users": [{"grade": 7}]});
+    assert_eq!(answer.json(), expected);
+    let markers = Markers::of(&["pupil-zzq-977", "9901000004"]);
+    let seen = [answer.head.as_bytes(), &answer.body].concat();
+    house.search(&markers, &[("what the vendor got", &seen)]);
 }
 
 #[test]

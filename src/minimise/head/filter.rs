@@ -356,6 +356,8 @@ query.fields = "known"
 query.limit  = "int"
 query.after  = "slug"
 query.mark   = "uuid"
+query.from   = "int"
+query."page[size]" = "int"
 to-vendor = { users = "User[]" }
 [[flow.pull.route]]
 match     = "GET /seats"
@@ -365,6 +367,8 @@ to-vendor = "Seat[]"
 match     = "GET /rows"
 query     = { fields = "known", limit = "int" }
 to-vendor = "Row[]"
+[[flow.pull.route]]
+match     = ["GET /of/{person}/{mark:slug}", "GET /of/{person}/{mark:slug}/{number:int}"]
 [flow.pull]
 caller   = "CALLER"
 callers  = "anyone"

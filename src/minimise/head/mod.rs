@@ -20,7 +20,6 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::echo::{At, Kept};
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::{Content, Flow, Method, Methods, Policy, Route, Segment};
@@ -182,7 +181,7 @@ fn write_target<'c>(
             Segment::Identifier(kind) => ids.write(*kind, text, target)?,
             Segment::Literal(_) => encode(text, target),
             Segment::Parameter(of) => {
-                ids.pass(At::Segment(place), Kept::of_parameter(text, of))?;
+                ids.pass_segment(of, segments.get(..=place).unwrap_or_default())?;
                 encode(text, target);
             }
         }

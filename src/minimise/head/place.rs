@@ -407,6 +407,14 @@ mod tests {
             ("mark=MARK", "mark=MARK", true),
             ("after=MARK", "mark=MARK", false),
             ("", "limit=2", true),
+            ("", "page%5Bsize%5D=100", true),
+            ("", "limit=9999999", true),
+            ("", "limit=99010042", false),
+            ("limit=99010042", "limit=99010042", true),
+            ("from=9901000004", "from=9901000004", true),
+            ("from=9901000003", "from=9901000004", false),
+            ("limit=7", "from=7", false),
+            ("", "from=7", false),
         ] {
             let asked = format!("/users?{asked}").replace("mark=MARK", &marked);
             let asked = asked.replace("MARK", mark);
@@ -418,6 +426,34 @@ mod tests {
             let onward = format!("https://gw.example/v/users?{link}");
             assert!(answered(&asked, "school", Side::Vendor, &onward).is_some());
             assert!(answered(&asked, "vendor", Side::School, &onward).is_some());
+        }
+    }
+
+    #[test]
+    fn a_school_leads_back_below_the_path_that_it_was_asked() {
+        for (asked, link, passes) in [
+            ("/of/S-1/a", "/of/S-1/a", true),
+            ("/of/S-1/a/7?limit=2", "/of/S-1/%61", true),
+            ("/of/S-1/a/7", "/of/S-1/a/7", true),
+            ("/of/S-1/a", "/of/S-1/a/7", false),
+            ("/of/S-1/a/8", "/of/S-1/a/7", false),
+            ("/of/S-1/a/7", "/of/S-1/b/7", false),
+            // The same text in another place.
+            ("/of/S-2/a", "/of/S-1/a", false),
+            ("/of/S-1/b/a", "/of/S-1/a", false),
+            ("/users?after=a", "/of/S-1/a", false),
+            ("/of/S-1?/a", "/of/S-1/a", false),
+            ("", "/of/S-1/a", false),
+        ] {
+            let back = format!("https://sis.example/api{link}");
+            let seen = answered(asked, "vendor", Side::Vendor, &back);
+            assert_eq!(seen.is_some(), passes, "{asked} {link}");
+            assert!(seen.is_none_or(|seen| !seen.contains("S-1")));
+            // What a school says of its own accord, and what a vendor says.
+            let onward = format!("https://gw.example/v{link}");
+            assert!(answered(asked, "school", Side::Vendor, &onward).is_some());
+            let onward = onward.replace("S-1", "p-1");
+            assert!(answered(asked, "vendor", Side::School, &onward).is_some());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Asked, Escapes, choice, decode, encode, filter};
+use super::{Asked, Escapes, choice, decode, encode, filter, segments};
 use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::echo::{At, Echo, Kept};
 use crate::minimise::value::is_parameter;
@@ -111,7 +111,7 @@ impl<'c> Ids<'c> {
         self.crossing.to != self.caller
     }
 
-    /// Whether a query stands in a link by which the vendor is to ask further.
+    /// Whether a target is that of a link by which the vendor is to ask further.
     fn lead_the_vendor_back(&self) -> bool {
         self.crossing.to == Side::Vendor && !self.are_onward()
     }
@@ -134,6 +134,35 @@ impl<'c> Ids<'c> {
     fn were_asked_with(&self, name: &str, value: &str) -> bool {
         self.asked_values(name)
             .any(|raw| query_text(raw, Escapes::Any).is_ok_and(|asked| asked == value))
+    }
+
+    /// Whether the path of the request began with the same segments.
+    fn were_asked_below(&self, begun: &[Cow<'_, str>]) -> bool {
+        let asked = self.crossing.asked.as_deref().unwrap_or_default();
+        let (path, _) = asked.split_once('?').unwrap_or((asked, ""));
+        segments(path, Escapes::Any).is_ok_and(|asked| asked.starts_with(begun))
+    }
+
+    /// Lets the last of the first segments of a path go on as it came, as [`pass`](Self::pass)
+    /// does. In a link of the school's it must be what was asked, in the same place.
+    ///
+    /// # Errors
+    /// [`Refusal::PathInvalid`] or [`Refusal::QueryInvalid`].
+    pub(super) fn pass_segment(
+        &mut self,
+        of: &ParameterType,
+        begun: &[Cow<'_, str>],
+    ) -> Result<(), Refusal> {
+        let Some((text, before)) = begun.split_last() else {
+            return Ok(());
+        };
+        let kept = Kept::of_parameter(text, of);
+        self.pass(At::Segment(before.len()), kept)?;
+        let back = is_open(of) && self.lead_the_vendor_back();
+        match back && !self.were_asked_below(begun) {
+            true => Err(Refusal::PathInvalid),
+            false => Ok(()),
+        }
     }
 
     /// Writes what takes the place of an identifier, percent-encoded.
@@ -252,15 +281,54 @@ pub(super) fn write_query(
     Ok(())
 }
 
-/// Whether a parameter of that type can hold any identifier.
+/// Whether a parameter of that type can hold any identifier. Many systems number their pupils.
 const fn is_open(of: &ParameterType) -> bool {
     use ParameterType::{Date, DateTime, Int, OneOf, Slug, Uuid};
     match of {
-        Slug | Uuid => true,
-        // Numbers count: pages and how long they are.
-        Date | DateTime | Int | OneOf(_) => false,
+        Int | Slug | Uuid => true,
+        Date | DateTime | OneOf(_) => false,
     }
 }
+
+/// Whether a parameter says which page it is or how long one is: by its name, in whatever case and
+/// with whatever signs between its letters, and with no more than can be counted there.
+fn counts_pages(name: &str, value: &str, of: &ParameterType) -> bool {
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+    let letters: Vec<u8> = letters.map(|it| it.to_ascii_lowercase()).collect();
+    let named = { OF_PAGES.iter() }.any(|known| known.as_bytes() == letters);
+    *of == ParameterType::Int && named && value.len() <= PLACE_DIGITS_MAX
+}
+
+/// What parameters of pages are called. Not `after`, `from`, `since` and the like: there may stand
+/// whom the page begins with.
+const OF_PAGES: &[&str] = &[
+    "count",
+    "itemsperpage",
+    "limit",
+    "maxresults",
+    "offset",
+    "page",
+    "pageindex",
+    "pagelimit",
+    "pageno",
+    "pagenumber",
+    "pageoffset",
+    "pagesize",
+    "pagina",
+    "perpage",
+    "rows",
+    "size",
+    "skip",
+    "start",
+    "startat",
+    "startindex",
+    "take",
+    "top",
+];
+
+/// No list of a school has ten million places; the numbers by which a country knows its pupils
+/// are longer.
+const PLACE_DIGITS_MAX: usize = 7;
 
 /// Whether a parameter goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,7 +367,8 @@ fn write_value(
             )?;
             // A place where a school may write what it likes, often the last identifier of a page.
             let back = is_open(of) && ids.lead_the_vendor_back();
-            if back && !ids.were_asked_with(&parameter.name, &value) {
+            let counts = counts_pages(&parameter.name, &value, of);
+            if back && !counts && !ids.were_asked_with(&parameter.name, &value) {
                 return Err(Refusal::QueryInvalid);
             }
             encode(&value, target);

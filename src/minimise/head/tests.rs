@@ -325,12 +325,21 @@ fn every_problem_document_is_json_with_its_code() {
 
 /// What of these lines of an answer's head reaches the vendor after these came home.
 fn lines_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, Counts) {
-    let (head, _, counts) = answered_after(ids, lines);
+    let (head, _, counts) = answered_to(Some("/classes/of-s-64003"), ids, lines);
     (head, counts)
 }
 
 /// The same, and whether there is a next page that it does not say.
 fn answered_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, bool, Counts) {
+    answered_to(None, ids, lines)
+}
+
+/// The same in the answer to what was asked.
+fn answered_to(
+    asked: Option<&str>,
+    ids: &[&str],
+    lines: &AnswerLines<'_>,
+) -> (AnswerHead, bool, Counts) {
     let mut law = law(Side::Vendor);
     law.policy.bases = vec![Bases {
         public: "https://gw.example/v".to_owned(),
@@ -339,6 +348,7 @@ fn answered_after(ids: &[&str], lines: &AnswerLines<'_>) -> (AnswerHead, bool, C
     let home = Arc::<Home>::default();
     ids.iter().for_each(|id| home.add(id, id));
     let crossing = Crossing::towards(Side::Vendor, Arc::new(law), None).with_home(Some(home));
+    let crossing = crossing.in_answer_to(asked.map(Into::into));
     let mut counts = Counts::default();
     let answered = answer(&crossing, 0, lines, Asked::Again, &mut counts);
     let lost = answered.next == NextPage::Lost;
@@ -393,9 +403,9 @@ fn a_line_that_would_carry_back_what_came_home_is_dropped() {
     let links: &[u8] = b"</users?limit=9531200>; rel=next, </classes/of-s-64003>; rel=last, \
                          </users?limit=2>; rel=first, </nowhere>; rel=prev";
     let lines = AnswerLines {
-        content_location: vec![b"/classes/S%2D64003"],
+        content_location: vec![b"/classes/of%2Ds%2D64003"],
         link: vec![links],
-        location: vec![b"/classes/S-64003"],
+        location: vec![b"/classes/of-s-64003"],
         total_count: vec![],
         body: None,
     };
