@@ -182,7 +182,7 @@ fn a_link_of_one_school_leads_nowhere_at_another() {
         (there(&first, &pupil(0)), Some(&theirs[0])),
         (there(&second, &pupil(0)), Some(&theirs[0])),
     ] {
-        second.links_to(&[link.clone()]);
+        second.links_to(std::slice::from_ref(&link));
         let (status, answer) = ask(&files, TWEEDE, TWEEDE.token);
         assert_eq!(status, 200, "{answer}");
         let leads: Vec<String> = leads.iter().map(|it| here(TWEEDE, it)).collect();
