@@ -721,6 +721,30 @@ fn a_result_for_nobody_reaches_nobody() {
     house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
 }
 
+#[test]
+fn a_name_that_is_made_of_an_id_comes_home_where_the_vendors_file_says_so() {
+    let version = Version::V1p1;
+    let school = School::speaking(version);
+    let mut vendor = vendor_of(version, "/vendor").to_owned();
+    vendor.push_str("\n[ids.person-label]\nback = \"school-only\"\n");
+    let house = Plans {
+        instead: Some(Box::leak(vendor.into_boxed_str())),
+        ..Plans::default()
+    }
+    .open(school.serve());
+    let client = Client::new(&house, "/vendor");
+    let roster = version.roster();
+    let users = client.crawl(&format!("{roster}/students"), "users", 5);
+    for user in users.iter().take(3) {
+        let username = user["username"].as_str().unwrap();
+        assert!(is_label(username), "{username}");
+        let path = format!("{roster}/users?filter=username='{username}'");
+        let found = client.crawl(&path, "users", 5);
+        assert_eq!(found.iter().map(id).collect::<Vec<_>>(), [id(user)]);
+    }
+    house.search(&markers(), &[("what the vendor got", &client.got.borrow())]);
+}
+
 /// Every pseudonym in what a client got, heads and bodies: a UUID, or a text that is made of an id.
 fn pseudonyms(got: &[u8]) -> BTreeSet<String> {
     let text = std::str::from_utf8(got).unwrap();
