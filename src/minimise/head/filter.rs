@@ -358,6 +358,7 @@ query.after  = "slug"
 query.mark   = "uuid"
 query.from   = "int"
 query."page[size]" = "int"
+query.skip   = "slug"
 to-vendor = { users = "User[]" }
 [[flow.pull.route]]
 match     = "GET /seats"

@@ -415,6 +415,8 @@ mod tests {
             ("from=9901000003", "from=9901000004", false),
             ("limit=7", "from=7", false),
             ("", "from=7", false),
+            // Not every text that is called so is a number.
+            ("", "skip=S-1", false),
         ] {
             let asked = format!("/users?{asked}").replace("mark=MARK", &marked);
             let asked = asked.replace("MARK", mark);
