@@ -320,7 +320,7 @@ impl Refusal {
                 "an identifier is too long, has invisible characters, or is empty in path or query"
             }
             Self::MethodNotListed => "this path is not served with this method",
-            Self::NextPageLost => "the link to the next page leads to no route of this flow",
+            Self::NextPageLost => "the link to the next page cannot be handed on",
             Self::ObjectionsUnknown => "who objected is not known: a list cannot be read or is old",
             Self::Overloaded => "too many requests are under way",
             Self::PathInvalid => "the path is not well-formed",

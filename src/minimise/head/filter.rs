@@ -357,6 +357,8 @@ query.limit  = "int"
 query.after  = "slug"
 query.mark   = "uuid"
 query.from   = "int"
+query.day    = "date"
+query.moment = "datetime"
 query."page[size]" = "int"
 query.skip   = "slug"
 to-vendor = { users = "User[]" }

@@ -281,12 +281,13 @@ pub(super) fn write_query(
     Ok(())
 }
 
-/// Whether a parameter of that type can hold any identifier. Many systems number their pupils.
+/// Whether a parameter of that type can hold what is personal. Many systems number their pupils, and
+/// a page may end with a day of birth.
 const fn is_open(of: &ParameterType) -> bool {
     use ParameterType::{Date, DateTime, Int, OneOf, Slug, Uuid};
     match of {
-        Int | Slug | Uuid => true,
-        Date | DateTime | OneOf(_) => false,
+        Date | DateTime | Int | Slug | Uuid => true,
+        OneOf(_) => false,
     }
 }
 

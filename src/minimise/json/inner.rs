@@ -54,6 +54,11 @@ impl<W: Watch> Pass<'_, W> {
         let lines = self.law.policy.fields(shape).map_or(&[][..], Fields::lines);
         let mut links = lines.iter().filter(|it| matches!(it.rule, Rule::Link(_)));
         let is_address = links.any(|it| ADDRESS_KEYS.contains(&&*it.key));
+        // A record of the answer's own list.
+        let is_record = self.stands == Place::Item && self.state.frame.kind.is_list();
+        if is_record && (self.is_all_that_is_read(1) || self.is_all_that_is_read(2)) {
+            return Err(Refusal::BodyOfAnotherShape);
+        }
         match is_address && self.is_to_the_next_page(token) {
             true => Err(Refusal::NextPageLost),
             false => Ok(Plan::Drop(Action::DroppedType)),

@@ -285,14 +285,20 @@ impl<'a, W: Watch> Pass<'a, W> {
     /// the shape: an error in words of its own, or a list of other things. What would leave of it,
     /// `{}`, reads as a good answer with nobody in it. A shape of constants expects nothing.
     fn is_of_another_shape(&self, kind: FrameKind) -> bool {
-        let (state, crossing) = (&*self.state, self.crossing);
-        let reads = crossing.to == Side::Vendor && crossing.pages == Pages::Perhaps;
-        let is_whole = reads && state.depth() == 1 && state.nesting == 0;
-        if !is_whole || state.frame.keys == 0 || state.frame.has_seen_any() {
+        let frame = &self.state.frame;
+        if frame.keys == 0 || frame.has_seen_any() || !self.is_all_that_is_read(1) {
             return false;
         }
         let fields = fields(&self.law.policy, kind);
         fields.is_some_and(|it| it.any.is_none() && it.lines().len() > it.constants().len())
+    }
+
+    /// Whether what is being read is the answer to a vendor who only reads, so many lists and
+    /// objects deep.
+    pub(super) fn is_all_that_is_read(&self, deep: usize) -> bool {
+        let (state, crossing) = (&*self.state, self.crossing);
+        let reads = crossing.to == Side::Vendor && crossing.pages == Pages::Perhaps;
+        reads && state.depth() == deep && state.nesting == 0
     }
 
     fn closed(&mut self) -> Step {

@@ -126,8 +126,18 @@ impl<W: Watch> Pass<'_, W> {
                 self.plan_named(template, Standing::Record, token)?
             }
             Rule::Object(shape) => self.plan_no_object(shape, token)?,
-            Rule::List(_) | Rule::ListOrOne(_) => Plan::Drop(Action::DroppedType),
+            Rule::List(_) | Rule::ListOrOne(_) => self.plan_no_list(rule)?,
         })
+    }
+
+    /// What is no list, where one is declared. The list of an answer that is read is what it is
+    /// about: left out, it says that there is nobody.
+    fn plan_no_list(&self, rule: Rule) -> Result<Plan, Refusal> {
+        let of_records = matches!(rule, Rule::List(Item::Object(_)));
+        match of_records && self.is_all_that_is_read(1) {
+            true => Err(Refusal::BodyOfAnotherShape),
+            false => Ok(Plan::Drop(Action::DroppedType)),
+        }
     }
 
     /// Whether a kept value would send back what was brought home in this exchange.

@@ -493,6 +493,33 @@ fn an_answer_without_one_field_of_the_shape_is_no_empty_one_to_who_reads() {
         let reads = Crossing::one_way(Arc::clone(&law)).among_pages();
         assert_eq!(done(reads, input), leaves.map(str::to_owned), "{input}");
     }
+    // Records that are none are not nobody.
+    for (input, leaves) in [
+        (
+            r#"{"children":{"name":1}}"#,
+            Err(Refusal::BodyOfAnotherShape),
+        ),
+        (r#"{"children":"x"}"#, Err(Refusal::BodyOfAnotherShape)),
+        (r#"{"children":["x"]}"#, Err(Refusal::BodyOfAnotherShape)),
+        (r#"{"children":[{},7]}"#, Err(Refusal::BodyOfAnotherShape)),
+        (r#"{"children":null}"#, Ok(r#"{"children":null}"#)),
+        (r#"{"children":[null,{}]}"#, Ok(r#"{"children":[null,{}]}"#)),
+        // Of one of them, or of something else.
+        (
+            r#"{"child":{"children":["x"]}}"#,
+            Ok(r#"{"child":{"children":[]}}"#),
+        ),
+        (
+            r#"{"children":[{"children":"x"}]}"#,
+            Ok(r#"{"children":[{}]}"#),
+        ),
+        (r#"{"pupils":"x","tags":7,"name":1}"#, Ok(r#"{"name":1}"#)),
+    ] {
+        let reads = Crossing::one_way(Arc::clone(&law)).among_pages();
+        assert_eq!(done(reads, input), leaves.map(str::to_owned), "{input}");
+        let did = Crossing::one_way(Arc::clone(&law));
+        assert!(done(did, input).is_ok(), "{input}");
+    }
     // A shape of constants expects no field.
     let reads = Crossing::one_way(Arc::clone(&law)).among_pages();
     let mut constants = Rewriter::new(reads, Rule::Object(at(5)));
