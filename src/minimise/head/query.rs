@@ -281,8 +281,8 @@ pub(super) fn write_query(
     Ok(())
 }
 
-/// Whether a parameter of that type can hold what is personal. Many systems number their pupils, and
-/// a page may end with a day of birth.
+/// Whether a parameter of that type can hold what is personal. Many systems number their pupils,
+/// and a page may end with a day of birth.
 const fn is_open(of: &ParameterType) -> bool {
     use ParameterType::{Date, DateTime, Int, OneOf, Slug, Uuid};
     match of {
