@@ -23,6 +23,8 @@ pub(super) enum Guard {
     Credential,
     /// A master key: mode 0400 or 0600, owned by this process's user, and no symbolic link.
     Key,
+    /// The ring: nobody but its owner writes it, since who can could put an older one in its place.
+    Ring,
     /// A token for an upstream, or a private key of TLS: others cannot read it. Links are followed,
     /// because that is how containers are handed their secrets.
     Secret,
@@ -63,7 +65,7 @@ fn open(path: &Path, guard: Guard) -> Result<File, Fault> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let flags = match guard {
         Guard::Credential | Guard::Key => flags | OFlags::NOFOLLOW,
-        Guard::Secret => flags,
+        Guard::Ring | Guard::Secret => flags,
     };
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
@@ -75,6 +77,7 @@ fn open(path: &Path, guard: Guard) -> Result<File, Fault> {
     let (mode_fits, owner_fits) = match guard {
         Guard::Credential => (mode & 0o027 == 0, [0, me].contains(&seen.uid())),
         Guard::Key => ([0o400, 0o600].contains(&mode), seen.uid() == me),
+        Guard::Ring => (mode & 0o022 == 0, true),
         Guard::Secret => (mode & 0o007 == 0, true),
     };
     match (seen.is_file(), mode_fits, owner_fits) {
@@ -123,12 +126,13 @@ fn problem(path: &Path, guard: Guard, fault: &Fault) -> Problem {
             ("is a symbolic link".to_owned(), Some(help.to_owned()))
         }
         Fault::Mode(mode) => {
-            let wanted = match guard {
-                Guard::Credential | Guard::Secret => "others must not read it",
-                Guard::Key => "it must be 0600 or 0400",
+            let (wanted, to) = match guard {
+                Guard::Credential | Guard::Secret => ("others must not read it", "600"),
+                Guard::Key => ("it must be 0600 or 0400", "600"),
+                Guard::Ring => ("others must not write it", "go-w"),
             };
             let what = format!("has the mode {mode:04o}: {wanted}");
-            (what, Some(format!("chmod 600 {name}")))
+            (what, Some(format!("chmod {to} {name}")))
         }
         Fault::NotAFile => ("is not a file".to_owned(), None),
         Fault::NotText => ("is not text".to_owned(), None),
@@ -285,6 +289,26 @@ mod tests {
             let path = file(folder.path(), mode, "text");
             let why = format!("`secret-{mode:o}` has the mode {mode:04o}: it must be 0600 or 0400");
             assert_eq!(refusal(&path, Guard::Key), why);
+        }
+    }
+
+    #[test]
+    fn a_ring_may_be_read_by_all_and_written_by_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o600, 0o640, 0o644, 0o400, 0o755] {
+            let path = file(folder.path(), mode, "fake");
+            assert!(check(&path, Guard::Ring).is_ok(), "{mode:o}");
+        }
+        for mode in [0o666, 0o620, 0o602, 0o664] {
+            let path = file(folder.path(), mode, "fake");
+            let problems = check(&path, Guard::Ring).unwrap_err();
+            let expected = format!(
+                "has the mode {mode:04o}: others must not write it chmod go-w {}",
+                path.display()
+            );
+            let all: Vec<_> = problems.sorted().into_iter().collect();
+            let said = format!("{} {}", all[0].message, all[0].help.concat());
+            assert!(said.ends_with(&expected), "{said}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::civil::Date;
 
 use super::code;
-use super::guarded::{self, Present};
+use super::guarded::{self, Guard, Present};
 use super::problem::{Place, Problem, Problems, shown};
 use super::raw::{At, Document, Table};
 use super::school::version;
@@ -55,6 +55,11 @@ impl RingFile {
     pub(super) fn read(path: &Path, problems: &mut Problems) -> Self {
         let (mut read, mut wrong) = (Self::default(), Problems::new());
         if guarded::is_absent(path) {
+            return read;
+        }
+        if let Err(found) = guarded::check(path, Guard::Ring) {
+            read.is_damaged = true;
+            problems.append(found);
             return read;
         }
         if let Some(file) = SourceFile::read(path, &path.display().to_string(), &mut wrong) {

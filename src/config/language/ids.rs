@@ -260,8 +260,10 @@ impl<'d> Compiler<'d, '_> {
     }
 
     fn digits(&mut self, number: &str, place: &Place) -> Option<Notation> {
-        let digits = self.length(number, 6, 18, place)?;
-        if digits > DIGITS_MAX {
+        if number
+            .parse()
+            .is_ok_and(|digits: u64| digits > u64::from(DIGITS_MAX))
+        {
             self.problems.push(
                 Problem::error(code::VALUE, "these numbers do not fit 2^53")
                     .at(place)
@@ -270,7 +272,8 @@ impl<'d> Compiler<'d, '_> {
             );
             return None;
         }
-        Some(Notation::Digits(digits))
+        self.length(number, 6, DIGITS_MAX, place)
+            .map(Notation::Digits)
     }
 
     fn domain(&mut self, domain: &At<&'d str>) -> Option<Notation> {

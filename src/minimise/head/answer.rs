@@ -2,7 +2,7 @@
 
 use super::links::{Link, links};
 use super::place::{Context, translate};
-use super::query::Ids;
+use super::query::{Ids, PLACE_DIGITS_MAX};
 use super::{Asked, Cleared, Counts, Crossing, Trail};
 use crate::minimise::{Action, EchoAt};
 use crate::policy::{Rule, Side};
@@ -222,7 +222,7 @@ impl Answering<'_, '_> {
             [..] => None,
         };
         let number = |text: &&str| {
-            (1..=COUNT_DIGITS_MAX).contains(&text.len())
+            (1..=PLACE_DIGITS_MAX).contains(&text.len())
                 && text.bytes().all(|it| it.is_ascii_digit())
         };
         line.filter(number).map(str::to_owned)
@@ -238,6 +238,3 @@ fn says_next(text: &[u8]) -> bool {
     let mut words = text.windows(NEXT.len());
     words.any(|word| word.eq_ignore_ascii_case(NEXT.as_bytes()))
 }
-
-/// The digits of a count: what every reader has room for.
-const COUNT_DIGITS_MAX: usize = 18;

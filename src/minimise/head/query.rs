@@ -329,7 +329,7 @@ const OF_PAGES: &[&str] = &[
 
 /// No list of a school has ten million places; the numbers by which a country knows its pupils
 /// are longer.
-const PLACE_DIGITS_MAX: usize = 7;
+pub(super) const PLACE_DIGITS_MAX: usize = 7;
 
 /// Whether a parameter goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
