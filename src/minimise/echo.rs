@@ -166,7 +166,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Whether an identifier of so many characters that stands there is there on purpose.
-    fn shows(&self, chars: usize, at: Range<usize>, rooms: &mut Rooms) -> bool {
+    fn shows(&self, chars: usize, at: Range<usize>, rooms: &mut Option<Box<Rooms>>) -> bool {
         let before = self.text.get(..at.start).unwrap_or_default();
         let after = self.text.get(at.end..).unwrap_or_default();
         let is_the_day = before.is_empty() && chars >= DAY_CHARS;
@@ -180,7 +180,9 @@ impl<'a> Kept<'a> {
                 let goes_on = |byte: Option<u8>| byte.is_some_and(is_of_a_word);
                 let word = !goes_on(before.bytes().last()) && !goes_on(after.bytes().next());
                 let within = chars >= WITHIN_CHARS_MIN;
-                within || word && (chars >= WHOLE_CHARS_MIN || rooms.has(self, at))
+                within
+                    || word
+                        && (chars >= WHOLE_CHARS_MIN || rooms.get_or_insert_default().has(self, at))
             }
             Holds::Days => is_the_day,
             Holds::Text => {
@@ -223,7 +225,8 @@ pub(super) struct Echo {
     search: Option<AhoCorasick>,
     /// Of each text, how many characters it has.
     chars: Vec<usize>,
-    rooms: Rooms,
+    /// Of few messages, and so made with the first.
+    rooms: Option<Box<Rooms>>,
 }
 
 /// Whether there is [room](Kept::has_room), for what was asked before: the marks of a class are few
@@ -461,7 +464,7 @@ mod tests {
                 assert_eq!(echo.is_in(kept, &home), seen, "{text} {place}");
             }
         }
-        assert_eq!(echo.rooms.known.len(), 4);
+        assert_eq!(echo.rooms.as_ref().unwrap().known.len(), 4);
         for number in 0..=ROOMS_MAX {
             let text = format!("10/{number}");
             let kept = Kept {
@@ -470,7 +473,7 @@ mod tests {
                 rules: rules.get(1),
             };
             assert!(echo.is_in(kept, &home), "{text}");
-            assert!(echo.rooms.known.len() <= ROOMS_MAX);
+            assert!(echo.rooms.as_ref().unwrap().known.len() <= ROOMS_MAX);
         }
     }
 

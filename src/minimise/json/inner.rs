@@ -46,6 +46,7 @@ impl<W: Watch> Pass<'_, W> {
 
     /// What is no object, where one is declared: a link to the next page too, if its address
     /// stands in that shape.
+    #[cold]
     pub(super) fn plan_no_object(
         &self,
         shape: Index<Shape>,

@@ -286,7 +286,7 @@ impl<'a, W: Watch> Pass<'a, W> {
     /// `{}`, reads as a good answer with nobody in it. A shape of constants expects nothing.
     fn is_of_another_shape(&self, kind: FrameKind) -> bool {
         let frame = &self.state.frame;
-        if frame.keys == 0 || frame.has_seen_any() || !self.is_all_that_is_read(1) {
+        if !self.is_all_that_is_read(1) || frame.keys == 0 || frame.has_seen_any() {
             return false;
         }
         let fields = fields(&self.law.policy, kind);

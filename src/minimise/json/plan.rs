@@ -132,6 +132,7 @@ impl<W: Watch> Pass<'_, W> {
 
     /// What is no list, where one is declared. The list of an answer that is read is what it is
     /// about: left out, it says that there is nobody.
+    #[cold]
     fn plan_no_list(&self, rule: Rule) -> Result<Plan, Refusal> {
         let of_records = matches!(rule, Rule::List(Item::Object(_)));
         match of_records && self.is_all_that_is_read(1) {
