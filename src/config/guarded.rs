@@ -306,8 +306,8 @@ mod tests {
                 "has the mode {mode:04o}: others must not write it chmod go-w {}",
                 path.display()
             );
-            let all: Vec<_> = problems.sorted().into_iter().collect();
-            let said = format!("{} {}", all[0].message, all[0].help.concat());
+            let problem = problems.sorted()[0];
+            let said = format!("{} {}", problem.message, problem.help.concat());
             assert!(said.ends_with(&expected), "{said}");
         }
     }

@@ -38,7 +38,7 @@ pub struct VendorDraft {
     pub body_bytes_max: Option<At<u64>>,
     /// Everything that decides what leaves.
     pub policy: Policy,
-    /// The policy as its hash takes it.
+    /// What the vendor's hash tells of it.
     pub(in crate::config) policy_digest: PolicyDigest,
     /// How the pseudonyms of each kind are made, at the places of [`Policy::kinds`].
     pub kind_specs: Vec<KindSpec>,

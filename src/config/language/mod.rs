@@ -217,7 +217,7 @@ impl<'d> Compiler<'d, '_> {
             body_bytes_max,
             shapes: rules.shapes,
             policy: rules.policy,
-            policy_digest: rules.canon,
+            policy_digest: rules.digest,
             kind_specs,
             objections,
             flows,

@@ -19,7 +19,7 @@ use crate::pseudonym::KindSpec;
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) policy: Policy,
-    pub(super) canon: PolicyDigest,
+    pub(super) digest: PolicyDigest,
     pub(super) kind_specs: Vec<KindSpec>,
     pub(super) shapes: Arc<[ShapeCount]>,
 }
@@ -140,7 +140,7 @@ impl<'d, 'p> Compiler<'d, 'p> {
         let policy = std::mem::take(&mut self.policy);
         Whole {
             rules: Rules {
-                canon: PolicyDigest::of(&policy),
+                digest: PolicyDigest::of(&policy),
                 policy,
                 kind_specs: std::mem::take(&mut self.kind_specs),
                 shapes,
