@@ -167,8 +167,7 @@ impl<'a> Kept<'a> {
 
     /// Whether an identifier of so many characters that stands there is there on purpose.
     fn shows(&self, chars: usize, at: Range<usize>, rooms: &mut Option<Box<Rooms>>) -> bool {
-        let before = self.text.get(..at.start).unwrap_or_default();
-        let after = self.text.get(at.end..).unwrap_or_default();
+        let [before, id, after] = self.parts(&at);
         let is_the_day = before.is_empty() && chars >= DAY_CHARS;
         match self.holds {
             Holds::Codes => {
@@ -187,19 +186,22 @@ impl<'a> Kept<'a> {
             Holds::Days => is_the_day,
             Holds::Text => {
                 // The parts of a second can be as long as an identifier.
-                let id = self.text.get(at).unwrap_or_default();
                 let number = id.bytes().all(|byte| byte.is_ascii_digit());
                 is_the_day || number && chars >= WITHIN_CHARS_MIN
             }
         }
     }
 
+    /// What stands before that place, there, and behind it.
+    fn parts(&self, at: &Range<usize>) -> [&'a str; 3] {
+        let of = |range: Range<usize>| self.text.get(range).unwrap_or_default();
+        [of(0..at.start), of(at.clone()), of(at.end..self.text.len())]
+    }
+
     /// Whether a longer identifier could stand in the place of one, by the rules: in `A-10`, and
     /// not in a year. Where none can, a short one is what it looks like.
     fn has_room(&self, at: Range<usize>) -> bool {
-        let before = self.text.get(..at.start).unwrap_or_default();
-        let after = self.text.get(at.end..).unwrap_or_default();
-        let id = self.text.get(at).unwrap_or_default();
+        let [before, id, after] = self.parts(&at);
         let short = self.text.chars().count() <= SHORT_TEXT_CHARS_MAX;
         let Some(rules) = self.rules.filter(|_| short) else {
             return true;

@@ -22,6 +22,12 @@ pub(super) fn is_parameter(text: &str, of: &ParameterType) -> bool {
     }
 }
 
+/// A name without marks and in lower case, to be found whoever writes it: `page[size]`, `nextPage`.
+pub(super) fn plain_name(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|it| it.to_ascii_lowercase()).collect()
+}
+
 /// A whole number of at most 18 digits, in its one canonical writing.
 pub(super) fn is_int(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);

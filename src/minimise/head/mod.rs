@@ -308,6 +308,13 @@ impl Escapes {
 }
 
 /// The decoded segments of a raw path; none for an empty path or a lone slash.
+/// The segments that a path stands for, with or without a slash at its end, and the query.
+fn path_and_query(target: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = path.strip_suffix('/').unwrap_or(path);
+    Some((segments(path, Escapes::Any).ok()?, query))
+}
+
 fn segments(path: &str, escapes: Escapes) -> Result<Vec<Cow<'_, str>>, Refusal> {
     match path.strip_prefix('/') {
         None if path.is_empty() => Ok(Vec::new()),

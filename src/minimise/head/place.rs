@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::query::Ids;
-use super::{Escapes, search, segments, write_target};
+use super::{Escapes, path_and_query, search, segments, write_target};
 use crate::limits;
 use crate::minimise::crossing::Refused;
 use crate::minimise::{Counts, Crossing};
@@ -94,13 +94,6 @@ impl Context {
             None => Self::Unclear,
         }
     }
-}
-
-/// The segments that a path stands for, with or without a slash at its end, and the query.
-fn path_and_query(target: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let path = path.strip_suffix('/').unwrap_or(path);
-    Some((segments(path, Escapes::Any).ok()?, query))
 }
 
 /// As [`translate`], into one flow; [`Refusal::RouteUnknown`] for a link that does not lead there.

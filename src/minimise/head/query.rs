@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Asked, Escapes, choice, decode, encode, filter, segments};
+use super::{Asked, Escapes, choice, decode, encode, filter, path_and_query};
 use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::echo::{At, Echo, Kept};
-use crate::minimise::value::is_parameter;
+use crate::minimise::value::{is_parameter, plain_name};
 use crate::minimise::{Action, Counts, Crossing, Trail};
 use crate::policy::{IdKind, Index, ParameterType, QueryParameter, QueryRule, Route, Side};
 use crate::pseudonym::Form;
@@ -138,9 +138,8 @@ impl<'c> Ids<'c> {
 
     /// Whether the path of the request began with the same segments.
     fn were_asked_below(&self, begun: &[Cow<'_, str>]) -> bool {
-        let asked = self.crossing.asked.as_deref().unwrap_or_default();
-        let (path, _) = asked.split_once('?').unwrap_or((asked, ""));
-        segments(path, Escapes::Any).is_ok_and(|asked| asked.starts_with(begun))
+        let asked = self.crossing.asked.as_deref().and_then(path_and_query);
+        asked.is_some_and(|(path, _)| path.starts_with(begun))
     }
 
     /// Lets the last of the first segments of a path go on as it came, as [`pass`](Self::pass)
@@ -294,10 +293,8 @@ const fn is_open(of: &ParameterType) -> bool {
 /// Whether a parameter says which page it is or how long one is: by its name, in whatever case and
 /// with whatever signs between its letters, and with no more than can be counted there.
 fn counts_pages(name: &str, value: &str, of: &ParameterType) -> bool {
-    let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
-    let letters: Vec<u8> = letters.map(|it| it.to_ascii_lowercase()).collect();
-    let named = { OF_PAGES.iter() }.any(|known| known.as_bytes() == letters);
-    *of == ParameterType::Int && named && value.len() <= PLACE_DIGITS_MAX
+    let fits = *of == ParameterType::Int && value.len() <= PLACE_DIGITS_MAX;
+    fits && OF_PAGES.contains(&&*plain_name(name))
 }
 
 /// What parameters of pages are called. Not `after`, `from`, `since` and the like: there may stand
@@ -368,8 +365,11 @@ fn write_value(
             )?;
             // A place where a school may write what it likes, often the last identifier of a page.
             let back = is_open(of) && ids.lead_the_vendor_back();
-            let counts = counts_pages(&parameter.name, &value, of);
-            if back && !counts && !ids.were_asked_with(&parameter.name, &value) {
+            let passes = || {
+                let name = &*parameter.name;
+                counts_pages(name, &value, of) || ids.were_asked_with(name, &value)
+            };
+            if back && !passes() {
                 return Err(Refusal::QueryInvalid);
             }
             encode(&value, target);

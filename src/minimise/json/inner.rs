@@ -8,7 +8,7 @@ use crate::limits;
 use crate::minimise::crossing::Pages;
 use crate::minimise::head::{self, Ids};
 use crate::minimise::watch::{Unwatched, Watch};
-use crate::minimise::{Action, Counts, Crossing};
+use crate::minimise::{Action, Counts, Crossing, value};
 use crate::policy::{Constant, Fields, Index, Rule, Shape, Side, Template};
 use crate::refusal::{Bug, JsonFault, Refusal};
 
@@ -44,22 +44,21 @@ impl<W: Watch> Pass<'_, W> {
         })
     }
 
-    /// What is no object, where one is declared: a link to the next page too, if its address
-    /// stands in that shape.
+    /// What is no object, where one is declared. A record of the answer's own list is what it is
+    /// about, and the link to the next page is one too where its address stands in that shape.
     #[cold]
     pub(super) fn plan_no_object(
         &self,
         shape: Index<Shape>,
         token: Token,
     ) -> Result<Plan, Refusal> {
+        let is_item = self.stands == Place::Item && self.state.frame.kind.is_list();
+        if is_item && (self.is_all_that_is_read(1) || self.is_all_that_is_read(2)) {
+            return Err(Refusal::BodyOfAnotherShape);
+        }
         let lines = self.law.policy.fields(shape).map_or(&[][..], Fields::lines);
         let mut links = lines.iter().filter(|it| matches!(it.rule, Rule::Link(_)));
         let is_address = links.any(|it| ADDRESS_KEYS.contains(&&*it.key));
-        // A record of the answer's own list.
-        let is_record = self.stands == Place::Item && self.state.frame.kind.is_list();
-        if is_record && (self.is_all_that_is_read(1) || self.is_all_that_is_read(2)) {
-            return Err(Refusal::BodyOfAnotherShape);
-        }
         match is_address && self.is_to_the_next_page(token) {
             true => Err(Refusal::NextPageLost),
             false => Ok(Plan::Drop(Action::DroppedType)),
@@ -212,9 +211,7 @@ const NEXT_KEYS: [&str; 10] = [
 ];
 
 fn is_of_next_page(key: &str) -> bool {
-    let letters = key.chars().filter(char::is_ascii_alphanumeric);
-    let plain: String = letters.map(|it| it.to_ascii_lowercase()).collect();
-    NEXT_KEYS.contains(&&*plain)
+    NEXT_KEYS.contains(&&*value::plain_name(key))
 }
 
 /// Reads a document that is here as a whole.
