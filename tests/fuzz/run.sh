@@ -67,6 +67,7 @@ seed_json() {
         name="corpus/json/$(basename "$(dirname "$message")")"
         { printf '\003anyseed.\100' && head -c 64 run.sh && cat "$message"; } >"$name"
         { printf '\203anyseed.\100' && head -c 64 run.sh && cat "$message"; } >"$name-home"
+        { printf '\103anyseed.\100' && head -c 64 run.sh && cat "$message"; } >"$name-page"
     done
 }
 

@@ -32,7 +32,7 @@ use sluis::policy::{Bases, Content, Route, Rule, Side};
 use sluis::pseudonym::{Form, Generation, Recall, VendorKey};
 use sluis::refusal::Refusal;
 
-use crate::oracle::book::{Book, Owner, Since, Way};
+use crate::oracle::book::{Book, Owner, Pages, Since, Way};
 use crate::oracle::compare::{Done, counts, feed};
 use crate::oracle::dice::pieces;
 use crate::oracle::rewrite;
@@ -83,7 +83,13 @@ impl Case {
         let register = fs::read(folder.join("register.json"));
         assert_eq!(register.is_ok(), to == Side::School, "{name}: register");
         let book = Arc::new(book(&law, &register.unwrap_or_default()));
-        let way = Way { law, to, book };
+        let pages = Pages::One;
+        let way = Way {
+            law,
+            to,
+            book,
+            pages,
+        };
         let out = fs::read(folder.join("out.json"));
         let refused = fs::read_to_string(folder.join("refused.txt"));
         let expected = match (out, refused) {

@@ -2,7 +2,8 @@
 
 use sluis::limits::Limits;
 use sluis::policy::{
-    Field, Fields, IdKind, Index, Item, Otherwise, Rule, Shape, ShapeBody, Template, ValueType,
+    Field, Fields, IdKind, Index, Item, Otherwise, Rule, Segment, Shape, ShapeBody, Template,
+    ValueType,
 };
 use sluis::pseudonym::{Notation, Recall, Unknown};
 use sluis::refusal::Refusal;
@@ -194,9 +195,11 @@ fn fits(way: &Way, rule: Rule, tree: &Tree) -> bool {
             Tree::List(_) | Tree::Object(_) => false,
         },
         Rule::Generalise(_) | Rule::Keep(_) => matches!(tree, Tree::Plain(_) | Tree::Text(_)),
-        Rule::Link(_) if is_home => false,
-        Rule::Link(None) => false,
-        Rule::Link(Some(constant)) => fits(way, Rule::Constant(constant), tree),
+        Rule::Link(otherwise) => {
+            let constant = otherwise.filter(|_| !is_home);
+            leads(way, tree)
+                || constant.is_some_and(|constant| fits(way, Rule::Constant(constant), tree))
+        }
         Rule::Nested(shape) => match tree {
             Tree::Text(text) => {
                 let inner = Tree::read(text.as_bytes());
@@ -215,6 +218,35 @@ fn fits(way: &Way, rule: Rule, tree: &Tree) -> bool {
         },
         Rule::Object(shape) => shape_fits(way, shape, tree),
     }
+}
+
+/// Whether a link leads to somebody whom the side knows that it goes to.
+fn leads(way: &Way, tree: &Tree) -> bool {
+    let policy = &way.law.policy;
+    let (Tree::Text(link), [flow], [bases]) = (tree, &*policy.flows, &*policy.bases) else {
+        return false;
+    };
+    let base = match way.to == flow.caller {
+        true => &bases.public,
+        false => &bases.upstream,
+    };
+    let id = link.strip_prefix(&format!("{base}/pupils/"));
+    let id = id.map(percent_decoded);
+    id.is_some_and(|id| match flow.routes[0].path[1] {
+        Segment::Identifier(kind) => stands_for(way, kind, &id),
+        Segment::Literal(_) | Segment::Parameter(_) => false,
+    })
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, after) = part.split_at(2);
+        decoded.push(u8::from_str_radix(digits, 16).unwrap());
+        decoded.extend_from_slice(after.as_bytes());
+    }
+    String::from_utf8(decoded).unwrap()
 }
 
 fn shape_fits(way: &Way, shape: Index<Shape>, tree: &Tree) -> bool {

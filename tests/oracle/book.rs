@@ -19,6 +19,7 @@ pub(crate) struct Way {
     pub(crate) law: Arc<Law>,
     pub(crate) to: Side,
     pub(crate) book: Arc<Book>,
+    pub(crate) pages: Pages,
 }
 
 impl Way {
@@ -29,6 +30,14 @@ impl Way {
     pub(crate) fn limits(&self) -> &Limits {
         &self.law.limits
     }
+}
+
+/// How many pages a message may be one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    One,
+    /// It answers a request that does nothing but read.
+    Perhaps,
 }
 
 /// Since when a pseudonym is in the register.

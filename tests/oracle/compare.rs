@@ -8,7 +8,7 @@ use sluis::policy::Rule;
 use sluis::pseudonym::Register;
 use sluis::refusal::{JsonFault, Refusal};
 
-use super::book::{Reading, Way};
+use super::book::{Pages, Reading, Way};
 use super::dice::pieces;
 use super::{audit, records, rewrite};
 
@@ -40,6 +40,10 @@ impl Feeding {
         let register = way.is_home().then_some(register);
         let crossing = Crossing::towards(way.to, Arc::clone(&way.law), register).in_flow(0);
         let crossing = crossing.with_objections(records::objections(&way.law));
+        let crossing = match way.pages {
+            Pages::One => crossing,
+            Pages::Perhaps => crossing.among_pages(),
+        };
         let rewriter = Rewriter::new(crossing, root);
         Self { reading, rewriter }
     }

@@ -1,8 +1,8 @@
 //! Random messages for a given policy, with marks in all that must not leave.
 
 use sluis::policy::{
-    Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise, Rule, Shape, ShapeBody, Switch,
-    Template, ValueType,
+    Fields, Generaliser, IdKind, Index, Item, Keep, Otherwise, Rule, Segment, Shape, ShapeBody,
+    Switch, Template, ValueType,
 };
 use sluis::pseudonym::{Recall, Unknown};
 
@@ -195,12 +195,15 @@ impl Writer<'_, '_> {
             Rule::Identifier(kind) => self.identifier(kind),
             Rule::Keep(keep) => self.kept(keep),
             Rule::KeepAll => self.anything(What::Free),
-            Rule::Link(_) => self.secret(),
+            Rule::Link(_) => self.link(),
             // Not a text: one that is JSON of the shape may leave.
             Rule::Nested(_) if self.dice.once_in(8) || !self.room() => self.secret_but(b"\""),
             Rule::Nested(shape) => self.nested(shape),
             Rule::Template(index) => self.template(&self.way.law.policy.templates[index.place()]),
-            Rule::List(item) if self.dice.once_in(12) => self.not_of(item),
+            // Right below the message as a whole more often: there it may be what it is about.
+            Rule::List(item) if self.dice.once_in(if self.depth == 1 { 4 } else { 12 }) => {
+                self.not_of(item);
+            }
             Rule::List(item) => self.list(item),
             Rule::ListOrOne(item) if self.dice.once_in(3) => self.one(item),
             Rule::ListOrOne(item) => self.list(item),
@@ -214,7 +217,14 @@ impl Writer<'_, '_> {
         match item {
             Item::Identifier(kind) => self.identifier(kind),
             Item::Keep(keep) => self.kept_scalar(keep),
-            Item::Link(_) => self.secret_but(b"["),
+            Item::Link(_) => {
+                let start = self.out.len();
+                self.link();
+                if self.out[start] == b'[' {
+                    self.out.truncate(start);
+                    self.put("true");
+                }
+            }
             Item::Template(index) => self.template(&self.way.law.policy.templates[index.place()]),
             Item::Object(shape) if self.room() => self.shaped(shape),
             Item::Object(_) => self.put("null"),
@@ -609,6 +619,35 @@ impl Writer<'_, '_> {
         self.value(Rule::Object(shape));
         let inner = std::mem::replace(&mut self.out, outer);
         self.string(str::from_utf8(&inner).unwrap());
+    }
+
+    /// A link to somebody, one that leads nowhere, or what says that there is nothing to lead to.
+    fn link(&mut self) {
+        let policy = &self.way.law.policy;
+        let led = policy.flows.first().zip(policy.bases.first());
+        match (self.dice.below(8), led) {
+            (0, _) => self.put("\"\""),
+            (1, _) => self.put("false"),
+            (2..6, Some((flow, bases))) => {
+                let from = match self.way.to == flow.caller {
+                    true => &bases.upstream,
+                    false => &bases.public,
+                };
+                let Segment::Identifier(kind) = flow.routes[0].path[1] else {
+                    panic!("links lead to somebody");
+                };
+                let id = match self.way.is_home() {
+                    true => self.pseudonym_text(kind),
+                    false if self.dice.once_in(8) => "S-64009".to_owned(),
+                    false => self.mark(),
+                };
+                let plain =
+                    |letter: &char| letter.is_ascii_alphanumeric() || "-.".contains(*letter);
+                let id: String = id.chars().filter(plain).collect();
+                self.string(&format!("{from}/pupils/{id}"));
+            }
+            _ => self.secret(),
+        }
     }
 
     /// A text of that form with marked identifiers, or one that nearly is.

@@ -6,19 +6,19 @@ use regex::Regex;
 use sluis::limits::{Bound, Limits};
 use sluis::minimise::Law;
 use sluis::policy::{
-    Any, Constant, DateForm, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Only,
-    Otherwise, Policy, Rule, Scalar, Shape, ShapeBody, Side, Switch, Template, Unlisted,
-    ValueRules, ValueType,
+    Any, Bases, Constant, Content, DateForm, Field, Fields, Flow, Generaliser, IdKind, Index, Item,
+    Keep, Method, Only, Otherwise, Policy, Route, Rule, Scalar, Segment, Shape, ShapeBody, Side,
+    Switch, Template, Unlisted, ValueRules, ValueType,
 };
 use sluis::pseudonym::{
     Back, Canonical, CanonicalRule, Generation, KindSpec, Notation, Unknown, VendorKey,
 };
 
-use super::book::{Book, Way};
+use super::book::{Book, Pages, Way};
 use super::dice::Dice;
 
 /// Keys of shapes: ordinary ones, and such as a parser may take for something else.
-pub(crate) const KEYS: [&str; 24] = [
+pub(crate) const KEYS: [&str; 28] = [
     "sourcedId",
     "role",
     "roles",
@@ -43,7 +43,14 @@ pub(crate) const KEYS: [&str; 24] = [
     "$serde_json::private::Number",
     "😀",
     "aaaaaaaaaaaaaaaaaaaaaaaa",
+    "next",
+    "next_page-URL",
+    "@odata.nextLink",
+    "href",
 ];
+
+/// Those that are for links: to the next page, and the address of what an object is called.
+const LINKS: [&str; 4] = ["next", "next_page-URL", "@odata.nextLink", "href"];
 
 /// Values that choose a shape.
 pub(crate) const CASES: [&str; 7] = ["student", "teacher", "é\n", "1", "true", "", "1.0"];
@@ -63,14 +70,33 @@ pub(crate) const KEEPS: [ValueType; 10] = [
 
 const CONSTANTS: [&str; 5] = ["\"Leerling\"", "0", "false", "\"\"", "\"tobedeleted\""];
 
-/// A policy and the rule of its root, for messages on the way to that side.
-pub(crate) fn way(to: Side, dice: &mut Dice<'_>, of_book: &mut Dice<'_>) -> (Way, Rule) {
-    let (law, root) = law(dice);
-    let book = Arc::new(Book::random(of_book, law.policy.kinds.len()));
-    (Way { law, to, book }, root)
+/// Where links lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Nowhere, whatever is in them: the oracle reads those that documents have, and no others.
+    Nowhere,
+    Pupils,
 }
 
-fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
+/// A policy and the rule of its root, for messages on the way to that side.
+pub(crate) fn way(
+    (to, pages): (Side, Pages),
+    links: Links,
+    dice: &mut Dice<'_>,
+    of_book: &mut Dice<'_>,
+) -> (Way, Rule) {
+    let (law, root) = law(to, links, dice);
+    let book = Arc::new(Book::random(of_book, law.policy.kinds.len()));
+    let way = Way {
+        law,
+        to,
+        book,
+        pages,
+    };
+    (way, root)
+}
+
+fn law(to: Side, links: Links, dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
     let mut policy = Policy {
         vendor: "vendor".to_owned(),
         kinds: kinds()
@@ -108,6 +134,9 @@ fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
         });
     }
     let root = root(dice, policy.shapes.len());
+    if links == Links::Pupils {
+        lead_to_pupils(to, dice, &mut policy);
+    }
     if dice.once_in(2) {
         records(dice, &mut policy);
     }
@@ -121,6 +150,31 @@ fn law(dice: &mut Dice<'_>) -> (Arc<Law>, Rule) {
         }),
         root,
     )
+}
+
+/// Links lead to pupils, of whatever kind. Most messages are answers.
+fn lead_to_pupils(to: Side, dice: &mut Dice<'_>, policy: &mut Policy) {
+    let caller = if dice.once_in(4) { to.other() } else { to };
+    // Such as look alike in a path and elsewhere.
+    let kind = index(*dice.pick(&[0, 1, 3, 4]));
+    let route = Route {
+        name: "GET /pupils/{pupil}".to_owned(),
+        method: Method::Get,
+        path: [Segment::Literal("pupils".into()), Segment::Identifier(kind)].into(),
+        query: [].into(),
+        to_vendor: Content::Nothing,
+        from_vendor: Content::Nothing,
+        statuses: [].into(),
+    };
+    policy.flows.push(Flow {
+        name: "flow".to_owned(),
+        caller,
+        routes: Arc::new([route]),
+    });
+    policy.bases.push(Bases {
+        public: "https://gw.example/v".to_owned(),
+        upstream: "https://api.example".to_owned(),
+    });
 }
 
 /// Sends some records only.
@@ -287,6 +341,10 @@ fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
             keys.push(key);
         }
     }
+    let link = *dice.pick(&LINKS);
+    if !dice.once_in(3) && !keys.contains(&link) {
+        keys.push(link);
+    }
     // Such as the presets have for what is withheld: it says that, and keeps nothing.
     let says_little = dice.once_in(6);
     if says_little && !keys.contains(&"status") {
@@ -299,6 +357,10 @@ fn fields(dice: &mut Dice<'_>, shapes: usize) -> Fields {
                 // What every stub of the policy's own says.
                 true => Some(Rule::Constant(index(CONSTANTS.len() - 1))),
                 false if says_little => Some(rule_of_a_stub(dice)),
+                false if LINKS.contains(key) => Some(rule_of_a_link(dice, shapes)),
+                false if ["items", "users"].contains(key) && dice.once_in(2) => {
+                    Some(Rule::List(Item::Object(index(dice.below(shapes)))))
+                }
                 false => (!dice.once_in(6)).then(|| rule(dice, shapes)),
             },
         )
@@ -391,6 +453,15 @@ fn rule_of_a_stub(dice: &mut Dice<'_>) -> Rule {
         2 => Rule::Link(otherwise(dice)),
         3 => Rule::Constant(index(dice.below(CONSTANTS.len()))),
         _ => Rule::Identifier(kind(dice)),
+    }
+}
+
+/// Of a key that is for links: often one, or an object that one may stand in.
+fn rule_of_a_link(dice: &mut Dice<'_>, shapes: usize) -> Rule {
+    match dice.below(4) {
+        0 => rule(dice, shapes),
+        1 => Rule::Object(index(dice.below(shapes))),
+        _ => Rule::Link(otherwise(dice)),
     }
 }
 

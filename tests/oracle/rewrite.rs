@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluis::limits::Bound;
 use sluis::minimise::{Action, Law};
 use sluis::policy::{
-    Any, Constant, Fields, Generaliser, IdKind, Index, Item, Keep, Method, Otherwise, Route, Rule,
-    Segment, Shape, ShapeBody, Side, Switch, Template, Unlisted, ValueType,
+    Any, Constant, Field, Fields, Generaliser, IdKind, Index, Item, Keep, Method, Otherwise, Route,
+    Rule, Segment, Shape, ShapeBody, Side, Switch, Template, Unlisted, ValueType,
 };
 use sluis::pseudonym::{Form, Identifier, IdentifierFault, Notation, Recall, Unknown};
 use sluis::refusal::{JsonFault, Refusal};
 
-use super::book::{Owner, Way};
+use super::book::{Owner, Pages, Way};
 use super::grammar::{Length, Reader, Text, fault, text, wide};
 use super::records::{Question, Sought, Why, has_objected, names_objected};
 use super::values;
@@ -39,6 +39,22 @@ pub(crate) fn rewrite(way: &Way, rule: Rule, message: &[u8]) -> Result<Left, Ref
     })
 }
 
+/// What the link to the next page is called, however it is written.
+const NEXT: [&str; 5] = ["more", "next", "nextlink", "nextpageurl", "odatanextlink"];
+
+/// What the address in an object of such a name is called.
+const ADDRESS: [&str; 4] = ["href", "link", "uri", "url"];
+
+/// A list or object that is open, by where in it the value stands that is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within<'a> {
+    /// In an object, behind the key of an entry of a map.
+    Entry,
+    Item,
+    /// In an object, behind the key of that line.
+    Line(&'a str),
+}
+
 /// Where a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stands {
@@ -56,6 +72,8 @@ struct Oracle<'a> {
     way: &'a Way,
     law: &'a Law,
     reader: Reader<'a>,
+    /// What is open, the outermost first.
+    within: Vec<Within<'a>>,
     counts: BTreeMap<Action, u64>,
     /// In how many texts the message stands.
     nesting: usize,
@@ -114,6 +132,7 @@ impl<'a> Oracle<'a> {
             way,
             law: &way.law,
             reader: Reader::new(message, way.limits()),
+            within: Vec::new(),
             counts: BTreeMap::new(),
             nesting,
             faulty_text: false,
@@ -149,7 +168,7 @@ impl<'a> Oracle<'a> {
             Rule::Template(template) => self.template(template, first, stands),
             Rule::List(item) => match first {
                 b'[' => self.list(item),
-                _ => self.dropped(Action::DroppedType),
+                _ => self.no_list(item),
             },
             Rule::ListOrOne(item) => match first {
                 b'[' => self.list(item),
@@ -158,9 +177,17 @@ impl<'a> Oracle<'a> {
             },
             Rule::Object(shape) => match first {
                 b'{' => self.shaped(shape, stands),
-                _ => self.dropped(Action::DroppedType),
+                _ => self.no_object(shape),
             },
         }
+    }
+
+    /// A value in the list or object that was opened last.
+    fn value_within(&mut self, within: Within<'a>, (rule, stands): (Rule, Stands)) -> Leaves {
+        self.within.push(within);
+        let left = self.value(rule, stands)?;
+        self.within.pop();
+        Ok(left)
     }
 
     fn count(&mut self, action: Action) {
@@ -266,6 +293,9 @@ impl<'a> Oracle<'a> {
                 Action::DroppedType
             }
         };
+        if self.is_next_page(self.reader.since(start)) {
+            return Err(Refusal::NextPageLost);
+        }
         match otherwise {
             Some(constant) => {
                 let constant = self.constant(constant.place());
@@ -273,6 +303,57 @@ impl<'a> Oracle<'a> {
             }
             None => self.nothing(why),
         }
+    }
+
+    /// Whether this, which does not leave, is the link to the next page: one that is called so, or
+    /// the address in an object that is, and that stands in no list.
+    fn is_next_page(&self, raw: &[u8]) -> bool {
+        let is_none = [&b"null"[..], b"false", b"\"\""].contains(&raw);
+        let pages = self.way.pages == Pages::Perhaps && self.nesting == 0;
+        if is_none || !pages || self.within.contains(&Within::Item) {
+            return false;
+        }
+        match self.within.as_slice() {
+            [.., around, Within::Line(key)] if ADDRESS.contains(key) => {
+                matches!(around, Within::Line(name) if is_next(name))
+            }
+            [.., Within::Line(key)] => is_next(key),
+            _ => false,
+        }
+    }
+
+    /// Whether this is the answer to a vendor that only reads, and not JSON in a text of it.
+    fn is_read(&self) -> bool {
+        self.way.pages == Pages::Perhaps && !self.way.is_home() && self.nesting == 0
+    }
+
+    /// Something else, where a list stands: as good as nobody, if they are the records of the
+    /// answer.
+    fn no_list(&mut self, item: Item) -> Leaves {
+        self.reader.skip(Length::Bounded)?;
+        let records = matches!(item, Item::Object(_)) && self.within.len() == 1;
+        match records && self.is_read() {
+            true => Err(Refusal::BodyOfAnotherShape),
+            false => self.nothing(Action::DroppedType),
+        }
+    }
+
+    /// Something else, where an object stands: one of the records of the answer, or the link to
+    /// the next page.
+    fn no_object(&mut self, shape: Index<Shape>) -> Leaves {
+        let start = self.reader.at;
+        self.reader.skip(Length::Bounded)?;
+        if let ([Within::Item] | [_, Within::Item], true) = (&*self.within, self.is_read()) {
+            return Err(Refusal::BodyOfAnotherShape);
+        }
+        let lines = self.law.policy.fields(shape).map_or(&[][..], Fields::lines);
+        let mut lines = lines.iter();
+        let has_address =
+            lines.any(|line| matches!(line.rule, Rule::Link(_)) && ADDRESS.contains(&&*line.key));
+        if has_address && self.is_next_page(self.reader.since(start)) {
+            return Err(Refusal::NextPageLost);
+        }
+        self.nothing(Action::DroppedType)
     }
 
     /// Where a link leads on the other side.
@@ -562,7 +643,8 @@ impl<'a> Oracle<'a> {
         let mut items = Vec::new();
         self.reader.open()?;
         while self.reader.more(b']')? {
-            items.extend(self.value(item.rule(), Stands::Item)?);
+            let value = self.value_within(Within::Item, (item.rule(), Stands::Item))?;
+            items.extend(value);
         }
         Ok(Some(joined(b"[", &items, b"]")))
     }
@@ -700,7 +782,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// An object, or a stub: then with the place of its own id.
-    fn object(&mut self, fields: &Fields, own: Option<usize>) -> Result<Vec<u8>, Refusal> {
+    fn object(&mut self, fields: &'a Fields, own: Option<usize>) -> Result<Vec<u8>, Refusal> {
         let mut frame = Frame {
             fields,
             own,
@@ -714,6 +796,16 @@ impl<'a> Oracle<'a> {
         self.reader.open()?;
         while self.reader.more(b'}')? {
             self.field(&mut frame)?;
+        }
+        let mut expected = fields.lines().iter().map(|line| stands_in(line.rule));
+        if frame.places.is_empty()
+            && !frame.keys.is_empty()
+            && fields.any.is_none()
+            && expected.any(|constant| constant.is_none())
+            && self.within.is_empty()
+            && self.is_read()
+        {
+            return Err(Refusal::BodyOfAnotherShape); // not one field of it is declared
         }
         let added = fields.lines().iter().enumerate();
         for (place, line) in added.filter(|_| !self.way.is_home()) {
@@ -731,7 +823,7 @@ impl<'a> Oracle<'a> {
         Ok(joined(b"{", &frame.entries, b"}"))
     }
 
-    fn field(&mut self, frame: &mut Frame<'_>) -> Result<(), Refusal> {
+    fn field(&mut self, frame: &mut Frame<'a>) -> Result<(), Refusal> {
         let start = self.reader.at;
         let key = self.new_key(&mut frame.keys)?;
         let fields = frame.fields;
@@ -756,10 +848,12 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    fn listed(&mut self, frame: &mut Frame<'_>, place: usize, key: &[u8]) -> Result<(), Refusal> {
-        let rule = frame.fields.lines()[place].rule;
+    fn listed(&mut self, frame: &mut Frame<'a>, place: usize, key: &[u8]) -> Result<(), Refusal> {
+        let fields = frame.fields;
+        let Field { key: name, rule } = &fields.lines()[place];
+        let (within, rule) = (Within::Line(name), *rule);
         if self.way.is_home() {
-            let value = self.value(rule, Stands::Field)?;
+            let value = self.value_within(within, (rule, Stands::Field))?;
             frame.entries.extend(value.map(|value| entry(key, &value)));
             return Ok(());
         }
@@ -768,7 +862,7 @@ impl<'a> Oracle<'a> {
         }
         let start = self.reader.at;
         let stands = frame.stands(place);
-        let value = self.value(rule, stands)?;
+        let value = self.value_within(within, (rule, stands))?;
         frame.entries.extend(value.map(|value| entry(key, &value)));
         let source = self.source(start);
         for line in frame.fields.lines() {
@@ -910,7 +1004,7 @@ impl<'a> Oracle<'a> {
                 None => self.pseudonym(any.key, &source).unwrap(),
             },
         };
-        let value = self.value(any.rule, Stands::Item)?;
+        let value = self.value_within(Within::Entry, (any.rule, Stands::Item))?;
         frame.entries.extend(value.map(|value| entry(&key, &value)));
         Ok(())
     }
@@ -939,7 +1033,7 @@ impl<'a> Oracle<'a> {
             return Err(fault(JsonFault::DuplicateKey, start));
         }
         action.into_iter().for_each(|action| self.count(action));
-        let value = self.value(any.rule, Stands::Item)?;
+        let value = self.value_within(Within::Entry, (any.rule, Stands::Item))?;
         let key = shortest(&id);
         frame
             .entries
@@ -971,6 +1065,13 @@ fn stands_in(rule: Rule) -> Option<Index<Constant>> {
         return Some(constant);
     }
     None
+}
+
+/// Whether a key names the page behind this one: `nextLink`, `next_page_url`, `@odata.nextLink`.
+fn is_next(key: &str) -> bool {
+    let letters = key.chars().filter(char::is_ascii_alphanumeric);
+    let plain: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    NEXT.contains(&&*plain)
 }
 
 fn shortest(key: &str) -> String {
@@ -1032,8 +1133,8 @@ pub(super) fn ids_in(template: &Template, says: &str) -> Option<Vec<String>> {
     }
 }
 
-/// The route that a link leads along, and the parts of its path: in the one flow of a golden case,
-/// which the school calls, along routes without parameters. Random policies have no flow.
+/// The route that a link leads along, and the parts of its path: in the one flow of a golden case
+/// or a random policy, along routes without parameters.
 pub(crate) fn route_of<'l>(
     law: &'l Law,
     to: Side,

@@ -2,8 +2,8 @@
 //! comes, the rewriter gives what the oracle gives or refuses what the oracle refuses; what leaves is JSON
 //! of which every key is listed; nothing that was marked leaves; and nothing panics.
 //!
-//! Input: how the message is made, and in the highest bit whether it comes home (1 byte), the seed
-//! of the pieces (8), how many throws choose the policy (1), those throws, and then the message
+//! Input: how the message is made, in the highest bit whether it comes home, and in the next whether it
+//! may be one of several pages (1 byte), the seed of the pieces (8), how many throws choose the policy (1), those throws, and then the message
 //! itself or the throws that make it. What chooses the policy fills the register too.
 
 #![no_main]
@@ -14,8 +14,10 @@ mod oracle;
 use libfuzzer_sys::fuzz_target;
 use sluis::policy::Side;
 
+use oracle::book::Pages;
 use oracle::compare::{Message, agree};
 use oracle::dice::Dice;
+use oracle::policies::Links;
 use oracle::{documents, policies, rewrite};
 
 fuzz_target!(|input: &[u8]| {
@@ -34,12 +36,23 @@ fuzz_target!(|input: &[u8]| {
     } else {
         Side::School
     };
+    let pages = if how & 0x40 == 0 {
+        Pages::One
+    } else {
+        Pages::Perhaps
+    };
+    let how = (how & 0x3F) % 6;
+    // The oracle reads links as they are made, and no others.
+    let links = match how {
+        0 | 1 => Links::Pupils,
+        _ => Links::Nowhere,
+    };
     let (dice, of_book) = (&mut Dice::new(of_policy), &mut Dice::new(of_policy));
-    let (way, root) = policies::way(to, dice, of_book);
+    let (way, root) = policies::way((to, pages), links, dice, of_book);
     let (of_message, of_change) = rest.split_at(rest.len() - rest.len() / 4);
     let made = || documents::document(&way, root, &mut Dice::new(of_message));
     let change = &mut Dice::new(of_change);
-    let (message, known) = match (how & 0x7F) % 6 {
+    let (message, known) = match how {
         0 => (made(), Message::AsMade),
         1 => {
             let mut message = made();
