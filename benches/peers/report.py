@@ -64,6 +64,8 @@ def page(found):
         "thread of a core of its own, load and school on another. CPU time of the proxy for one request, and its ratio to",
         "nginx passing the bytes through; Sluis replaces four identifiers a pupil and keeps 19 of about 50 values.",
         "Its configuration is `benches/peers/config`: in `[limits]` it has what 10,000 connections of one address and a gigabyte need.",
+        "No kind of identifier in it has `back`, and no field is a link: neither the register nor the search for what came home",
+        "nor the translation of links is in these figures.",
         "",
         "![CPU time for one request as a multiple of nginx passing through](benchmarks.svg)",
         "",
