@@ -17,12 +17,12 @@ pub(super) struct Reader {
     mark: Mark,
     /// By school and kind.
     kept: BTreeMap<String, BTreeMap<String, Kept>>,
-    /// The schools that have a row which does not open, by their names.
+    /// The schools that have a row which cannot be taken in, by their names.
     stopped: BTreeMap<String, Stopped>,
     opened: Vec<u8>,
 }
 
-/// A school of which a row does not open.
+/// A school of which a row does not open, or finds no room.
 ///
 /// Which of two identifiers came first decides where a pseudonym leads, on every node alike. So of
 /// what lies behind that row nothing is taken in before the row itself is.
@@ -30,6 +30,7 @@ struct Stopped {
     school: Arc<School>,
     /// The last row that was taken in before it, of whatever school.
     before: Mark,
+    /// Those that do not open; none of a school that has no room.
     damage: Damage,
     /// The last row that was tried.
     tried: u64,
@@ -59,22 +60,18 @@ impl Reader {
         self.mark
     }
 
-    /// Takes in all rows behind the last one that was taken in. A school of which one does not open
-    /// is stopped there; the others go on.
+    /// Takes in all rows behind the last one that was taken in. A school of which one does not
+    /// open, or finds no room, is stopped there; the others go on.
     pub(super) fn read(&mut self, shared: &Shared, backend: &mut dyn Backend) -> Result<(), Fault> {
         let named = |name: &str| shared.school_named(name);
-        let (mut mark, mut full) = (self.mark, false);
+        let mut mark = self.mark;
         backend.read(self.mark, &mut |row| {
             match self.take_or_stop(&named, row, mark) {
                 // Such a row may be done away with: nothing is lost then.
-                Taken::Damaged => {}
-                Taken::Full => full = true,
+                Taken::Damaged | Taken::Full => {}
                 Taken::In | Taken::Unkeyed => mark = row.mark(),
             }
         })?;
-        if full {
-            return Err(Fault::Full);
-        }
         self.mark = mark;
         Ok(())
     }
@@ -102,16 +99,14 @@ impl Reader {
         backend: &mut dyn Backend,
     ) -> Result<(), Fault> {
         let named = |of: &str| (of == name).then(|| Arc::clone(school));
-        let (mut rows, mut mark, mut full) = (Self::default(), before, false);
+        let (mut rows, mut mark) = (Self::default(), before);
         backend.read(before, &mut |row| match row.school == name {
-            true => full |= rows.take_or_stop(&named, row, mark) == Taken::Full,
+            true => drop(rows.take_or_stop(&named, row, mark)),
             false if self.stopped.contains_key(row.school) => {}
             false => mark = row.mark(),
         })?;
         match rows.stopped.remove(&name) {
             Some(stopped) => drop(self.stopped.insert(name, stopped)),
-            // No room is its own trouble too: it stays where it was stopped.
-            None if full => {}
             None => {
                 self.stopped.remove(&name);
                 school.go_on();
@@ -120,13 +115,23 @@ impl Reader {
         Ok(())
     }
 
-    /// The rows that do not open, of all schools; none while every school is whole.
-    pub(super) fn damage(&self) -> Option<Damage> {
+    /// Whether a school is stopped.
+    pub(super) fn is_any_stopped(&self) -> bool {
+        !self.stopped.is_empty()
+    }
+
+    /// Why schools are stopped: the rows that do not open, of all of them, or else that there is no
+    /// room; none while every school is whole.
+    pub(super) fn fault(&self) -> Option<Fault> {
         let damage = self.stopped.values().map(|it| it.damage);
-        damage.reduce(|all, one| Damage {
+        let damage = damage.filter(|it| it.rows > 0).reduce(|all, one| Damage {
             rows: all.rows.saturating_add(one.rows),
             first: all.first.min(one.first),
-        })
+        });
+        match damage {
+            Some(damage) => Some(Fault::Damaged(damage)),
+            None => self.is_any_stopped().then_some(Fault::Full),
+        }
     }
 
     /// Whether no school that has rows is whole: then it is the register or the ring that is wrong.
@@ -134,8 +139,8 @@ impl Reader {
         self.kept.keys().all(|name| self.stopped.contains_key(name))
     }
 
-    /// As [`Self::take`], with a school stopped whose row does not open, and none of its rows taken
-    /// in from there on. All before the mark are known.
+    /// As [`Self::take`], with a school stopped whose row cannot be taken in, and none of its rows
+    /// taken in from there on. All before the mark are known.
     fn take_or_stop(
         &mut self,
         named: &impl Fn(&str) -> Option<Arc<School>>,
@@ -148,7 +153,7 @@ impl Reader {
             (true, Ok(_)) => return Taken::Damaged,
             (false, Ok(opened)) => opened.taken(row.day),
         };
-        if taken == Taken::Damaged
+        if matches!(taken, Taken::Damaged | Taken::Full)
             && let Some(school) = named(row.school)
         {
             school.stop();
@@ -160,7 +165,7 @@ impl Reader {
                 tried: 0,
             });
             // It is met again as long as nothing whole lies behind it.
-            if row.number > stopped.tried {
+            if taken == Taken::Damaged && row.number > stopped.tried {
                 stopped.damage.add(row.number);
                 stopped.tried = row.number;
             }

@@ -16,7 +16,8 @@ pub struct State {
     pub ids: u64,
     /// Of each school.
     pub schools: Vec<(SchoolId, u64)>,
-    /// Those of which a row does not open: what is not known of them yet is refused.
+    /// Those of which a row does not open, or finds no room: what is not known of them yet is
+    /// refused.
     pub stopped: Vec<SchoolId>,
     /// What keeps it: `redb` or `postgres`.
     pub store: &'static str,

@@ -243,6 +243,10 @@ const LAWS: &[(&str, Law)] = &[
         "a damaged row stops its own school",
         a_damaged_row_stops_its_own_school,
     ),
+    (
+        "a school without room stops nobody else",
+        a_school_without_room_stops_nobody_else,
+    ),
 ];
 
 pub(super) fn register_laws(bed: impl Fn() -> Box<dyn Bed>) {
@@ -256,6 +260,31 @@ pub(super) fn register_laws(bed: impl Fn() -> Box<dyn Bed>) {
 #[test]
 fn a_file_keeps_the_laws_of_a_register() {
     register_laws(|| Box::new(FileBed::new()));
+}
+
+fn a_school_without_room_stops_nobody_else(bed: &dyn Bed) {
+    let store = bed.open();
+    let (one, full) = (view(&store, "regenboog", 7), view(&store, "zonnebloem", 7));
+    let_out(&full, PUPIL, &["S-1"]).unwrap();
+    let named = store.shared.school_named("zonnebloem").unwrap();
+    named.ids("pupil").fill();
+    assert!(let_out(&full, PUPIL, &["S-2"]).is_err());
+    for id in ["S-3", "S-4"] {
+        let_out(&one, PUPIL, &[id]).unwrap();
+        one.catch_up().wait().unwrap();
+        assert!(comes_home(&one, 7, id));
+        assert_eq!(full.catch_up().wait(), Err(StoreFault::Damaged));
+        assert_eq!(let_out(&full, PUPIL, &[id]), Err(StoreFault::Damaged));
+        assert_eq!(store.state().stopped, [school("zonnebloem")]);
+        assert_eq!(store.state().code(), Some("full"));
+    }
+    // What was known is known.
+    assert!(comes_home(&full, 7, "S-1"));
+    drop((store, one, full, named));
+    // Where there is room, what was written is there.
+    let store = bed.open();
+    assert_eq!(store.state().code(), None);
+    assert!(comes_home(&view(&store, "zonnebloem", 7), 7, "S-2"));
 }
 
 fn what_is_let_out_comes_home(bed: &dyn Bed) {

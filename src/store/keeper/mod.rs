@@ -92,9 +92,9 @@ impl Keeper {
             ..
         } = &mut keeper;
         reader.read(shared, backend.as_mut())?;
-        match reader.damage() {
-            Some(damage) if wanted == Wanted::Whole || reader.is_all_stopped() => {
-                return Err(Fault::Damaged(damage));
+        match reader.fault() {
+            Some(fault) if wanted == Wanted::Whole || reader.is_all_stopped() => {
+                return Err(fault);
             }
             Some(_) => keeper.tell_read(Ok(())).unwrap_or_default(),
             None => {}
@@ -134,7 +134,7 @@ impl Keeper {
     /// A file that failed is opened again when somebody needs it: all of it is looked at then.
     fn look(&mut self) -> Result<(), StoreFault> {
         match self.backend.writers() {
-            Writers::One if !self.shared.health.is_well() && self.reader.damage().is_none() => {
+            Writers::One if !self.shared.health.is_well() && !self.reader.is_any_stopped() => {
                 Ok(())
             }
             Writers::Many | Writers::One => {
@@ -221,7 +221,7 @@ impl Keeper {
     /// Looks now and then whether the rows open at which schools were stopped.
     fn mend(&mut self) -> Result<(), Fault> {
         let begun = self.clock.now();
-        if self.reader.damage().is_none() || begun < self.mend_at {
+        if !self.reader.is_any_stopped() || begun < self.mend_at {
             return Ok(());
         }
         let mended = self.reader.mend(self.backend.as_mut());
@@ -234,12 +234,12 @@ impl Keeper {
         mended
     }
 
-    /// Notes that rows were read; and that some of them do not open, as long as that is so.
+    /// Notes that rows were read; and that a school is stopped, as long as one is.
     fn tell_read(&self, read: Result<(), Fault>) -> Result<(), StoreFault> {
-        match (read, self.reader.damage()) {
-            (Ok(()), Some(damage)) => {
+        match (read, self.reader.fault()) {
+            (Ok(()), Some(fault)) => {
                 self.shared.found_again();
-                self.shared.health.failed(Fault::Damaged(damage));
+                self.shared.health.failed(fault);
                 Ok(())
             }
             (read, _) => self.shared.tell_read(read),

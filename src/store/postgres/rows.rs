@@ -26,9 +26,12 @@ const INSERT_SPELLINGS: &str = "
     JOIN sluis_register AS old ON old.school = new.school AND old.lookup = new.lookup
     WHERE old.sealed <> new.sealed
     ON CONFLICT (school, lookup) DO NOTHING";
+/// Texts as they lie there: of one that is none in our encoding, as only a database that knows of
+/// none takes in, a server refuses the whole page.
 const SELECT: &str = "
-    SELECT number, school, kind, lookup, sealed, day FROM sluis_register
-    WHERE number >= $1 ORDER BY number LIMIT $2";
+    SELECT number, convert_to(school, getdatabaseencoding()),
+        convert_to(kind, getdatabaseencoding()), lookup, sealed, day
+    FROM sluis_register WHERE number >= $1 ORDER BY number LIMIT $2";
 /// Rows of one answer.
 const PAGE_ROWS: u32 = 10_000;
 
@@ -112,17 +115,16 @@ pub(super) async fn read(
 fn read_row(row: &Found) -> Result<Row<'_>, Fault> {
     let number: i64 = row.try_get(0)?;
     let number = u64::try_from(number).unwrap_or_default();
-    let nobodys = |_| {
-        Fault::Damaged(Damage {
-            rows: 1,
-            first: number,
-        })
-    };
-    let school = row.try_get(1).map_err(nobodys)?;
-    let (kind, day) = (row.try_get(2), row.try_get::<_, i32>(5));
+    let nobodys = Fault::Damaged(Damage {
+        rows: 1,
+        first: number,
+    });
+    let text = |column| std::str::from_utf8(row.try_get(column).ok()?).ok();
+    let school = text(1).ok_or(nobodys)?;
+    let (kind, day) = (text(2), row.try_get::<_, i32>(5));
     let lookup = row.try_get(3).ok();
     let lookup: Option<Lookup> = lookup.and_then(|lookup: &[u8]| lookup.try_into().ok());
-    let is_read = kind.is_ok() && lookup.is_some() && day.is_ok();
+    let is_read = kind.is_some() && lookup.is_some() && day.is_ok();
     let sealed = row.try_get(4).ok().filter(|_| is_read);
     Ok(Row {
         number,
