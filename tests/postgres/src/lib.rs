@@ -4,7 +4,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -20,6 +20,8 @@ pub struct Cluster {
     /// Also part of the socket's name.
     port: u16,
     made: AtomicUsize,
+    /// Stops it when this process is no more, however that ended.
+    _watcher: Child,
 }
 
 impl Cluster {
@@ -32,9 +34,11 @@ impl Cluster {
     /// With more settings, and files of the server's beside its data.
     #[must_use]
     pub fn start_with(port: u16, settings: &str, files: &[(&str, String)]) -> Arc<Self> {
+        let (folder, programs) = (tempfile::tempdir().unwrap(), programs());
         let cluster = Self {
-            folder: tempfile::tempdir().unwrap(),
-            programs: programs(),
+            _watcher: watcher(folder.path(), &programs),
+            folder,
+            programs,
             port,
             made: AtomicUsize::new(0),
         };
@@ -182,6 +186,23 @@ impl Drop for Cluster {
             .arg(self.data());
         stop.output().map(drop).unwrap_or_default();
     }
+}
+
+/// Waits for the end of its input, which is the end of this process, in a session of its own: who
+/// kills a test kills all of its group. A server that is just being started is asked again.
+fn watcher(folder: &Path, programs: &Path) -> Child {
+    const WATCH: &str = r#"
+        cd / || exit
+        read -r _
+        user=$(stat -c %U "$1/data") || exit
+        set -- "$2/pg_ctl" --mode=immediate stop -D "$1/data"
+        if [ "$(id -u)" = 0 ]; then set -- runuser -u "$user" -- "$@"; fi
+        for again in 1 2 3 4 5 6 7 8 9; do "$@" && exit; sleep 1; done"#;
+    let mut shell = Command::new("setsid");
+    shell.args(["sh", "-c", WATCH, "sh"]).arg(folder).arg(programs);
+    let none = Stdio::null;
+    let shell = shell.stdin(Stdio::piped()).stdout(none()).stderr(none());
+    shell.spawn().unwrap()
 }
 
 /// The state of a process and the one that it is a child of.
