@@ -133,6 +133,27 @@ fn a_refusal_is_told_of_the_route_as_soon_as_there_is_one() {
 }
 
 #[test]
+fn a_caller_that_closes_its_half_within_a_message_and_listens_on_is_told() {
+    let house = house();
+    let whole = push("POST", "/users", r#"{"id":"pupil-zzq-905"}"#);
+    for cut in [1, 12] {
+        let mut caller = house.caller();
+        caller.send(&whole[..whole.len() - cut]);
+        caller.finish();
+        let answer = caller.answer();
+        let seen = (answer.status(), &*answer.code());
+        assert_eq!(seen, (400, "caller_gone"), "{cut} {}", answer.head);
+        assert_eq!(house.upstream.connections(), 0, "something was forwarded");
+        let got = [answer.head.as_bytes(), &answer.body].concat();
+        let markers = Markers::of(&["pupil-zzq-905"]);
+        house.search(&markers, &[("what the caller got", &got)]);
+    }
+    house.await_log("cancelled");
+    let counted = "sluis_cancellations_total{vendor=\"bron\"} 2\n";
+    assert!(house.metrics().contains(counted), "{}", house.metrics());
+}
+
+#[test]
 fn a_method_that_is_served_nowhere_is_named_nowhere() {
     let house = house();
     refused(
