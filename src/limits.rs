@@ -53,6 +53,9 @@ pub const ANSWERS_INFORMATIONAL_MAX: usize = 8;
 pub const TRAILER_BYTES_MAX: usize = 4 << 10;
 /// Lines of the trailers of a body.
 pub const TRAILER_LINES_MAX: usize = 16;
+/// Digits of a number that counts: no list of a school has ten million places, and the numbers by
+/// which a country knows its pupils are longer.
+pub const COUNT_DIGITS_MAX: usize = 7;
 /// Clauses of one filter: each may ask the register for an identifier.
 pub const FILTER_CLAUSES_MAX: usize = 8;
 /// Keys on the way to a field that a filter or an order names: `user.sourcedId` has two.

@@ -17,7 +17,7 @@ use sluis::config::{Colour, Context, Presets, Problems, SourceFile, read_vendor}
 use sluis::limits::{Bound, Unit};
 use sluis::names::VendorId;
 use sluis::proxy::table;
-use sluis::refusal::{Refusal, UpstreamFault};
+use sluis::refusal::{LinkFault, Refusal, UpstreamFault};
 
 #[test]
 fn every_bound_stands_in_limits_md() {
@@ -66,15 +66,17 @@ fn the_list_of_all_refusals_has_every_code() {
 }
 
 #[test]
-fn every_cause_of_an_upstream_stands_in_logs_md_once() {
+fn every_cause_of_an_upstream_or_a_link_stands_in_logs_md_once() {
     let page = read("docs/logs.md");
     let mut names: Vec<&str> = UpstreamFault::ALL.map(UpstreamFault::name).into();
+    names.extend(LinkFault::ALL.map(LinkFault::name));
+    let count = names.len();
     for name in &names {
         assert_eq!(page.matches(&format!("`{name}`")).count(), 1, "{name}");
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), UpstreamFault::ALL.len(), "each has its own");
+    assert_eq!(names.len(), count, "each has its own");
 }
 
 #[test]

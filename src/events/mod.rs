@@ -600,7 +600,7 @@ pub(crate) mod tests {
         for _ in 0..LOG_REPEATS_MAX + 5 {
             refuse(Refusal::RouteUnknown);
         }
-        refuse(Refusal::QueryInvalid);
+        refuse(Refusal::QUESTION_INVALID);
         let text = String::from_utf8(sink.bytes()).unwrap();
         let written = text.matches("request.ended").count();
         assert_eq!(written, usize::try_from(LOG_REPEATS_MAX).unwrap() + 1);

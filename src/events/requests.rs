@@ -14,7 +14,7 @@ use super::{BugMet, Event, Voice};
 use crate::config::LogLevel;
 use crate::minimise::Counts;
 use crate::policy::Method;
-use crate::refusal::{Reference, Refusal, UpstreamFault};
+use crate::refusal::{LinkFault, Reference, Refusal, UpstreamFault};
 
 /// One request has ended, in whatever way. Emitted exactly once a request.
 #[derive(Clone, Copy, Debug)]
@@ -212,6 +212,7 @@ impl RequestEnded<'_> {
                 error.type = code,
                 sluis.reference = self.reference.map(display),
                 sluis.at_byte = refusal.and_then(Refusal::at),
+                sluis.link.cause = refusal.and_then(Refusal::of_link).map(LinkFault::name),
                 sluis.upstream.status_code = self.upstream.and_then(|call| call.status),
                 sluis.upstream.cause =
                     refusal.and_then(Refusal::of_upstream).map(UpstreamFault::name),

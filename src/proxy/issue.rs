@@ -26,7 +26,7 @@ use crate::config::{Client, Config};
 use crate::limits::{Bound, OAUTH_FORM_BYTES_MAX};
 use crate::minimise::Cleared;
 use crate::policy::{self, Methods};
-use crate::refusal::{Bug, Refusal};
+use crate::refusal::{Bug, QueryFault, Refusal};
 use crate::secret::SecretText;
 use crate::upstream;
 
@@ -80,7 +80,9 @@ impl<'d> Desk<'d> {
         }
         // RFC 6749 section 2.3.1: secrets do not stand in a target.
         if head.uri.query().is_some() {
-            return Err(Refusal::QueryInvalid);
+            return Err(Refusal::QueryInvalid {
+                fault: QueryFault::Unlisted,
+            });
         }
         if body.has_ended() {
             return Err(Refusal::BodyMissing);

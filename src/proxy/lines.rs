@@ -77,8 +77,10 @@ impl Lines {
             register.catch_up().await?;
             answered = ask(Asked::Again);
         }
-        if answered.next == NextPage::Lost && [Method::GET, Method::HEAD].contains(method) {
-            return Err(Refusal::NextPageLost);
+        if let NextPage::Lost(fault) = answered.next
+            && [Method::GET, Method::HEAD].contains(method)
+        {
+            return Err(Refusal::NextPageLost { fault });
         }
         if let Some(register) = register {
             register.settle(answered.trail.batch).await?;

@@ -216,7 +216,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::HostInvalid
         | Refusal::IdentifierInvalid { .. }
         | Refusal::PathInvalid
-        | Refusal::QueryInvalid
+        | Refusal::QueryInvalid { .. }
         | Refusal::ScopeUnknown
         | Refusal::TokenRequestInvalid
         | Refusal::UpgradeRequested => (400, 502),
@@ -242,7 +242,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         Refusal::VersionUnsupported => (505, 502),
         // Nobody is there to read it; it only shows in logs and metrics.
         Refusal::CallerGone => (400, 400),
-        Refusal::NextPageLost
+        Refusal::NextPageLost { .. }
         | Refusal::PrivateAddress
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
@@ -279,7 +279,7 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
         (Refusal::BodyTooLarge, Side::Outward) => "http_response_body_size",
         (Refusal::ContentCodingUnsupported, Side::Outward) => "http_response_content_coding",
         (
-            Refusal::NextPageLost
+            Refusal::NextPageLost { .. }
             | Refusal::UpstreamAuthentication
             | Refusal::UpstreamError { .. }
             | Refusal::UpstreamUnexpected { .. },
@@ -342,7 +342,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::RegisterUnavailable => (inward.to_string(), outward.to_string()),
         Refusal::UpstreamError { .. } => (dash(), "the same".to_owned()),
         Refusal::CallerGone => (dash(), dash()),
-        Refusal::NextPageLost
+        Refusal::NextPageLost { .. }
         | Refusal::PrivateAddress
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
@@ -368,7 +368,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::MethodNotListed
         | Refusal::ObjectionsUnknown
         | Refusal::PathInvalid
-        | Refusal::QueryInvalid
+        | Refusal::QueryInvalid { .. }
         | Refusal::RateLimited
         | Refusal::RouteUnknown
         | Refusal::ScopeUnknown

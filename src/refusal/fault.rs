@@ -58,6 +58,158 @@ impl JsonFault {
     }
 }
 
+/// What is wrong with a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QueryFault {
+    /// A value has what was brought home in the same exchange; in links alone.
+    Echo,
+    /// A parameter without `=`, a bad escape, or one that hides what may not be hidden.
+    Malformed,
+    /// A value that the caller did not ask with; in links alone.
+    NotAsked,
+    /// A filter, an order or a choice of fields that may not be asked, or is not understood.
+    Question,
+    /// A parameter comes twice.
+    Repeated,
+    /// A value of another type.
+    Type,
+    /// A character that RFC 3986 section 3.4 wants percent-encoded, or a bare `+`.
+    Unencoded,
+    /// A parameter that the route does not list.
+    Unlisted,
+}
+
+impl QueryFault {
+    /// The fault in words that stand alone.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Echo => "a query parameter has what was brought home",
+            Self::Malformed => "the query is not well-formed: name=value, with & between",
+            Self::NotAsked => "a query parameter is not what was asked with",
+            Self::Question => {
+                "a filter, sort or choice of fields may not be asked, or cannot be read"
+            }
+            Self::Repeated => "a query parameter comes twice",
+            Self::Type => "a query parameter is not of its type",
+            Self::Unencoded => {
+                "a sign in the query must be percent-encoded: [ as %5B, ] as %5D, a space as %20, \
+                 a plus as %2B"
+            }
+            Self::Unlisted => "a query parameter is not listed",
+        }
+    }
+}
+
+/// Why a link to the next page could not be handed on: told in the log alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkFault {
+    /// Its `anchor` may be something else than this answer.
+    Anchor,
+    /// It has what was brought home in the same exchange.
+    Echo,
+    /// The field is no text, or stands in another form than the policy has it.
+    FieldType,
+    /// It has a fragment.
+    Fragment,
+    /// An identifier in it has no counterpart on the other side.
+    Identifier,
+    /// It cannot be read: no link, a path or a query that is not well-formed.
+    Malformed,
+    /// No route for GET has its path.
+    NoRoute,
+    /// An open parameter in it is not what was asked with.
+    NotAsked,
+    /// Its path does not lie below that of the upstream.
+    OutsideUpstream,
+    /// A parameter stands in it twice.
+    ParameterRepeated,
+    /// A parameter in its path or query is of another type.
+    ParameterType,
+    /// A parameter in its query is not listed.
+    ParameterUnlisted,
+    /// A filter or a choice of fields in it is not one that may be asked.
+    Question,
+    /// It is longer than links may be.
+    TooLong,
+}
+
+impl LinkFault {
+    /// One of each, for tables and tests.
+    pub const ALL: [Self; 14] = [
+        Self::Anchor,
+        Self::Echo,
+        Self::FieldType,
+        Self::Fragment,
+        Self::Identifier,
+        Self::Malformed,
+        Self::NoRoute,
+        Self::NotAsked,
+        Self::OutsideUpstream,
+        Self::ParameterRepeated,
+        Self::ParameterType,
+        Self::ParameterUnlisted,
+        Self::Question,
+        Self::TooLong,
+    ];
+
+    /// Its name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Anchor => "anchor",
+            Self::Echo => "echo",
+            Self::FieldType => "field_type",
+            Self::Fragment => "fragment",
+            Self::Identifier => "identifier",
+            Self::Malformed => "malformed",
+            Self::NoRoute => "no_route",
+            Self::NotAsked => "not_asked",
+            Self::OutsideUpstream => "outside_upstream",
+            Self::ParameterRepeated => "parameter_repeated",
+            Self::ParameterType => "parameter_type",
+            Self::ParameterUnlisted => "parameter_unlisted",
+            Self::Question => "question",
+            Self::TooLong => "too_long",
+        }
+    }
+
+    /// What it comes to for whoever writes the policy.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Anchor => "its `anchor` may be something else than this answer",
+            Self::Echo => "it has what was brought home in the same exchange",
+            Self::FieldType => "the field is no text, or of another form than the policy has it",
+            Self::Fragment => "it has a fragment: #…",
+            Self::Identifier => "an identifier in it has no counterpart",
+            Self::Malformed => "it is not well-formed",
+            Self::NoRoute => "no route for GET has its path",
+            Self::NotAsked => "a parameter in it is not what was asked with",
+            Self::OutsideUpstream => "its path does not lie below that of `upstream`",
+            Self::ParameterRepeated => "a parameter stands in it twice",
+            Self::ParameterType => "a parameter in it is not of its type",
+            Self::ParameterUnlisted => "a parameter in it is not listed in `query` of its route",
+            Self::Question => "a filter or choice of fields in it may not be asked",
+            Self::TooLong => "it is longer than links may be",
+        }
+    }
+}
+
+impl From<QueryFault> for LinkFault {
+    fn from(fault: QueryFault) -> Self {
+        match fault {
+            QueryFault::Echo => Self::Echo,
+            QueryFault::Malformed | QueryFault::Unencoded => Self::Malformed,
+            QueryFault::NotAsked => Self::NotAsked,
+            QueryFault::Question => Self::Question,
+            QueryFault::Repeated => Self::ParameterRepeated,
+            QueryFault::Type => Self::ParameterType,
+            QueryFault::Unlisted => Self::ParameterUnlisted,
+        }
+    }
+}
+
 /// Why an upstream could not be reached, or was not waited for: told in the log alone. The names
 /// are those of RFC 9209 section 2.3 where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@
 mod fault;
 mod reference;
 
-pub use fault::{JsonFault, UpstreamFault};
+pub use fault::{JsonFault, LinkFault, QueryFault, UpstreamFault};
 pub use reference::Reference;
 
 use std::fmt;
@@ -89,7 +89,10 @@ pub enum Refusal {
     MethodNotListed,
     /// There is a next page, and the link to it cannot be translated: the caller would take this
     /// page for the last.
-    NextPageLost,
+    NextPageLost {
+        /// Why not.
+        fault: LinkFault,
+    },
     /// A list of objections cannot be read, or is older than it may be.
     ObjectionsUnknown,
     /// As many requests are under way as the limits allow.
@@ -108,7 +111,10 @@ pub enum Refusal {
         at: u64,
     },
     /// A query parameter that is not listed, comes twice, or is not of its type.
-    QueryInvalid,
+    QueryInvalid {
+        /// What is wrong.
+        fault: QueryFault,
+    },
     /// The caller asks more often than its `rate` allows.
     RateLimited,
     /// The whole message is a record that `[only]` does not let through.
@@ -167,6 +173,11 @@ impl Refusal {
         fault: UpstreamFault::AnswerTimeout,
     };
 
+    /// What may not be asked about, or is not understood.
+    pub const QUESTION_INVALID: Self = Self::QueryInvalid {
+        fault: QueryFault::Question,
+    };
+
     /// One of each, for tables and tests.
     pub const ALL: [Self; 53] = [
         Self::AddressForbidden,
@@ -197,7 +208,9 @@ impl Refusal {
         Self::HostUnknown,
         Self::IdentifierInvalid { at: 0 },
         Self::MethodNotListed,
-        Self::NextPageLost,
+        Self::NextPageLost {
+            fault: LinkFault::NoRoute,
+        },
         Self::ObjectionsUnknown,
         Self::Overloaded,
         Self::PathInvalid,
@@ -205,7 +218,9 @@ impl Refusal {
         Self::PrivateAddress,
         Self::PseudonymCollision,
         Self::PseudonymUnknown { at: 0 },
-        Self::QueryInvalid,
+        Self::QueryInvalid {
+            fault: QueryFault::Unlisted,
+        },
         Self::RateLimited,
         Self::RecordFiltered,
         Self::RegisterUnavailable,
@@ -258,7 +273,7 @@ impl Refusal {
             Self::HostUnknown => "host_unknown",
             Self::IdentifierInvalid { .. } => "identifier_invalid",
             Self::MethodNotListed => "method_not_listed",
-            Self::NextPageLost => "next_page_lost",
+            Self::NextPageLost { .. } => "next_page_lost",
             Self::ObjectionsUnknown => "objections_unknown",
             Self::Overloaded => "overloaded",
             Self::PathInvalid => "path_invalid",
@@ -266,7 +281,7 @@ impl Refusal {
             Self::PrivateAddress => "private_address",
             Self::PseudonymCollision => "pseudonym_collision",
             Self::PseudonymUnknown { .. } => "pseudonym_unknown",
-            Self::QueryInvalid => "query_invalid",
+            Self::QueryInvalid { .. } => "query_invalid",
             Self::RateLimited => "rate_limited",
             Self::RecordFiltered => "record_filtered",
             Self::RegisterUnavailable => "register_unavailable",
@@ -320,7 +335,7 @@ impl Refusal {
                 "an identifier is too long, has invisible characters, or is empty in path or query"
             }
             Self::MethodNotListed => "this path is not served with this method",
-            Self::NextPageLost => "the link to the next page cannot be handed on",
+            Self::NextPageLost { .. } => "the link to the next page cannot be handed on",
             Self::ObjectionsUnknown => "who objected is not known: a list cannot be read or is old",
             Self::Overloaded => "too many requests are under way",
             Self::PathInvalid => "the path is not well-formed",
@@ -328,7 +343,7 @@ impl Refusal {
             Self::PrivateAddress => "the upstream's name leads to a private address",
             Self::PseudonymCollision => "two identifiers of the school have the same pseudonym",
             Self::PseudonymUnknown { .. } => "a pseudonym in the body stands for nobody",
-            Self::QueryInvalid => "a query parameter is not listed, repeated or not of its type",
+            Self::QueryInvalid { fault } => fault.words(),
             Self::RateLimited => "this caller asks more often than it may",
             Self::RecordFiltered => "this record is not among those that this vendor gets",
             Self::RegisterUnavailable => "the register of pseudonyms cannot be reached or written",
@@ -369,8 +384,20 @@ impl Refusal {
     pub const fn title(self) -> &'static str {
         if let Self::BodyMalformed { .. } = self {
             "the body is not well-formed JSON"
+        } else if let Self::QueryInvalid { .. } = self {
+            "a query parameter is not listed, repeated or not of its type"
         } else {
             self.words()
+        }
+    }
+
+    /// Why the link to the next page could not be handed on: for our log alone.
+    #[must_use]
+    pub const fn of_link(self) -> Option<LinkFault> {
+        if let Self::NextPageLost { fault } = self {
+            Some(fault)
+        } else {
+            None
         }
     }
 

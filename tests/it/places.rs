@@ -1,6 +1,7 @@
 //! Identifiers in the places of a head: filters, orders and links.
 
 use serde_json::json;
+use sluis::refusal::LinkFault;
 
 use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Markers, Message, Peer, Plans, Upstream, request};
@@ -51,6 +52,11 @@ match = "DELETE /users/{pupil}"
 [[flow.pull.route]]
 match = ["GET /pages", "POST /pages"]
 to-vendor = "Page"
+
+[[flow.pull.route]]
+match = "GET /bracketed"
+query = { "page[number]" = "int", "page[size]" = "int" }
+to-vendor = { users = "User[]" }
 
 [[flow.pull.route]]
 match = "GET /numbered"
@@ -600,6 +606,149 @@ fn a_page_whose_body_has_a_link_that_leads_nowhere_is_refused() {
         let got = [&*answer.body, &*posted.body].concat();
         house.search(&markers(), &[("what the vendor got", &got)]);
     }
+}
+
+/// Links to the next page that cannot be handed on, and the cause that the log has for each.
+fn lost_links() -> Vec<(String, &'static str)> {
+    let links = [
+        (
+            "</api/users?limit=2>; rel=next; anchor=\"/api/users\"",
+            "anchor",
+        ),
+        ("</api/users?limit=2#pupil-zzq-901>; rel=next", "fragment"),
+        (
+            "</api/users/%E2%80%8Bpupil-zzq-901>; rel=next",
+            "identifier",
+        ),
+        ("/api/users?limit=2; rel=next", "malformed"),
+        ("</api/users?limit>; rel=next", "malformed"),
+        ("</api/a%2Fb%ZZ>; rel=next", "malformed"),
+        ("</api/pupil-zzq-901>; rel=next", "no_route"),
+        ("</api/results>; rel=next", "no_route"),
+        ("</api/users?after=pupil-zzq-901>; rel=next", "not_asked"),
+        ("</api/results/pupil-zzq-901>; rel=next", "not_asked"),
+        ("</elsewhere/users?limit=2>; rel=next", "outside_upstream"),
+        (
+            "<https://sis.example/v2/users>; rel=next",
+            "outside_upstream",
+        ),
+        (
+            "</api/users?limit=1&limit=2>; rel=next",
+            "parameter_repeated",
+        ),
+        (
+            "</api/users?limit=pupil-zzq-901>; rel=next",
+            "parameter_type",
+        ),
+        (
+            "</api/results/mine/pupil-zzq-901>; rel=next",
+            "parameter_type",
+        ),
+        (
+            "</api/users?cursor=pupil-zzq-901>; rel=next",
+            "parameter_unlisted",
+        ),
+        (
+            "</api/users?filter=name='Fenna-zzq-name'>; rel=next",
+            "question",
+        ),
+        // Of several the first.
+        (
+            "</api/users?cursor=1>; rel=next, </api/none>; rel=next",
+            "parameter_unlisted",
+        ),
+    ];
+    let long = format!("</api/users?after={}>; rel=next", "a".repeat(2_048));
+    let links = links.map(|(link, cause)| (link.to_owned(), cause));
+    links.into_iter().chain([(long, "too_long")]).collect()
+}
+
+/// Whether the log says of a lost page why, and nothing of its link.
+fn says_why(house: &House, cause: &str) {
+    house.await_log("next_page_lost");
+    let log = house.log();
+    let line = log.lines().find(|line| line.contains("next_page_lost"));
+    let line: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+    assert_eq!(line["sluis.link.cause"], cause, "{line}");
+}
+
+#[test]
+fn the_log_says_why_a_link_to_the_next_page_is_lost() {
+    let mut causes: Vec<&str> = Vec::new();
+    for (link, cause) in lost_links() {
+        let lines = format!("link: {link}\r\n");
+        let house = open(Upstream::answering(with_lines("200 OK", &lines, USERS)));
+        let answer = house.ask(request("GET", "/pull/users?limit=1", ""));
+        assert_eq!(&*answer.code(), "next_page_lost", "{link}");
+        says_why(&house, cause);
+        causes.push(cause);
+        house.search(&markers(), &[("what the vendor got", &answer.body)]);
+    }
+    for (body, cause) in [
+        (
+            json!({"next": "/api/users?cursor=pupil-zzq-901"}),
+            "parameter_unlisted",
+        ),
+        (
+            json!({"links": {"next": {"href": "/api/none"}}}),
+            "no_route",
+        ),
+        (json!({"next": 7}), "field_type"),
+        (json!({"links": {"next": "/api/users"}}), "field_type"),
+    ] {
+        let house = open(Upstream::json(&body.to_string()));
+        let answer = house.ask(request("GET", "/pull/pages", ""));
+        assert_eq!(&*answer.code(), "next_page_lost", "{body}");
+        says_why(&house, cause);
+        causes.push(cause);
+        house.search(&markers(), &[("what the vendor got", &answer.body)]);
+    }
+    causes.push("echo");
+    let missing: Vec<&str> = { LinkFault::ALL.iter().map(|it| it.name()) }
+        .filter(|name| !causes.contains(name))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn the_log_says_that_a_link_to_the_next_page_has_what_was_brought_home() {
+    let upstream = Upstream::scripted(|peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let lines = match request.head.contains("filter=") {
+                true => "link: </api/users?after=pupil-zzq-901>; rel=next\r\n",
+                false => "",
+            };
+            peer.try_send(with_lines("200 OK", lines, USERS)).unwrap();
+        }
+    });
+    let house = open(upstream);
+    let first = house.ask(request("GET", "/pull/users", ""));
+    let id = user(&first)["sourcedId"].as_str().unwrap().to_owned();
+    let target = format!("/pull/users?filter=sourcedId='{id}'");
+    let answer = house.ask(request("GET", &target, ""));
+    assert_eq!(&*answer.code(), "next_page_lost", "{}", answer.text());
+    says_why(&house, "echo");
+    house.search(&markers(), &[("what the vendor got", &answer.body)]);
+}
+
+#[test]
+fn brackets_in_a_link_are_read_and_in_a_request_are_refused_by_name() {
+    let lines = "link: </api/bracketed?page[number]=2&page%5Bsize%5D=1>; rel=next\r\n";
+    let house = open(Upstream::answering(with_lines("200 OK", lines, USERS)));
+    let answer = house.ask(request("GET", "/pull/bracketed?page%5Bsize%5D=1", ""));
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let next = format!("http://{HOST}/pull/bracketed?page%5Bnumber%5D=2&page%5Bsize%5D=1");
+    assert_eq!(answer.lines("link"), [format!("<{next}>; rel=\"next\"")]);
+    let asked = targets(&house);
+    assert_eq!(asked, ["GET /api/bracketed?page%5Bsize%5D=1"]);
+    let refused = house.ask(request("GET", "/pull/bracketed?page[size]=1", ""));
+    let seen = (refused.status(), &*refused.code());
+    assert_eq!(seen, (400, "query_invalid"), "{}", refused.text());
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("[ as %5B, ] as %5D"), "{detail}");
+    assert_eq!(targets(&house), asked, "nobody is asked");
+    let got = [answer.head.as_bytes(), &answer.body, &refused.body].concat();
+    house.search(&markers(), &[("what the vendor got", &got)]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn fault(
         let head = minimise::find(&trial.law.policy, place, line)
             .map_err(Refusal::from)
             .and_then(|found| minimise::request(&crossing, place, &found, Asked::Again, counts));
-        head.is_err_and(|refusal| refusal == Refusal::QueryInvalid)
+        head.is_err_and(|refusal| matches!(refusal, Refusal::QueryInvalid { .. }))
     };
     match query.split('&').find(is_refused) {
         Some(pair) => Some(fault_of(route, pair)),
@@ -41,9 +41,20 @@ fn fault_of(route: &Route, pair: &str) -> String {
     let Some((name, value)) = pair.split_once('=') else {
         return format!("`{pair}` has no value: {pair}=…");
     };
+    if pair.contains(['[', ']']) {
+        let encoded = pair.replace('[', "%5B").replace(']', "%5D");
+        return format!("brackets are percent-encoded in a query: {encoded}");
+    }
+    // As far as names are written so.
+    let name = ["%5B", "%5b"]
+        .iter()
+        .fold(name.to_owned(), |name, it| name.replace(it, "["));
+    let name = ["%5D", "%5d"]
+        .iter()
+        .fold(name, |name, it| name.replace(it, "]"));
     let parameter = route.query.iter().find(|it| *it.name == *name);
     let Some(QueryParameter { rule, .. }) = parameter else {
-        return unlisted(route, name);
+        return unlisted(route, &name);
     };
     let is_filter = matches!(rule, QueryRule::Filter(_));
     if !is_filter && value.bytes().any(|byte| byte == b'+' || byte == b' ') {

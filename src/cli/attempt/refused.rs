@@ -81,7 +81,8 @@ impl Refused {
     fn text(&self) -> String {
         let (title, words) = (self.refusal.title(), self.refusal.words());
         let is_said_twice = [title, words].iter().all(|it| it.starts_with("the body "));
-        let words = match title == words || is_said_twice {
+        let is_of_query = matches!(self.refusal, Refusal::QueryInvalid { .. });
+        let words = match title == words || is_said_twice || is_of_query {
             true => words.to_owned(),
             false => format!("{title}: {words}"),
         };

@@ -95,7 +95,7 @@ pub(super) fn find<'d>(
             // What another flow says of a route it does not have tells less.
             (Err(its), true) if its.refusal == Refusal::RouteUnknown => {}
             (Err(its), _) => {
-                let asked = its.refusal == Refusal::QueryInvalid;
+                let asked = matches!(its.refusal, Refusal::QueryInvalid { .. });
                 let fault = asked.then(|| question::fault(trial, place, flow, line));
                 none = Some((its, fault.flatten()));
             }

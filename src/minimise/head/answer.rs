@@ -2,11 +2,12 @@
 
 use super::links::{Link, links};
 use super::place::{Context, translate};
-use super::query::{Ids, PLACE_DIGITS_MAX};
+use super::query::Ids;
 use super::{Asked, Cleared, Counts, Crossing, Trail};
+use crate::limits::COUNT_DIGITS_MAX;
 use crate::minimise::{Action, EchoAt};
 use crate::policy::{Rule, Side};
-use crate::refusal::Refusal;
+use crate::refusal::{LinkFault, Refusal};
 
 /// The lines of an answer's head that may matter to the caller, as they came.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +114,7 @@ pub enum NextPage {
     /// The caller is told of it.
     Linked,
     /// There is one, and no link leads there: the caller would take this page for the last.
-    Lost,
+    Lost(LinkFault),
     /// The upstream tells of none.
     None,
 }
@@ -123,7 +124,8 @@ impl NextPage {
     const fn see(&mut self, seen: Self) {
         *self = match (seen, &self) {
             (Self::Linked, _) | (_, Self::Linked) => Self::Linked,
-            (Self::Lost, _) | (_, Self::Lost) => Self::Lost,
+            (_, Self::Lost(fault)) => Self::Lost(*fault),
+            (Self::Lost(fault), _) => Self::Lost(fault),
             (Self::None, Self::None) => Self::None,
         };
     }
@@ -145,7 +147,7 @@ impl Answering<'_, '_> {
             [line] => std::str::from_utf8(line).ok(),
             [..] => None,
         };
-        self.translated(name, text)
+        self.translated(name, text.ok_or(LinkFault::Malformed)).ok()
     }
 
     fn links(&mut self, lines: &[&[u8]], relations: &[&str]) -> Option<String> {
@@ -161,7 +163,7 @@ impl Answering<'_, '_> {
             }
             // What cannot be read may be anything that it has the word for.
             if says_next(unread) {
-                self.next.see(NextPage::Lost);
+                self.next.see(NextPage::Lost(LinkFault::Malformed));
             }
             if !unread.is_empty() {
                 self.dropped.add(Action::DroppedValue);
@@ -183,11 +185,12 @@ impl Answering<'_, '_> {
             .filter(|it| is_of(it))
             .collect();
         let leads = !known.is_empty() && context == Context::Asked;
-        let made = self.translated("link", leads.then_some(link.target));
+        let target = leads.then_some(link.target).ok_or(LinkFault::Anchor);
+        let made = self.translated("link", target);
         if known.contains(&NEXT) {
             self.next.see(match made {
-                Some(_) => NextPage::Linked,
-                None => NextPage::Lost,
+                Ok(_) => NextPage::Linked,
+                Err(fault) => NextPage::Lost(fault),
             });
         }
         // No comma stands in an address of ours: a client may split at them.
@@ -199,21 +202,29 @@ impl Answering<'_, '_> {
         written.extend(made);
     }
 
-    fn translated(&mut self, name: &'static str, link: Option<&str>) -> Option<String> {
+    fn translated(
+        &mut self,
+        name: &'static str,
+        link: Result<&str, LinkFault>,
+    ) -> Result<String, LinkFault> {
         let made = link.map(|link| translate(&mut self.ids, Some(self.flow), link));
         let plain =
             |made: &String| !made.contains(',') && made.bytes().all(|it| it.is_ascii_graphic());
-        match made {
-            Some(Ok(made)) if plain(&made) => return Some(made),
-            Some(Err(Refusal::TargetUnknown)) => self.missed = true,
-            Some(Ok(_) | Err(_)) | None => {}
-        }
+        let fault = match made {
+            Ok(Ok(made)) if plain(&made) => return Ok(made),
+            Ok(Ok(_)) => LinkFault::Malformed,
+            Ok(Err(none)) => {
+                self.missed |= none.refusal == Refusal::TargetUnknown;
+                none.fault
+            }
+            Err(fault) => fault,
+        };
         let why = std::mem::replace(&mut self.ids.why, Action::DroppedValue);
         match why == Action::DroppedEcho {
             true => self.dropped.add_echo(Some(EchoAt::Header(name))),
             false => self.dropped.add(why),
         }
-        None
+        Err(fault)
     }
 
     fn total(lines: &[&[u8]]) -> Option<String> {
@@ -222,7 +233,7 @@ impl Answering<'_, '_> {
             [..] => None,
         };
         let number = |text: &&str| {
-            (1..=PLACE_DIGITS_MAX).contains(&text.len())
+            (1..=COUNT_DIGITS_MAX).contains(&text.len())
                 && text.bytes().all(|it| it.is_ascii_digit())
         };
         line.filter(number).map(str::to_owned)

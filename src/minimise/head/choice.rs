@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 /// Reads the field to sort by: one that everybody's item keeps.
 ///
 /// # Errors
-/// [`Refusal::QueryInvalid`] for any other.
+/// [`Refusal::QUESTION_INVALID`] for any other.
 pub(super) fn write_order(
     ids: &Ids<'_>,
     items: Index<Shape>,
@@ -17,7 +17,7 @@ pub(super) fn write_order(
 ) -> Result<(), Refusal> {
     let field = query_text(raw, ids.escapes)?;
     if !ids.crossing.law().policy.is_orderly(items, &field) {
-        return Err(Refusal::QueryInvalid);
+        return Err(Refusal::QUESTION_INVALID);
     }
     encode(&field, target);
     Ok(())
@@ -27,7 +27,7 @@ pub(super) fn write_order(
 /// for; none if it need not be asked for any.
 ///
 /// # Errors
-/// [`Refusal::QueryInvalid`] for a key that never leaves.
+/// [`Refusal::QUESTION_INVALID`] for a key that never leaves.
 pub(super) fn keys(ids: &Ids<'_>, items: Index<Shape>, raw: &str) -> Result<Vec<String>, Refusal> {
     let text = query_text(raw, ids.escapes)?;
     let policy = &ids.crossing.law().policy;
@@ -37,7 +37,7 @@ pub(super) fn keys(ids: &Ids<'_>, items: Index<Shape>, raw: &str) -> Result<Vec<
             true => policy.needs(items, key),
             false => shown(policy, items, key),
         };
-        let some = some.ok_or(Refusal::QueryInvalid)?;
+        let some = some.ok_or(Refusal::QUESTION_INVALID)?;
         add(&mut keys, &some);
     }
     // What chooses the shape must come, or no item has one; and so must what it is judged by, or
@@ -84,7 +84,7 @@ mod tests {
     fn items_come_in_an_order_that_shows_anyway() {
         assert_eq!(
             asked("sort=level"),
-            Err(Refusal::QueryInvalid),
+            Err(Refusal::QUESTION_INVALID),
             "blank in a stub"
         );
         assert_eq!(asked("sort=since").unwrap(), "/users?sort=since");
@@ -106,7 +106,7 @@ mod tests {
             "since,note",
         ] {
             let seen = asked(&format!("sort={field}"));
-            assert_eq!(seen, Err(Refusal::QueryInvalid), "{field}");
+            assert_eq!(seen, Err(Refusal::QUESTION_INVALID), "{field}");
         }
     }
 
@@ -123,7 +123,7 @@ mod tests {
         ] {
             let seen = asked(&format!("fields={fields}"));
             match expected {
-                "" => assert_eq!(seen, Err(Refusal::QueryInvalid), "{fields}"),
+                "" => assert_eq!(seen, Err(Refusal::QUESTION_INVALID), "{fields}"),
                 _ => assert_eq!(seen, Ok(format!("/users{expected}")), "{fields}"),
             }
         }
@@ -137,14 +137,17 @@ mod tests {
             "*",
         ] {
             let seen = asked(&format!("fields={fields}"));
-            assert_eq!(seen, Err(Refusal::QueryInvalid), "{fields}");
+            assert!(
+                matches!(seen, Err(Refusal::QueryInvalid { .. })),
+                "{fields}"
+            );
         }
         let seats = |query| target("vendor", Side::School, "/seats", query);
         assert_eq!(
             seats("fields=email&limit=1").unwrap(),
             "/seats?fields=owner%2Ckind&limit=1"
         );
-        assert_eq!(seats("fields=owner"), Err(Refusal::QueryInvalid));
+        assert_eq!(seats("fields=owner"), Err(Refusal::QUESTION_INVALID));
         let rows = |query| target("vendor", Side::School, "/rows", query);
         assert_eq!(rows("fields=label&limit=1").unwrap(), "/rows?limit=1");
         assert_eq!(
@@ -176,7 +179,7 @@ mod tests {
         );
         assert_eq!(
             judged(Side::School, "fields=name"),
-            Err(Refusal::QueryInvalid)
+            Err(Refusal::QUESTION_INVALID)
         );
     }
 
@@ -187,6 +190,9 @@ mod tests {
         assert_eq!(seen, "/seats?fields=email&limit=1");
         let seen = back("/users", "fields=sourcedId,roles").unwrap();
         assert_eq!(seen, "/users?fields=sourcedId%2Croles");
-        assert_eq!(back("/users", "fields=name"), Err(Refusal::QueryInvalid));
+        assert_eq!(
+            back("/users", "fields=name"),
+            Err(Refusal::QUESTION_INVALID)
+        );
     }
 }

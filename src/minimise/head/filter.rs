@@ -12,7 +12,7 @@ use crate::minimise::echo::{At, Holds, Kept};
 use crate::minimise::value;
 use crate::policy::{IdKind, Index, Keep, Policy, Shape, Side, ValueType, Visible};
 use crate::pseudonym::Back;
-use crate::refusal::Refusal;
+use crate::refusal::{QueryFault, Refusal};
 
 /// Reads a filter and writes it as the other side must understand it, percent-encoded.
 ///
@@ -25,24 +25,24 @@ pub(super) fn write(
     raw: &str,
     target: &mut String,
 ) -> Result<(), Refusal> {
-    let text = text(raw, ids.escapes).ok_or(Refusal::QueryInvalid)?;
+    let text = text(raw, ids.escapes).map_err(|fault| Refusal::QueryInvalid { fault })?;
     let mut rest = text.as_str();
     for _ in 0..limits::FILTER_CLAUSES_MAX {
-        let (clause, after) = Clause::parse(rest).ok_or(Refusal::QueryInvalid)?;
+        let (clause, after) = Clause::parse(rest).ok_or(Refusal::QUESTION_INVALID)?;
         clause.write(ids, items, target)?;
         if after.is_empty() {
             return Ok(());
         }
-        let (word, after) = Joint::parse(after).ok_or(Refusal::QueryInvalid)?;
+        let (word, after) = Joint::parse(after).ok_or(Refusal::QUESTION_INVALID)?;
         encode(word.as_str(), target);
         rest = after;
     }
-    Err(Refusal::QueryInvalid)
+    Err(Refusal::QUESTION_INVALID)
 }
 
 /// The text of a filter. Outside quotes a `+` is a space, as forms write it; within, where it is a
 /// plus to some, it is refused.
-fn text(raw: &str, escapes: Escapes) -> Option<String> {
+fn text(raw: &str, escapes: Escapes) -> Result<String, QueryFault> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%=".contains(&byte);
     // Every other piece stands between quotes.
     let unquoted = raw.replace("%27", "'");
@@ -57,8 +57,11 @@ fn text(raw: &str, escapes: Escapes) -> Option<String> {
         }
     }
     let passes = |byte: u8| plain(byte) || escapes.may_miss(byte);
-    spaced.bytes().all(passes).then_some(())?;
-    decode(&spaced, escapes.in_query()).map(Cow::into_owned)
+    if !spaced.bytes().all(passes) {
+        return Err(QueryFault::Unencoded);
+    }
+    let text = decode(&spaced, escapes.in_query()).map(Cow::into_owned);
+    text.ok_or(QueryFault::Malformed)
 }
 
 /// `field op 'value'`.
@@ -93,12 +96,12 @@ impl<'t> Clause<'t> {
     ) -> Result<(), Refusal> {
         let law = ids.crossing.law();
         let asked = question(&law.policy, items, self.field, ids.crossing.to);
-        let Question { field, about } = asked.ok_or(Refusal::QueryInvalid)?;
+        let Question { field, about } = asked.ok_or(Refusal::QUESTION_INVALID)?;
         let value = match about {
             About::Identifier(kind) if self.operator.is_equality() => {
                 let known = law.kind(kind).map(|kind| kind.spec().back);
                 if ids.crossing.to == Side::School && known != Some(Back::SchoolOnly) {
-                    return Err(Refusal::QueryInvalid);
+                    return Err(Refusal::QUESTION_INVALID);
                 }
                 ids.turn(kind, self.value)?
             }
@@ -108,15 +111,17 @@ impl<'t> Clause<'t> {
             }
             About::OneOf(cases) if self.operator.is_equality() => {
                 let named = cases.iter().any(|(case, _)| **case == *self.value);
-                named.then_some(self.value).ok_or(Refusal::QueryInvalid)?
+                named
+                    .then_some(self.value)
+                    .ok_or(Refusal::QUESTION_INVALID)?
             }
             About::Identifier(_) | About::Kept(_) | About::OneOf(_) => {
-                return Err(Refusal::QueryInvalid);
+                return Err(Refusal::QUESTION_INVALID);
             }
         };
         // There is no way to write one.
         if value.contains('\'') {
-            return Err(Refusal::QueryInvalid);
+            return Err(Refusal::QUESTION_INVALID);
         }
         encode(&field, target);
         encode(self.operator.as_str(), target);
@@ -533,6 +538,10 @@ email = { as = "mail", of = "owner" }
         asked("vendor", "/users", filter)
     }
 
+    const fn refused(fault: QueryFault) -> Result<String, Refusal> {
+        Err(Refusal::QueryInvalid { fault })
+    }
+
     #[test]
     fn a_filter_on_what_the_vendor_sees_passes() {
         for (filter, expected) in [
@@ -558,7 +567,7 @@ email = { as = "mail", of = "owner" }
         ] {
             let seen = by_vendor(filter);
             match expected {
-                "" => assert_eq!(seen, Err(Refusal::QueryInvalid), "{filter}"),
+                "" => assert_eq!(seen, refused(QueryFault::Unencoded), "{filter}"),
                 _ => assert_eq!(seen.as_deref(), Ok(expected), "{filter}"),
             }
         }
@@ -573,7 +582,7 @@ email = { as = "mail", of = "owner" }
                 "/users",
                 &format!("filter={filter}"),
             );
-            assert_eq!(seen, Err(Refusal::QueryInvalid), "{filter}");
+            assert_eq!(seen, refused(QueryFault::Unencoded), "{filter}");
             assert!(by_vendor(filter).is_ok(), "{filter}");
         }
     }
@@ -654,23 +663,27 @@ email = { as = "mail", of = "owner" }
             "='a'",
             "'note'='a'",
         ] {
-            assert_eq!(by_vendor(filter), Err(Refusal::QueryInvalid), "{filter}");
+            let seen = by_vendor(filter);
+            assert!(
+                matches!(seen, Err(Refusal::QueryInvalid { .. })),
+                "{filter}"
+            );
         }
         let many = |count| vec!["note='a'"; count].join("+AND+");
         assert!(by_vendor(&many(limits::FILTER_CLAUSES_MAX)).is_ok());
         let most = limits::FILTER_CLAUSES_MAX;
         assert_eq!(
             by_vendor(&many(most.wrapping_add(1))),
-            Err(Refusal::QueryInvalid)
+            Err(Refusal::QUESTION_INVALID)
         );
     }
 
     #[test]
     fn what_chooses_a_shape_is_asked_about_only_where_it_shows() {
         let seat = |filter| asked("vendor", "/seats", filter);
-        assert_eq!(seat("kind='a'"), Err(Refusal::QueryInvalid));
+        assert_eq!(seat("kind='a'"), Err(Refusal::QUESTION_INVALID));
         assert_eq!(seat("email='m-1'").as_deref(), Ok("owner='S-1'"));
-        assert_eq!(seat("owner='p-1'"), Err(Refusal::QueryInvalid));
+        assert_eq!(seat("owner='p-1'"), Err(Refusal::QUESTION_INVALID));
     }
 
     #[test]
@@ -686,7 +699,7 @@ email = { as = "mail", of = "owner" }
         );
         for filter in ["name='Jansen'", "email='x'"] {
             let seen = by_school("/users", filter);
-            assert_eq!(seen, Err(Refusal::QueryInvalid), "{filter}");
+            assert_eq!(seen, Err(Refusal::QUESTION_INVALID), "{filter}");
         }
     }
 

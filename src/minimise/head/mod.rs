@@ -292,9 +292,9 @@ impl Escapes {
     }
 
     /// Whether a sign that RFC 3986 wants escaped in a query may stand there as it is: many servers
-    /// repeat a filter in their links as they read it.
+    /// repeat a filter in their links as they read it, and write `page[number]` as it is called.
     fn may_miss(self, byte: u8) -> bool {
-        self == Self::Any && (b" \"<>".contains(&byte) || !byte.is_ascii())
+        self == Self::Any && (b" \"<>[]".contains(&byte) || !byte.is_ascii())
     }
 
     /// What may not stand behind one, besides control characters.
@@ -307,7 +307,6 @@ impl Escapes {
     }
 }
 
-/// The decoded segments of a raw path; none for an empty path or a lone slash.
 /// The segments that a path stands for, with or without a slash at its end, and the query.
 fn path_and_query(target: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -315,6 +314,7 @@ fn path_and_query(target: &str) -> Option<(Vec<Cow<'_, str>>, &str)> {
     Some((segments(path, Escapes::Any).ok()?, query))
 }
 
+/// The decoded segments of a raw path; none for an empty path or a lone slash.
 fn segments(path: &str, escapes: Escapes) -> Result<Vec<Cow<'_, str>>, Refusal> {
     match path.strip_prefix('/') {
         None if path.is_empty() => Ok(Vec::new()),

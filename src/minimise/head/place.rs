@@ -12,7 +12,7 @@ use crate::limits;
 use crate::minimise::crossing::Refused;
 use crate::minimise::{Counts, Crossing};
 use crate::policy::{Bases, Method, Side};
-use crate::refusal::{Bug, Refusal};
+use crate::refusal::{Bug, LinkFault, Refusal};
 
 /// The address on the other side, absolute.
 ///
@@ -21,32 +21,73 @@ use crate::refusal::{Bug, Refusal};
 /// link into another flow of the vendor must name the host that is known of it.
 ///
 /// # Errors
-/// Why there is none; [`Refusal::TargetUnknown`] perhaps only so far.
+/// Why there is none; by [`Refusal::TargetUnknown`] perhaps only so far.
 pub(in crate::minimise) fn translate(
     ids: &mut Ids<'_>,
     flow: Option<usize>,
     link: &str,
-) -> Result<String, Refusal> {
+) -> Result<String, NoLink> {
     if link.len() > limits::URL_CHARS_MAX {
-        return Err(Refusal::RouteUnknown);
+        return Err(NoLink::nowhere(LinkFault::TooLong));
     }
     // The school's identifiers may hold any sign, and were escaped by ourselves when it was asked.
     ids.escapes = match ids.crossing.to {
         Side::School => Escapes::Plain,
         Side::Vendor => Escapes::Any,
     };
-    let own = flow.map(|flow| translate_in(ids, (flow, Whose::Own), link));
-    if let Some(own) = own.filter(|own| *own != Err(Refusal::RouteUnknown)) {
-        return own;
-    }
+    let nowhere = match flow.map(|flow| translate_in(ids, (flow, Whose::Own), link)) {
+        Some(Err(none)) if none.refusal == Refusal::RouteUnknown => none,
+        Some(own) => return own,
+        None => NoLink::nowhere(LinkFault::NoRoute),
+    };
     let flows = ids.crossing.law().policy.flows.len();
     for other in (0..flows).filter(|other| Some(*other) != flow) {
-        let made = translate_in(ids, (other, Whose::Other), link);
-        if made != Err(Refusal::RouteUnknown) {
-            return made;
+        match translate_in(ids, (other, Whose::Other), link) {
+            Err(none) if none.refusal == Refusal::RouteUnknown => {}
+            made => return made,
         }
     }
-    Err(Refusal::RouteUnknown)
+    Err(nowhere)
+}
+
+/// Why a link has no address on the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::minimise) struct NoLink {
+    /// As of a request.
+    pub(in crate::minimise) refusal: Refusal,
+    /// What it comes to for who looks for the link.
+    pub(in crate::minimise) fault: LinkFault,
+}
+
+impl NoLink {
+    /// No flow has such a place.
+    const fn nowhere(fault: LinkFault) -> Self {
+        Self {
+            refusal: Refusal::RouteUnknown,
+            fault,
+        }
+    }
+
+    /// No route has such a path.
+    fn of_path(refusal: Refusal) -> Self {
+        let fault = match refusal == Refusal::PathInvalid {
+            true => LinkFault::ParameterType,
+            false => LinkFault::NoRoute,
+        };
+        Self { refusal, fault }
+    }
+
+    /// What stands in its path or query does not go on.
+    fn of_target(refusal: Refusal) -> Self {
+        let fault = if let Refusal::QueryInvalid { fault } = refusal {
+            fault.into()
+        } else if refusal == Refusal::PathInvalid {
+            LinkFault::NotAsked
+        } else {
+            LinkFault::Identifier
+        };
+        Self { refusal, fault }
+    }
 }
 
 /// Whether somebody who objected is named in a link that leads the vendor somewhere. One that leads
@@ -96,15 +137,20 @@ impl Context {
     }
 }
 
-/// As [`translate`], into one flow; [`Refusal::RouteUnknown`] for a link that does not lead there.
+/// As [`translate`], into one flow; by [`Refusal::RouteUnknown`] none of a link that does not lead
+/// there.
 fn translate_in(
     ids: &mut Ids<'_>,
     (flow, whose): (usize, Whose),
     link: &str,
-) -> Result<String, Refusal> {
+) -> Result<String, NoLink> {
     let policy = &ids.crossing.law().policy;
-    let Bases { public, upstream } = policy.bases.get(flow).ok_or(Refusal::RouteUnknown)?;
-    let flow = policy.flows.get(flow).ok_or(Refusal::Bug(Bug::Policy))?;
+    let bases = policy.bases.get(flow);
+    let Bases { public, upstream } = bases.ok_or(NoLink::nowhere(LinkFault::NoRoute))?;
+    let flow = { policy.flows.get(flow) }.ok_or(NoLink {
+        refusal: Refusal::Bug(Bug::Policy),
+        fault: LinkFault::NoRoute,
+    })?;
     ids.in_flow_of(flow.caller);
     let onward = ids.are_onward();
     let (base, other) = match onward {
@@ -120,12 +166,20 @@ fn translate_in(
         (Whose::Own, true) => below(&whole, base, Host::Same),
         (Whose::Own, false) => below(&whole, base, Host::Any),
     };
-    let below = below.ok_or(Refusal::RouteUnknown)?;
+    let below = below.ok_or(NoLink::nowhere(match link.contains('#') {
+        true => LinkFault::Fragment,
+        false => LinkFault::OutsideUpstream,
+    }))?;
     let (path, query) = below.split_once('?').unwrap_or((below, ""));
-    let segments = segments(path, ids.escapes)?;
-    let (_, route) = search(flow, &segments, |route| route.method == Method::Get)?;
+    let segments = segments(path, ids.escapes).map_err(|refusal| NoLink {
+        refusal,
+        fault: LinkFault::Malformed,
+    })?;
+    let route = search(flow, &segments, |route| route.method == Method::Get);
+    let (_, route) = route.map_err(NoLink::of_path)?;
     let mut target = other.clone();
-    write_target(ids, route, (&segments, query), &mut target)?;
+    let written = write_target(ids, route, (&segments, query), &mut target);
+    written.map_err(NoLink::of_target)?;
     Ok(target)
 }
 

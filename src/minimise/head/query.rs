@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use super::{Asked, Escapes, choice, decode, encode, filter, path_and_query};
+use crate::limits;
 use crate::minimise::crossing::{Refused, Turned};
 use crate::minimise::echo::{At, Echo, Kept};
 use crate::minimise::value::{is_parameter, plain_name};
 use crate::minimise::{Action, Counts, Crossing, Trail};
 use crate::policy::{IdKind, Index, ParameterType, QueryParameter, QueryRule, Route, Side};
 use crate::pseudonym::Form;
-use crate::refusal::Refusal;
+use crate::refusal::{QueryFault, Refusal};
 
 /// What identifiers are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +201,7 @@ impl<'c> Ids<'c> {
                     && !home.was_said(self.route, at, kept.text)
                 {
                     self.why = Action::DroppedEcho;
-                    return Err(Refusal::QueryInvalid);
+                    return Err(refused(QueryFault::Echo));
                 }
             }
         }
@@ -257,16 +258,16 @@ pub(super) fn write_query(
     }
     let mut seen: Vec<&QueryParameter> = Vec::new();
     for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').ok_or(Refusal::QueryInvalid)?;
+        let (name, value) = pair.split_once('=').ok_or(refused(QueryFault::Malformed))?;
         let name = query_text(name, ids.escapes)?;
         let parameter = route
             .query
             .iter()
             .find(|parameter| *parameter.name == *name);
-        let parameter = parameter.ok_or(Refusal::QueryInvalid)?;
+        let parameter = parameter.ok_or(refused(QueryFault::Unlisted))?;
         let again = seen.iter().any(|before| before.name == parameter.name);
         if again && !matches!(parameter.rule, QueryRule::Identifiers(_)) {
-            return Err(Refusal::QueryInvalid);
+            return Err(refused(QueryFault::Repeated));
         }
         seen.push(parameter);
         let before = target.len();
@@ -293,7 +294,7 @@ const fn is_open(of: &ParameterType) -> bool {
 /// Whether a parameter says which page it is or how long one is: by its name, in whatever case and
 /// with whatever signs between its letters, and with no more than can be counted there.
 fn counts_pages(name: &str, value: &str, of: &ParameterType) -> bool {
-    let fits = *of == ParameterType::Int && value.len() <= PLACE_DIGITS_MAX;
+    let fits = *of == ParameterType::Int && value.len() <= limits::COUNT_DIGITS_MAX;
     fits && OF_PAGES.contains(&&*plain_name(name))
 }
 
@@ -324,10 +325,6 @@ const OF_PAGES: &[&str] = &[
     "top",
 ];
 
-/// No list of a school has ten million places; the numbers by which a country knows its pupils
-/// are longer.
-pub(super) const PLACE_DIGITS_MAX: usize = 7;
-
 /// Whether a parameter goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Written {
@@ -357,7 +354,7 @@ fn write_value(
         QueryRule::One(of) => {
             let value = query_text(raw, ids.escapes)?;
             if !is_parameter(&value, of) {
-                return Err(Refusal::QueryInvalid);
+                return Err(refused(QueryFault::Type));
             }
             ids.pass(
                 At::Parameter(&parameter.name),
@@ -370,7 +367,7 @@ fn write_value(
                 counts_pages(name, &value, of) || ids.were_asked_with(name, &value)
             };
             if back && !passes() {
-                return Err(Refusal::QueryInvalid);
+                return Err(refused(QueryFault::NotAsked));
             }
             encode(&value, target);
         }
@@ -388,10 +385,16 @@ fn write_value(
 /// Decodes a name or value of a query. A bare `+` is refused: a space to some, a plus to others.
 pub(super) fn query_text(raw: &str, escapes: Escapes) -> Result<Cow<'_, str>, Refusal> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*,:@/?%".contains(&byte);
-    let text = raw
+    if !raw
         .bytes()
         .all(|byte| plain(byte) || escapes.may_miss(byte))
-        .then(|| decode(raw, escapes.in_query()));
-    let text = text.flatten();
-    text.ok_or(Refusal::QueryInvalid)
+    {
+        return Err(refused(QueryFault::Unencoded));
+    }
+    decode(raw, escapes.in_query()).ok_or(refused(QueryFault::Malformed))
+}
+
+/// A query with that fault.
+const fn refused(fault: QueryFault) -> Refusal {
+    Refusal::QueryInvalid { fault }
 }

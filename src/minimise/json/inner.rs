@@ -10,7 +10,7 @@ use crate::minimise::head::{self, Ids};
 use crate::minimise::watch::{Unwatched, Watch};
 use crate::minimise::{Action, Counts, Crossing, value};
 use crate::policy::{Constant, Fields, Index, Rule, Shape, Side, Template};
-use crate::refusal::{Bug, JsonFault, Refusal};
+use crate::refusal::{Bug, JsonFault, LinkFault, Refusal};
 
 impl<W: Watch> Pass<'_, W> {
     /// A link becomes the address of the same thing on the other side, if there is one.
@@ -20,13 +20,19 @@ impl<W: Watch> Pass<'_, W> {
         token: Token,
     ) -> Result<Plan, Refusal> {
         let flow = self.crossing.flow;
+        let mut fault = LinkFault::FieldType;
         let plan = if token.kind == TokenKind::Null {
             Plan::Keep
         } else {
-            self.plan_text(token, |ids, link| head::translate(ids, flow, link))?
+            self.plan_text(token, |ids, link| {
+                head::translate(ids, flow, link).map_err(|none| {
+                    fault = none.fault;
+                    none.refusal
+                })
+            })?
         };
         if matches!(plan, Plan::Drop(_)) && self.is_to_the_next_page(token) {
-            return Err(Refusal::NextPageLost);
+            return Err(Refusal::NextPageLost { fault });
         }
         Ok(match (plan, otherwise) {
             // Nothing is added on the way home.
@@ -60,7 +66,9 @@ impl<W: Watch> Pass<'_, W> {
         let mut links = lines.iter().filter(|it| matches!(it.rule, Rule::Link(_)));
         let is_address = links.any(|it| ADDRESS_KEYS.contains(&&*it.key));
         match is_address && self.is_to_the_next_page(token) {
-            true => Err(Refusal::NextPageLost),
+            true => Err(Refusal::NextPageLost {
+                fault: LinkFault::FieldType,
+            }),
             false => Ok(Plan::Drop(Action::DroppedType)),
         }
     }
