@@ -5,6 +5,7 @@ use super::draft::UpstreamAuthDraft;
 use super::lints::Target;
 use super::routes::PlacedRoute;
 use crate::config::{At, Place, Problem, Table, code, shown};
+use crate::limits;
 use crate::policy::{Content, Keep, QueryRule, Rule, Side, StatusContent, Statuses, ValueType};
 
 /// What `status` says of the answers of a route.
@@ -98,57 +99,56 @@ impl<'d> Compiler<'d, '_> {
         }
     }
 
-    /// Error texts repeat what was asked: ids, and names beside them.
-    pub(super) fn find_error_texts(&mut self) {
+    /// Errors repeat what was asked: ids, and names beside them.
+    pub(super) fn find_told(&mut self) {
         for (rule, place) in std::mem::take(&mut self.errors_told) {
-            let texts = self.text_paths(rule);
-            let Some((first, others)) = texts.split_first() else {
-                continue;
-            };
-            let more = match others.len() {
-                0 => String::new(),
-                more => format!(", and {more} more"),
-            };
-            let problem = Problem::finding(code::ERROR_TEXT, "a text of an error passes");
-            let problem = problem
-                .at(&place)
-                .label(format!("{} is kept{more}", shown(first)))
-                .help("error texts repeat ids and names: say which words may pass, with `one-of`");
-            self.problems.push(problem);
+            for told in [Told::Text, Told::Number] {
+                let paths = self.told_paths(rule, told);
+                let Some((first, others)) = paths.split_first() else {
+                    continue;
+                };
+                let more = match others.len() {
+                    0 => String::new(),
+                    more => format!(", and {more} more"),
+                };
+                let message = told.found();
+                let problem = Problem::finding(code::ERROR_TOLD, message).at(&place);
+                let problem = problem.label(format!("{} is kept{more}", shown(first)));
+                self.problems.push(problem.help(told.help()));
+            }
         }
     }
 
-    /// The fields that a rule leads to and that keep a text of the sender's choice, each with its
-    /// way from a named shape.
-    fn text_paths(&self, rule: Rule) -> Vec<String> {
-        let texts = self.ends(rule).into_iter();
-        let texts = texts.filter_map(|(path, target)| match target {
-            Target::Kept(keep) if self.keeps_text(keep) => Some(path),
+    /// The fields that a rule leads to and that keep such a value of the sender's choice, each with
+    /// its way from a named shape.
+    fn told_paths(&self, rule: Rule, told: Told) -> Vec<String> {
+        let paths = self.ends(rule).into_iter();
+        let paths = paths.filter_map(|(path, target)| match target {
+            Target::Kept(keep) if self.keeps(keep) == Some(told) => Some(path),
             Target::Id(_)
             | Target::Ids(_)
             | Target::Kept(_)
             | Target::Nothing
             | Target::Shape(_) => None,
         });
-        texts.collect()
+        paths.collect()
     }
 
-    /// Whether what is kept can be a text that the policy does not know.
-    fn keeps_text(&self, keep: Keep) -> bool {
+    /// What of the sender's choice can be kept that may be somebody's.
+    fn keeps(&self, keep: Keep) -> Option<Told> {
         let rules = keep
             .rules
             .and_then(|it| self.policy.value_rules.get(it.place()));
-        let listed = rules.is_some_and(|rules| rules.one_of.is_some());
-        let text = match keep.of {
-            ValueType::Any | ValueType::Slug | ValueType::Url | ValueType::Uuid => true,
-            ValueType::Bool
-            | ValueType::Date
-            | ValueType::DateTime
-            | ValueType::Int
-            | ValueType::Lang
-            | ValueType::Number => false,
-        };
-        text && !listed
+        if rules.is_some_and(|rules| rules.one_of.is_some()) {
+            return None;
+        }
+        let most = rules.and_then(|rules| rules.chars_max);
+        let long = most.is_none_or(|most| most > limits::COUNT_DIGITS_MAX);
+        match keep.of {
+            ValueType::Any | ValueType::Slug | ValueType::Url | ValueType::Uuid => Some(Told::Text),
+            ValueType::Int | ValueType::Number => long.then_some(Told::Number),
+            ValueType::Bool | ValueType::Date | ValueType::DateTime | ValueType::Lang => None,
+        }
     }
 
     /// 401 and 403 against our own credentials are no business of the caller's.
@@ -171,6 +171,37 @@ impl<'d> Compiler<'d, '_> {
             let problem = Problem::error(code::CONFLICT, message).at(place);
             let label = "the caller gets 502, whatever it says";
             self.problems.push(problem.label(label));
+        }
+    }
+}
+
+/// What an error tells that may be somebody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Number,
+    Text,
+}
+
+impl Told {
+    const fn found(self) -> &'static str {
+        match self {
+            Self::Number => "a number of an error passes, however long",
+            Self::Text => "a text of an error passes",
+        }
+    }
+
+    /// What to do about it.
+    fn help(self) -> String {
+        match self {
+            Self::Number => {
+                let most = limits::COUNT_DIGITS_MAX;
+                format!("long numbers can be a pupil's: `max = {most}`, or `one-of`")
+            }
+            Self::Text => {
+                let help =
+                    "error texts repeat ids and names: say which words may pass, with `one-of`";
+                help.to_owned()
+            }
         }
     }
 }

@@ -152,7 +152,7 @@ impl<'d, 'p> Compiler<'d, 'p> {
 
     fn check_whole(&mut self, objections: &[ObjectionsDraft]) {
         self.check_homeward();
-        self.find_error_texts();
+        self.find_told();
         if self.errors() == 0 {
             self.check_excepted(objections);
         }
