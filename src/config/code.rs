@@ -96,3 +96,5 @@ pub const ANYONE: &str = "F27";
 pub const PRIVATE_NAME: &str = "F28";
 /// A value of `[only]` that no rule of its field sends.
 pub const VALUE_UNLISTED: &str = "F29";
+/// Routes that are not reached, because another flow answers under their paths.
+pub const ROUTES_HIDDEN: &str = "F30";

@@ -14,6 +14,7 @@ use super::cores::on_all_cores;
 use super::folder::{Folder, SchoolFolder};
 use super::gateway::Gateway;
 use super::guarded::folder_of;
+use super::hidden;
 use super::language::{Context, FlowDraft, Presets, Remains, VendorDraft, vendor_or_remains};
 use super::objections::Lists;
 use super::problem::{Place, Problem, Problems, shown};
@@ -159,6 +160,7 @@ impl Draft {
             }
         }
         calling::find_shared(self, problems);
+        hidden::find_hidden(self, problems);
         let issuing = { self.flows() }.filter(|(_, flow)| !flow.callers.value.clients().is_empty());
         for (school, flow) in issuing {
             for hidden in hiding_places(school, flow) {

@@ -15,6 +15,7 @@ mod folder;
 mod gateway;
 mod guarded;
 mod hash;
+mod hidden;
 mod json_text;
 pub mod keys;
 mod language;

@@ -44,6 +44,7 @@ pub use draft::{
     CallersDraft, ClientDraft, FlowDraft, GrantDraft, IdentityDraft, ObjectionsDraft, ShapeCount,
     UpstreamAuthDraft, VendorDraft,
 };
+pub(super) use overlap::can_begin;
 pub use preset::{Catalogue, Class, Presets};
 
 use std::sync::Arc;

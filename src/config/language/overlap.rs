@@ -76,6 +76,18 @@ pub(super) fn can_match(route: &Route, path: &str) -> bool {
     route.path.len() == texts().count() && route.path.iter().zip(texts()).all(fits)
 }
 
+/// Whether paths of a route can begin with that one, which somebody chose for a flow: no identifier
+/// is called so.
+pub(in crate::config) fn can_begin(route: &Route, path: &str) -> bool {
+    let fits = |(segment, text): (&Segment, &str)| match segment {
+        Segment::Identifier(_) => false,
+        Segment::Literal(literal) => **literal == *text,
+        Segment::Parameter(of) => may_be(text, of),
+    };
+    let texts = || path.split('/').skip(1);
+    route.path.len() >= texts().count() && route.path.iter().zip(texts()).all(fits)
+}
+
 /// A text that both segments match.
 fn common<'t>(left: &'t Segment, right: &'t Segment) -> Option<&'t str> {
     match (left, right) {
