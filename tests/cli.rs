@@ -893,6 +893,8 @@ fn the_readme_shows_what_is_said() {
         Some(message)
     });
     let all = said(&["try", "leesclub", "POST", "/readers"], message.unwrap());
+    let is_shortened = all.len() > shown.len();
+    assert!(is_shortened && readme.contains("See what Leesclub would get (shortened"));
     for line in shown.iter().filter(|line| !line.starts_with("$ ")) {
         assert!(
             all.iter().any(|said| said == line),

@@ -3,6 +3,7 @@
 //! Problems are collected, never thrown: a reader pushes what it sees and reads on, so that one
 //! look at the list is enough to mend a file.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -150,6 +151,22 @@ impl Problem {
         match nearest(word, names.iter().map(AsRef::as_ref)) {
             Some(name) => self.help(format!("did you mean {}?", shown(name))),
             None => self,
+        }
+    }
+
+    /// The same for keys, of which one that goes on is meant too: `token` for `token-sha256`.
+    #[must_use]
+    pub(super) fn did_you_mean_key(self, key: &str, known: &BTreeSet<String>) -> Self {
+        let goes_on = |known: &&String| {
+            let rest = known.strip_prefix(key);
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        };
+        match (
+            nearest(key, known.iter().map(String::as_str)),
+            known.iter().find(goes_on),
+        ) {
+            (None, Some(longer)) => self.help(format!("did you mean {}?", shown(longer))),
+            (Some(_) | None, _) => self.did_you_mean(key, known),
         }
     }
 

@@ -163,6 +163,16 @@ impl<'d> Table<'d> {
 
     /// A key that must be there: its value, or a problem.
     pub fn need(&self, key: &str, problems: &mut Problems) -> Option<Value<'d>> {
+        self.need_as(key, &[], problems)
+    }
+
+    /// The same, with what to write.
+    pub(super) fn need_as(
+        &self,
+        key: &str,
+        help: &[&str],
+        problems: &mut Problems,
+    ) -> Option<Value<'d>> {
         let value = self.value(key);
         if value.is_none() {
             let inside = match self.name.as_str() {
@@ -170,7 +180,9 @@ impl<'d> Table<'d> {
                 name => format!("[{name}]"),
             };
             let message = format!("{} is missing in {inside}", shown(key));
-            problems.push(Problem::error(code::MISSING, message).at(&self.place()));
+            let problem = Problem::error(code::MISSING, message).at(&self.place());
+            let helped = |problem: Problem, help: &&str| problem.help(*help);
+            problems.push(help.iter().fold(problem, helped));
         }
         value
     }
@@ -228,12 +240,12 @@ impl<'d> Table<'d> {
                 name => format!("[{name}]"),
             };
             let known: Vec<String> = asked.iter().map(|key| shown(key)).collect();
-            problems.push(
+            let problem =
                 Problem::error(code::UNKNOWN_KEY, format!("no such key: {}", shown(name)))
                     .at(&place)
                     .label(format!("{inside} may have {}", known.join(" ")))
-                    .did_you_mean(name, asked.iter().map(String::as_str)),
-            );
+                    .did_you_mean_key(name, &asked);
+            problems.push(problem);
         }
     }
 }

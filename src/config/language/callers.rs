@@ -26,7 +26,11 @@ impl<'d> Compiler<'d, '_> {
             let value = CallersDraft::Forwarded;
             return Some(At { value, place });
         }
-        let value = table.need("callers", self.problems)?;
+        let help = [
+            "callers = [{ token-sha256 = \"…64 hex digits…\" }]: printf %s \"$TOKEN\" | sha256sum",
+            "or callers = \"anyone\", which is taken on loopback alone",
+        ];
+        let value = table.need_as("callers", &help, self.problems)?;
         if !value.is_text() {
             return self.listed_callers(&value, auth);
         }
@@ -146,25 +150,26 @@ impl<'d> Compiler<'d, '_> {
 
     /// The SHA-256 digest that stands for something of that kind.
     fn digest(&mut self, table: &Table<'d>, key: &str, of: Digested) -> Option<At<[u8; 32]>> {
-        let text = table.need(key, self.problems)?.text(self.problems)?;
+        let (label, command) = match of {
+            Digested::Certificate => (
+                "that of the certificate in DER",
+                "openssl x509 -in CERTIFICATE -outform DER | sha256sum",
+            ),
+            Digested::Secret => (
+                "never the secret itself",
+                "printf %s \"$SECRET\" | sha256sum",
+            ),
+            Digested::Token => ("never the token itself", "printf %s \"$TOKEN\" | sha256sum"),
+        };
+        let help = format!("64 digits of 0-9a-f: {command}");
+        let text = table.need_as(key, &[&help], self.problems)?;
+        let text = text.text(self.problems)?;
         let digest = HEXLOWER.decode(text.value.as_bytes()).ok();
         let digest = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         if digest.is_none() {
             let problem = Problem::error(code::VALUE, "this is not a SHA-256 digest");
-            let problem = problem.at(&text.place);
-            let (label, command) = match of {
-                Digested::Certificate => (
-                    "that of the certificate in DER",
-                    "openssl x509 -in CERTIFICATE -outform DER | sha256sum",
-                ),
-                Digested::Secret => (
-                    "never the secret itself",
-                    "printf %s \"$SECRET\" | sha256sum",
-                ),
-                Digested::Token => ("never the token itself", "printf %s \"$TOKEN\" | sha256sum"),
-            };
-            let help = format!("64 digits of 0-9a-f: {command}");
-            self.problems.push(problem.label(label).help(help));
+            let problem = problem.at(&text.place).label(label);
+            self.problems.push(problem.help(help));
         }
         Some(At {
             value: digest?,

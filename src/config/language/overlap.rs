@@ -20,7 +20,8 @@ impl Compiler<'_, '_> {
             )
             .at(&later.place)
             .also(&earlier.place, "the other");
-            Some(problem.help(format!("example: {example}")))
+            let help = "write them as one, or make one the more literal where they differ";
+            Some(problem.help(format!("example: {example}")).help(help))
         });
         self.problems.extend(conflicts);
         routes.sort_by(|left, right| openness(&left.route).cmp(openness(&right.route)));

@@ -22,6 +22,11 @@ impl<'d> Compiler<'d, '_> {
         let items = self.items(answer);
         let mut parameters = Vec::new();
         for (name, value) in table.entries() {
+            if name.value.is_empty() {
+                let problem = Problem::error(code::VALUE, "a parameter must have a name");
+                let help = "as it stands before the `=` of a query: limit = \"int\"";
+                self.problems.push(problem.at(&name.place).help(help));
+            }
             if let Some(rule) = self.query_rule(&name, &value, (caller, items)) {
                 self.find_asking(&name, &rule);
                 parameters.push(QueryParameter {
