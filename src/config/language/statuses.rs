@@ -104,17 +104,7 @@ impl<'d> Compiler<'d, '_> {
         for (rule, place) in std::mem::take(&mut self.errors_told) {
             for told in [Told::Text, Told::Number] {
                 let paths = self.told_paths(rule, told);
-                let Some((first, others)) = paths.split_first() else {
-                    continue;
-                };
-                let more = match others.len() {
-                    0 => String::new(),
-                    more => format!(", and {more} more"),
-                };
-                let message = told.found();
-                let problem = Problem::finding(code::ERROR_TOLD, message).at(&place);
-                let problem = problem.label(format!("{} is kept{more}", shown(first)));
-                self.problems.push(problem.help(told.help()));
+                self.problems.extend(told.problem(&paths, &place));
             }
         }
     }
@@ -183,6 +173,18 @@ enum Told {
 }
 
 impl Told {
+    /// What is wrong with that, if there are such fields.
+    fn problem(self, paths: &[String], place: &Place) -> Option<Problem> {
+        let (first, others) = paths.split_first()?;
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let problem = Problem::finding(code::ERROR_TOLD, self.found()).at(place);
+        let problem = problem.label(format!("{} is kept{more}", shown(first)));
+        Some(problem.help(self.help()))
+    }
+
     const fn found(self) -> &'static str {
         match self {
             Self::Number => "a number of an error passes, however long",

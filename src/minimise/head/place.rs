@@ -166,10 +166,10 @@ fn translate_in(
         (Whose::Own, true) => below(&whole, base, Host::Same),
         (Whose::Own, false) => below(&whole, base, Host::Any),
     };
-    let below = below.ok_or(NoLink::nowhere(match link.contains('#') {
-        true => LinkFault::Fragment,
-        false => LinkFault::OutsideUpstream,
-    }))?;
+    let below = below.ok_or_else(|| match link.contains('#') {
+        true => NoLink::nowhere(LinkFault::Fragment),
+        false => NoLink::nowhere(LinkFault::OutsideUpstream),
+    })?;
     let (path, query) = below.split_once('?').unwrap_or((below, ""));
     let segments = segments(path, ids.escapes).map_err(|refusal| NoLink {
         refusal,

@@ -25,10 +25,9 @@ impl<W: Watch> Pass<'_, W> {
             Plan::Keep
         } else {
             self.plan_text(token, |ids, link| {
-                head::translate(ids, flow, link).map_err(|none| {
-                    fault = none.fault;
-                    none.refusal
-                })
+                let made = head::translate(ids, flow, link);
+                made.inspect_err(|none| fault = none.fault)
+                    .map_err(|none| none.refusal)
             })?
         };
         if matches!(plan, Plan::Drop(_)) && self.is_to_the_next_page(token) {
