@@ -133,7 +133,7 @@ pub(crate) mod tests {
         Unlisted,
     };
     use crate::pseudonym::{Fingerprint, TokenKey};
-    use crate::refusal::{Bug, JsonFault, Reference, Refusal, UpstreamFault};
+    use crate::refusal::{Bug, JsonFault, LinkFault, Reference, Refusal, UpstreamFault};
     use crate::secret::SecretBytes;
 
     pub(crate) fn voice(format: LogFormat, level: LogLevel) -> (Events, Sink, Clock) {
@@ -286,7 +286,7 @@ pub(crate) mod tests {
         *rewriter.counts()
     }
 
-    fn outcomes() -> [Outcome; 6] {
+    fn outcomes() -> [Outcome; 7] {
         let malformed = Refusal::BodyMalformed {
             fault: JsonFault::Utf8,
             at: 7,
@@ -294,11 +294,15 @@ pub(crate) mod tests {
         let unreachable = Refusal::UpstreamUnreachable {
             fault: UpstreamFault::Dns,
         };
+        let lost = Refusal::NextPageLost {
+            fault: LinkFault::NoRoute,
+        };
         [
             Outcome::Answered,
             Outcome::Cancelled,
             Outcome::Refused(malformed),
             Outcome::Refused(unreachable),
+            Outcome::Refused(lost),
             Outcome::Aborted(Refusal::Bug(Bug::Rewriter)),
             Outcome::Panicked,
         ]
@@ -490,7 +494,7 @@ pub(crate) mod tests {
         );
         assert_eq!(counts().of(Action::DroppedUnlisted), 1);
         let of_field =
-            "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 7";
+            "action=\"dropped_unlisted\",direction=\"to_vendor\",vendor=\"rekenwijs\"} 8";
         assert!(page.contains(of_field), "{page}");
         drop(guards);
         assert!(events.metrics_page().contains("sluis_connections_open 0"));
@@ -543,7 +547,7 @@ pub(crate) mod tests {
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
         assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
-        assert_eq!(text.lines().count(), 33);
+        assert_eq!(text.lines().count(), 34);
     }
 
     #[test]
