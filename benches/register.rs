@@ -177,7 +177,7 @@ fn recall(criterion: &mut Criterion, house: &House, pupils: u32, name: &str) {
         b.iter(|| {
             into.clear();
             let from = next.next().unwrap();
-            let pseudonym = black_box(&asked[from..from + PSEUDONYM]);
+            let pseudonym = black_box(asked.get(from..from + PSEUDONYM).unwrap());
             let recall = view.recall(0, pseudonym, &mut into);
             assert!(matches!(recall, Recall::Found { .. }));
         });

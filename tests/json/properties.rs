@@ -69,7 +69,7 @@ fn run(cases: u32, (to, links): (Side, Links), change: Change) -> Became {
         let mut all = became.get();
         match done.result {
             Ok(()) => all.taken += 1,
-            Err(Refusal::NextPageLost) => all.next_lost += 1,
+            Err(Refusal::NextPageLost { .. }) => all.next_lost += 1,
             Err(Refusal::BodyOfAnotherShape) => {
                 let way = Way { pages: Pages::One, ..way };
                 let alone = rewrite::rewrite(&way, root, &message).is_ok();

@@ -9,7 +9,7 @@ use sluis::policy::{
     Rule, Segment, Shape, ShapeBody, Side, Switch, Template, Unlisted, ValueType,
 };
 use sluis::pseudonym::{Form, Identifier, IdentifierFault, Notation, Recall, Unknown};
-use sluis::refusal::{JsonFault, Refusal};
+use sluis::refusal::{JsonFault, LinkFault, Refusal};
 
 use super::book::{Owner, Pages, Way};
 use super::grammar::{Length, Reader, Text, fault, text, wide};
@@ -38,6 +38,11 @@ pub(crate) fn rewrite(way: &Way, rule: Rule, message: &[u8]) -> Result<Left, Ref
         faulty_text: oracle.faulty_text,
     })
 }
+
+/// A link to the next page leads nowhere, for whatever cause.
+pub(super) const NEXT_LOST: Refusal = Refusal::NextPageLost {
+    fault: LinkFault::NoRoute,
+};
 
 /// What the link to the next page is called, however it is written.
 const NEXT: [&str; 5] = ["more", "next", "nextlink", "nextpageurl", "odatanextlink"];
@@ -294,7 +299,7 @@ impl<'a> Oracle<'a> {
             }
         };
         if self.is_next_page(self.reader.since(start)) {
-            return Err(Refusal::NextPageLost);
+            return Err(NEXT_LOST);
         }
         match otherwise {
             Some(constant) => {
@@ -351,7 +356,7 @@ impl<'a> Oracle<'a> {
         let has_address =
             lines.any(|line| matches!(line.rule, Rule::Link(_)) && ADDRESS.contains(&&*line.key));
         if has_address && self.is_next_page(self.reader.since(start)) {
-            return Err(Refusal::NextPageLost);
+            return Err(NEXT_LOST);
         }
         self.nothing(Action::DroppedType)
     }
