@@ -182,7 +182,9 @@ struct Writer<'a, 'd> {
 impl Writer<'_, '_> {
     fn value(&mut self, rule: Rule) {
         self.fuel = self.fuel.saturating_sub(1);
-        if self.dice.once_in(16) {
+        // As a whole it is refused, where more than a scalar is declared.
+        let whole = self.depth == 0;
+        if self.dice.once_in(if whole { 128 } else { 16 }) {
             return self.put("null");
         }
         match rule {

@@ -154,6 +154,10 @@ impl<'a> Oracle<'a> {
         let made = matches!(rule, Rule::Drop | Rule::Derived { .. }) || stands_in;
         if first == b'n' && !made {
             let null = self.reader.literal()?;
+            let declared = matches!(rule, Rule::List(_) | Rule::ListOrOne(_) | Rule::Object(_));
+            if declared && self.within.is_empty() {
+                return self.nothing(Action::DroppedType);
+            }
             return self.leaves(Action::Kept, null);
         }
         match rule {

@@ -166,15 +166,22 @@ impl<'d> Compiler<'d, '_> {
         let text = text.text(self.problems)?;
         let digest = HEXLOWER.decode(text.value.as_bytes()).ok();
         let digest = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        if digest.is_none() {
-            let problem = Problem::error(code::VALUE, "this is not a SHA-256 digest");
-            let problem = problem.at(&text.place).label(label);
-            self.problems.push(problem.help(help));
-        }
-        Some(At {
-            value: digest?,
-            place: text.place,
-        })
+        let (fault, label) = match digest {
+            None => ("this is not a SHA-256 digest", label),
+            Some(_) if OF_NOTHING.contains(&text.value) => {
+                ("this is the digest of nothing", "was the variable set?")
+            }
+            Some(digest) => {
+                let place = text.place;
+                return Some(At {
+                    value: digest,
+                    place,
+                });
+            }
+        };
+        let problem = Problem::error(code::VALUE, fault).at(&text.place);
+        self.problems.push(problem.label(label).help(help));
+        None
     }
 
     /// Reads `upstream-auth`: credentials in the head, and a certificate, if there are.
@@ -269,6 +276,13 @@ impl<'d> Compiler<'d, '_> {
         Some(At { value, place })
     }
 }
+
+/// The SHA-256 of no byte, and of a line end alone: what a command makes of a variable that is not
+/// set, and what anybody knows.
+const OF_NOTHING: [&str; 2] = [
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
+];
 
 /// What a digest is of.
 #[derive(Clone, Copy)]

@@ -8,7 +8,9 @@ use super::draft::ShapeCount;
 use super::named::{Named, Origin};
 use super::words::WORDS;
 use crate::config::{At, Place, Problem, code, shown};
-use crate::policy::{Content, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, Template};
+use crate::policy::{
+    Content, Generaliser, IdKind, Index, Item, Keep, Rule, Shape, ShapeBody, Side, Template,
+};
 use crate::pseudonym::{Back, KindSpec, Unknown};
 
 /// Words that are not for fields, but that a name could be taken for as well.
@@ -197,7 +199,11 @@ impl Compiler<'_, '_> {
         let ids = self.ends(rule).into_iter();
         let ids = ids.filter_map(|(path, target)| match target {
             Target::Id(kind) => Some((path, kind)),
-            Target::Ids(_) | Target::Kept(_) | Target::Nothing | Target::Shape(_) => None,
+            Target::Ids(_)
+            | Target::Kept(_)
+            | Target::Less(_)
+            | Target::Nothing
+            | Target::Shape(_) => None,
         });
         ids.collect()
     }
@@ -209,10 +215,14 @@ impl Compiler<'_, '_> {
         let mut queue = VecDeque::from([(String::new(), String::new(), target(rule))]);
         while let Some((path, key, target)) = queue.pop_front() {
             match target {
-                Target::Id(_) | Target::Kept(_) if path.is_empty() && key.is_empty() => {
+                Target::Id(_) | Target::Kept(_) | Target::Less(_)
+                    if path.is_empty() && key.is_empty() =>
+                {
                     ends.push(("[]".to_owned(), target));
                 }
-                Target::Id(_) | Target::Kept(_) => ends.push((joined(&path, &key), target)),
+                Target::Id(_) | Target::Kept(_) | Target::Less(_) => {
+                    ends.push((joined(&path, &key), target));
+                }
                 Target::Ids(template) => {
                     let template = self.policy.templates.get(template.place());
                     let parts = template.iter().flat_map(|template| &template.parts);
@@ -307,7 +317,11 @@ impl Compiler<'_, '_> {
                     .into_iter()
                     .filter_map(|(_, target)| match target {
                         Target::Shape(shape) => Some(shape),
-                        Target::Id(_) | Target::Ids(_) | Target::Kept(_) | Target::Nothing => None,
+                        Target::Id(_)
+                        | Target::Ids(_)
+                        | Target::Kept(_)
+                        | Target::Less(_)
+                        | Target::Nothing => None,
                     });
                 queue.extend(next);
             }
@@ -343,6 +357,7 @@ pub(super) enum Target {
     Id(Index<IdKind>),
     Ids(Index<Template>),
     Kept(Keep),
+    Less(Index<Generaliser>),
     Nothing,
     Shape(Index<Shape>),
 }
@@ -358,6 +373,7 @@ fn target(rule: Rule) -> Target {
             Item::Object(shape) => Target::Shape(shape),
             Item::Template(template) => Target::Ids(template),
         },
+        Rule::Generalise(how) => Target::Less(how),
         Rule::Keep(keep) => Target::Kept(keep),
         Rule::Nested(shape) | Rule::Object(shape) => Target::Shape(shape),
         Rule::Template(template) => Target::Ids(template),
@@ -366,7 +382,6 @@ fn target(rule: Rule) -> Target {
         // What is made of an id has no way back, and is left out on the way home.
         | Rule::Derived { .. }
         | Rule::Drop
-        | Rule::Generalise(_)
         | Rule::KeepAll
         | Rule::Link(_) => Target::Nothing,
     }

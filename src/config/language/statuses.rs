@@ -6,7 +6,9 @@ use super::lints::Target;
 use super::routes::PlacedRoute;
 use crate::config::{At, Place, Problem, Table, code, shown};
 use crate::limits;
-use crate::policy::{Content, Keep, QueryRule, Rule, Side, StatusContent, Statuses, ValueType};
+use crate::policy::{
+    Content, Generaliser, Index, Keep, QueryRule, Rule, Side, StatusContent, Statuses, ValueType,
+};
 
 /// What `status` says of the answers of a route.
 #[derive(Debug, Default)]
@@ -102,7 +104,7 @@ impl<'d> Compiler<'d, '_> {
     /// Errors repeat what was asked: ids, and names beside them.
     pub(super) fn find_told(&mut self) {
         for (rule, place) in std::mem::take(&mut self.errors_told) {
-            for told in [Told::Text, Told::Number] {
+            for told in [Told::Text, Told::Number, Told::Day] {
                 let paths = self.told_paths(rule, told);
                 self.problems.extend(told.problem(&paths, &place));
             }
@@ -115,9 +117,12 @@ impl<'d> Compiler<'d, '_> {
         let paths = self.ends(rule).into_iter();
         let paths = paths.filter_map(|(path, target)| match target {
             Target::Kept(keep) if self.keeps(keep) == Some(told) => Some(path),
+            // So many digits as came, but for the last ones.
+            Target::Less(how) if told == Told::Number && self.rounds(how) => Some(path),
             Target::Id(_)
             | Target::Ids(_)
             | Target::Kept(_)
+            | Target::Less(_)
             | Target::Nothing
             | Target::Shape(_) => None,
         });
@@ -137,8 +142,14 @@ impl<'d> Compiler<'d, '_> {
         match keep.of {
             ValueType::Any | ValueType::Slug | ValueType::Url | ValueType::Uuid => Some(Told::Text),
             ValueType::Int | ValueType::Number => long.then_some(Told::Number),
-            ValueType::Bool | ValueType::Date | ValueType::DateTime | ValueType::Lang => None,
+            ValueType::Date | ValueType::DateTime => Some(Told::Day),
+            ValueType::Bool | ValueType::Lang => None,
         }
+    }
+
+    fn rounds(&self, how: Index<Generaliser>) -> bool {
+        let how = self.policy.generalisers.get(how.place());
+        matches!(how, Some(Generaliser::Round(_)))
     }
 
     /// 401 and 403 against our own credentials are no business of the caller's.
@@ -168,6 +179,7 @@ impl<'d> Compiler<'d, '_> {
 /// What an error tells that may be somebody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
+    Day,
     Number,
     Text,
 }
@@ -187,6 +199,7 @@ impl Told {
 
     const fn found(self) -> &'static str {
         match self {
+            Self::Day => "a day of an error passes",
             Self::Number => "a number of an error passes, however long",
             Self::Text => "a text of an error passes",
         }
@@ -195,9 +208,10 @@ impl Told {
     /// What to do about it.
     fn help(self) -> String {
         match self {
+            Self::Day => "a day can be a pupil's birthday: `year`, or leave it out".to_owned(),
             Self::Number => {
                 let most = limits::COUNT_DIGITS_MAX;
-                format!("long numbers can be a pupil's: `max = {most}`, or `one-of`")
+                format!("long numbers can be a pupil's: `keep` with `max = {most}`, or `one-of`")
             }
             Self::Text => {
                 let help =

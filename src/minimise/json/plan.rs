@@ -90,7 +90,7 @@ impl<W: Watch> Pass<'_, W> {
                 TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             },
             Rule::Link(otherwise) => self.plan_link(otherwise, token)?,
-            _ if token.kind == Null => Plan::Keep,
+            _ if token.kind == Null => self.plan_null(rule),
             _ if token.kind == TextPart => return Err(Refusal::Bug(Bug::Rewriter)),
             Rule::Blank => Plan::Blank,
             Rule::Derived { .. } => Plan::Derived,
@@ -128,6 +128,16 @@ impl<W: Watch> Pass<'_, W> {
             Rule::Object(shape) => self.plan_no_object(shape, token)?,
             Rule::List(_) | Rule::ListOrOne(_) => self.plan_no_list(rule)?,
         })
+    }
+
+    /// null stays null. A message that is null is not the object or list that is declared, and
+    /// reads as nobody.
+    fn plan_null(&self, rule: Rule) -> Plan {
+        let declared = matches!(rule, Rule::List(_) | Rule::ListOrOne(_) | Rule::Object(_));
+        match declared && self.state.frame.kind == FrameKind::Outside {
+            true => Plan::Drop(Action::DroppedType),
+            false => Plan::Keep,
+        }
     }
 
     /// What is no list, where one is declared. The list of an answer that is read is what it is
