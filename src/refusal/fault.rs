@@ -32,7 +32,8 @@ pub enum JsonFault {
 }
 
 impl JsonFault {
-    /// The fault in words that stand alone in a line of the log.
+    /// The fault in words that stand alone in a line of the log. Where it is a bound of ours, they
+    /// name it as `[limits]` does: the text itself may be well-formed.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -40,18 +41,19 @@ impl JsonFault {
             Self::Cut => "the body ends before its JSON does",
             Self::DuplicateKey => "a key stands twice in one object of the body",
             Self::Escape => "a text in the body has a bad escape or half a surrogate pair",
-            Self::StringTooLong => "a key or text in the body is longer than the limit",
+            Self::StringTooLong => "a key or text in the body is longer than the limit json-string",
             Self::Number => {
                 "something stands in the body where a JSON value should, or a number is malformed \
-                 or too long"
+                 or longer than the limit json-number"
             }
             Self::RawControl => "a text in the body has a control character in it",
             Self::SwitchTooLate => {
-                "the field that says what an object of the body is comes too late"
+                "the field that says what an object of the body is comes too late: behind more \
+                 bytes than the limit json-switch"
             }
             Self::Syntax => "the body has a syntax error in its JSON",
-            Self::TooDeep => "the body is nested deeper than the limit",
-            Self::TooManyKeys => "an object of the body has more keys than the limit",
+            Self::TooDeep => "the body is nested deeper than the limit json-depth",
+            Self::TooManyKeys => "an object of the body has more keys than the limit json-keys",
             Self::Trailing => "something follows the end of the body's JSON",
             Self::Utf8 => "the body is not UTF-8",
         }
@@ -273,6 +275,26 @@ impl UpstreamFault {
             Self::TlsName => "tls_certificate_wrong_name",
             Self::TlsProtocol => "tls_protocol_error",
             Self::Unroutable => "destination_ip_unroutable",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Bound;
+
+    #[test]
+    fn a_fault_that_is_a_bound_of_ours_names_it() {
+        for (fault, bound) in [
+            (JsonFault::Number, Bound::JsonNumber),
+            (JsonFault::StringTooLong, Bound::JsonString),
+            (JsonFault::SwitchTooLate, Bound::JsonSwitch),
+            (JsonFault::TooDeep, Bound::JsonDepth),
+            (JsonFault::TooManyKeys, Bound::JsonKeys),
+        ] {
+            let said = format!("limit {}", bound.name());
+            assert!(fault.words().ends_with(&said), "{fault:?}");
         }
     }
 }

@@ -29,7 +29,8 @@ pub enum Refusal {
     AddressForbidden,
     /// Today lies outside `valid` of the agreement.
     AgreementNotInForce,
-    /// The message is not well-formed JSON; `at` counts bytes from 0.
+    /// The message is not well-formed JSON, or goes beyond a `json-…` bound; `at` counts bytes
+    /// from 0.
     BodyMalformed {
         /// What is wrong.
         fault: JsonFault,
@@ -368,7 +369,7 @@ impl Refusal {
         }
     }
 
-    /// The same for our log alone, with the setting to look at: who calls is told none.
+    /// The same for our log alone, with the line of a file to look at: who calls is told none.
     #[must_use]
     pub const fn words_for_us(self) -> &'static str {
         if let Self::HostUnknown = self {
@@ -383,7 +384,7 @@ impl Refusal {
     #[must_use]
     pub const fn title(self) -> &'static str {
         if let Self::BodyMalformed { .. } = self {
-            "the body is not well-formed JSON"
+            "the body is not well-formed JSON, or beyond the limits for JSON"
         } else if let Self::QueryInvalid { .. } = self {
             "a query parameter is not listed, repeated or not of its type"
         } else {
