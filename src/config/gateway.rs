@@ -1,5 +1,6 @@
 //! `sluis.toml`: where this gateway listens, and with which keys, bounds and log.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,12 +25,20 @@ const ADMIN_DEFAULT: SocketAddr =
 #[derive(Debug)]
 pub(super) struct Gateway {
     pub(super) listen: Listen,
+    pub(super) listen_files: Option<ListenFiles>,
     pub(super) admin: SocketAddr,
     pub(super) threads: usize,
     pub(super) limits: Limits,
     pub(super) log: Log,
     pub(super) keys: KeyPlaces,
     pub(super) register: RegisterDraft,
+}
+
+/// The files of the listener, each where the file names it.
+#[derive(Debug)]
+pub(super) struct ListenFiles {
+    pub(super) certificates: Vec<At<PathBuf>>,
+    pub(super) key: At<PathBuf>,
 }
 
 /// Where the keys lie.
@@ -71,7 +80,7 @@ impl Gateway {
         let limits = limits(&root, problems);
         let log = log(&root, problems);
         root.finish(problems);
-        let (listen, keys, register) = (listen?, keys?, register?);
+        let ((listen, listen_files), keys, register) = (listen?, keys?, register?);
         let At {
             value: admin,
             place,
@@ -82,6 +91,7 @@ impl Gateway {
         }
         Some(Self {
             listen,
+            listen_files,
             admin,
             threads,
             limits,
@@ -92,7 +102,11 @@ impl Gateway {
     }
 }
 
-fn listen(root: &Table<'_>, folder: &Path, problems: &mut Problems) -> Option<Listen> {
+fn listen(
+    root: &Table<'_>,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<(Listen, Option<ListenFiles>)> {
     let table = root.need("listen", problems)?.table(problems)?;
     let address = table
         .need("address", problems)
@@ -121,24 +135,32 @@ fn listen(root: &Table<'_>, folder: &Path, problems: &mut Problems) -> Option<Li
         None => None,
         Some(tls) => Some(tls?),
     };
-    Some(Listen { address, tls })
+    let (tls, files) = tls.unzip();
+    Some((Listen { address, tls }, files))
 }
 
-fn listen_tls(table: &Table<'_>, folder: &Path, problems: &mut Problems) -> Option<ListenTls> {
-    let cert = path(table, "cert", folder, problems);
-    let key = path(table, "key", folder, problems);
+fn listen_tls(
+    table: &Table<'_>,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<(ListenTls, ListenFiles)> {
+    let cert = path_at(table, "cert", folder, problems);
+    let key = path_at(table, "key", folder, problems);
     let client_ca = match table.has("client-ca") {
-        true => Some(path(table, "client-ca", folder, problems)?),
+        true => Some(path_at(table, "client-ca", folder, problems)?),
         false => None,
     };
     let min = tls_min(table, problems);
     table.finish(problems);
-    Some(ListenTls {
-        cert: cert?,
-        key: key?,
-        client_ca,
+    let (cert, key) = (cert?, key?);
+    let tls = ListenTls {
+        cert: cert.value.clone(),
+        key: key.value.clone(),
+        client_ca: client_ca.as_ref().map(|it| it.value.clone()),
         min,
-    })
+    };
+    let certificates = iter::once(cert).chain(client_ca).collect();
+    Some((tls, ListenFiles { certificates, key }))
 }
 
 /// `min = "1.2"`; 1.3 if it is not written.
@@ -156,6 +178,15 @@ pub(super) fn path(
     folder: &Path,
     problems: &mut Problems,
 ) -> Option<PathBuf> {
+    path_at(table, key, folder, problems).map(|path| path.value)
+}
+
+fn path_at(
+    table: &Table<'_>,
+    key: &str,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Option<At<PathBuf>> {
     let value = table.need(key, problems)?;
     let text = value.text(problems)?;
     if text.value.is_empty() || text.value.contains('\0') {
@@ -163,7 +194,10 @@ pub(super) fn path(
         problems.push(Problem::error(code::VALUE, message).at(&text.place));
         return None;
     }
-    Some(folder.join(text.value))
+    Some(At {
+        value: folder.join(text.value),
+        place: text.place,
+    })
 }
 
 fn socket_address(text: &At<&str>, problems: &mut Problems) -> Option<At<SocketAddr>> {

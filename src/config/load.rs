@@ -95,11 +95,9 @@ impl Draft {
     /// `None` if something is wrong, here or before.
     pub fn with_keys(self, problems: &mut Problems, keys: &mut impl KeySource) -> Option<Config> {
         let gateway = self.gateway?;
-        gateway
-            .listen
-            .tls
-            .iter()
-            .for_each(|tls| machine::check_tls(tls, problems));
+        if let Some(files) = &gateway.listen_files {
+            machine::check_tls(files, problems);
+        }
         let files = { self.schools.into_iter() }.flat_map(SchoolDraft::into_files);
         let files = files.map(|(id, school, file)| {
             let keys = keys.of_vendor(&id, &file.id, problems);
@@ -126,6 +124,7 @@ impl Draft {
         let token_key = keys.token_key(problems);
         let Gateway {
             listen,
+            listen_files: _,
             admin,
             threads,
             limits,

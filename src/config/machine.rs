@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ListenTls;
 use super::code;
+use super::gateway::ListenFiles;
 use super::guarded::{self, Guard};
 use super::problem::{Problem, Problems, shown};
 use super::raw::At;
@@ -56,17 +56,15 @@ pub(super) fn check_present(
 }
 
 /// Whether the files of the listener are there, and its key is kept from others.
-pub(super) fn check_tls(tls: &ListenTls, problems: &mut Problems) {
-    for path in [Some(&tls.cert), tls.client_ca.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        check_present(path, problems, |problem| problem);
+pub(super) fn check_tls(files: &ListenFiles, problems: &mut Problems) {
+    for file in &files.certificates {
+        check_present(&file.value, problems, |problem| problem.at(&file.place));
     }
-    if check_present(&tls.key, problems, |problem| problem)
-        && let Err(wrong) = guarded::check(&tls.key, Guard::Secret)
+    let key = &files.key;
+    if check_present(&key.value, problems, |problem| problem.at(&key.place))
+        && let Err(wrong) = guarded::check(&key.value, Guard::Secret)
     {
-        problems.append(wrong);
+        problems.append(wrong.at(&key.place));
     }
 }
 
