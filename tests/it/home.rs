@@ -340,11 +340,14 @@ fn a_pseudonym_that_was_never_given_out_reaches_nobody() {
         (inside.status(), inside.code().as_str()),
         (422, "pseudonym_unknown")
     );
-    let query = house.ask(request("GET", "/pull/users?group=abcdefghijklmnopqrst", ""));
-    assert_eq!(
-        (query.status(), query.code().as_str()),
-        (404, "target_unknown")
-    );
+    for (group, told) in [
+        ("abcdefghijklmnopqrst", (404, "target_unknown")),
+        ("%20", (404, "target_unknown")),
+        ("", (400, "identifier_invalid")),
+    ] {
+        let query = house.ask(request("GET", &format!("/pull/users?group={group}"), ""));
+        assert_eq!((query.status(), query.code().as_str()), told, "{group:?}");
+    }
     assert_eq!(house.upstream.received(), before, "nothing was forwarded");
     house.search(&markers(), &[("what the vendor got", &inside.body)]);
 }

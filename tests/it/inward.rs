@@ -802,6 +802,7 @@ fn head_too_slow() {
         (answer.status(), answer.lines("connection")),
         (408, vec!["close"])
     );
+    assert_eq!(answer.body, b"", "no request is there to answer");
     assert!(begun.elapsed() >= Duration::from_millis(190));
     assert!(caller.is_closed());
     house.await_log("head_timeout");

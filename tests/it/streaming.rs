@@ -243,7 +243,7 @@ fn client_goes_away_while_its_upstream_thinks() {
         let left = leave(caller);
         told.recv_timeout(Duration::from_secs(5)).unwrap();
         house.await_log("cancelled");
-        drop(left);
+        assert!(left.is_none_or(|mut caller| caller.is_closed()));
     }
 }
 
