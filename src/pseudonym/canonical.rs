@@ -120,7 +120,7 @@ fn is_plain(text: &str) -> bool {
 
 /// Control, zero-width and direction characters: with one of these two identifiers look alike
 /// and are not. Unicode 16: Cc, Bidi_Control, Default_Ignorable_Code_Point in outline.
-fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'

@@ -25,6 +25,7 @@ mod ring;
 mod seal;
 mod token;
 
+pub(crate) use canonical::is_invisible;
 pub use canonical::{Canonical, CanonicalRule, IdentifierFault};
 pub use derive::{Back, Generation, Kind, KindSpec, Unknown};
 pub use key::{Fingerprint, VendorKey};

@@ -9,6 +9,7 @@ use crate::cli::out::{Exit, Format, Out};
 use crate::config::VendorDraft;
 use crate::minimise::{Action, Fate};
 use crate::policy::{Content, Rule};
+use crate::pseudonym::is_invisible;
 use crate::refusal::Refusal;
 
 /// The widest a value is shown, in characters.
@@ -128,12 +129,9 @@ impl Show<'_> {
         } else {
             self.vendor.name.as_str()
         };
+        let rows: Vec<Row> = preview.rows.iter().map(visible_row).collect();
         let wide = |cell: fn(&Row) -> &str, least: usize, most: usize| {
-            let widest = preview
-                .rows
-                .iter()
-                .map(|row| cell(row).chars().count())
-                .max();
+            let widest = rows.iter().map(|row| cell(row).chars().count()).max();
             widest.unwrap_or(0).clamp(least, most)
         };
         let path = wide(|row| &row.path, 4, 44);
@@ -150,7 +148,7 @@ impl Show<'_> {
             "",
             format!("{gets} gets")
         ));
-        for row in &preview.rows {
+        for row in &rows {
             let (mark, gets) = (mark(row.action), after_cell(row));
             let colour = colour(row.action);
             out.say(&format!(
@@ -178,6 +176,37 @@ impl Show<'_> {
             );
         }
     }
+}
+
+/// The row as a terminal may have it: what a message says must not move the cursor, and not add a
+/// row of its own.
+fn visible_row(row: &Row) -> Row {
+    Row {
+        path: visible(&row.path),
+        before: visible(&row.before),
+        action: row.action,
+        after: visible(&row.after),
+        word: visible(&row.word),
+    }
+}
+
+/// Escapes what cannot be seen as JSON does: control, zero-width and direction characters.
+fn visible(text: &str) -> String {
+    let mut seen = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => seen.push_str("\\n"),
+            '\r' => seen.push_str("\\r"),
+            '\t' => seen.push_str("\\t"),
+            _ if is_invisible(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    seen.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            _ => seen.push(character),
+        }
+    }
+    seen
 }
 
 fn after_cell(row: &Row) -> &str {
