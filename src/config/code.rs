@@ -98,3 +98,5 @@ pub const PRIVATE_NAME: &str = "F28";
 pub const VALUE_UNLISTED: &str = "F29";
 /// Routes that are not reached, because another flow answers under their paths.
 pub const ROUTES_HIDDEN: &str = "F30";
+/// A flow without a route.
+pub const NO_ROUTE: &str = "F31";

@@ -11,7 +11,7 @@ use super::named::Origin;
 use super::preset::{PresetInUse, named_by};
 use super::routes::InRoutes;
 use crate::config::hash::PolicyDigest;
-use crate::config::{Problem, Table, code};
+use crate::config::{Problem, Table, code, shown};
 use crate::policy::{Policy, Side};
 use crate::pseudonym::KindSpec;
 
@@ -129,13 +129,16 @@ impl<'d, 'p> Compiler<'d, 'p> {
         self.compile_shapes(&shapes);
         self.check_cases();
         self.check_stubs();
-        let flows = flows.iter().filter_map(|flow| self.flow(flow)).collect();
+        let drafts = flows.iter().filter_map(|flow| self.flow(flow)).collect();
         let objections = self.records(root);
         root.finish(self.problems);
         for preset in presets {
             preset.root.finish(self.problems);
         }
         self.check_whole(&objections);
+        if self.errors() == 0 {
+            flows.iter().for_each(|flow| self.find_no_route(flow));
+        }
         let shapes = self.count_shapes().into();
         let policy = std::mem::take(&mut self.policy);
         Whole {
@@ -146,8 +149,21 @@ impl<'d, 'p> Compiler<'d, 'p> {
                 shapes,
             },
             objections,
-            flows,
+            flows: drafts,
         }
+    }
+
+    /// A flow that brings neither a route nor a preset answers nothing.
+    fn find_no_route(&mut self, NamedFlow { name, table, .. }: &NamedFlow<'d, 'p>) {
+        let routes = self.quietly(|it| table.array("route", it.problems));
+        if table.has("preset") || routes.is_some_and(|routes| !routes.is_empty()) {
+            return;
+        }
+        let problem = Problem::finding(code::NO_ROUTE, "no request is answered here");
+        let problem = problem.at(&table.place()).label("a flow without routes");
+        let header = shown(&format!("[[flow.{}.route]]", name.value));
+        let help = format!("write a {header} for each request, or name a `preset`");
+        self.problems.push(problem.help(help));
     }
 
     fn check_whole(&mut self, objections: &[ObjectionsDraft]) {
