@@ -115,6 +115,9 @@ fn say_text(school: &SchoolId, vendor: &VendorId, rotated: &Rotated, out: &mut O
             2 => format!("  {kind}: those of version {old} still come home (accept-keys = 2)"),
             more => format!("  {kind}: those of the {more} newest keys come home (accept-keys)"),
         });
+        if let Some(ended) = rotated.ended(*accepted) {
+            out.say(&format!("  {kind}: those of version {ended} no longer do"));
+        }
     }
     if rotated.ways.iter().any(|(_, accepted)| *accepted > 1) {
         out.say("  the metric that counts them stands still once none comes any more:");

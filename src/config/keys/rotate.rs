@@ -28,10 +28,22 @@ pub struct Rotated {
     pub old: (u32, Fingerprint),
     /// Version and fingerprint of the one that is.
     pub new: (u32, Fingerprint),
+    /// Versions of the keys before it, the newest first.
+    pub former: Vec<u32>,
     /// Where the vendor's file pins a key, which is not the new one.
     pub pin: Option<Place>,
     /// The kinds of identifiers with a way back, and how many keys each understands.
     pub ways: Vec<(String, usize)>,
+}
+
+impl Rotated {
+    /// The version that was understood by a kind of so many keys until this rotation, and ends with
+    /// it. Of one key, that is every former one.
+    #[must_use]
+    pub fn ended(&self, accepted: usize) -> Option<u32> {
+        let place = accepted.checked_sub(1).filter(|place| *place > 0)?;
+        self.former.get(place).copied()
+    }
 }
 
 /// The vendors that there are, with their schools.
@@ -71,6 +83,7 @@ pub fn rotate(folder: &Path, rotation: Rotation) -> Result<Rotated, Problems> {
         let message = format!("{school}/{vendor} has had as many keys as there can be");
         return Err(Problem::error(code::TOO_MANY, message).into());
     };
+    let former = former(&keys, &school, &holder);
     let entry = new_entry(&keys.master, &school, &holder, version)?;
     let new = (version, entry.fingerprint);
     keys.file.add_new(entry, Some(made));
@@ -79,9 +92,18 @@ pub fn rotate(folder: &Path, rotation: Rotation) -> Result<Rotated, Problems> {
     Ok(Rotated {
         old,
         new,
+        former,
         pin,
         ways,
     })
+}
+
+fn former(keys: &Keys, school: &SchoolId, holder: &Holder) -> Vec<u32> {
+    let entries = keys.file.ring.entries().iter();
+    let its = entries.filter(|it| it.school == *school && it.holder == *holder);
+    let mut versions: Vec<u32> = its.map(|it| it.version).collect();
+    versions.sort_unstable_by(|one, other| other.cmp(one));
+    versions
 }
 
 fn newest(keys: &Keys, school: &SchoolId, holder: &Holder) -> Option<(u32, Fingerprint)> {
