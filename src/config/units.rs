@@ -44,18 +44,23 @@ pub(super) fn bound(bound: Bound, value: &Value<'_>, problems: &mut Problems) ->
     };
     let At { value: text, place } = match (value.is_text(), bound.unit()) {
         (true, Unit::Bytes | Unit::Time) => value.text(problems).map(owned)?,
+        // No wait at all is the same in every unit.
+        (false, Unit::Time) if value.raw() == "0" => value.integer(problems).map(plain)?,
         (false, Unit::Time) => {
             let message = format!("{} must be {wanted}", shown(value.name()));
-            problems.push(Problem::error(code::TYPE, message).at(&value.place()));
+            let problem = Problem::error(code::TYPE, message).at(&value.place());
+            problems.push(with_unit(problem, value.raw()));
             return None;
         }
         (false, Unit::Bytes) | (_, Unit::Count) => value.integer(problems).map(plain)?,
     };
-    let Some(amount) = amount(&text, units) else {
+    let is_bare = bound.unit() == Unit::Time && text.trim() != "0" && is_number(text.trim());
+    let Some(amount) = amount(&text, units).filter(|_| !is_bare) else {
         let message = format!("{} must be {wanted}", shown(value.name()));
         let problem = Problem::error(code::VALUE, message).at(&place);
         problems.push(match text.trim_end().ends_with('B') {
             true => problem.help("units are B, KiB, MiB and GiB"),
+            false if is_bare => with_unit(problem, text.trim()),
             false => problem,
         });
         return None;
@@ -112,6 +117,19 @@ fn plain(number: At<i64>) -> At<String> {
     }
 }
 
+fn is_number(text: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || byte == b'_';
+    !text.is_empty() && text.bytes().all(digit)
+}
+
+/// Says how a number is written as a wait, if it is one.
+fn with_unit(problem: Problem, number: &str) -> Problem {
+    match is_number(number) {
+        true => problem.help(format!("with its unit: \"{number}s\" or \"{number}ms\"")),
+        false => problem,
+    }
+}
+
 /// A whole number with one of these units behind it, or with none.
 fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let end = text
@@ -151,6 +169,8 @@ mod tests {
         assert_eq!(read(Bound::Body, "\"1_000\""), Ok(1_000));
         assert_eq!(read(Bound::HeadTime, "\"500ms\""), Ok(500));
         assert_eq!(read(Bound::HeadTime, "\"2m\""), Ok(120_000));
+        assert_eq!(read(Bound::Drain, "0"), Ok(0), "in any unit");
+        assert_eq!(read(Bound::Drain, "\"0\""), Ok(0));
         assert_eq!(read(Bound::JsonDepth, "32"), Ok(32));
     }
 
@@ -158,6 +178,7 @@ mod tests {
     fn amounts_without_sense_are_refused() {
         let wait = Err("`x` must be a wait, `\"10s\"` or `\"500ms\"`".to_owned());
         assert_eq!(read(Bound::HeadTime, "10"), wait, "ten of what?");
+        assert_eq!(read(Bound::HeadTime, "\"10\""), wait, "ten of what?");
         assert_eq!(read(Bound::HeadTime, "\"10 MiB\""), wait);
         let size = "`x` must be a size, `\"64 KiB\"` or `\"16 MiB\"`, or a number of bytes";
         for bad in [
