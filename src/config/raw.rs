@@ -341,21 +341,20 @@ impl<'d> Value<'d> {
     /// A table, inline or under a header.
     pub fn table(&self, problems: &mut Problems) -> Option<Table<'d>> {
         let table = self.value.get_ref().as_table();
+        let help = || slip::brackets(&self.name, self.raw());
         let At {
             value: entries,
             place,
-        } = self.typed(table, "a table", problems)?;
-        Some(Table::new(
-            self.file,
-            entries,
-            place.span,
-            self.name.clone(),
-        ))
+        } = self.typed_with(table, ("a table", help), problems)?;
+        let table = Table::new(self.file, entries, place.span, self.name.clone());
+        Some(table)
     }
 
     /// A list; of tables too, `[[flow.pull.route]]`.
     pub fn array(&self, problems: &mut Problems) -> Option<Vec<Self>> {
-        let list = self.typed(self.value.get_ref().as_array(), "a list", problems)?;
+        let help = || slip::brackets(&self.name, self.raw());
+        let list = self.value.get_ref().as_array();
+        let list = self.typed_with(list, ("a list", help), problems)?;
         let item = |value| Self {
             file: self.file,
             key: self.key.clone(),

@@ -115,7 +115,7 @@ fn pupils(table: &Table<'_>, problems: &mut Problems) -> u32 {
 /// Reads `version = 1`, which every file begins with.
 pub(super) fn version(root: &Table<'_>, problems: &mut Problems) {
     let Some(version) = root
-        .need("version", problems)
+        .need_as("version", &["write version = 1"], problems)
         .and_then(|value| value.integer(problems))
     else {
         return;
@@ -129,9 +129,20 @@ pub(super) fn version(root: &Table<'_>, problems: &mut Problems) {
     }
 }
 
+/// What to write under a key of [`words`] that is missing.
+fn about(key: &str) -> &'static [&'static str] {
+    match key {
+        "agreement" => &["the number of the processing agreement: agreement = \"VO-2026-022\""],
+        "contact" => &["whom to ask about privacy: contact = \"privacy@school.example\""],
+        "name" => &["as people know it: name = \"…\""],
+        "purpose" => &["what the data is for, in a few words: purpose = \"Practising arithmetic\""],
+        _ => &[],
+    }
+}
+
 /// A text for people that must be there: not empty, on one line and not endless.
 pub(super) fn words(table: &Table<'_>, key: &str, problems: &mut Problems) -> Option<String> {
-    let value = table.need(key, problems)?;
+    let value = table.need_as(key, about(key), problems)?;
     let text = value.text(problems)?;
     let fits = (1..=WORDS_CHARS_MAX).contains(&text.value.chars().count());
     if fits && !text.value.contains(char::is_control) && !text.value.trim().is_empty() {

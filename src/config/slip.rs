@@ -113,6 +113,16 @@ impl Slip {
     }
 }
 
+/// The header that is meant, where a table has that of a list of tables or the other way round.
+pub(super) fn brackets(name: &str, written: &str) -> Option<String> {
+    let (once, each) = (format!("[{name}]"), format!("[[{name}]]"));
+    match written {
+        _ if written == each => Some(format!("write {once}")),
+        _ if written == once => Some(format!("write {each}, each time")),
+        _ => None,
+    }
+}
+
 /// Whether nothing else than a comment follows on the line.
 fn ends_line(text: &str) -> bool {
     let rest = text.trim_start_matches([' ', '\t']);

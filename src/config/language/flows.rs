@@ -84,7 +84,11 @@ impl<'d> Compiler<'d, '_> {
         let first = of_presets.clone().next().map(|(side, _)| side);
         // A preset that we do not know may say it.
         let said_elsewhere = first.is_some() || presets.is_empty() && table.has("preset");
-        if !said_elsewhere && table.need("caller", self.problems).is_none() {
+        let help = [
+            "caller = \"school\" if a system of the school calls the vendor",
+            "caller = \"vendor\" if the vendor calls a system of the school",
+        ];
+        if !said_elsewhere && table.need_as("caller", &help, self.problems).is_none() {
             return Side::Vendor;
         }
         let written = read_side(table, self.problems);
@@ -240,7 +244,8 @@ impl<'d> Compiler<'d, '_> {
 
     /// The upstream without its roots.
     fn upstream(&mut self, table: &Table<'d>, trust: Trust) -> Option<At<Upstream>> {
-        let url = table.need("upstream", self.problems)?;
+        let missing = ["the address that is called: upstream = \"https://sis.school.example/api\""];
+        let url = table.need_as("upstream", &missing, self.problems)?;
         let url = url.text(self.problems)?;
         let help = "for example \"https://sis.school.example/api\"";
         let value = self.endpoint(

@@ -19,6 +19,10 @@ const ACCEPT_KEYS_MAX: i64 = 16;
 /// `digits:N` must fit the 2^53 that every JSON reader can hold (RFC 8259 section 6).
 const DIGITS_MAX: u8 = 15;
 
+/// Examples of what stands beside `looks`.
+const DOMAIN: &str = "rekenwijs.leerling.school.example";
+const PREFIX: &str = "https://id.school.example/";
+
 impl<'d> Compiler<'d, '_> {
     /// Reads all kinds of the presets and of the vendor's file; a key of the file counts more.
     pub(super) fn read_kinds(&mut self, roots: &[(Origin, &Table<'d>)]) {
@@ -213,11 +217,11 @@ impl<'d> Compiler<'d, '_> {
             ("text", Some(number)) => self.length(number, 8, 52, &place).map(Notation::Text),
             ("digits", Some(number)) => self.digits(number, &place),
             ("email", None) => {
-                let domain = self.beside(domain, &place, "domain")?;
+                let domain = self.beside(domain, &place, ("domain", DOMAIN))?;
                 self.domain(&domain)
             }
             ("url", None) => {
-                let prefix = self.beside(prefix, &place, "prefix")?;
+                let prefix = self.beside(prefix, &place, ("prefix", PREFIX))?;
                 self.prefix(&prefix)
             }
             _ => {
@@ -238,12 +242,13 @@ impl<'d> Compiler<'d, '_> {
         &mut self,
         value: Option<Value<'d>>,
         looks: &Place,
-        key: &str,
+        (key, example): (&str, &str),
     ) -> Option<At<&'d str>> {
         if value.is_none() {
             let message = format!("{} is missing", shown(key));
-            self.problems
-                .push(Problem::error(code::MISSING, message).at(looks));
+            let problem = Problem::error(code::MISSING, message).at(looks);
+            let help = format!("beside it, for example {key} = \"{example}\"");
+            self.problems.push(problem.help(help));
         }
         value?.text(self.problems)
     }
@@ -284,7 +289,7 @@ impl<'d> Compiler<'d, '_> {
         self.problems.push(
             Problem::error(code::VALUE, "this is not the domain of an e-mail address")
                 .at(&domain.place)
-                .help("lower case, for example `rekenwijs.leerling.school.example`"),
+                .help(format!("lower case, for example `{DOMAIN}`")),
         );
         None
     }
@@ -295,7 +300,7 @@ impl<'d> Compiler<'d, '_> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
         if !absolute || !text.bytes().all(plain) || text.len() > 256 {
             let problem = Problem::error(code::VALUE, "this is not the beginning of a URL");
-            let help = "for example `https://id.school.example/`, without `?` and `#`";
+            let help = format!("for example `{PREFIX}`, without `?` and `#`");
             self.problems.push(problem.at(&prefix.place).help(help));
             return None;
         }

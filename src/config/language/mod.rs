@@ -296,7 +296,9 @@ impl<'d> Compiler<'d, '_> {
 
     /// The days, and where the last one is written.
     fn valid(&mut self, table: &Table<'d>) -> Option<At<Validity>> {
-        let valid = table.need("valid", self.problems)?.table(self.problems)?;
+        let help = ["the days of the agreement: valid = { from = 2026-08-01, until = 2027-07-31 }"];
+        let valid = table.need_as("valid", &help, self.problems)?;
+        let valid = valid.table(self.problems)?;
         let from = valid.need("from", self.problems);
         let until = valid.need("until", self.problems);
         valid.finish(self.problems);

@@ -197,7 +197,10 @@ impl<'d> Compiler<'d, '_> {
 
     /// A word written as a table.
     pub(super) fn long(&mut self, table: &Table<'d>, among: Among<'_>) -> Option<Rule> {
-        let word = table.need("as", self.problems)?.text(self.problems)?;
+        let help = shape_instead(table);
+        let help: Vec<&str> = help.iter().map(String::as_str).collect();
+        let word = table.need_as("as", &help, self.problems)?;
+        let word = word.text(self.problems)?;
         let (base, many) = split(word.value);
         if NOT_YET.contains(&base) {
             self.later(table, &word);
@@ -287,6 +290,33 @@ impl<'d> Compiler<'d, '_> {
         }
         index
     }
+}
+
+/// What stands beside `as` in a word.
+const BESIDE: &[&str] = &[
+    "edges",
+    "form",
+    "like",
+    "max",
+    "of",
+    "one-of",
+    "otherwise",
+    "shape",
+    "to",
+    "value",
+];
+
+/// How the fields of an object are written, where a table holds nothing that a word may have.
+fn shape_instead(table: &Table<'_>) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let field = table.name().rsplit('.').next()?;
+    let is_field = !field.is_empty() && field.bytes().all(plain);
+    if !is_field || table.keys().any(|key| BESIDE.contains(&key)) {
+        return None;
+    }
+    Some(format!(
+        "fields of an object have a shape of their own: {field} = \"Other\", and [shape.Other]"
+    ))
 }
 
 /// The word of a type that was meant: `keep:int` for `int`, and for `kepp:int`.
