@@ -108,12 +108,12 @@ fn basic_credentials(value: &[u8]) -> Option<Credentials> {
     let both = SecretText::new(both);
     // Exposed to be taken apart, and to be hashed.
     let (id, secret) = both.expose().split_once(':')?;
-    // Nothing is no secret; in a form it is left out.
-    if secret.is_empty() {
-        return None;
-    }
     let as_written = (id.to_owned(), sha256(secret.as_bytes()));
     let decoded = SecretText::new(decoded(secret));
+    // Nothing is no secret; in a form it is left out. Exposed to see that there is one.
+    if secret.is_empty() || decoded.expose().is_empty() {
+        return None;
+    }
     let as_encoded = (self::decoded(id), sha256(decoded.expose().as_bytes()));
     Some(Credentials {
         readings: [as_written, as_encoded],
@@ -224,6 +224,7 @@ mod tests {
             (vec!["Basic ====".to_owned()], "grant_type=g".to_owned()),
             (vec![basic("without a colon")], "grant_type=g".to_owned()),
             (vec![basic("a:")], "grant_type=g".to_owned()),
+            (vec![basic("a:&")], "grant_type=g".to_owned()),
             (vec![], "grant_type=g&client_id=a&client_secret=".to_owned()),
         ];
         for (lines, body) in unauthenticated {

@@ -111,7 +111,7 @@ pub enum Refusal {
         /// Where, in bytes from the start of the body.
         at: u64,
     },
-    /// A query parameter that is not listed, comes twice, or is not of its type.
+    /// A query parameter that may not be asked so, by its [`QueryFault`].
     QueryInvalid {
         /// What is wrong.
         fault: QueryFault,

@@ -321,7 +321,9 @@ impl fmt::Display for Fault {
                     "it has format {version}, which this version does not know"
                 )
             }
-            Self::Full => f.write_str("it has more identifiers than can be numbered"),
+            Self::Full => {
+                f.write_str("a school has more identifiers of a kind than can be numbered")
+            }
             Self::Hangs => f.write_str("it does not come back from what it was asked for"),
             Self::InUse(path) => write!(f, "{}: another process has it open", path.display()),
             Self::Journal { row } => write!(

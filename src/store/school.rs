@@ -45,12 +45,12 @@ impl School {
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// All its rows open again.
+    /// All its rows open again, and find room.
     pub(super) fn go_on(&self) {
         self.stopped.store(false, Ordering::Release);
     }
 
-    /// Whether all its rows open.
+    /// Whether all its rows open, and find room.
     pub(super) fn is_whole(&self) -> Result<(), StoreFault> {
         match self.stopped.load(Ordering::Acquire) {
             true => Err(StoreFault::Damaged),

@@ -268,7 +268,8 @@ fn a_school_without_room_stops_nobody_else(bed: &dyn Bed) {
     let_out(&full, PUPIL, &["S-1"]).unwrap();
     let named = store.shared.school_named("zonnebloem").unwrap();
     named.ids("pupil").fill();
-    assert!(let_out(&full, PUPIL, &["S-2"]).is_err());
+    assert_eq!(let_out(&full, PUPIL, &["S-2"]), Err(StoreFault::Damaged));
+    assert_eq!(store.state().stopped, [school("zonnebloem")]);
     for id in ["S-3", "S-4"] {
         let_out(&one, PUPIL, &[id]).unwrap();
         one.catch_up().wait().unwrap();

@@ -169,7 +169,11 @@ impl<'d> Compiler<'d, '_> {
         let (fault, label) = match digest {
             None => ("this is not a SHA-256 digest", label),
             Some(_) if OF_NOTHING.contains(&text.value) => {
-                ("this is the digest of nothing", "was the variable set?")
+                let label = match of {
+                    Digested::Certificate => "was the file read?",
+                    Digested::Secret | Digested::Token => "was the variable set?",
+                };
+                ("this is the digest of nothing", label)
             }
             Some(digest) => {
                 let place = text.place;

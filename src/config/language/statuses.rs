@@ -200,7 +200,7 @@ impl Told {
     const fn found(self) -> &'static str {
         match self {
             Self::Day => "a day of an error passes",
-            Self::Number => "a number of an error passes, however long",
+            Self::Number => "a long number of an error passes",
             Self::Text => "a text of an error passes",
         }
     }

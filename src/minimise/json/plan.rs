@@ -5,6 +5,7 @@ use super::gate::Standing;
 use super::pass::{Pass, Place};
 use super::scan::{self, Fault};
 use super::switch::{self, Choice};
+use crate::minimise::crossing::Pages;
 use crate::minimise::echo::{Holds, Kept};
 use crate::minimise::generalise::{self, Generalised};
 use crate::minimise::watch::{Watch, Withheld};
@@ -131,10 +132,13 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// null stays null. A message that is null is not the object or list that is declared, and
-    /// reads as nobody.
+    /// reads as nobody. Where it answers what may have done something, it is let pass as an empty
+    /// one is: whoever hears of a fault does it again.
     fn plan_null(&self, rule: Rule) -> Plan {
+        let (crossing, state) = (self.crossing, &*self.state);
+        let done = crossing.asked.is_some() && crossing.pages == Pages::One && state.nesting == 0;
         let declared = matches!(rule, Rule::List(_) | Rule::ListOrOne(_) | Rule::Object(_));
-        match declared && self.state.frame.kind == FrameKind::Outside {
+        match declared && !done && state.frame.kind == FrameKind::Outside {
             true => Plan::Drop(Action::DroppedType),
             false => Plan::Keep,
         }

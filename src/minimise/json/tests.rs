@@ -464,8 +464,21 @@ fn a_body_of_another_shape_is_refused() {
         let done = rewrite_under(&law, Rule::Object(at(0)), input.as_bytes());
         assert_eq!(done, Err(Refusal::BodyOfAnotherShape), "{input}");
     }
-    let done = rewrite_under(&law, list, b" null ");
-    assert_eq!(done, Err(Refusal::BodyOfAnotherShape));
+    let of_it = |crossing: Crossing, root| {
+        let mut rewriter = Rewriter::new(crossing, root);
+        let mut out = Cleared::default();
+        { rewriter.write(b" null ", &mut out) }.and_then(|()| rewriter.end(&mut out))?;
+        Ok(text(out.release()))
+    };
+    let one = Rule::ListOrOne(Item::Object(at(1)));
+    for root in [Rule::Object(at(0)), list, one] {
+        let sent = Crossing::one_way(Arc::clone(&law));
+        let answer = sent.clone().in_answer_to(Some("/x".into()));
+        let read = answer.clone().among_pages();
+        assert_eq!(of_it(sent, root), Err(Refusal::BodyOfAnotherShape));
+        assert_eq!(of_it(read, root), Err(Refusal::BodyOfAnotherShape));
+        assert_eq!(of_it(answer, root), Ok("null".to_owned()));
+    }
     assert_eq!(
         rewrite_under(&law, list, b" [ {} , {\"x\":2} ]").unwrap(),
         r#"[{"c":"-"},{"x":2,"c":"-"}]"#

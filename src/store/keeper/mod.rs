@@ -71,8 +71,8 @@ impl Keeper {
     /// Reads all there is.
     ///
     /// # Errors
-    /// [`Fault`]; [`Fault::Damaged`] if a row does not open, and that is asked for or no school is
-    /// whole.
+    /// [`Fault`]; [`Fault::Damaged`] or [`Fault::Full`] if a row does not open or finds no room,
+    /// and that is asked for or no school is whole.
     pub(super) fn new(
         shared: Arc<Shared>,
         backend: Box<dyn Backend>,
@@ -205,7 +205,11 @@ impl Keeper {
         }
         let taken = match appended {
             Ok(Appended::Among) => return self.read(),
-            Ok(Appended::Next(last)) => self.reader.take_own(&rows.new, last),
+            Ok(Appended::Next(last)) => match self.reader.take_own(&rows.new, last) {
+                // Row by row it is clear whose room it is that is missing.
+                Err(Fault::Full) => return self.read(),
+                taken => taken,
+            },
             Err(fault) => Err(fault),
         };
         self.tell_read(taken)
@@ -246,8 +250,8 @@ impl Keeper {
         }
     }
 
-    /// Reads all rows of a school that has come. It is there for others only if they all open: what
-    /// is wrong with it is its own, and another key can be tried.
+    /// Reads all rows of a school that has come. It is there for others only if they all open, and
+    /// find room: what is wrong with it is its own, and another key can be tried.
     fn learn(&mut self, school: Arc<School>) -> Result<(), StoreFault> {
         // Two may have asked for it at the same time.
         if let Some(there) = self.shared.school_named(school.id.as_str()) {
@@ -258,7 +262,7 @@ impl Keeper {
                 self.shared.add(school);
                 self.tell_read(Ok(()))
             }
-            Err(Fault::Damaged(_)) => Err(StoreFault::Damaged),
+            Err(Fault::Damaged(_) | Fault::Full) => Err(StoreFault::Damaged),
             Err(fault) => self.shared.tell(Err(fault)),
         }
     }
