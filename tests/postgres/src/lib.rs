@@ -199,7 +199,10 @@ fn watcher(folder: &Path, programs: &Path) -> Child {
         if [ "$(id -u)" = 0 ]; then set -- runuser -u "$user" -- "$@"; fi
         for again in 1 2 3 4 5 6 7 8 9; do "$@" && exit; sleep 1; done"#;
     let mut shell = Command::new("setsid");
-    shell.args(["sh", "-c", WATCH, "sh"]).arg(folder).arg(programs);
+    shell
+        .args(["sh", "-c", WATCH, "sh"])
+        .arg(folder)
+        .arg(programs);
     let none = Stdio::null;
     let shell = shell.stdin(Stdio::piped()).stdout(none()).stderr(none());
     shell.spawn().unwrap()
