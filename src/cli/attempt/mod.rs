@@ -121,8 +121,7 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     };
     let message = found.meant(options);
     let (content, to) = found.carries(&trial.law.policy, message, options.status);
-    let crossing = trial.crossing(to).in_flow(found.place);
-    let crossing = crossing.in_answer_to(Some(found.target.as_str().into()));
+    let crossing = found.under_way(trial.crossing(to), message);
     let show = Show {
         vendor,
         found: &found,

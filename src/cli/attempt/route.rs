@@ -3,7 +3,7 @@
 use super::refused::Refused;
 use super::{Message, Options, Trial, question};
 use crate::config::VendorDraft;
-use crate::minimise::{self, Asked, Counts, NoRoute, RequestLine};
+use crate::minimise::{self, Asked, Counts, Crossing, NoRoute, RequestLine};
 use crate::policy::{Content, Flow, Method, Policy, Route, Side};
 use crate::refusal::Refusal;
 
@@ -24,6 +24,20 @@ impl Found<'_> {
             .message
             .or(of_status)
             .unwrap_or_else(|| self.message())
+    }
+
+    /// The way of a message as `serve` has it: an answer is one to what was asked, and to who only
+    /// reads one of several pages perhaps.
+    pub(super) fn under_way(&self, crossing: Crossing, message: Message) -> Crossing {
+        let crossing = crossing.in_flow(self.place);
+        if message == Message::Request {
+            return crossing;
+        }
+        let answer = crossing.in_answer_to(Some(self.target.as_str().into()));
+        match self.route.method == Method::Get {
+            true => answer.among_pages(),
+            false => answer,
+        }
     }
 
     /// What a message may carry, if anything is declared for it, and where it goes.
