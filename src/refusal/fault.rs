@@ -175,6 +175,27 @@ impl LinkFault {
             Self::TooLong => "too_long",
         }
     }
+
+    /// What it comes to for whoever writes the policy.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Anchor => "its `anchor` may be something else than this answer",
+            Self::Echo => "it has what was brought home in the same exchange",
+            Self::FieldType => "the field is no text, or of another form than the policy has it",
+            Self::Fragment => "it has a fragment: #…",
+            Self::Identifier => "an identifier in it has no counterpart",
+            Self::Malformed => "it is not well-formed",
+            Self::NoRoute => "no route for GET has its path",
+            Self::NotAsked => "a parameter in it is not what was asked with",
+            Self::OutsideUpstream => "its path does not lie below that of `upstream`",
+            Self::ParameterRepeated => "a parameter stands in it twice",
+            Self::ParameterType => "a parameter in it is not of its type",
+            Self::ParameterUnlisted => "a parameter in it is not listed in `query` of its route",
+            Self::Question => "a filter or choice of fields in it may not be asked",
+            Self::TooLong => "it is longer than links may be",
+        }
+    }
 }
 
 impl From<QueryFault> for LinkFault {

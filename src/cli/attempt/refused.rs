@@ -170,6 +170,7 @@ fn help(refusal: Refusal, message: &[u8]) -> Option<&'static str> {
         (Refusal::BodyMalformed { .. }, [first, ..]) if !b"{[".contains(first) => {
             Some("this is no JSON: a message begins with { or [")
         }
+        (Refusal::NextPageLost { fault }, _) => Some(fault.words()),
         _ => None,
     }
 }
