@@ -84,7 +84,7 @@ pub const CERTIFICATE: &str = "F20";
 pub const OBJECTIONS: &str = "F22";
 /// A line of a list of objections that is no identifier.
 pub const OBJECTIONS_LINE: &str = "F23";
-/// A text or a long number of an error passes.
+/// A text, a day or a long number of an error passes.
 pub const ERROR_TOLD: &str = "F24";
 /// Ids of the vendor's own making that do not lead back to it.
 pub const OWN_IDS_LOST: &str = "F25";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Action, Home, Law, Objections, own};
-use crate::policy::{IdKind, Index, Side, Template};
+use crate::policy::{IdKind, Index, Method, Side, Template};
 use crate::pseudonym::{
     Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Recall, Register, Unknown,
 };
@@ -64,6 +64,16 @@ impl Crossing {
     pub fn in_answer_to(mut self, target: Option<Arc<str>>) -> Self {
         self.asked = target;
         self
+    }
+
+    /// It answers a request with that method. What has done something is not to be done again for
+    /// a link.
+    #[must_use]
+    pub const fn asked_by(self, method: Method) -> Self {
+        match matches!(method, Method::Get) {
+            true => self.among_pages(),
+            false => self,
+        }
     }
 
     /// It answers a request that does nothing but read. Without its link to the next page, whoever

@@ -16,6 +16,8 @@ mod own;
 mod value;
 mod watch;
 
+pub(crate) use head::{is_parameter_name, parameter_name};
+
 pub use cleared::Cleared;
 pub use counts::{Action, Counts, EchoAt, Fate, UnlistedIn};
 pub use crossing::{Crossing, Trail};

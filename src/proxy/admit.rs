@@ -211,10 +211,9 @@ impl Exchange<'_> {
     pub(super) fn back(&self) -> Crossing {
         let back = self.crossing(self.caller());
         let back = back.in_answer_to(self.asked.clone());
-        // What has done something is not to be done again for a link.
         match self.method {
-            Some(policy::Method::Get) => back.among_pages(),
-            Some(_) | None => back,
+            Some(method) => back.asked_by(method),
+            None => back,
         }
     }
 

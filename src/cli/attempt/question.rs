@@ -45,13 +45,7 @@ fn fault_of(route: &Route, pair: &str) -> String {
         let encoded = pair.replace('[', "%5B").replace(']', "%5D");
         return format!("brackets are percent-encoded in a query: {encoded}");
     }
-    // As far as names are written so.
-    let name = ["%5B", "%5b"]
-        .iter()
-        .fold(name.to_owned(), |name, it| name.replace(it, "["));
-    let name = ["%5D", "%5d"]
-        .iter()
-        .fold(name, |name, it| name.replace(it, "]"));
+    let name = minimise::parameter_name(name).unwrap_or_else(|| name.into());
     let parameter = route.query.iter().find(|it| *it.name == *name);
     let Some(QueryParameter { rule, .. }) = parameter else {
         return unlisted(route, &name);

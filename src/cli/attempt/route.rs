@@ -26,18 +26,14 @@ impl Found<'_> {
             .unwrap_or_else(|| self.message())
     }
 
-    /// The way of a message as `serve` has it: an answer is one to what was asked, and to who only
-    /// reads one of several pages perhaps.
+    /// The way of a message as `serve` has it: an answer is one to what was asked.
     pub(super) fn under_way(&self, crossing: Crossing, message: Message) -> Crossing {
         let crossing = crossing.in_flow(self.place);
         if message == Message::Request {
             return crossing;
         }
         let answer = crossing.in_answer_to(Some(self.target.as_str().into()));
-        match self.route.method == Method::Get {
-            true => answer.among_pages(),
-            false => answer,
-        }
+        answer.asked_by(self.route.method)
     }
 
     /// What a message may carry, if anything is declared for it, and where it goes.

@@ -141,10 +141,7 @@ impl Compiler<'_, '_> {
             let one_way = |(_, kind): &(String, _)| !self.has_way_back(*kind);
             let paths: Vec<_> = ids.into_iter().filter(one_way).collect();
             if let Some(((first, kind), others)) = paths.split_first() {
-                let more = match others.len() {
-                    0 => String::new(),
-                    more => format!(", and {more} more"),
-                };
+                let more = and_more(others.len());
                 let label = format!("{} comes from the vendor{more}", shown(first));
                 self.no_way_back(*kind, &place, label);
             }
@@ -350,6 +347,14 @@ impl Compiler<'_, '_> {
 
 /// Of more shapes than these, no two are compared: that would take too long.
 const SIMILAR_SHAPES_MAX: usize = 512;
+
+/// Behind the first of several: how many others there are.
+pub(super) fn and_more(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    }
+}
 
 /// What a rule leads to.
 #[derive(Clone, Copy, Debug)]

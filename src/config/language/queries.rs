@@ -1,10 +1,9 @@
 //! `query` of a route: which parameters may come, and what their values may be.
 
-use data_encoding::HEXLOWER_PERMISSIVE;
-
 use super::Compiler;
 use super::routes::TYPES;
 use crate::config::{At, Problem, Table, TextOrTable, Value, code, shown};
+use crate::minimise::{is_parameter_name, parameter_name};
 use crate::policy::{Content, Index, ParameterType, QueryParameter, QueryRule, Rule, Shape, Side};
 
 /// Parameters of OneRoster that can ask about any field.
@@ -43,12 +42,13 @@ impl<'d> Compiler<'d, '_> {
 
     /// A name is compared decoded, and a request with an escape for one of these is refused.
     fn check_decoded(&mut self, name: &At<&str>) {
-        if !name.value.contains(never_in_a_name) {
+        if is_parameter_name(name.value) {
             return;
         }
         let message = format!("no request has a parameter {}", shown(name.value));
         let problem = Problem::error(code::VALUE, message).at(&name.place);
-        let help = match decoded(name.value) {
+        let meant = parameter_name(name.value).filter(|meant| is_parameter_name(meant));
+        let help = match meant {
             Some(meant) => format!("write it decoded: {}", shown(&meant)),
             None => {
                 "names stand here decoded, without `%`, `;`, `\\` and control characters".to_owned()
@@ -187,23 +187,6 @@ impl<'d> Compiler<'d, '_> {
             ([], [] | [..]) | ([..], _) => Items::None,
         }
     }
-}
-
-fn never_in_a_name(character: char) -> bool {
-    character.is_control() || matches!(character, '%' | ';' | '\\')
-}
-
-/// The name that percent-encoding was made of, if a request can have it.
-fn decoded(name: &str) -> Option<String> {
-    let mut parts = name.split('%');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.as_bytes().split_first_chunk::<2>()?;
-        bytes.extend(HEXLOWER_PERMISSIVE.decode(digits).ok()?);
-        bytes.extend(rest);
-    }
-    let text = String::from_utf8(bytes).ok()?;
-    (!text.contains(never_in_a_name)).then_some(text)
 }
 
 /// What the answer of a route carries.

@@ -2,12 +2,12 @@
 
 use super::Compiler;
 use super::draft::UpstreamAuthDraft;
-use super::lints::Target;
+use super::lints::{Target, and_more};
 use super::routes::PlacedRoute;
 use crate::config::{At, Place, Problem, Table, code, shown};
 use crate::limits;
 use crate::policy::{
-    Content, Generaliser, Index, Keep, QueryRule, Rule, Side, StatusContent, Statuses, ValueType,
+    Content, Generaliser, Keep, QueryRule, Side, StatusContent, Statuses, ValueType,
 };
 
 /// What `status` says of the answers of a route.
@@ -104,29 +104,32 @@ impl<'d> Compiler<'d, '_> {
     /// Errors repeat what was asked: ids, and names beside them.
     pub(super) fn find_told(&mut self) {
         for (rule, place) in std::mem::take(&mut self.errors_told) {
+            let ends = self.ends(rule);
             for told in [Told::Text, Told::Number, Told::Day] {
-                let paths = self.told_paths(rule, told);
+                let tells = ends
+                    .iter()
+                    .filter(|(_, end)| self.tells(*end) == Some(told));
+                let paths: Vec<&str> = tells.map(|(path, _)| path.as_str()).collect();
                 self.problems.extend(told.problem(&paths, &place));
             }
         }
     }
 
-    /// The fields that a rule leads to and that keep such a value of the sender's choice, each with
-    /// its way from a named shape.
-    fn told_paths(&self, rule: Rule, told: Told) -> Vec<String> {
-        let paths = self.ends(rule).into_iter();
-        let paths = paths.filter_map(|(path, target)| match target {
-            Target::Kept(keep) if self.keeps(keep) == Some(told) => Some(path),
-            // So many digits as came, but for the last ones.
-            Target::Less(how) if told == Told::Number && self.rounds(how) => Some(path),
-            Target::Id(_)
-            | Target::Ids(_)
-            | Target::Kept(_)
-            | Target::Less(_)
-            | Target::Nothing
-            | Target::Shape(_) => None,
-        });
-        paths.collect()
+    /// What of the sender's choice passes there that may be somebody's.
+    fn tells(&self, end: Target) -> Option<Told> {
+        match end {
+            Target::Kept(keep) => self.keeps(keep),
+            Target::Less(how) => match self.policy.generalisers.get(how.place())? {
+                // So many digits as came, but for the last ones.
+                Generaliser::Round(_) => Some(Told::Number),
+                Generaliser::Band(_)
+                | Generaliser::Initial
+                | Generaliser::Month(_)
+                | Generaliser::SchoolYear(_)
+                | Generaliser::Year(_) => None,
+            },
+            Target::Id(_) | Target::Ids(_) | Target::Nothing | Target::Shape(_) => None,
+        }
     }
 
     /// What of the sender's choice can be kept that may be somebody's.
@@ -145,11 +148,6 @@ impl<'d> Compiler<'d, '_> {
             ValueType::Date | ValueType::DateTime => Some(Told::Day),
             ValueType::Bool | ValueType::Lang => None,
         }
-    }
-
-    fn rounds(&self, how: Index<Generaliser>) -> bool {
-        let how = self.policy.generalisers.get(how.place());
-        matches!(how, Some(Generaliser::Round(_)))
     }
 
     /// 401 and 403 against our own credentials are no business of the caller's.
@@ -186,12 +184,9 @@ enum Told {
 
 impl Told {
     /// What is wrong with that, if there are such fields.
-    fn problem(self, paths: &[String], place: &Place) -> Option<Problem> {
+    fn problem(self, paths: &[&str], place: &Place) -> Option<Problem> {
         let (first, others) = paths.split_first()?;
-        let more = match others.len() {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
+        let more = and_more(others.len());
         let problem = Problem::finding(code::ERROR_TOLD, self.found()).at(place);
         let problem = problem.label(format!("{} is kept{more}", shown(first)));
         Some(problem.help(self.help()))

@@ -137,7 +137,7 @@ impl<'d, 'p> Compiler<'d, 'p> {
         }
         self.check_whole(&objections);
         if self.errors() == 0 {
-            flows.iter().for_each(|flow| self.find_no_route(flow));
+            self.find_no_route(flows);
         }
         let shapes = self.count_shapes().into();
         let policy = std::mem::take(&mut self.policy);
@@ -153,17 +153,19 @@ impl<'d, 'p> Compiler<'d, 'p> {
         }
     }
 
-    /// A flow that brings neither a route nor a preset answers nothing.
-    fn find_no_route(&mut self, NamedFlow { name, table, .. }: &NamedFlow<'d, 'p>) {
-        let routes = self.quietly(|it| table.array("route", it.problems));
-        if table.has("preset") || routes.is_some_and(|routes| !routes.is_empty()) {
-            return;
-        }
-        let problem = Problem::finding(code::NO_ROUTE, "no request is answered here");
-        let problem = problem.at(&table.place()).label("a flow without routes");
-        let header = shown(&format!("[[flow.{}.route]]", name.value));
-        let help = format!("write a {header} for each request, or name a `preset`");
-        self.problems.push(problem.help(help));
+    /// A flow without a route answers nothing.
+    fn find_no_route(&mut self, flows: &[NamedFlow<'d, 'p>]) {
+        let pairs = flows.iter().zip(&self.policy.flows);
+        let silent = pairs.filter(|(_, flow)| flow.routes.is_empty());
+        let problem = |(NamedFlow { name, table, .. }, _): (&NamedFlow<'_, '_>, _)| {
+            let problem = Problem::finding(code::NO_ROUTE, "no request is answered here");
+            let problem = problem.at(&table.place()).label("a flow without routes");
+            let header = shown(&format!("[[flow.{}.route]]", name.value));
+            problem.help(format!(
+                "write a {header} for each request, or name a `preset`"
+            ))
+        };
+        self.problems.extend(silent.map(problem));
     }
 
     fn check_whole(&mut self, objections: &[ObjectionsDraft]) {

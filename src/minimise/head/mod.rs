@@ -365,6 +365,19 @@ fn decode(raw: &str, escapes: Escapes) -> Option<Cow<'_, str>> {
     (!text.chars().any(char::is_control)).then_some(Cow::Owned(text))
 }
 
+/// The name of a parameter in the query of a request, as it is compared; `None` if no request may
+/// write one so.
+pub(crate) fn parameter_name(raw: &str) -> Option<Cow<'_, str>> {
+    decode(raw, Escapes::PlainInQuery)
+}
+
+/// Whether a request may have a parameter of that name, decoded: nothing in it must be
+/// [hidden](Escapes::hidden) behind an escape.
+pub(crate) fn is_parameter_name(name: &str) -> bool {
+    let hidden = Escapes::PlainInQuery.hidden();
+    !name.chars().any(char::is_control) && !name.bytes().any(|byte| hidden.contains(&byte))
+}
+
 /// Percent-encodes everything but the unreserved characters of RFC 3986 section 2.3.
 pub(super) fn encode(text: &str, target: &mut String) {
     for byte in text.bytes() {
