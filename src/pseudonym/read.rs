@@ -1,7 +1,5 @@
 //! From a written pseudonym to the 16 bytes under which an index has it, without an allocation.
 
-use std::hash::{Hash, Hasher};
-
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::Notation;
@@ -20,13 +18,6 @@ impl IndexKey {
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 16] {
         &self.0
-    }
-}
-
-impl Hash for IndexKey {
-    /// Without its length, which is always the same.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.0);
     }
 }
 

@@ -23,6 +23,7 @@ mod index;
 mod journal;
 mod keeper;
 mod offline;
+mod places;
 mod postgres;
 mod reader;
 mod remedy;

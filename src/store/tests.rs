@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::backend::{Appended, Backend, Fault, Mark, NewRow, Row, Writers};
 use super::file::{self, OneFile, Open};
 use super::journal::Slate;
+use super::places::number_of;
 use super::*;
 use crate::config::{LogFormat, LogLevel};
 use crate::events::tests::voice;
@@ -233,6 +234,7 @@ const LAWS: &[(&str, Law)] = &[
         "of two that collide one gets out",
         of_two_that_collide_one_gets_out,
     ),
+    ("all of one number come home", all_of_one_number_come_home),
     (
         "a pseudonym of two keys leads to one or to nobody",
         a_pseudonym_of_two_keys_leads_to_one_or_to_nobody,
@@ -663,6 +665,31 @@ fn of_two_that_collide_one_gets_out(bed: &dyn Bed) {
     drop(store);
     let store = bed.open();
     check(&view_with(&store, "regenboog", 7, &short()));
+}
+
+fn all_of_one_number_come_home(bed: &dyn Bed) {
+    let number = |id: &str| {
+        let key = Notation::Uuid.read(&pseudonym(7, PUPIL, id)).unwrap();
+        number_of(key.bytes())
+    };
+    // The first two whose pseudonyms have one number.
+    let [one, other] = ["S-28413", "S-50406"];
+    assert_eq!(number(one), number(other));
+    let store = bed.open();
+    let view = view(&store, "regenboog", 7);
+    let_out(&view, PUPIL, &[one]).unwrap();
+    assert_eq!(
+        home(&view, PUPIL, &pseudonym(7, PUPIL, other)),
+        Err(Recall::Unknown)
+    );
+    let_out(&view, PUPIL, &[other]).unwrap();
+    let check = |view: &Arc<View>| {
+        assert!(comes_home(view, 7, one) && comes_home(view, 7, other));
+        assert_eq!(view.collisions(), 0);
+    };
+    check(&view);
+    drop((store, view));
+    check(&self::view(&bed.open(), "regenboog", 7));
 }
 
 fn a_pseudonym_of_two_keys_leads_to_one_or_to_nobody(bed: &dyn Bed) {
