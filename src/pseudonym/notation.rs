@@ -4,6 +4,8 @@ use std::fmt;
 
 use data_encoding::{Encoding, HEXLOWER, Specification};
 use std::sync::LazyLock;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// RFC 4648 base32 in lower case, without padding.
 static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
@@ -87,7 +89,11 @@ impl Notation {
                 push_encoded(&HEXLOWER, &first, out);
                 push_encoded(&HEXLOWER, &tag(1), out);
             }
-            Self::Uuid => write_uuid(half, out),
+            Self::Uuid => {
+                let mut written = [0; Hyphenated::LENGTH];
+                Uuid::new_v8(half).hyphenated().encode_lower(&mut written);
+                out.extend_from_slice(&written);
+            }
         }
     }
 }
@@ -119,25 +125,6 @@ fn push_encoded(encoding: &Encoding, bytes: &[u8], out: &mut Vec<u8>) {
     out.resize(start.saturating_add(encoding.encode_len(bytes.len())), 0);
     if let Some(room) = out.get_mut(start..) {
         encoding.encode_mut(bytes, room);
-    }
-}
-
-/// Version 8, variant 10.
-pub(super) const fn with_uuid_marks(mut bytes: [u8; 16]) -> [u8; 16] {
-    bytes[6] = bytes[6] & 0x0F | 0x80;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    bytes
-}
-
-fn write_uuid(bytes: [u8; 16], out: &mut Vec<u8>) {
-    let mut hex = [0; 32];
-    HEXLOWER.encode_mut(&with_uuid_marks(bytes), &mut hex);
-    let (quads, _) = hex.as_chunks::<4>();
-    for (place, quad) in quads.iter().enumerate() {
-        if (2..=5).contains(&place) {
-            out.push(b'-');
-        }
-        out.extend_from_slice(quad);
     }
 }
 

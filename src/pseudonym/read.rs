@@ -1,9 +1,11 @@
 //! From a written pseudonym to the 16 bytes under which an index has it, without an allocation.
 
 use data_encoding::HEXLOWER_PERMISSIVE;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::Notation;
-use super::notation::{halves, least_of, number, passes_bsn_test, with_uuid_marks};
+use super::notation::{halves, least_of, number, passes_bsn_test};
 
 /// 16 bytes of a pseudonym by which an index finds it; as public as the pseudonym.
 ///
@@ -72,7 +74,7 @@ impl Notation {
                 let rest = u128::MAX.unbounded_shr(bits);
                 (u128::from_be_bytes(half) & !rest).to_be_bytes()
             }
-            Self::Uuid => with_uuid_marks(half),
+            Self::Uuid => Uuid::new_v8(half).into_bytes(),
             Self::Digits(_) | Self::Email { .. } | Self::Hex | Self::Url { .. } => half,
         })
     }
@@ -130,20 +132,13 @@ fn read_text(characters: u8, text: &[u8]) -> Option<IndexKey> {
 }
 
 fn read_uuid(text: &[u8]) -> Option<IndexKey> {
-    let mut hex = [0; 32];
-    let mut room = hex.as_mut_slice();
-    let mut rest = text;
-    for (place, digits) in [8, 4, 4, 4, 12].into_iter().enumerate() {
-        if place > 0 {
-            rest = rest.strip_prefix(b"-")?;
-        }
-        let (group, after) = rest.split_at_checked(digits)?;
-        let (space, left) = room.split_at_mut_checked(digits)?;
-        space.copy_from_slice(group);
-        (rest, room) = (after, left);
+    // Other ways to write one are longer or shorter.
+    if text.len() != Hyphenated::LENGTH {
+        return None;
     }
-    let key = read_hex(&hex).filter(|_| rest.is_empty())?;
-    (with_uuid_marks(key.0) == key.0).then_some(key)
+    let read = Uuid::try_parse_ascii(text).ok()?;
+    let key = read.into_bytes();
+    (Uuid::new_v8(key) == read).then_some(IndexKey(key))
 }
 
 /// At most 25 digits of base32, as the low bits of a number.
