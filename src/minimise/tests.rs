@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::limits::{self, Limits};
 use crate::policy::{
-    Any, Bases, Content, Field, Fields, Flow, IdKind, Index, Item, Keep, Method, ParameterType,
-    Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody, Side, Template,
-    Unlisted, ValueType,
+    Any, Bases, Content, Field, Fields, Flow, Generaliser, IdKind, Index, Item, Keep, Method,
+    ParameterType, Policy, QueryParameter, QueryRule, Route, Rule, Segment, Shape, ShapeBody, Side,
+    Template, Unlisted, ValueType,
 };
 use crate::pseudonym::{
     Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, KindSpec, Notation,
@@ -515,6 +515,35 @@ fn what_came_home_does_not_leave_again_in_a_kept_value() {
     assert_eq!(rewriter.counts().of(Action::DroppedEcho), 5);
     let note = Some(EchoAt::Field(at(0), Some(line_of("note"))));
     assert_eq!(rewriter.counts().echo(), note, "the first");
+}
+
+#[test]
+fn what_came_home_does_not_leave_again_in_a_rounded_number() {
+    let mut law = Arc::into_inner(law()).unwrap();
+    law.policy.generalisers = vec![Generaliser::Round(1), Generaliser::Round(10)];
+    let lines = [("one", 0), ("ten", 1)].map(|(key, to)| Field {
+        key: key.into(),
+        rule: Rule::Generalise(at(to)),
+    });
+    let fields = Fields::new(lines.into(), None, Unlisted::Drop);
+    law.policy.shapes[0].body = ShapeBody::Fields(fields.into());
+    let law = Arc::new(law);
+    for (body, left, echoes) in [
+        (r#"{"one":953120,"ten":953118}"#, "{}", 2),
+        (r#"{"one":953120.4,"ten":953120}"#, "{}", 2),
+        (
+            r#"{"one":953121,"ten":953126}"#,
+            r#"{"one":953121,"ten":953130}"#,
+            0,
+        ),
+    ] {
+        let (seen, counts) = after(&["953120"], Side::Vendor, Arc::clone(&law), body);
+        assert_eq!(
+            (&*seen, counts.of(Action::DroppedEcho)),
+            (left, echoes),
+            "{body}"
+        );
+    }
 }
 
 /// The place of a line of the first shape.

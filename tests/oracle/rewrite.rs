@@ -181,6 +181,7 @@ impl<'a> Oracle<'a> {
             },
             Rule::ListOrOne(item) => match first {
                 b'[' => self.list(item),
+                _ if matches!(item, Item::Object(_)) && first != b'{' => self.no_list(item),
                 _ if stands == Stands::Whole => self.value(item.rule(), stands),
                 _ => self.value(item.rule(), Stands::Item),
             },

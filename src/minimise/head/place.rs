@@ -408,6 +408,8 @@ mod tests {
         for (link, named) in [
             ("/api/seats?filter=owner='S-64003'", true),
             ("/api/users?filter=sourcedId='S-64003'", true),
+            // Behind what a link may say only as it was asked.
+            ("/api/users?after=z&filter=sourcedId='S-64003'", true),
             (
                 "/api/users?filter=note='cheese' AND sourcedId='S-64003'",
                 true,

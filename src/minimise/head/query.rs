@@ -112,9 +112,11 @@ impl<'c> Ids<'c> {
         self.crossing.to != self.caller
     }
 
-    /// Whether a target is that of a link by which the vendor is to ask further.
-    fn lead_the_vendor_back(&self) -> bool {
-        self.crossing.to == Side::Vendor && !self.are_onward()
+    /// Whether a parameter of that type passes only as it was asked: in a link by which the vendor
+    /// is to ask further. One that is looked at for whom it names is looked at to its end.
+    fn pass_as_asked_only(&self, of: &ParameterType) -> bool {
+        let leads_back = self.crossing.to == Side::Vendor && !self.are_onward();
+        is_open(of) && leads_back && !matches!(self.reading, Reading::Look)
     }
 
     /// The values, as they stood there, that the request had of that parameter.
@@ -158,8 +160,7 @@ impl<'c> Ids<'c> {
         };
         let kept = Kept::of_parameter(text, of);
         self.pass(At::Segment(before.len()), kept)?;
-        let back = is_open(of) && self.lead_the_vendor_back();
-        match back && !self.were_asked_below(begun) {
+        match self.pass_as_asked_only(of) && !self.were_asked_below(begun) {
             true => Err(Refusal::PathInvalid),
             false => Ok(()),
         }
@@ -298,8 +299,8 @@ fn counts_pages(name: &str, value: &str, of: &ParameterType) -> bool {
     fits && OF_PAGES.contains(&&*plain_name(name))
 }
 
-/// What parameters of pages are called. Not `after`, `from`, `since` and the like: there may stand
-/// whom the page begins with.
+/// What parameters of pages are called. Not `after`, `from`, `since`, `start` and the like: there
+/// may stand whom the page begins with.
 const OF_PAGES: &[&str] = &[
     "count",
     "itemsperpage",
@@ -318,8 +319,6 @@ const OF_PAGES: &[&str] = &[
     "rows",
     "size",
     "skip",
-    "start",
-    "startat",
     "startindex",
     "take",
     "top",
@@ -361,12 +360,11 @@ fn write_value(
                 Kept::of_parameter(&value, of),
             )?;
             // A place where a school may write what it likes, often the last identifier of a page.
-            let back = is_open(of) && ids.lead_the_vendor_back();
-            let passes = || {
+            let was_asked = || {
                 let name = &*parameter.name;
                 counts_pages(name, &value, of) || ids.were_asked_with(name, &value)
             };
-            if back && !passes() {
+            if ids.pass_as_asked_only(of) && !was_asked() {
                 return Err(refused(QueryFault::NotAsked));
             }
             encode(&value, target);

@@ -148,7 +148,10 @@ impl<W: Watch> Pass<'_, W> {
     /// about: left out, it says that there is nobody.
     #[cold]
     fn plan_no_list(&self, rule: Rule) -> Result<Plan, Refusal> {
-        let of_records = matches!(rule, Rule::List(Item::Object(_)));
+        let of_records = matches!(
+            rule,
+            Rule::List(Item::Object(_)) | Rule::ListOrOne(Item::Object(_))
+        );
         match of_records && self.is_all_that_is_read(1) {
             true => Err(Refusal::BodyOfAnotherShape),
             false => Ok(Plan::Drop(Action::DroppedType)),
@@ -163,6 +166,20 @@ impl<W: Watch> Pass<'_, W> {
         let state = &mut *self.state;
         let text = text_of(self.bytes, token, &mut state.text);
         let kept = Kept { text, holds, rules };
+        state.echo.is_in(kept, home)
+    }
+
+    /// Whether a number, rounded as it would leave, is what was brought home in this exchange.
+    fn rounds_to_echo(&mut self) -> bool {
+        let Some(home) = self.crossing.guarded() else {
+            return false;
+        };
+        let state = &mut *self.state;
+        let kept = Kept {
+            text: str::from_utf8(&state.made).unwrap_or_default(),
+            holds: Holds::Codes,
+            rules: None,
+        };
         state.echo.is_in(kept, home)
     }
 
@@ -250,8 +267,10 @@ impl<W: Watch> Pass<'_, W> {
         let written =
             right_type.then(|| write_generalised(generaliser, self.text(token), &mut made));
         self.state.made = made;
+        let rounds = matches!(generaliser, Generaliser::Round(_));
         Ok(match written {
             None => Plan::Drop(Action::DroppedType),
+            Some(Some(())) if rounds && self.rounds_to_echo() => Plan::Drop(Action::DroppedEcho),
             Some(None) => Plan::Drop(Action::DroppedValue),
             Some(Some(())) => Plan::Made(Action::Generalised),
         })

@@ -513,6 +513,9 @@ fn an_answer_without_one_field_of_the_shape_is_no_empty_one_to_who_reads() {
         (r#"{"children":"x"}"#, Err(Refusal::BodyOfAnotherShape)),
         (r#"{"children":["x"]}"#, Err(Refusal::BodyOfAnotherShape)),
         (r#"{"children":[{},7]}"#, Err(Refusal::BodyOfAnotherShape)),
+        (r#"{"one":"x"}"#, Err(Refusal::BodyOfAnotherShape)),
+        (r#"{"one":["x"]}"#, Err(Refusal::BodyOfAnotherShape)),
+        (r#"{"one":{}}"#, Ok(r#"{"one":{"c":"-"}}"#)),
         (r#"{"children":null}"#, Ok(r#"{"children":null}"#)),
         (r#"{"children":[null,{}]}"#, Ok(r#"{"children":[null,{}]}"#)),
         // Of one of them, or of something else.
