@@ -5,6 +5,7 @@
 //! library that traces on its own (HTTP/2 does, heads and all) has no subscriber to speak to.
 
 mod alarms;
+mod connections;
 mod help;
 mod life;
 mod lists;
@@ -19,6 +20,9 @@ mod tokens;
 mod traffic;
 mod upstreams;
 
+pub use connections::{
+    ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection,
+};
 pub use life::{
     ConfigurationDeployed, Draining, FindingMade, Leaving, PanicMet, Ready, ReloadFailed,
     ReloadSucceeded, Started, Stopped, Stopping, TlsCertificateLoaded, TlsFilesChanged,
@@ -32,10 +36,7 @@ pub use register::{
     RegisterCaughtUp, RegisterCommitted, RegisterFailed, RegisterJournalFailed, RegisterRecovered,
     RegisterSeen,
 };
-pub use requests::{
-    ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection, Outcome,
-    RequestEnded, Times, UpstreamCall,
-};
+pub use requests::{Outcome, RequestEnded, Times, UpstreamCall};
 pub use tokens::{TokenFetch, UpstreamTokenAsked};
 pub use traffic::{Direction, Format, Traffic};
 pub use upstreams::{Circuit, CircuitTurned, ConnectionUse, LoadSeen};

@@ -1,0 +1,128 @@
+//! What happens on the wire: connections of callers.
+
+use prometheus::{IntCounter, IntGauge};
+
+use super::metrics::Metrics;
+use super::{Event, Voice};
+use crate::config::LogLevel;
+
+/// A connection is open: counted until this is dropped.
+#[derive(Debug)]
+#[must_use = "a connection is open for as long as this is held"]
+pub struct OpenConnection(IntGauge);
+
+impl OpenConnection {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        metrics.connections_open.inc();
+        Self(metrics.connections_open.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A connection was closed on arrival.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionRefused {
+    /// Why.
+    pub crowd: Crowd,
+}
+
+/// What there are too many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// Open files of this process: the operating system gave no socket.
+    Files,
+    /// Connections of one address: `connections-per-client`.
+    OneClient,
+}
+
+impl Event for ConnectionRefused {
+    fn tell(self, voice: &Voice) {
+        let reason = match self.crowd {
+            Crowd::Files => "files",
+            Crowd::OneClient => "one_client",
+        };
+        voice
+            .metrics
+            .connections_refused
+            .at([reason])
+            .iter()
+            .for_each(IntCounter::inc);
+        voice
+            .lines
+            .say_seldom(LogLevel::Warn, ("", reason), |left_out| {
+                tracing::warn!(
+                    event.name = "connection.refused",
+                    error.type = reason,
+                    sluis.left_out = left_out,
+                    "a connection was closed on arrival"
+                );
+            });
+    }
+}
+
+/// A connection ended in a fault of the wire, outside any request.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionFailed {
+    /// What was wrong.
+    pub fault: ConnectionFault,
+}
+
+/// What was wrong with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionFault {
+    /// The caller did not read its answer: `answer-write-idle`.
+    AnswerUnread,
+    /// The head of a request came too slowly: `head-time`.
+    HeadTimeout,
+    /// The HTTP library did not take what the guard let pass.
+    Http1,
+    /// It was not HTTP/2, or too many requests that failed.
+    Http2,
+    /// More frames beside its requests than `h2-control-frames`.
+    Http2Flood,
+    /// The connection broke.
+    Io,
+    /// The TLS handshake failed.
+    Tls,
+    /// The TLS handshake took longer than `tls-handshake`.
+    TlsTimeout,
+}
+
+impl ConnectionFault {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AnswerUnread => "answer_unread",
+            Self::HeadTimeout => "head_timeout",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Http2Flood => "http2_flood",
+            Self::Io => "io",
+            Self::Tls => "tls",
+            Self::TlsTimeout => "tls_timeout",
+        }
+    }
+}
+
+impl Event for ConnectionFailed {
+    fn tell(self, voice: &Voice) {
+        let fault = self.fault.name();
+        voice
+            .metrics
+            .connections_failed
+            .at([fault])
+            .iter()
+            .for_each(IntCounter::inc);
+        voice.lines.say(LogLevel::Debug, || {
+            tracing::debug!(
+                event.name = "connection.failed",
+                error.type = fault,
+                "a connection ended in a fault"
+            );
+        });
+    }
+}
