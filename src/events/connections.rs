@@ -65,6 +65,50 @@ impl Event for ConnectionRefused {
     }
 }
 
+/// Connections were closed because a bound said so, and nothing was wrong with them.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionsClosed {
+    /// Which bound.
+    pub why: Closing,
+    /// How many, at once.
+    pub count: usize,
+}
+
+/// Why a connection is closed with which nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// The process ends, and what was under way has had its time: `drain`.
+    Drain,
+    /// Nothing was on it for as long as `keep-alive-idle`.
+    Idle,
+}
+
+impl Closing {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+impl Event for ConnectionsClosed {
+    fn tell(self, voice: &Voice) {
+        let why = self.why.name();
+        let count = u64::try_from(self.count).unwrap_or(u64::MAX);
+        let counter = voice.metrics.connections_closed.at([why]);
+        counter.iter().for_each(|it| it.inc_by(count));
+        voice.lines.say(LogLevel::Debug, || {
+            tracing::debug!(
+                event.name = "connections.closed",
+                sluis.why = why,
+                sluis.connections = count,
+                "connections were closed by a bound"
+            );
+        });
+    }
+}
+
 /// A connection ended in a fault of the wire, outside any request.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionFailed {

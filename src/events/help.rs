@@ -7,7 +7,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 39] = [
+const HELP: [(&str, &str); 40] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -24,7 +24,7 @@ const HELP: [(&str, &str); 39] = [
     ("build_info", "1, with the version that runs."),
     (
         "cancellations_total",
-        "Requests whose caller went away before its answer was whole.",
+        "Requests whose caller went away, or was cut at the end, before its answer was whole.",
     ),
     (
         "config_last_reload_success_timestamp_seconds",
@@ -33,6 +33,10 @@ const HELP: [(&str, &str); 39] = [
     (
         "config_last_reload_successful",
         "Whether the newest configuration is the one in force.",
+    ),
+    (
+        "connections_closed_total",
+        "Connections closed by a bound, with nothing wrong with them.",
     ),
     (
         "connections_failed_total",

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use jiff::civil::Date;
 use prometheus::IntGauge;
 
+use super::connections::Closing;
 use super::{Event, Voice};
 use crate::clock::Calendar;
 use crate::config::{Config, LogLevel, Mode, Vendor};
@@ -180,6 +181,18 @@ impl Event for Stopped {
             Stopping::TimeOver => "time_over",
             Stopping::Told => "second_signal",
         };
+        let closed = voice.metrics.connections_closed.at([Closing::Drain.name()]);
+        let cut = closed.map_or(0, |counter| counter.get());
+        if cut > 0 {
+            // The metrics end with the process, most likely before anybody has seen this.
+            voice.lines.say(LogLevel::Warn, || {
+                tracing::warn!(
+                    event.name = "process.drain_cut",
+                    sluis.connections = cut,
+                    "the time to finish was over: what was under way was broken off"
+                );
+            });
+        }
         voice.lines.say(LogLevel::Info, || {
             tracing::info!(
                 event.name = "process.stopped",

@@ -21,7 +21,8 @@ mod traffic;
 mod upstreams;
 
 pub use connections::{
-    ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd, OpenConnection,
+    Closing, ConnectionFailed, ConnectionFault, ConnectionRefused, ConnectionsClosed, Crowd,
+    OpenConnection,
 };
 pub use life::{
     ConfigurationDeployed, Draining, FindingMade, Leaving, PanicMet, Ready, ReloadFailed,
@@ -359,6 +360,10 @@ pub(crate) mod tests {
         events.emit(ConnectionFailed {
             fault: ConnectionFault::Tls,
         });
+        events.emit(ConnectionsClosed {
+            why: Closing::Drain,
+            count: 2,
+        });
         events.emit(ReloadSucceeded { config: &config });
         events.emit(ReloadFailed {
             problem: "config/sluis.toml:3:1: no",
@@ -548,7 +553,7 @@ pub(crate) mod tests {
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
         assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
-        assert_eq!(text.lines().count(), 34);
+        assert_eq!(text.lines().count(), 36);
     }
 
     #[test]

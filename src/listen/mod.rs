@@ -20,7 +20,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::events::{ConnectionFailed, ConnectionFault, ConnectionRefused, Crowd};
+use crate::events::{
+    Closing, ConnectionFailed, ConnectionFault, ConnectionRefused, ConnectionsClosed, Crowd,
+};
 use crate::limits::Bound;
 use crate::tls::{Socket, Stream};
 use crowd::Guest;
@@ -79,6 +81,10 @@ where
     let drain = doorkeeper.limits().time(Bound::Drain);
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(drain, drained).await.is_err() {
+        doorkeeper.events().emit(ConnectionsClosed {
+            why: Closing::Drain,
+            count: connections.len(),
+        });
         connections.shutdown().await;
     }
     Ok(())

@@ -110,7 +110,7 @@ impl Gateway {
             stream,
             protocol,
             Arc::clone(&pace),
-            &self.shared.clock,
+            (&self.shared.clock, &self.shared.events),
             limits,
         ));
         let gateway = Arc::clone(&self);

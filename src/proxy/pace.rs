@@ -15,7 +15,7 @@ use super::connection::Protocol;
 use super::record::Exchanges;
 use crate::alarm::{Alarm, after};
 use crate::clock::Clock;
-use crate::events::ConnectionFault;
+use crate::events::{Closing, ConnectionFault, ConnectionsClosed, Events};
 use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
 use crate::limits::{Bound, FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX, Limits};
@@ -59,10 +59,13 @@ pub(super) struct Pace {
 pub(super) struct Paced<S> {
     gate: Gate<S, Incoming>,
     pace: Arc<Pace>,
+    events: Events,
     times: Times,
     /// With the number of exchanges that had ended when it began: one more, and it is over.
     phase: Option<(Phase, u64)>,
     reading: Alarm,
+    /// It was silent for too long.
+    is_given_up: bool,
     writing: Option<Alarm>,
     lingering: Option<Lingering>,
 }
@@ -114,7 +117,7 @@ impl<S> Paced<S> {
         stream: S,
         protocol: Protocol,
         pace: Arc<Pace>,
-        clock: &Clock,
+        (clock, events): (&Clock, &Events),
         limits: &Limits,
     ) -> Self {
         let (incoming, head) = match protocol {
@@ -135,9 +138,11 @@ impl<S> Paced<S> {
         Self {
             gate: Gate::new(stream, incoming),
             pace,
+            events: events.clone(),
             times,
             phase: None,
             reading,
+            is_given_up: false,
             writing,
             lingering,
         }
@@ -209,12 +214,19 @@ impl<S> Paced<S> {
     where
         S: AsyncWrite + Unpin,
     {
-        let in_head = self.phase.is_some_and(|(phase, _)| phase == Phase::Head);
         let fault = ConnectionFault::HeadTimeout;
-        if in_head && self.pace.fault.set(fault).is_ok() {
-            // If it cannot be written at once, it is not written.
-            drop(Pin::new(&mut self.gate).poll_write(cx, HEAD_TIMEOUT));
+        match self.phase {
+            Some((Phase::Head, _)) if self.pace.fault.set(fault).is_ok() => {
+                // If it cannot be written at once, it is not written.
+                drop(Pin::new(&mut self.gate).poll_write(cx, HEAD_TIMEOUT));
+            }
+            Some((Phase::Idle, _)) if !self.is_given_up => {
+                let (why, count) = (Closing::Idle, 1);
+                self.events.emit(ConnectionsClosed { why, count });
+            }
+            Some(_) | None => {}
         }
+        self.is_given_up = true;
     }
 
     /// Whether the connection is read on when all is said, and how far.

@@ -72,7 +72,8 @@ type Ended = (Instant, Option<ConnectionFault>);
 async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) -> Ended {
     let pace = Arc::new(Pace::default());
     let (clock, limits) = (house.clock.clone(), house.limits.clone());
-    let paced = Paced::new(server, Protocol::Http1, Arc::clone(&pace), &clock, &limits);
+    let voice = (&clock, &house.events);
+    let paced = Paced::new(server, Protocol::Http1, Arc::clone(&pace), voice, &limits);
     let (house, of_service) = (Arc::new(house), Arc::clone(&pace));
     let service =
         service_fn(move |request| answered(Arc::clone(&house), Arc::clone(&of_service), request));
@@ -546,7 +547,9 @@ fn after_a_flood(still: usize, closes: bool) -> (Duration, usize) {
         let pace = Arc::new(Pace::default());
         pace.fault.set(ConnectionFault::Http2Flood).unwrap();
         let (clock, limits) = (Clock::paused(), Limits::default());
-        let mut paced = Paced::new(server, Protocol::Http2, pace, &clock, &limits);
+        let (events, ..) = voice(LogFormat::Json, LogLevel::Error);
+        let voice = (&clock, &events);
+        let mut paced = Paced::new(server, Protocol::Http2, pace, voice, &limits);
         let begun = Instant::now();
         let sending = async {
             let (mut sent, piece) = (0, [0; 1 << 10]);

@@ -183,6 +183,11 @@ fn a_drain_finishes_what_is_under_way_and_takes_nothing_more() {
     assert!(busy.is_closed());
     assert!(house.closed_within(Duration::from_secs(5)));
     assert!(std::net::TcpStream::connect(house.address).is_err());
+    let metrics = house.metrics();
+    assert!(
+        !metrics.contains("sluis_connections_closed_total{"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -197,6 +202,8 @@ fn a_drain_waits_no_longer_than_its_limit() {
     assert!(house.closed_within(Duration::from_secs(5)));
     assert!(begun.elapsed() >= Duration::from_millis(190));
     assert!(busy.is_closed());
+    let cut = "sluis_connections_closed_total{reason=\"drain\"} 1\n";
+    assert!(house.metrics().contains(cut), "{}", house.metrics());
 }
 
 #[test]

@@ -837,6 +837,14 @@ fn a_silent_connection_is_closed_without_a_word() {
     let begun = Instant::now();
     assert!(caller.is_closed(), "also after a request");
     assert!(begun.elapsed() >= Duration::from_millis(150));
+    house.await_metric("sluis_connections_closed_total{reason=\"idle\"} 2\n");
+    // Who begins with a head is none of them, nor is who closes.
+    let mut caller = house.caller();
+    caller.send("GET ");
+    assert_eq!(caller.answer().status(), 408);
+    drop(house.caller());
+    house.await_metric("sluis_connections_open 0\n");
+    house.await_metric("sluis_connections_closed_total{reason=\"idle\"} 2\n");
 }
 
 #[test]

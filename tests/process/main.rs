@@ -120,6 +120,7 @@ fn sigterm_drops_readiness_and_lets_requests_finish() {
     let (code, log) = gateway.end();
     assert_eq!(code, Some(0));
     assert!(log.contains("\"sluis.how\":\"drained\""), "{log}");
+    assert!(!log.contains("drain_cut"), "{log}");
 }
 
 #[test]
@@ -150,6 +151,11 @@ fn what_does_not_finish_in_time_is_broken_off() {
     let caller = thread::spawn(move || get(public, PUPILS));
     upstream.wait();
     gateway.signal(Signal::TERM);
+    let cut = gateway.wait_for("process.drain_cut");
+    assert_eq!(
+        (&cut["level"], &cut["sluis.connections"]),
+        (&"WARN".into(), &1.into())
+    );
     let (code, log) = gateway.end();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("\"sluis.how\":\"time_over\""), "{log}");

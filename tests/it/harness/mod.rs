@@ -429,6 +429,19 @@ impl House {
         }
     }
 
+    /// Waits until the metrics have a line.
+    pub(crate) fn await_metric(&self, line: &str) {
+        let begun = std::time::Instant::now();
+        while !self.metrics().contains(line) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "no {line:?} in:\n{}",
+                self.metrics()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// The leak search: no marker in what `others` got to see, nor in logs, nor in metrics.
     pub(crate) fn search(&self, markers: &Markers, others: &[(&str, &[u8])]) {
         let (log, metrics) = (self.log.bytes(), self.metrics());

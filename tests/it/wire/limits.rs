@@ -144,6 +144,25 @@ fn what_is_set_for_http2_is_announced_and_held_to() {
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
+#[test]
+fn a_connection_with_nothing_on_it_is_closed_and_counted() {
+    let (house, vendor) = open_with("keep-alive-idle = \"200ms\"", right_answer);
+    let mut silent = Connection::new(&house);
+    let mut asked = Connection::new(&house);
+    asked.send(&numbered(&in_frames(&block(&pulling())), FIRST));
+    assert_eq!(asked.end_of(1), End::Answered(200));
+    for connection in [&mut silent, &mut asked] {
+        while connection.next().is_some() {}
+    }
+    house.await_metric("sluis_connections_closed_total{reason=\"idle\"} 2\n");
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+    let metrics = house.metrics();
+    assert!(
+        !metrics.contains("sluis_connections_failed_total{"),
+        "{metrics}"
+    );
+}
+
 /// Frames on a stream.
 type Frames<'a> = dyn Fn(u32) -> Vec<u8> + 'a;
 
