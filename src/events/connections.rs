@@ -170,3 +170,37 @@ impl Event for ConnectionFailed {
         });
     }
 }
+
+/// The HTTP library refused a request over HTTP/2 by itself: no request was there yet.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamRefused {
+    /// Why.
+    pub why: StreamRefusal,
+}
+
+/// What is wrong with a request that nobody gets to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamRefusal {
+    /// Its head is larger than `h2-header-list` once it is unpacked.
+    HeadTooLarge,
+    /// As many as `h2-streams` are under way on its connection.
+    TooMany,
+}
+
+impl Event for StreamRefused {
+    fn tell(self, voice: &Voice) {
+        let reason = match self.why {
+            StreamRefusal::HeadTooLarge => "head_too_large",
+            StreamRefusal::TooMany => "too_many",
+        };
+        let counter = voice.metrics.streams_refused.at([reason]);
+        counter.iter().for_each(IntCounter::inc);
+        voice.lines.say(LogLevel::Debug, || {
+            tracing::debug!(
+                event.name = "stream.refused",
+                error.type = reason,
+                "a request over HTTP/2 was refused before it was read"
+            );
+        });
+    }
+}

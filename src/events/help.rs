@@ -7,7 +7,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 40] = [
+const HELP: [(&str, &str); 41] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -96,6 +96,10 @@ const HELP: [(&str, &str); 40] = [
     ),
     ("request_body_bytes", "Bodies of requests as they came."),
     ("requests_in_flight", "Requests under way."),
+    (
+        "streams_refused_total",
+        "Requests over HTTP/2 that were refused before they were read.",
+    ),
     (
         "tls_certificate_expiry_timestamp_seconds",
         "When the certificate of the listener expires; 0 without TLS.",

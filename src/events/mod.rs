@@ -22,7 +22,7 @@ mod upstreams;
 
 pub use connections::{
     Closing, ConnectionFailed, ConnectionFault, ConnectionRefused, ConnectionsClosed, Crowd,
-    OpenConnection,
+    OpenConnection, StreamRefusal, StreamRefused,
 };
 pub use life::{
     ConfigurationDeployed, Draining, FindingMade, Leaving, PanicMet, Ready, ReloadFailed,
@@ -364,6 +364,9 @@ pub(crate) mod tests {
             why: Closing::Drain,
             count: 2,
         });
+        events.emit(StreamRefused {
+            why: StreamRefusal::TooMany,
+        });
         events.emit(ReloadSucceeded { config: &config });
         events.emit(ReloadFailed {
             problem: "config/sluis.toml:3:1: no",
@@ -553,7 +556,7 @@ pub(crate) mod tests {
         let seen: BTreeSet<&str> = seen.iter().map(String::as_str).collect();
         assert_eq!(seen, documented);
         assert!(text.contains("\"sluis.field\":\"User._any\""), "{text}");
-        assert_eq!(text.lines().count(), 36);
+        assert_eq!(text.lines().count(), 37);
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod streams;
     reason = "a test fails by panicking, and its numbers are small"
 )]
 mod tests;
+mod unseen;
 
 pub use refuse::{Side, status, table};
 

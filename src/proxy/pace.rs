@@ -13,9 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Protocol;
 use super::record::Exchanges;
+use super::unseen::Sent;
 use crate::alarm::{Alarm, after};
 use crate::clock::Clock;
-use crate::events::{Closing, ConnectionFault, ConnectionsClosed, Events};
+use crate::events::{Closing, ConnectionFault, ConnectionsClosed, Events, StreamRefused};
 use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
 use crate::limits::{Bound, FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX, Limits};
@@ -58,6 +59,8 @@ pub(super) struct Pace {
 /// A caller's connection that does not wait for ever.
 pub(super) struct Paced<S> {
     gate: Gate<S, Incoming>,
+    /// What goes to it over HTTP/2.
+    sent: Sent,
     pace: Arc<Pace>,
     events: Events,
     times: Times,
@@ -137,6 +140,7 @@ impl<S> Paced<S> {
         let (writing, lingering) = (None, None);
         Self {
             gate: Gate::new(stream, incoming),
+            sent: Sent::default(),
             pace,
             events: events.clone(),
             times,
@@ -249,10 +253,19 @@ impl<S> Paced<S> {
         }
     }
 
-    /// What was sent over HTTP/2 pays for what comes.
-    fn note_sent(&mut self, written: &Poll<io::Result<usize>>) {
-        if let (Poll::Ready(Ok(bytes)), Incoming::Http2(frames)) = (written, self.gate.reader()) {
-            frames.sent(*bytes);
+    /// What was sent over HTTP/2 pays for what comes, and may refuse a request.
+    fn note_sent(&mut self, written: &Poll<io::Result<usize>>, of: &[IoSlice<'_>]) {
+        let (Poll::Ready(Ok(bytes)), Incoming::Http2(frames)) = (written, self.gate.reader())
+        else {
+            return;
+        };
+        frames.sent(*bytes);
+        let mut left = *bytes;
+        for part in of {
+            let part = part.get(..left).unwrap_or(part);
+            left = left.saturating_sub(part.len());
+            let told = |why| self.events.emit(StreamRefused { why });
+            self.sent.look(part, told);
         }
     }
 
@@ -333,7 +346,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.gate).poll_write(cx, from);
-        self.note_sent(&polled);
+        self.note_sent(&polled, &[IoSlice::new(from)]);
         self.pace_write(polled, cx)
     }
 
@@ -369,7 +382,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.gate).poll_write_vectored(cx, from);
-        self.note_sent(&polled);
+        self.note_sent(&polled, from);
         self.pace_write(polled, cx)
     }
 

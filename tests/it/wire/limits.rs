@@ -3,8 +3,8 @@
 
 use super::grammar::{next, numbered};
 use super::h2::{
-    Connection, DATA, END_HEADERS, END_STREAM, End, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE,
-    block, field, frame, in_frames, open_with, pulling, pushing, with_field,
+    Connection, DATA, END_HEADERS, END_STREAM, End, Fields, HEADERS, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, block, field, frame, in_frames, open_with, pulling, pushing, with, with_field,
 };
 use super::vendor::{Seen, Step, Vendor};
 use super::{Bed, DEADLINES, FIRST, exchange, markers, right_answer};
@@ -141,6 +141,11 @@ fn what_is_set_for_http2_is_announced_and_held_to() {
     let large = with_field("x", &"y".repeat(2_000));
     assert_eq!(ends(&in_frames(&block(&large))), End::Answered(431));
     assert_eq!(vendor.seen().len(), 2);
+    for reason in ["too_many", "head_too_large"] {
+        house.await_metric(&format!(
+            "sluis_streams_refused_total{{reason=\"{reason}\"}} 1\n"
+        ));
+    }
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
@@ -161,6 +166,62 @@ fn a_connection_with_nothing_on_it_is_closed_and_counted() {
         !metrics.contains("sluis_connections_failed_total{"),
         "{metrics}"
     );
+}
+
+/// The requests that these heads make, one on each stream.
+fn requests(heads: &[Fields]) -> Vec<u8> {
+    let streams = (1..).step_by(2).zip(heads);
+    let frames = streams.map(|(stream, head)| {
+        let head = numbered(&block(head), FIRST);
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &head)
+    });
+    frames.collect::<Vec<_>>().concat()
+}
+
+/// Reads on until so many streams have ended; how many of them with a head alone.
+fn heads_alone(connection: &mut Connection, streams: usize) -> usize {
+    let mut alone = 0;
+    for _ in 0..streams {
+        let kind = loop {
+            let (kind, flags, stream, _) = connection.next().unwrap();
+            if stream > 0 && [DATA, HEADERS].contains(&kind) && flags & END_STREAM != 0 {
+                break kind;
+            }
+        };
+        alone += usize::from(kind == HEADERS);
+    }
+    alone
+}
+
+#[test]
+fn every_head_that_is_too_large_is_counted_and_no_other_answer_is() {
+    let (house, vendor) = open_with("h2-header-list = 2000", |seen: &Seen| match seen.method() {
+        b"DELETE" => vec![Step::Send(b"HTTP/1.1 204 x\r\n\r\n".to_vec())],
+        _ => right_answer(seen),
+    });
+    let of = |method: &str, path: &str| {
+        let mut head = with(":path", &[path]);
+        head[0].1 = method.to_owned();
+        head
+    };
+    let large = with_field("x", &"y".repeat(2_000));
+    let few = [
+        of("DELETE", "/pull/users/one"),
+        of("HEAD", "/pull/users"),
+        of("HEAD", "/nowhere"),
+        pulling(),
+    ];
+    let heads = [&[large.clone()][..], &few, &few, &[large.clone(), large]].concat();
+    // What is said again is a byte, or all of it where the caller wants no table.
+    for table in [4_096_u32, 0] {
+        let mut connection = Connection::new(&house);
+        let setting = [&[0, 1][..], &table.to_be_bytes()].concat();
+        connection.send(&[frame(SETTINGS, 0, 0, &setting), requests(&heads)].concat());
+        let alone = heads_alone(&mut connection, heads.len());
+        assert!(alone >= 3 + 2, "{alone} with a table of {table}");
+    }
+    house.await_metric("sluis_streams_refused_total{reason=\"head_too_large\"} 6\n");
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
 /// Frames on a stream.
