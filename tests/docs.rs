@@ -39,6 +39,39 @@ fn every_bound_stands_in_limits_md() {
     check("docs/limits.md", "limits", &table);
 }
 
+/// What stands between backticks in a text.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn limits_md_says_of_every_bound_what_counts_it() {
+    let (page, metrics) = (read("docs/limits.md"), read("docs/metrics.md"));
+    let (_, table) = page.split_once("<!-- counted:begin -->\n").unwrap();
+    let (table, _) = table.split_once("<!-- counted:end -->\n").unwrap();
+    let rows = table.lines().skip(2);
+    let (mut bounds, codes) = (Vec::new(), Refusal::ALL.map(Refusal::code));
+    for row in rows {
+        let mut cells = row.split('|').skip(1);
+        bounds.extend(quoted(cells.next().unwrap()));
+        let counted: Vec<&str> = quoted(cells.next().unwrap()).collect();
+        let event = |word: &str| word.starts_with("process.");
+        for word in counted.iter().filter(|word| !event(word)) {
+            let is_metric = metrics.contains(&format!("\n| `{word}` |"));
+            let of_first = |line: &&str| line.starts_with(&format!("| `{}` |", counted[0]));
+            let row = metrics.lines().find(of_first).unwrap_or_default();
+            let is_label = match counted[0] {
+                "sluis_refusals_total" => codes.contains(word),
+                _ => quoted(row).any(|label| label == *word),
+            };
+            assert!(is_metric || is_label, "{word} in {row}");
+        }
+    }
+    bounds.sort_unstable();
+    let all: Vec<&str> = Bound::all().map(Bound::name).collect();
+    assert_eq!(bounds, all);
+}
+
 #[test]
 fn every_refusal_stands_in_refusals_md_once() {
     let page = read("docs/refusals.md");

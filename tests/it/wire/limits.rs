@@ -253,6 +253,34 @@ fn so_many_streams_may_be_reset_as_is_set() {
             connection.send(&[odd, last].concat());
             assert_eq!(connection.end_of(99), right, "{limits}, {count}");
         }
+        house.await_metric("sluis_connections_failed_total{fault=\"http2\"} 1\n");
+        house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+    }
+}
+
+#[test]
+fn whoever_goes_beyond_what_was_announced_for_http2_is_ended_and_counted() {
+    let head = frame(HEADERS, END_HEADERS, 1, &block(&pushing()));
+    let data = |length| frame(DATA, 0, 1, &vec![b' '; length]);
+    let kinds = [
+        (
+            "h2-stream-window = 65536",
+            [head.clone(), data(16_000).repeat(5)],
+        ),
+        (
+            "h2-stream-window = 200000\nh2-connection-window = 65536",
+            [head.clone(), data(16_000).repeat(5)],
+        ),
+        ("h2-frame = 20000", [head, data(20_001)]),
+    ];
+    for (limits, sent) in kinds {
+        let (house, vendor) = open_with(limits, right_answer);
+        let mut connection = Connection::new(&house);
+        connection.send(&sent.concat());
+        let end = connection.end_of(99);
+        assert!(matches!(end, End::Over(Some(1..))), "{limits}: {end:?}");
+        house.await_metric("sluis_connections_failed_total{fault=\"http2\"} 1\n");
+        assert!(vendor.seen().is_empty());
         house.search(&markers(), &[("the vendor", &vendor.bytes())]);
     }
 }
