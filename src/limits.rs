@@ -228,7 +228,8 @@ const ROWS: &[Row] = &[
     (Bound::H2ConnectionWindow, "h2-connection-window", Unit::Bytes, MIB, 64 * KIB, 1 << 30,
      "HTTP/2 flow control of one connection"),
     (Bound::H2ControlFrames, "h2-control-frames", Unit::Count, 1_000, 100, 1_000_000,
-     "frames of no request (PING …) in `h2-control-window`; 24 bytes sent allow one more"),
+     "frames of no message (PING …) that a caller or an upstream may send in `h2-control-window`; \
+      24 bytes sent to it allow one more"),
     (Bound::H2ControlWindow, "h2-control-window", Unit::Time, 10_000, 100, 3_600_000,
      "how long that budget of frames must last"),
     (Bound::H2Frame, "h2-frame", Unit::Bytes, 16 * KIB, 16 * KIB, 16 * MIB - 1,

@@ -10,6 +10,8 @@ use crate::names::{FlowId, SchoolId, VendorId};
 pub enum ConnectionUse {
     /// It was found closed when it was looked at.
     Closed,
+    /// It was ended for more frames beside its answers than `h2-control-frames`.
+    Flooded,
     /// It was made.
     Opened,
     /// It was used for another request.
@@ -21,11 +23,12 @@ pub enum ConnectionUse {
 }
 
 impl ConnectionUse {
-    pub(super) const ALL: usize = 5;
+    pub(super) const ALL: usize = 6;
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
+            Self::Flooded => "flooded",
             Self::Opened => "opened",
             Self::Reused => "reused",
             Self::Stale => "stale",
@@ -36,10 +39,11 @@ impl ConnectionUse {
     pub(super) const fn place(self) -> usize {
         match self {
             Self::Closed => 0,
-            Self::Opened => 1,
-            Self::Reused => 2,
-            Self::Stale => 3,
-            Self::Surplus => 4,
+            Self::Flooded => 1,
+            Self::Opened => 2,
+            Self::Reused => 3,
+            Self::Stale => 4,
+            Self::Surplus => 5,
         }
     }
 }

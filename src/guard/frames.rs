@@ -1,7 +1,7 @@
-//! What callers send over HTTP/2 that carries nothing of a request (RFC 9113).
+//! What comes over HTTP/2 that carries nothing of a message (RFC 9113).
 //!
 //! The HTTP library reads the frames, and bounds how many it takes of those that belong to a
-//! request: HEADERS, CONTINUATION and DATA. All others cost a sender almost nothing, and the
+//! message: HEADERS, CONTINUATION and DATA. All others cost a sender almost nothing, and the
 //! library takes them for ever. Those are paid for here.
 
 use std::time::{Duration, Instant};
@@ -16,9 +16,9 @@ const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
 
-/// So many bytes that we send pay for one frame: a caller may open a window for each piece of an
-/// answer, and one for its connection. No answer with a body is shorter; what we say to PING (17)
-/// and SETTINGS (9) is, and does not pay for another.
+/// So many bytes that we send pay for one frame: whoever reads a body may open a window for each
+/// piece of it, and one for its connection. No message with a body is shorter; what we say to PING
+/// (17) and SETTINGS (9) is, and does not pay for another.
 const PAYING_BYTES: u64 = 24;
 /// What we sent pays for so many times the budget at most: what was sent long ago is acknowledged.
 const SAVED_MAX: u64 = 10;
@@ -32,12 +32,23 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// For a connection on which nothing has come.
+    /// For a caller's connection on which nothing has come.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub fn of_caller(limits: &Limits) -> Self {
+        Self::behind(PREFACE_BYTES, limits)
+    }
+
+    /// For an upstream's connection on which nothing has come.
+    #[must_use]
+    pub fn of_upstream(limits: &Limits) -> Self {
+        // Its preface is a frame.
+        Self::behind(0, limits)
+    }
+
+    fn behind(preface: usize, limits: &Limits) -> Self {
         let frames_max = limits.of(Bound::H2ControlFrames);
         Self {
-            skip: PREFACE_BYTES,
+            skip: preface,
             budget: Budget {
                 frames_max,
                 window: limits.time(Bound::H2ControlWindow),
@@ -54,7 +65,7 @@ impl Frames {
         self.budget.at(now);
     }
 
-    /// So many bytes were sent to the caller.
+    /// So many bytes were sent to who sends these.
     pub fn sent(&mut self, bytes: usize) {
         self.budget.earn(bytes);
     }

@@ -13,7 +13,7 @@
 //! different ways, one message becomes two.
 //!
 //! HTTP/2 has frames, which leave no doubt where they end. A third reader ([`Frames`]) counts those
-//! that carry nothing of a request, and lets through as many as an honest caller can need.
+//! that carry nothing of a message, and lets through as many as an honest peer can need.
 //!
 //! A reader holds no byte and makes no allocation; it remembers how far it has come, so that bytes
 //! that trickle in are looked at once.
@@ -54,7 +54,7 @@ pub struct Look {
 pub enum Fault {
     /// The framing of a body whose head has been shown.
     Body,
-    /// More frames that carry nothing of a request than `h2-control-frames` allows. Whole frames
+    /// More frames that carry nothing of a message than `h2-control-frames` allows. Whole frames
     /// have been shown before it.
     Flood,
     /// A head: nothing of its message has been shown.

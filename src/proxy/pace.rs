@@ -128,7 +128,7 @@ impl<S> Paced<S> {
                 let head = limits.time(Bound::HeadTime);
                 (Incoming::Http1(Requests::new(limits)), Some(head))
             }
-            Protocol::Http2 => (Incoming::Http2(Frames::new(limits)), None),
+            Protocol::Http2 => (Incoming::Http2(Frames::of_caller(limits)), None),
         };
         let times = Times {
             clock: clock.clone(),

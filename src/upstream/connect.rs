@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Target;
 use super::address::is_public;
+use super::framed::Framed;
 use super::link::Link;
 use super::shared::Shared;
 use super::way::Way;
@@ -105,7 +106,8 @@ pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Way, Refusa
         let now = target.clock.now();
         match stream.speaks_http2() {
             true => {
-                let shared = Shared::new(stream, limits).await?;
+                let framed = Framed::new(stream, limits, &target.clock, &target.standing);
+                let shared = Shared::new(framed, limits).await?;
                 Ok(Way::Shared(target.crowd.add(shared, now)))
             }
             false => Link::new(stream, limits, now).await.map(Way::Own),

@@ -11,6 +11,7 @@ mod bell;
 mod call;
 mod circuit;
 mod connect;
+mod framed;
 mod guarded;
 mod habit;
 mod keys;

@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use tokio::time::sleep;
 
 use super::Target;
 use super::call::Heard;
+use super::framed::Framed;
 use super::link::Sent;
 use super::patience::Patience;
 use super::standing::Standing;
@@ -28,7 +30,6 @@ use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
 use crate::limits::{ANSWER_LINES_MAX, Bound, Limits, UPSTREAM_STREAMS_MAX};
 use crate::refusal::{Bug, Refusal, UpstreamFault};
-use crate::tls::Stream;
 
 /// What one answer may send ahead of its reader, and all on one connection together: the
 /// recommended least window (RFC 9113 section 6.9.2) would wait for us at every 64 KiB.
@@ -49,6 +50,8 @@ pub(super) struct Shared {
     requests: SendRequest<Body<Caller>>,
     /// Held by everyone; the tasks of the connection wait for the last to let go.
     held: Arc<watch::Sender<()>>,
+    /// Set once the upstream has sent more frames than it may.
+    flooded: Arc<AtomicBool>,
 }
 
 impl Crowd {
@@ -101,7 +104,7 @@ impl Crowd {
         all.retain(|(shared, used)| {
             let idle = now.saturating_duration_since(*used);
             match (shared.requests.is_closed(), shared.exchanges()) {
-                (true, 0) => {
+                (true, 0) if !shared.is_flooded() => {
                     standing.closed(idle, now);
                     false
                 }
@@ -120,9 +123,10 @@ impl Crowd {
 
 impl Shared {
     /// Begins to speak HTTP/2 on a connection.
-    pub(super) async fn new(stream: Stream, limits: &Limits) -> Result<Self, Refusal> {
+    pub(super) async fn new(framed: Framed, limits: &Limits) -> Result<Self, Refusal> {
         let held = Arc::new(watch::Sender::new(()));
         let tasks = Tasks(held.subscribe());
+        let flooded = framed.flooded();
         let head = u32::try_from(limits.of(Bound::UpstreamHead)).unwrap_or(u32::MAX);
         let made = Builder::new(tasks.clone())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -131,7 +135,7 @@ impl Shared {
             .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
             // What the library takes an upstream to allow until it says so.
             .initial_max_send_streams(UPSTREAM_STREAMS_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(framed))
             .await;
         let (requests, connection) = made.map_err(|_broken| Refusal::UpstreamUnreachable {
             fault: UpstreamFault::Terminated,
@@ -140,7 +144,11 @@ impl Shared {
             // What is wrong with it, each exchange on it is told.
             drop(connection.await);
         });
-        Ok(Self { requests, held })
+        Ok(Self {
+            requests,
+            held,
+            flooded,
+        })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -172,7 +180,7 @@ impl Shared {
                 Some(unsent) => Sent::Returned(Box::new(unsent)),
                 None => {
                     let why = patience.fault().unwrap_or(Refusal::UpstreamBroken);
-                    Sent::Failed(why, heard(error.error()))
+                    Sent::Failed(why, self.heard(error.error()))
                 }
             },
             Err(refusal) => Sent::Failed(refusal, Heard::Nothing),
@@ -180,6 +188,18 @@ impl Shared {
         // Nobody knows what else is wrong with it.
         target.crowd.retire(&self);
         failed
+    }
+
+    /// What came before a request failed. Whoever floods does not get it once more.
+    fn heard(&self, error: &hyper::Error) -> Heard {
+        match self.is_flooded() {
+            true => Heard::Something,
+            false => heard(error),
+        }
+    }
+
+    fn is_flooded(&self) -> bool {
+        self.flooded.load(Ordering::Relaxed)
     }
 
     /// How many exchanges hold it besides the crowd.

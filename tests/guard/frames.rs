@@ -25,7 +25,7 @@ fn frame(kind: u8, length: u32) -> Vec<u8> {
 fn reader(budget: u64) -> Frames {
     let mut limits = Limits::default();
     limits.set(Bound::H2ControlFrames, budget).unwrap();
-    Frames::new(&limits)
+    Frames::of_caller(&limits)
 }
 
 /// How many of these frames are let through.
@@ -62,6 +62,15 @@ fn what_belongs_to_a_request_is_not_counted_and_all_else_is() {
 }
 
 #[test]
+fn an_upstream_begins_with_a_frame() {
+    let mut limits = Limits::default();
+    limits.set(Bound::H2ControlFrames, 100).unwrap();
+    let mut frames = Frames::of_upstream(&limits);
+    frames.at(moment());
+    assert_eq!(taken(&mut frames, PING, 1_000), 100);
+}
+
+#[test]
 fn a_budget_lasts_for_its_window_and_is_whole_again_after_it() {
     let start = moment();
     let mut frames = begun(start);
@@ -81,7 +90,7 @@ fn a_budget_lasts_for_its_window_and_is_whole_again_after_it() {
     let mut limits = Limits::default();
     limits.set(Bound::H2ControlFrames, 100).unwrap();
     limits.set(Bound::H2ControlWindow, 1_000).unwrap();
-    let mut frames = Frames::new(&limits);
+    let mut frames = Frames::of_caller(&limits);
     frames.at(start);
     assert_eq!(frames.look(PREFACE).shown, PREFACE.len());
     assert_eq!(taken(&mut frames, PING, 100), 100);

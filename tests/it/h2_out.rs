@@ -25,11 +25,11 @@ const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 
-const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
-const USER: &str = r#"{"sourcedId":"pupil-zzq-901","grade":7,"name":"Fenna-zzq"}"#;
+pub(crate) const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
+pub(crate) const USER: &str = r#"{"sourcedId":"pupil-zzq-901","grade":7,"name":"Fenna-zzq"}"#;
 
 /// A house whose vendor file has a flow to an upstream over TLS.
-fn house(upstream: Upstream, pem: &str, limits: &str, tls: &str) -> House {
+pub(crate) fn house(upstream: Upstream, pem: &str, limits: &str, tls: &str) -> House {
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
     std::fs::write(&roots, pem).unwrap();
@@ -49,6 +49,10 @@ to-vendor = "User"
 match = "POST /users"
 from-vendor = "Note"
 to-vendor = "Receipt"
+[[flow.secure.route]]
+match = "POST /notes"
+from-vendor = {{ notes = "Note[]" }}
+to-vendor = "Receipt"
 [shape.Note]
 grade = "keep:int"
 "#,
@@ -63,12 +67,12 @@ grade = "keep:int"
     plans.open_in(folder, upstream)
 }
 
-fn get() -> String {
+pub(crate) fn get() -> String {
     request("GET", "/secure/users", "")
 }
 
 /// Ends a test: no pupil in what we told of it.
-fn end(house: &House) {
+pub(crate) fn end(house: &House) {
     house.search(&Markers::of(&["pupil-zzq-901", "Fenna-zzq"]), &[]);
 }
 
@@ -226,7 +230,10 @@ fn it_is_spoken_only_if_both_want_to() {
 }
 
 /// The handshake of a server; the protocol that was agreed on, and the connection.
-fn shaken(config: &Arc<ServerConfig>, mut socket: TcpStream) -> Option<(Option<Vec<u8>>, Peer)> {
+pub(crate) fn shaken(
+    config: &Arc<ServerConfig>,
+    mut socket: TcpStream,
+) -> Option<(Option<Vec<u8>>, Peer)> {
     let mut server = ServerConnection::new(Arc::clone(config)).unwrap();
     server.complete_io(&mut socket).ok()?;
     let agreed = server.alpn_protocol().map(<[u8]>::to_vec);
@@ -236,7 +243,7 @@ fn shaken(config: &Arc<ServerConfig>, mut socket: TcpStream) -> Option<(Option<V
 
 /// A server that writes, for each whole request, the frames that `script` gives for its stream and
 /// its number, and closes after no frames.
-fn frames(
+pub(crate) fn frames(
     script: impl Fn(u32, usize) -> Vec<u8> + Send + Sync + 'static,
 ) -> (Upstream, String, Arc<AtomicUsize>) {
     let (config, pem) = server(BOTH);
@@ -271,7 +278,7 @@ fn frames(
     (upstream, pem, count)
 }
 
-fn next(peer: &mut Peer) -> Option<(u8, u8, u32, Vec<u8>)> {
+pub(crate) fn next(peer: &mut Peer) -> Option<(u8, u8, u32, Vec<u8>)> {
     let head = peer.exactly(9)?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
     let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
@@ -280,7 +287,7 @@ fn next(peer: &mut Peer) -> Option<(u8, u8, u32, Vec<u8>)> {
 }
 
 /// A head: status 200 (RFC 7541 appendix A), JSON, and more fields.
-fn head(stream: u32, flags: u8, more: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn head(stream: u32, flags: u8, more: &[(&str, &str)]) -> Vec<u8> {
     let mut block = vec![0x88];
     block.extend(field("content-type", "application/json"));
     more.iter()
@@ -288,11 +295,11 @@ fn head(stream: u32, flags: u8, more: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | flags, stream, &block)
 }
 
-fn data(stream: u32, flags: u8, body: &str) -> Vec<u8> {
+pub(crate) fn data(stream: u32, flags: u8, body: &str) -> Vec<u8> {
     frame(DATA, flags, stream, body.as_bytes())
 }
 
-fn reset(stream: u32, code: u32) -> Vec<u8> {
+pub(crate) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
@@ -305,7 +312,7 @@ fn goaway(last: u32, code: u32) -> Vec<u8> {
     )
 }
 
-fn whole(stream: u32, body: &str) -> Vec<u8> {
+pub(crate) fn whole(stream: u32, body: &str) -> Vec<u8> {
     [head(stream, 0, &[]), data(stream, END_STREAM, body)].concat()
 }
 

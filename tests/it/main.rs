@@ -21,6 +21,7 @@ mod errors;
 mod gradebook;
 mod h2;
 mod h2_out;
+mod h2_out_floods;
 mod harness;
 mod home;
 mod inward;

@@ -38,7 +38,7 @@ fuzz_target!(|input: &[u8]| {
     }
     let [paid, ..] = seed.to_le_bytes();
     let fresh = || {
-        let mut frames = Frames::new(&limits);
+        let mut frames = Frames::of_caller(&limits);
         frames.sent(paid.into());
         frames
     };

@@ -50,7 +50,7 @@ fn floods() -> Vec<Flood> {
 }
 
 /// Frames that cost little each, and that nobody has a use for.
-fn endless() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn endless() -> Vec<(&'static str, Vec<u8>)> {
     let setting = [0, 4, 0, 0, 0xff, 0xff];
     vec![
         ("PING", frame(PING, 0, 0, &[7; 8])),
@@ -74,7 +74,7 @@ fn endless() -> Vec<(&'static str, Vec<u8>)> {
 /// Within that a flood has ended its connection.
 const SOON: Duration = Duration::from_secs(1);
 /// More than are taken of any kind at once.
-const TOO_MANY: usize = 4_000;
+pub(crate) const TOO_MANY: usize = 4_000;
 
 /// What becomes of a connection on which so many frames come at once, and of a request after them.
 fn end_of_flood(house: &House, again: &[u8], times: usize) -> End {

@@ -9,7 +9,7 @@
 mod answers;
 mod caller;
 mod figures;
-mod floods;
+pub(crate) mod floods;
 mod framing;
 mod grammar;
 pub(crate) mod h2;
