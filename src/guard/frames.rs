@@ -2,7 +2,8 @@
 //!
 //! The HTTP library reads the frames, and bounds how many it takes of those that belong to a
 //! message: HEADERS, CONTINUATION and DATA. All others cost a sender almost nothing, and the
-//! library takes them for ever. Those are paid for here.
+//! library takes them for ever. Those are paid for here. So are informational answers, which the
+//! library takes for ever too: a head of an answer is paid for, and the end of an answer pays back.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ const FRAME_HEAD_BYTES: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
+/// The flag of a frame of DATA or HEADERS that is the last of its message.
+const END_STREAM: u8 = 0x1;
 
 /// So many bytes that we send pay for one frame: whoever reads a body may open a window for each
 /// piece of it, and one for its connection. No message with a body is shorter; what we say to PING
@@ -29,23 +32,26 @@ pub struct Frames {
     /// So many bytes come before the head of a frame.
     skip: usize,
     budget: Budget,
+    /// Heads that have been paid for, of answers that have not ended; `None` for requests, of which
+    /// the library bounds the heads.
+    heads: Option<u64>,
 }
 
 impl Frames {
     /// For a caller's connection on which nothing has come.
     #[must_use]
     pub fn of_caller(limits: &Limits) -> Self {
-        Self::behind(PREFACE_BYTES, limits)
+        Self::behind(PREFACE_BYTES, None, limits)
     }
 
     /// For an upstream's connection on which nothing has come.
     #[must_use]
     pub fn of_upstream(limits: &Limits) -> Self {
         // Its preface is a frame.
-        Self::behind(0, limits)
+        Self::behind(0, Some(0), limits)
     }
 
-    fn behind(preface: usize, limits: &Limits) -> Self {
+    fn behind(preface: usize, heads: Option<u64>, limits: &Limits) -> Self {
         let frames_max = limits.of(Bound::H2ControlFrames);
         Self {
             skip: preface,
@@ -57,6 +63,7 @@ impl Frames {
                 sent: 0,
                 is_spent: false,
             },
+            heads,
         }
     }
 
@@ -80,15 +87,31 @@ impl Frames {
             return Ok(Some(skipped));
         }
         // A head is shown as a whole, so that what is shown before a fault ends with a frame.
-        let Some([high, middle, low, kind, ..]) = bytes.get(..FRAME_HEAD_BYTES) else {
+        let Some([high, middle, low, kind, flags, ..]) = bytes.get(..FRAME_HEAD_BYTES) else {
             return Ok(None);
         };
-        if ![DATA, HEADERS, CONTINUATION].contains(kind) {
-            self.budget.pay()?;
-        }
+        self.count(*kind, *flags)?;
         let length = u32::from_be_bytes([0, *high, *middle, *low]);
         self.skip = usize::try_from(length).unwrap_or(usize::MAX);
         Ok(Some(FRAME_HEAD_BYTES))
+    }
+
+    fn count(&mut self, kind: u8, flags: u8) -> Result<(), Fault> {
+        match (kind, &mut self.heads) {
+            (DATA | HEADERS, Some(heads)) if flags & END_STREAM != 0 => {
+                if let Some(less) = heads.checked_sub(1) {
+                    *heads = less;
+                    self.budget.pay_back();
+                }
+                Ok(())
+            }
+            (HEADERS, Some(heads)) => {
+                *heads = heads.saturating_add(1);
+                self.budget.pay()
+            }
+            (CONTINUATION | DATA | HEADERS, _) => Ok(()),
+            _ => self.budget.pay(),
+        }
     }
 }
 
@@ -128,6 +151,10 @@ impl Budget {
             .sent
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.sent = sent.min(most);
+    }
+
+    fn pay_back(&mut self) {
+        self.left = self.left.saturating_add(1).min(self.frames_max);
     }
 
     /// Pays for one frame.

@@ -71,6 +71,37 @@ fn an_upstream_begins_with_a_frame() {
 }
 
 #[test]
+fn answers_may_be_many_and_informational_ones_only_as_many_as_other_frames() {
+    let mut limits = Limits::default();
+    limits.set(Bound::H2ControlFrames, 100).unwrap();
+    let begun = || {
+        let mut frames = Frames::of_upstream(&limits);
+        frames.at(moment());
+        frames
+    };
+    let last = |kind| {
+        let mut frame = frame(kind, 8);
+        frame[4] = 1;
+        frame
+    };
+    // An end without a beginning is worth nothing.
+    let mut frames = begun();
+    (0..500).for_each(|_| assert_eq!(frames.look(&last(DATA)).fault, None));
+    assert_eq!(taken(&mut frames, HEADERS, 1_000), 100);
+    for end in [DATA, HEADERS] {
+        let mut frames = begun();
+        for _ in 0..1_000 {
+            assert_eq!(taken(&mut frames, HEADERS, 1), 1);
+            assert_eq!(taken(&mut frames, DATA, 3), 3);
+            assert_eq!(frames.look(&last(end)).fault, None);
+        }
+        // Ninety answers at once, and what is left.
+        assert_eq!(taken(&mut frames, HEADERS, 90), 90);
+        assert_eq!(taken(&mut frames, PING, 1_000), 10);
+    }
+}
+
+#[test]
 fn a_budget_lasts_for_its_window_and_is_whole_again_after_it() {
     let start = moment();
     let mut frames = begun(start);

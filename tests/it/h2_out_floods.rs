@@ -7,7 +7,9 @@ use crate::h2_out::{BOTH, USER, data, end, frames, get, head, house, next, reset
 use crate::harness::{House, Upstream, request};
 use crate::tls::server;
 use crate::wire::floods::{TOO_MANY, endless};
-use crate::wire::h2::{ACK, DATA, END_STREAM, PING, SETTINGS, WINDOW_UPDATE, frame};
+use crate::wire::h2::{
+    ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, SETTINGS, WINDOW_UPDATE, frame,
+};
 
 /// One connection was ended for its frames, and nothing that was asked on it was sent once more.
 fn assert_flooded(house: &House) {
@@ -25,10 +27,14 @@ fn assert_flooded(house: &House) {
 #[test]
 fn frames_that_nobody_needs_end_their_connection_and_nothing_else() {
     let of_a_stream = ("RST_STREAM", reset(1, 8));
-    for (name, again) in endless().into_iter().chain([of_a_stream]) {
+    // Of the second stream and the third.
+    let early = |at| frame(HEADERS, END_HEADERS, at, &[0x08, 3, b'1', b'0', b'3']);
+    let informational = ("HEADERS of 103", early(3));
+    for (name, again) in endless().into_iter().chain([of_a_stream, informational]) {
         let (upstream, pem, count) = frames(move |at, number| match number {
             // What a busy upstream may send in a moment.
             1 => [again.repeat(500), whole(at, USER)].concat(),
+            2 if again[3] == HEADERS => early(at).repeat(TOO_MANY),
             2 => again.repeat(TOO_MANY),
             _ => whole(at, USER),
         });
