@@ -1,7 +1,7 @@
 //! One caller's connection, under the HTTP server.
 
 use std::error::Error as _;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -89,7 +89,7 @@ impl Gateway {
         self: Arc<Self>,
         stream: Stream,
         address: SocketAddr,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) {
         let config = self.shared.deployed.current();
         let limits = &config.limits;
@@ -106,46 +106,63 @@ impl Gateway {
             pace: Arc::clone(&pace),
             protocol,
         });
-        let io = TokioIo::new(Paced::new(
+        let mut paced = Paced::new(
             stream,
             protocol,
             Arc::clone(&pace),
             (&self.shared.clock, &self.shared.events),
             limits,
-        ));
+        );
+        // A server's buffers are for who says something: many connections never do.
+        let begins = tokio::select! {
+            biased;
+            begins = poll_fn(|cx| paced.poll_begin(cx)) => begins,
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
+        if !begins {
+            return;
+        }
+        let io = TokioIo::new(paced);
         let gateway = Arc::clone(&self);
         let ended = match protocol {
-            Protocol::Http2 => {
-                let streams = Streams::new(&self.shared.clock, &self.shared.events, limits);
-                let server = http2_server(streams.clone(), limits);
-                let service = service_fn(move |request| {
-                    let progress = Some(streams.begin());
-                    Arc::clone(&gateway).serve(Arc::clone(&entry), request, progress)
-                });
-                let connection = server.serve_connection(io, service);
-                drive(
-                    connection,
-                    |connection| connection.graceful_shutdown(),
-                    stop,
-                )
-                .await
-            }
-            Protocol::Http1 => {
-                let service = service_fn(move |request| {
-                    Arc::clone(&gateway).serve(Arc::clone(&entry), request, None)
-                });
-                let connection = http1_server(limits).serve_connection(io, service);
-                drive(
-                    connection,
-                    |connection| connection.graceful_shutdown(),
-                    stop,
-                )
-                .await
-            }
+            Protocol::Http1 => Box::pin(gateway.serve_http1(io, entry, limits, stop)).await,
+            Protocol::Http2 => Box::pin(gateway.serve_http2(io, entry, limits, stop)).await,
         };
         if let Some(fault) = fault(ended.err().as_ref(), &pace, protocol) {
             self.shared.events.emit(ConnectionFailed { fault });
         }
+    }
+
+    async fn serve_http1(
+        self: Arc<Self>,
+        io: TokioIo<Paced<Stream>>,
+        entry: Arc<Entry>,
+        limits: &Limits,
+        stop: watch::Receiver<bool>,
+    ) -> hyper::Result<()> {
+        // hyper keeps room for the exchange as long as the connection lasts.
+        let service = service_fn(move |request| {
+            Box::pin(Arc::clone(&self).serve(Arc::clone(&entry), request, None))
+        });
+        let connection = http1_server(limits).serve_connection(io, service);
+        drive(connection, |it| it.graceful_shutdown(), stop).await
+    }
+
+    async fn serve_http2(
+        self: Arc<Self>,
+        io: TokioIo<Paced<Stream>>,
+        entry: Arc<Entry>,
+        limits: &Limits,
+        stop: watch::Receiver<bool>,
+    ) -> hyper::Result<()> {
+        let streams = Streams::new(&self.shared.clock, &self.shared.events, limits);
+        let server = http2_server(streams.clone(), limits);
+        let service = service_fn(move |request| {
+            let progress = Some(streams.begin());
+            Arc::clone(&self).serve(Arc::clone(&entry), request, progress)
+        });
+        let connection = server.serve_connection(io, service);
+        drive(connection, |it| it.graceful_shutdown(), stop).await
     }
 }
 

@@ -21,6 +21,7 @@ use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
 use crate::limits::{Bound, FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX, Limits};
 use crate::refusal::Refusal;
+use crate::tls::Stream;
 
 /// What hyper gets to see instead of a head that the guard refused: the service answers it, after
 /// the answers to all requests before it. No caller can send it, since the guard knows no such
@@ -285,6 +286,18 @@ impl<S> Paced<S> {
             .get_or_insert_with(|| Alarm::at(times.until(times.write)));
         ready!(alarm.poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Paced<Stream> {
+    /// Whether anything comes at all: ready once it may have, or once nothing has for too long.
+    pub(super) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.gate.stream().poll_readable(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        ready!(self.poll_silence(cx));
+        self.give_up(cx);
+        Poll::Ready(false)
     }
 }
 

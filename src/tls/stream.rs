@@ -30,6 +30,20 @@ impl Stream {
         }
     }
 
+    /// Ready once something can be read, or the end. Of one with TLS that is at once: only reading
+    /// tells.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            // What the runtime takes a new socket for is no sign: it has to be looked at.
+            Self::Plain(socket) => {
+                let mut byte = [MaybeUninit::uninit()];
+                let mut byte = ReadBuf::uninit(&mut byte);
+                socket.as_tcp().poll_peek(cx, &mut byte).map(drop)
+            }
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+
     /// The name that a caller asked for in its handshake (SNI, RFC 6066 section 3).
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
