@@ -30,7 +30,7 @@ main() {
 needs() {
     case $1 in
     guard)
-        house=(clock limits names policy refusal guard)
+        house=(clock limits names policy refusal secret guard)
         tests=(guard/oracle/mod guard/answers guard/frames guard/requests)
         ;;
     pseudonym)
