@@ -122,3 +122,174 @@ impl Policy {
         shapes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{
+        Field, Fields, IdKind, Keep, Method, Only, StatusContent, Statuses, Switch, Unlisted,
+        ValueType,
+    };
+
+    const KEEP: Keep = Keep {
+        of: ValueType::Any,
+        rules: None,
+    };
+    /// Names who may have objected, and leaves no stub.
+    const PUPIL: usize = 0;
+    /// Names nobody.
+    const ORG: usize = 1;
+    /// Has a list of pupils.
+    const PAGE: usize = 2;
+    /// Has one pupil.
+    const SEAT: usize = 3;
+    /// Names who may have objected, and leaves a stub.
+    const USER: usize = 4;
+    /// May be a pupil.
+    const EITHER: usize = 5;
+    /// Is dropped where it is nothing that is known.
+    const KNOWN: usize = 6;
+    /// Is sent if a value of it is on a list, whatever it is then.
+    const LISTED: usize = 7;
+
+    fn at<Of>(place: usize) -> Index<Of> {
+        Index::new(place).unwrap()
+    }
+
+    fn policy() -> Policy {
+        let fields = |lines: &[(&str, Rule)]| {
+            let line = |(key, rule): &(&str, Rule)| Field {
+                key: (*key).into(),
+                rule: *rule,
+            };
+            let lines = lines.iter().map(line).collect();
+            ShapeBody::Fields(Fields::new(lines, None, Unlisted::Drop).into())
+        };
+        let switch = |shapes: &[usize], otherwise| {
+            ShapeBody::Switch(Switch {
+                path: ["role".into()].into(),
+                cases: shapes.iter().map(|it| ("".into(), at(*it))).collect(),
+                otherwise,
+            })
+        };
+        let (id, kept) = (Rule::Identifier(at(0)), Rule::Keep(KEEP));
+        let bodies = [
+            fields(&[("pupil", id)]),
+            fields(&[("name", kept)]),
+            fields(&[("pupils", Rule::List(Item::Object(at(PUPIL))))]),
+            fields(&[("pupil", Rule::Object(at(PUPIL)))]),
+            fields(&[("sourcedId", id), ("status", kept)]),
+            switch(&[PUPIL], Otherwise::Shape(at(ORG))),
+            switch(&[ORG], Otherwise::DropItem),
+            switch(&[ORG], Otherwise::Shape(at(ORG))),
+        ];
+        let name = String::new;
+        let shape = |body| Shape { name: name(), body };
+        Policy {
+            shapes: bodies.map(shape).into(),
+            kinds: ["pupil", "mark"]
+                .map(|name| IdKind {
+                    name: name.to_owned(),
+                    public: false,
+                })
+                .into(),
+            ..Policy::default()
+        }
+    }
+
+    /// With records that are not sent.
+    fn filtered() -> Policy {
+        let mut policy = policy();
+        let only = Only {
+            shape: at(LISTED),
+            path: ["name".into()].into(),
+            values: Box::default(),
+        };
+        policy.send_only(vec![only], vec![at(0)]);
+        policy
+    }
+
+    fn flow(caller: Side) -> Flow {
+        Flow {
+            name: String::new(),
+            caller,
+            routes: [].into(),
+        }
+    }
+
+    fn route(to_vendor: Content) -> Route {
+        Route {
+            name: String::new(),
+            method: Method::Get,
+            path: Box::default(),
+            query: Box::default(),
+            to_vendor,
+            from_vendor: to_vendor,
+            statuses: [StatusContent {
+                statuses: Statuses::Class(4),
+                content: Content::Json(Rule::Blank),
+            }]
+            .into(),
+        }
+    }
+
+    #[test]
+    fn an_answer_may_be_hidden_if_what_is_filtered_stands_outside_of_all_lists() {
+        let one = |shape| Rule::Object(at(shape));
+        let or_one = |shape| Rule::ListOrOne(Item::Object(at(shape)));
+        for (rule, hides) in [
+            (one(PUPIL), true),
+            (one(ORG), false),
+            (one(PAGE), false),
+            (one(SEAT), true),
+            (one(USER), true),
+            (one(EITHER), true),
+            (one(KNOWN), false),
+            (one(LISTED), true),
+            (Rule::List(Item::Object(at(PUPIL))), false),
+            (or_one(PUPIL), true),
+            (or_one(ORG), false),
+            (Rule::KeepAll, false),
+        ] {
+            let (filtered, route) = (filtered(), route(Content::Json(rule)));
+            let (vendor, school) = (flow(Side::Vendor), flow(Side::School));
+            assert_eq!(filtered.may_hide(&vendor, &route), hides, "{rule:?}");
+            assert!(!filtered.may_hide(&school, &route), "{rule:?}");
+            assert!(!policy().may_hide(&vendor, &route), "{rule:?}");
+            // What hides says no more of what is not there than of what is not sent.
+            let told = |flow: &Flow, status| filtered.answer_content(flow, &route, status);
+            let blank = Some(Content::Json(Rule::Blank));
+            assert_eq!(told(&vendor, 404), blank.filter(|_| !hides), "{rule:?}");
+            assert_eq!(told(&vendor, 400), blank, "{rule:?}");
+            assert_eq!(told(&vendor, 200), Some(route.to_vendor), "{rule:?}");
+            assert_eq!(told(&school, 404), blank, "{rule:?}");
+        }
+        let nothing = route(Content::Nothing);
+        assert!(!filtered().may_hide(&flow(Side::Vendor), &nothing));
+    }
+
+    #[test]
+    fn as_many_items_leave_as_came_if_none_is_filtered_or_each_leaves_a_stub() {
+        let list = |shape| Rule::List(Item::Object(at(shape)));
+        for (rule, all) in [
+            (list(PUPIL), false),
+            (list(ORG), true),
+            (list(PAGE), true),
+            (list(SEAT), false),
+            (list(USER), true),
+            (list(EITHER), false),
+            (list(KNOWN), false),
+            (list(LISTED), false),
+            (Rule::ListOrOne(Item::Object(at(PUPIL))), false),
+            (Rule::Object(at(PAGE)), false),
+            (Rule::Object(at(ORG)), true),
+            (Rule::List(Item::Identifier(at(0))), false),
+            (Rule::List(Item::Identifier(at(1))), true),
+            (Rule::List(Item::Keep(KEEP)), true),
+        ] {
+            assert_eq!(filtered().leaves_all(rule), all, "{rule:?}");
+            let unfiltered = policy().leaves_all(rule);
+            assert_eq!(unfiltered, rule != list(KNOWN), "{rule:?}");
+        }
+    }
+}
