@@ -323,3 +323,79 @@ impl Records {
             .map(|(place, _)| place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Content, Flow, Method, QueryParameter, Side, Unlisted};
+
+    /// Whether a link is looked into where it can lead to that route only.
+    fn is_looked_into(
+        segment: Segment,
+        rule: Option<QueryRule>,
+        excepted: &[Index<IdKind>],
+    ) -> bool {
+        let link = Field {
+            key: "href".into(),
+            rule: Rule::Link(None),
+        };
+        let fields = Fields::new(vec![link], None, Unlisted::Drop);
+        let route = Route {
+            name: String::new(),
+            method: Method::Get,
+            path: [segment].into(),
+            query: { rule.into_iter() }
+                .map(|rule| QueryParameter {
+                    name: "of".into(),
+                    rule,
+                })
+                .collect(),
+            to_vendor: Content::Nothing,
+            from_vendor: Content::Nothing,
+            statuses: Box::default(),
+        };
+        let mut policy = Policy {
+            shapes: vec![Shape {
+                name: String::new(),
+                body: ShapeBody::Fields(fields.into()),
+            }],
+            flows: vec![Flow {
+                name: String::new(),
+                caller: Side::Vendor,
+                routes: [route].into(),
+            }],
+            ..Policy::default()
+        };
+        let shape = Index::new(0).unwrap();
+        let only = Only {
+            shape,
+            path: Box::default(),
+            values: Box::default(),
+        };
+        policy.send_only(vec![only], excepted.to_vec());
+        let glimpses = &policy.gate(shape).unwrap().glimpses;
+        { glimpses.iter() }.any(|glimpse| matches!(glimpse.text, Some(Names::Link)))
+    }
+
+    #[test]
+    fn links_are_looked_into_if_a_request_may_name_an_excepted_kind() {
+        let items = Index::new(0).unwrap();
+        let (pupil, other) = (Index::new(0).unwrap(), Index::new(1).unwrap());
+        let literal = || Segment::Literal("users".into());
+        for (segment, rule, looked_into) in [
+            (literal(), None, false),
+            (Segment::Identifier(pupil), None, true),
+            (Segment::Identifier(other), None, false),
+            (literal(), Some(QueryRule::Filter(items)), true),
+            (literal(), Some(QueryRule::Identifier(pupil)), true),
+            (literal(), Some(QueryRule::Identifiers(pupil)), true),
+            (literal(), Some(QueryRule::Identifier(other)), false),
+            (literal(), Some(QueryRule::Sort(items)), false),
+        ] {
+            let what = format!("{segment:?} {rule:?}");
+            let seen = is_looked_into(segment.clone(), rule.clone(), &[pupil]);
+            assert_eq!(seen, looked_into, "{what}");
+            assert!(!is_looked_into(segment, rule, &[]), "{what}");
+        }
+    }
+}
