@@ -402,6 +402,8 @@ label     = { as = "constant", value = "-" }
 grade     = "keep:int"
 roles     = "Role[]"
 org       = "Org"
+home      = "Home"
+place     = "keep"
 friends   = "person[]"
 [shape.Teacher]
 sourcedId = "person"
@@ -420,17 +422,28 @@ year      = "year"
 label     = { as = "constant", value = "-" }
 roles     = "Role[]"
 org       = "Org"
+home      = "Home"
+place     = "keep"
 friends   = "person[]"
 [shape.Stub]
 sourcedId = "person"
 status    = { as = "constant", value = "tobedeleted" }
 since     = "keep:datetime"
 level     = "blank"
+home      = "Stub-home"
+place     = "Home"
+title     = "drop"
 [shape.Role]
 role = { as = "keep", one-of = ["student", "teacher"] }
 [shape.Org]
 sourcedId = "person"
 email     = { as = "mail", of = "sourcedId" }
+[shape.Home]
+town   = "keep"
+street = "keep"
+home   = "Home"
+[shape.Stub-home]
+town = "blank"
 [shape.Seat]
 _switch = { field = "kind", cases = { a = "Row", b = "Row" } }
 [shape.Row]
@@ -568,6 +581,8 @@ email = { as = "mail", of = "owner" }
             ("title='1a'", "title='1a'"),
             ("title>'1a'", "title>'1a'"),
             ("roles.role='student'", "roles.role='student'"),
+            ("home.street='a'", "home.street='a'"),
+            ("home.home.home.street='a'", "home.home.home.street='a'"),
         ] {
             let seen = by_vendor(filter);
             match expected {
@@ -624,8 +639,10 @@ email = { as = "mail", of = "owner" }
             "familyName='Jansen'",
             "year='2016'",
             "label='-'",
-            "grade='7'", // not the same in both cases
-            "level='7'", // blank in a stub
+            "grade='7'",     // not the same in both cases
+            "level='7'",     // blank in a stub
+            "home.town='a'", // the same, further inside
+            "place='a'",     // an object in a stub
             "status>'active'",
             "status='inactive'",
             "status~'act'",
@@ -644,7 +661,7 @@ email = { as = "mail", of = "owner" }
             "org='p-1'",
             "org.sourcedId.x='p-1'",
             ".sourcedId='p-1'",
-            "a.b.c.d.e='1'",
+            "home.home.home.home.street='a'", // more steps than may be
             "",
             "note",
             "note=",
