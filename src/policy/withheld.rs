@@ -127,8 +127,8 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::policy::{
-        Field, Fields, IdKind, Keep, Method, Only, StatusContent, Statuses, Switch, Unlisted,
-        ValueType,
+        Constant, Field, Fields, IdKind, Keep, Method, Only, Segment, StatusContent, Statuses,
+        Switch, Template, Unlisted, ValueType,
     };
 
     const KEEP: Keep = Keep {
@@ -193,6 +193,23 @@ mod tests {
                     public: false,
                 })
                 .into(),
+            constants: vec![Constant {
+                json: b"\"withheld\"".as_slice().into(),
+            }],
+            templates: [0, 1]
+                .map(|kind| Template {
+                    parts: [("urn:".into(), at(kind))].into(),
+                    end: "".into(),
+                })
+                .into(),
+            flows: vec![Flow {
+                routes: [Route {
+                    path: [Segment::Identifier(at(0))].into(),
+                    ..route(Content::Nothing)
+                }]
+                .into(),
+                ..flow(Side::Vendor)
+            }],
             ..Policy::default()
         }
     }
@@ -286,6 +303,10 @@ mod tests {
             (Rule::List(Item::Identifier(at(0))), false),
             (Rule::List(Item::Identifier(at(1))), true),
             (Rule::List(Item::Keep(KEEP)), true),
+            (Rule::List(Item::Link(None)), false),
+            (Rule::List(Item::Link(Some(at(0)))), true),
+            (Rule::List(Item::Template(at(0))), false),
+            (Rule::List(Item::Template(at(1))), true),
         ] {
             assert_eq!(filtered().leaves_all(rule), all, "{rule:?}");
             let unfiltered = policy().leaves_all(rule);
