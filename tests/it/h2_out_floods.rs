@@ -2,6 +2,7 @@
 //! send much.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::h2_out::{BOTH, USER, data, end, frames, get, head, house, next, reset, shaken, whole};
 use crate::harness::{House, Upstream, request};
@@ -99,14 +100,28 @@ fn a_budget_of_frames_is_an_upstreams_too() {
 }
 
 #[test]
-fn an_answer_of_many_frames_is_no_flood() {
+fn a_budget_of_an_upstream_is_whole_again_after_its_window() {
+    let ping = frame(PING, ACK, 0, &[7; 8]).repeat(90);
+    let (upstream, pem, _) = frames(move |at, _| [ping.clone(), whole(at, USER)].concat());
+    let limits = "h2-control-frames = 100\nh2-control-window = \"200ms\"";
+    let house = house(upstream, &pem, limits, "");
+    for _ in 0..4 {
+        assert_eq!(house.ask(get()).status(), 200);
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    assert_eq!(house.upstream.connections(), 1);
+    end(&house);
+}
+
+#[test]
+fn answers_of_many_frames_are_no_flood() {
     let (upstream, pem, _) = frames(|at, _| {
-        // As much as fits the window.
-        let blanks = data(at, 0, &" ".repeat(60)).repeat(TOO_MANY);
+        // Less than the window, and no frame so small that the library minds.
+        let blanks = data(at, 0, &" ".repeat(1_000)).repeat(200);
         [head(at, 0, &[]), blanks, data(at, END_STREAM, USER)].concat()
     });
     let house = house(upstream, &pem, "", "");
-    for _ in 0..2 {
+    for _ in 0..12 {
         assert_eq!(house.ask(get()).json()["grade"], 7);
     }
     assert_eq!(house.upstream.connections(), 1);

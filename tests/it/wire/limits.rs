@@ -8,6 +8,7 @@ use super::h2::{
 };
 use super::vendor::{Seen, Step, Vendor};
 use super::{Bed, DEADLINES, FIRST, exchange, markers, right_answer};
+use crate::harness::House;
 use crate::harness::upstream::ok;
 
 /// What is refused on that bed, if anything is.
@@ -258,29 +259,41 @@ fn so_many_streams_may_be_reset_as_is_set() {
     }
 }
 
+/// A connection of which the other end has announced all that it takes.
+fn announced(house: &House) -> Connection {
+    let mut connection = Connection::new(house);
+    while connection.next().unwrap().0 != WINDOW_UPDATE {}
+    connection
+}
+
 #[test]
 fn whoever_goes_beyond_what_was_announced_for_http2_is_ended_and_counted() {
     let head = frame(HEADERS, END_HEADERS, 1, &block(&pushing()));
     let data = |length| frame(DATA, 0, 1, &vec![b' '; length]);
+    // One frame, so that nothing of it is read before the rest comes.
     let kinds = [
         (
-            "h2-stream-window = 65536",
-            [head.clone(), data(16_000).repeat(5)],
+            "h2-frame = 200000\nh2-stream-window = 200000\nh2-connection-window = 100000",
+            data(110_000),
         ),
-        (
-            "h2-stream-window = 200000\nh2-connection-window = 65536",
-            [head.clone(), data(16_000).repeat(5)],
-        ),
-        ("h2-frame = 20000", [head, data(20_001)]),
+        ("h2-frame = 20000", data(20_001)),
     ];
     for (limits, sent) in kinds {
         let (house, vendor) = open_with(limits, right_answer);
-        let mut connection = Connection::new(&house);
-        connection.send(&sent.concat());
+        let mut connection = announced(&house);
+        connection.send(&[&head[..], &sent].concat());
         let end = connection.end_of(99);
         assert!(matches!(end, End::Over(Some(1..))), "{limits}: {end:?}");
         house.await_metric("sluis_connections_failed_total{fault=\"http2\"} 1\n");
         assert!(vendor.seen().is_empty());
         house.search(&markers(), &[("the vendor", &vendor.bytes())]);
     }
+    // Beyond the window of a stream, that stream alone is.
+    let (house, vendor) = open_with("h2-frame = 200000", right_answer);
+    let mut connection = announced(&house);
+    connection.send(&[&head[..], &data(70_000)].concat());
+    assert_eq!(connection.end_of(1), End::Reset);
+    house.await_metric("sluis_cancellations_total{vendor=\"bron\"} 1\n");
+    assert!(vendor.seen().is_empty());
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
