@@ -177,8 +177,8 @@ impl Shared {
             }
             Ok(Ok(_)) => Sent::Failed(Refusal::UpstreamBroken, Heard::Something),
             Ok(Err(mut error)) => match error.take_message().and_then(relative) {
-                Some(unsent) => Sent::Returned(Box::new(unsent)),
-                None => {
+                Some(unsent) if !self.is_flooded() => Sent::Returned(Box::new(unsent)),
+                _ => {
                     let why = patience.fault().unwrap_or(Refusal::UpstreamBroken);
                     Sent::Failed(why, self.heard(error.error()))
                 }
