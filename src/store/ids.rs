@@ -26,16 +26,15 @@ impl Ids {
 
     /// Where this text stands.
     pub(super) fn place(&self, id: Identifier<'_>) -> Option<Place> {
-        self.places.find(self.number(id), |place| {
-            self.arena.holds(place, id.text()).then_some(place)
-        })
+        self.find(self.number(id), id)
     }
 
     /// Takes in what is on disk; a text that is there already stays as it is.
     pub(super) fn add(&self, form: Form, day: u32, id: Identifier<'_>) -> Result<(), Full> {
-        if self.place(id).is_none() {
+        let number = self.number(id);
+        if self.find(number, id).is_none() {
             let place = self.arena.add(form, day, id.text())?;
-            self.places.list(self.number(id), place, |_| false);
+            self.places.list(number, place, |_| false);
         }
         Ok(())
     }
@@ -48,6 +47,12 @@ impl Ids {
     #[cfg(test)]
     pub(super) fn fill(&self) {
         self.arena.fill();
+    }
+
+    fn find(&self, number: u32, id: Identifier<'_>) -> Option<Place> {
+        self.places.find(number, |place| {
+            self.arena.holds(place, id.text()).then_some(place)
+        })
     }
 
     fn number(&self, id: Identifier<'_>) -> u32 {
