@@ -12,7 +12,6 @@ use crate::limits::{Bound, Limits};
 
 /// Section 3.4. Whether it is one, the library sees.
 const PREFACE_BYTES: usize = 24;
-const FRAME_HEAD_BYTES: usize = 9;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
@@ -25,6 +24,36 @@ const END_STREAM: u8 = 0x1;
 const PAYING_BYTES: u64 = 24;
 /// What we sent pays for so many times the budget at most: what was sent long ago is acknowledged.
 const SAVED_MAX: u64 = 10;
+
+/// The head of a frame, without its stream (RFC 9113 section 4.1).
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHead {
+    /// Of what comes behind it, in bytes.
+    pub length: usize,
+    /// What it is.
+    pub kind: u8,
+    /// What its kind makes of them.
+    pub flags: u8,
+}
+
+impl FrameHead {
+    /// So many bytes.
+    pub const BYTES: usize = 9;
+
+    /// Reads the first bytes of a frame; `None` if its head is not whole.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let [high, middle, low, kind, flags, ..] = bytes.get(..Self::BYTES)? else {
+            return None;
+        };
+        let length = u32::from_be_bytes([0, *high, *middle, *low]);
+        Some(Self {
+            length: usize::try_from(length).unwrap_or(usize::MAX),
+            kind: *kind,
+            flags: *flags,
+        })
+    }
+}
 
 /// Reads the frames of one connection.
 #[derive(Clone, Debug)]
@@ -87,18 +116,17 @@ impl Frames {
             return Ok(Some(skipped));
         }
         // A head is shown as a whole, so that what is shown before a fault ends with a frame.
-        let Some([high, middle, low, kind, flags, ..]) = bytes.get(..FRAME_HEAD_BYTES) else {
+        let Some(head) = FrameHead::of(bytes) else {
             return Ok(None);
         };
-        self.count(*kind, *flags)?;
-        let length = u32::from_be_bytes([0, *high, *middle, *low]);
-        self.skip = usize::try_from(length).unwrap_or(usize::MAX);
-        Ok(Some(FRAME_HEAD_BYTES))
+        self.count(head)?;
+        self.skip = head.length;
+        Ok(Some(FrameHead::BYTES))
     }
 
-    fn count(&mut self, kind: u8, flags: u8) -> Result<(), Fault> {
-        match (kind, &mut self.heads) {
-            (DATA | HEADERS, Some(heads)) if flags & END_STREAM != 0 => {
+    fn count(&mut self, head: FrameHead) -> Result<(), Fault> {
+        match (head.kind, &mut self.heads) {
+            (DATA | HEADERS, Some(heads)) if head.flags & END_STREAM != 0 => {
                 if let Some(less) = heads.checked_sub(1) {
                     *heads = less;
                     self.budget.pay_back();

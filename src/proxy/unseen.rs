@@ -2,9 +2,8 @@
 //! tells of them are the frames that it sends.
 
 use crate::events::StreamRefusal;
+use crate::guard::FrameHead;
 
-/// RFC 9113 section 4.1: length, kind, flags and stream.
-const FRAME_HEAD_BYTES: usize = 9;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
 const END_STREAM: u8 = 0x1;
@@ -41,7 +40,7 @@ impl Sent {
             if let Some(frame) = Frame::of(&self.held)
                 && missing(&self.held) == 0
             {
-                self.skip = frame.length.saturating_sub(frame.begin.len());
+                self.skip = frame.head.length.saturating_sub(frame.begin.len());
                 frame.refusal().into_iter().for_each(&mut found);
                 self.held.clear();
             }
@@ -53,39 +52,29 @@ impl Sent {
 fn missing(held: &[u8]) -> usize {
     match Frame::of(held) {
         Some(frame) => frame.looked_at().saturating_sub(frame.begin.len()),
-        None => FRAME_HEAD_BYTES.saturating_sub(held.len()),
+        None => FrameHead::BYTES.saturating_sub(held.len()),
     }
 }
 
 /// A frame of which the head has come.
 struct Frame<'f> {
-    length: usize,
-    kind: u8,
-    flags: u8,
+    head: FrameHead,
     /// What has come of the rest.
     begin: &'f [u8],
 }
 
 impl<'f> Frame<'f> {
     fn of(held: &'f [u8]) -> Option<Self> {
-        let (head, begin) = held.split_at_checked(FRAME_HEAD_BYTES)?;
-        let [high, middle, low, kind, flags, ..] = head else {
-            return None;
-        };
-        let length = u32::from_be_bytes([0, *high, *middle, *low]);
-        Some(Self {
-            length: usize::try_from(length).unwrap_or(usize::MAX),
-            kind: *kind,
-            flags: *flags,
-            begin,
-        })
+        let head = FrameHead::of(held)?;
+        let begin = held.get(FrameHead::BYTES..)?;
+        Some(Self { head, begin })
     }
 
     /// How much of it is looked at.
     fn looked_at(&self) -> usize {
-        match self.kind {
-            RST_STREAM => self.length.min(REFUSED_STREAM.len()),
-            HEADERS if self.length <= BLOCK_BYTES_MAX => self.length,
+        match self.head.kind {
+            RST_STREAM => self.head.length.min(REFUSED_STREAM.len()),
+            HEADERS if self.head.length <= BLOCK_BYTES_MAX => self.head.length,
             _ => 0,
         }
     }
@@ -93,10 +82,10 @@ impl<'f> Frame<'f> {
     /// What it refuses.
     fn refusal(&self) -> Option<StreamRefusal> {
         let whole = END_STREAM | END_HEADERS;
-        match self.kind {
+        match self.head.kind {
             RST_STREAM if self.begin == REFUSED_STREAM => Some(StreamRefusal::TooMany),
             // An answer of ours has its date, and more: a status alone is the library's 431.
-            HEADERS if self.flags & whole == whole && is_one_field(self.begin) => {
+            HEADERS if self.head.flags & whole == whole && is_one_field(self.begin) => {
                 Some(StreamRefusal::HeadTooLarge)
             }
             _ => None,
