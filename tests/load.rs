@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluis::config::keys::{self, Made, Rotated, Rotation};
-use sluis::config::{Config, Deployed, Draft, NoDoor, Problems, code, load};
+use sluis::config::keys::{self, Made, Origin, Preparation, Rotated, Rotation};
+use sluis::config::{Config, Deployed, Draft, NoDoor, Problems, Vendor, code, load};
 use sluis::names::{SchoolId, VendorId};
 use sluis::pseudonym::Generation;
 use tempfile::TempDir;
@@ -102,16 +102,11 @@ impl House {
     }
 
     fn rotate(&self) -> Rotated {
-        let made = Made {
-            on: "2026-11-25".parse().unwrap(),
-            reason: "a test".to_owned(),
-        };
-        let rotation = Rotation {
-            school: SchoolId::parse("regenboog").unwrap(),
-            vendor: VendorId::parse("rekenwijs").unwrap(),
-            made,
-        };
-        keys::rotate(self.path(), rotation).unwrap()
+        keys::rotate(self.path(), rotation()).unwrap()
+    }
+
+    fn prepare(&self) -> Preparation {
+        keys::prepare(self.path(), rotation()).unwrap()
     }
 
     /// Gives the vendor another key, as a ring from elsewhere would.
@@ -355,25 +350,38 @@ fn a_reload_names_no_command_that_would_replace_keys_in_use() {
     assert!(line.contains("help: sluis keys new --config"), "{line}");
 }
 
+fn rotation() -> Rotation {
+    Rotation {
+        school: SchoolId::parse("regenboog").unwrap(),
+        vendor: VendorId::parse("rekenwijs").unwrap(),
+        made: Made {
+            on: "2026-11-25".parse().unwrap(),
+            reason: "a test".to_owned(),
+        },
+    }
+}
+
+/// The versions of the keys that are understood, and of those that are not any more.
+fn versions(vendor: &Vendor) -> (Vec<u32>, Vec<u32>) {
+    let of = |generations: &[Generation]| generations.iter().map(|it| it.version).collect();
+    (of(&vendor.law.generations), of(&vendor.retired))
+}
+
 #[test]
 fn a_reload_takes_a_rotated_key_beside_the_one_in_use() {
     let house = House::new();
     let deployed = Deployed::new(house.load());
     let ring = house.path().join("keys/ring.toml");
     let first_ring = fs::read(&ring).unwrap();
-    let versions = |deployed: &Deployed| {
-        let vendor = Arc::clone(&deployed.current().vendors[0]);
-        let of = |generations: &[Generation]| -> Vec<u32> {
-            generations.iter().map(|it| it.version).collect()
-        };
-        (of(&vendor.law.generations), of(&vendor.retired))
-    };
     let first = deployed.current().vendors[0].fingerprint;
     let second = house.rotate();
     assert_eq!(second.old, (1, first));
     assert!(deployed.reload(house.path()).unwrap().is_empty());
     assert_eq!(deployed.current().vendors[0].fingerprint, second.new.1);
-    assert_eq!(versions(&deployed), (vec![2, 1], vec![]));
+    assert_eq!(
+        versions(&deployed.current().vendors[0]),
+        (vec![2, 1], vec![])
+    );
 
     let second_ring = fs::read(&ring).unwrap();
     for (why, other) in [
@@ -388,7 +396,11 @@ fn a_reload_takes_a_rotated_key_beside_the_one_in_use() {
         let refused = deployed.reload(house.path()).unwrap_err();
         assert_eq!(codes(&refused), [code::KEY_CHANGED], "{why}");
     }
-    assert_eq!(versions(&deployed), (vec![2, 1], vec![]), "what was stays");
+    assert_eq!(
+        versions(&deployed.current().vendors[0]),
+        (vec![2, 1], vec![]),
+        "what was stays"
+    );
 
     fs::write(&ring, second_ring).unwrap();
     let pin = format!("key = \"{}\"\nagreement = ", second.new.1);
@@ -400,7 +412,54 @@ fn a_reload_takes_a_rotated_key_beside_the_one_in_use() {
     let pin = format!("key = \"{}\"\nagreement = ", third.new.1);
     house.vendor("agreement = ", &pin);
     deployed.reload(house.path()).unwrap();
-    assert_eq!(versions(&deployed), (vec![3, 2], vec![1]));
+    assert_eq!(
+        versions(&deployed.current().vendors[0]),
+        (vec![3, 2], vec![1])
+    );
+}
+
+#[test]
+fn a_prepared_key_is_understood_first_and_used_after_the_next_rotation() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    let ring = house.path().join("keys/ring.toml");
+    let vendor = || Arc::clone(&deployed.current().vendors[0]);
+    let (first, hash) = (vendor().fingerprint, vendor().hash.clone());
+    assert_eq!(vendor().prepared_key(), None);
+
+    let Preparation { in_use, prepared } = house.prepare();
+    assert_eq!((in_use, prepared.0), ((1, first), 2));
+    assert!(deployed.reload(house.path()).unwrap().is_empty());
+    assert_eq!(vendor().fingerprint, first);
+    assert_eq!(vendor().prepared_key(), Some(prepared.1));
+    assert_eq!(
+        versions(&deployed.current().vendors[0]),
+        (vec![1, 2], vec![])
+    );
+    assert_eq!(vendor().hash, hash, "what leaves is the same");
+    let prepared_ring = fs::read(&ring).unwrap();
+    let again = keys::prepare(house.path(), rotation()).unwrap_err();
+    assert_eq!(codes(&again), [code::CONFLICT]);
+    assert_eq!(fs::read(&ring).unwrap(), prepared_ring);
+
+    let rotated = house.rotate();
+    assert_eq!((rotated.old, rotated.new), ((1, first), prepared));
+    assert_eq!(
+        (rotated.origin, rotated.former),
+        (Origin::Prepared, vec![1])
+    );
+    assert!(deployed.reload(house.path()).unwrap().is_empty());
+    assert_eq!(vendor().fingerprint, prepared.1);
+    assert_eq!(vendor().prepared_key(), None);
+    assert_eq!(
+        versions(&deployed.current().vendors[0]),
+        (vec![2, 1], vec![])
+    );
+
+    // Back to the key before it is another key than the one in use, prepared or not.
+    fs::write(&ring, prepared_ring).unwrap();
+    let refused = deployed.reload(house.path()).unwrap_err();
+    assert_eq!(codes(&refused), [code::KEY_CHANGED]);
 }
 
 #[test]

@@ -249,6 +249,7 @@ fn shown(vendor: &Vendor, load: &LoadSeen, now: &Now, time: Time) -> Value {
         "objection_lists": lists.collect::<serde_json::Map<_, _>>(),
         "policy_hash": vendor.hash.0,
         "key_fingerprint": vendor.fingerprint.to_string(),
+        "key_prepared": vendor.prepared_key().map(|key| key.to_string()),
         "upstream_certificate": expires.copied().map(certificate),
     })
 }

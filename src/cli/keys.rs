@@ -140,6 +140,7 @@ fn text(line: &KeyLine) -> String {
         KeyState::Former => "  former",
         KeyState::InUse => "",
         KeyState::Made => "  new",
+        KeyState::Prepared => "  prepared",
         KeyState::Unused => "  not used here",
     };
     let made = match &line.made {
@@ -165,6 +166,7 @@ fn listed(lines: &[KeyLine]) -> Value {
                 KeyState::Former => "former",
                 KeyState::InUse => "in-use",
                 KeyState::Made => "made",
+                KeyState::Prepared => "prepared",
                 KeyState::Unused => "unused",
             },
         })

@@ -1,17 +1,22 @@
 //! `sluis keys rotate`: a new key for one vendor, and what that means.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::out::{Exit, Format, Out};
 use super::pick::{check_reason, one_of_name};
 use super::{Common, keys as keys_command};
 use crate::clock::{Calendar, Clock};
-use crate::config::keys::{self, Made, Rotated, Rotation};
+use crate::config::keys::{self, Made, Origin, Preparation, Rotated, Rotation};
 use crate::config::{self, Place};
 use crate::names::{SchoolId, VendorId};
+use crate::pseudonym::Fingerprint;
 
 /// Make a new key for one vendor; its former ones stay, so that what is under way comes home
+///
+/// Where several gateways share a register, in two steps: `--prepare` makes a key that every
+/// gateway understands once it has the ring and was reloaded; the second time, without it, puts
+/// that key to use. So whatever one of them gives out comes home through any other.
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The vendor's name: its file without .toml; SCHOOL/VENDOR if several schools have it
@@ -19,6 +24,9 @@ pub(super) struct Options {
     /// Why: it is kept in the ring, beside the new key
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Make the key and put it to no use yet: the next rotation does
+    #[arg(long)]
+    prepare: bool,
     /// The school, if several have this vendor
     #[arg(long, value_name = "SCHOOL")]
     school: Option<String>,
@@ -57,19 +65,62 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
             reason: options.reason.trim().to_owned(),
         },
     };
-    match keys::rotate(&folder, rotation.clone()) {
-        Ok(rotated) => {
-            say(&rotation, &rotated, options.common.format, out);
-            Exit::Fine
-        }
-        Err(wrong) => keys_command::failed(&wrong, options.common.format, out),
+    let format = options.common.format;
+    let done = match options.prepare {
+        true => keys::prepare(&folder, rotation.clone())
+            .map(|prepared| say_prepared(&rotation, &prepared, format, out)),
+        false => keys::rotate(&folder, rotation.clone())
+            .map(|rotated| say(&rotation, &rotated, format, out)),
+    };
+    match done {
+        Ok(()) => Exit::Fine,
+        Err(wrong) => keys_command::failed(&wrong, format, out),
     }
+}
+
+fn say_prepared(rotation: &Rotation, keys: &Preparation, format: Format, out: &mut Out) {
+    let (school, vendor) = (&rotation.school, &rotation.vendor);
+    let event = json!({
+        "event": "key_prepared",
+        "school": school.as_str(),
+        "vendor": vendor.as_str(),
+        "in_use": key(keys.in_use),
+        "prepared": key(keys.prepared),
+        "reason": rotation.made.reason,
+    });
+    out.tell(&event.to_string());
+    if format == Format::Json {
+        return out.json(&json!({
+            "school": school.as_str(),
+            "vendor": vendor.as_str(),
+            "in_use": key(keys.in_use),
+            "prepared": key(keys.prepared),
+        }));
+    }
+    let ((old, old_key), (new, new_key)) = (keys.in_use, keys.prepared);
+    for line in [
+        format!("{school}/{vendor} has a key that is prepared"),
+        format!("  version {old}  fingerprint {old_key}  stays in use"),
+        format!("  version {new}  fingerprint {new_key}  is understood after the next reload"),
+        "what happens next".to_owned(),
+        "  copy the ring to every gateway, and reload each (SIGHUP, or systemctl reload sluis)"
+            .to_owned(),
+        "  each that understands the key has its fingerprint in /status, and in the metric"
+            .to_owned(),
+        format!("  sluis_key_info{{state=\"prepared\",vendor=\"{vendor}\"}}"),
+        "  once all do, the same command without --prepare puts it to use".to_owned(),
+    ] {
+        out.say(&line);
+    }
+}
+
+fn key((version, fingerprint): (u32, Fingerprint)) -> Value {
+    json!({ "version": version, "fingerprint": fingerprint.to_string() })
 }
 
 fn say(rotation: &Rotation, rotated: &Rotated, format: Format, out: &mut Out) {
     let (school, vendor) = (&rotation.school, &rotation.vendor);
-    let [old, new] = [rotated.old, rotated.new]
-        .map(|(version, key)| json!({ "version": version, "fingerprint": key.to_string() }));
+    let [old, new] = [rotated.old, rotated.new].map(key);
     let event = json!({
         "event": "key_rotated",
         "school": school.as_str(),
@@ -85,6 +136,7 @@ fn say(rotation: &Rotation, rotated: &Rotated, format: Format, out: &mut Out) {
             "vendor": vendor.as_str(),
             "old": old,
             "new": new,
+            "was_prepared": rotated.origin == Origin::Prepared,
             "pinned_at": rotated.pin.as_ref().map(place),
             "accept_keys": ways(rotated),
         })),
@@ -98,7 +150,11 @@ fn say_text(school: &SchoolId, vendor: &VendorId, rotated: &Rotated, out: &mut O
     out.say(&format!(
         "  version {old}  fingerprint {old_key}  until the next reload"
     ));
-    out.say(&format!("  version {new}  fingerprint {new_key}  after it"));
+    let how = match rotated.origin {
+        Origin::Made => "after it",
+        Origin::Prepared => "after it, as was prepared",
+    };
+    out.say(&format!("  version {new}  fingerprint {new_key}  {how}"));
     out.say("what happens next");
     if let Some(pin) = &rotated.pin {
         let pin = place(pin);
@@ -107,7 +163,7 @@ fn say_text(school: &SchoolId, vendor: &VendorId, rotated: &Rotated, out: &mut O
         ));
         out.say("  a reload or a start is refused");
     }
-    out.say("  reload the gateway (SIGHUP, or systemctl reload sluis); on every node, if several");
+    say_reload(rotated, out);
     out.say("  from then on every pupil has a new pseudonym, and is somebody new to this vendor");
     for (kind, accepted) in &rotated.ways {
         out.say(&match accepted {
@@ -129,12 +185,28 @@ fn say_text(school: &SchoolId, vendor: &VendorId, rotated: &Rotated, out: &mut O
     }
 }
 
+fn say_reload(rotated: &Rotated, out: &mut Out) {
+    let lines: &[&str] = match (rotated.is_shared, rotated.origin) {
+        (false, _) => &["  reload the gateway (SIGHUP, or systemctl reload sluis)"],
+        (true, Origin::Prepared) => &[
+            "  copy the ring to every gateway, and reload each (SIGHUP, or systemctl reload sluis)",
+            "  one that has the key as prepared understands it all the while",
+        ],
+        (true, Origin::Made) => &[
+            "  copy the ring to every gateway, then reload all (SIGHUP, or systemctl reload sluis)",
+            "  until it is reloaded, a gateway refuses what others give out with the new key;",
+            "  that is spared by --prepare, run before and reloaded everywhere",
+        ],
+    };
+    lines.iter().for_each(|line| out.say(line));
+}
+
 /// `file:line`.
 fn place(place: &Place) -> String {
     format!("{}:{}", place.file.shown(), place.line_and_column().0)
 }
 
-fn ways(rotated: &Rotated) -> serde_json::Value {
+fn ways(rotated: &Rotated) -> Value {
     let ways = rotated.ways.iter();
     ways.map(|(kind, accepted)| json!({ "kind": kind, "keys": accepted }))
         .collect()

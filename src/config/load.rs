@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::iter;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::draft::{Draft, SchoolDraft, VendorFile};
 use super::folder::Folder;
 use super::gateway::Gateway;
 use super::hash;
-use super::keys::{InUse, KeySource, Keys};
+use super::keys::{InUse, KeySource, Keys, VendorKeys};
 use super::language::{
     CallersDraft, ClientDraft, FlowDraft, GrantDraft, UpstreamAuthDraft, VendorDraft,
 };
@@ -185,7 +186,7 @@ impl VendorFile {
     fn finish(
         self,
         school: &SchoolId,
-        keys: Option<Vec<(u32, VendorKey)>>,
+        keys: Option<VendorKeys>,
         limits: &Limits,
         problems: &mut Problems,
     ) -> Option<(Vendor, Vec<String>)> {
@@ -207,7 +208,7 @@ impl VendorFile {
                 format!("a vendor may set a smaller bound than the gateway's {most} only");
             problems.push(Problem::error(code::VALUE, message).at(&body.place));
         }
-        let newest = keys.as_ref().and_then(|keys| keys.first());
+        let newest = keys.as_ref().map(|keys| &keys.in_use);
         let newest = newest.map(|(version, key)| (*version, key.fingerprint()));
         let newest = newest.filter(|(_, key)| is_pinned(&draft, *key, problems));
         let mut flows = Vec::new();
@@ -252,18 +253,22 @@ impl VendorFile {
 }
 
 /// The kinds under the keys whose pseudonyms are understood, and under those where they are not any
-/// more; both newest first. A kind that understands fewer says so itself.
-fn generations(
-    keys: &[(u32, VendorKey)],
-    specs: &[KindSpec],
-) -> (Arc<[Generation]>, Arc<[Generation]>) {
-    let accepted = specs.iter().map(|spec| spec.accept_keys).max();
-    let all = keys
-        .iter()
-        .map(|(version, key)| Generation::new(*version, key, specs.iter().cloned()));
-    let mut all: Vec<Generation> = all.collect();
-    let retired = all.split_off(accepted.unwrap_or(1).min(all.len()));
-    (all.into(), retired.into())
+/// more; both newest first, but for one that is prepared, which is the last. A kind that
+/// understands fewer says so itself.
+fn generations(keys: &VendorKeys, specs: &[KindSpec]) -> (Arc<[Generation]>, Arc<[Generation]>) {
+    let VendorKeys {
+        in_use,
+        former,
+        prepared,
+    } = keys;
+    let keyed =
+        |(version, key): &(u32, VendorKey)| Generation::new(*version, key, specs.iter().cloned());
+    let used = iter::once(in_use).chain(former).map(keyed);
+    let mut accepted: Vec<Generation> = used.collect();
+    let most = specs.iter().map(|spec| spec.accept_keys).max();
+    let retired = accepted.split_off(most.unwrap_or(1).min(accepted.len()));
+    accepted.extend(prepared.as_ref().map(keyed).map(Generation::prepared));
+    (accepted.into(), retired.into())
 }
 
 /// The keys of the registers that these vendors need.

@@ -295,6 +295,13 @@ pub struct Vendor {
 }
 
 impl Vendor {
+    /// Which key is prepared, if one is.
+    #[must_use]
+    pub fn prepared_key(&self) -> Option<Fingerprint> {
+        let last = self.law.generations.last();
+        last.filter(|it| it.is_prepared).map(|it| it.fingerprint)
+    }
+
     /// Whether any of its ids has a way back.
     #[must_use]
     pub fn has_way_back(&self) -> bool {

@@ -121,7 +121,8 @@ fn compare_keys(
         let old = current.vendors.iter().find(same).map(|old| old.fingerprint);
         let kept = |old: Fingerprint| {
             let former = vendor.law.generations.iter().chain(&*vendor.retired);
-            { former }.any(|generation| generation.fingerprint == old)
+            let mut former = former.filter(|generation| !generation.is_prepared);
+            former.any(|generation| generation.fingerprint == old)
         };
         // A rotation adds a key, and keeps the one in use beside it.
         if pinned.contains(&(school.clone(), id.clone())) || old.is_none_or(kept) {

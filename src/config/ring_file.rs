@@ -22,6 +22,8 @@ const HEAD: &str = "\
 # reads it. A deleted entry makes its vendor's pseudonyms underivable for ever.
 version = 1
 ";
+/// What `state` says of a key that is prepared; any other has none.
+const PREPARED: &str = "prepared";
 const FROM_BACKUP: &str = "take the ring from a backup: only `sluis keys` can write this";
 
 /// The ring with what stands beside each entry.
@@ -41,7 +43,7 @@ struct Beside {
     why: Option<Made>,
 }
 
-/// When a key was made, and why.
+/// When a key was made, and why: of one that was prepared, when and why it was put to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// The day, in Amsterdam.
@@ -83,6 +85,25 @@ impl RingFile {
             self.read_list(&root, list, *holder, problems);
         }
         root.finish(problems);
+        self.check_prepared(problems);
+    }
+
+    /// A key that is prepared comes after the one in use.
+    fn check_prepared(&self, problems: &mut Problems) {
+        for entry in self.ring.entries().iter().filter(|it| it.is_prepared) {
+            let Entry { school, holder, .. } = entry;
+            let is_next = self.ring.prepared(school, holder) == Some(entry)
+                && self.ring.newest(school, holder).is_some();
+            if is_next {
+                continue;
+            }
+            let message = "a key is prepared that does not come after the one in use";
+            let mut problem = Problem::error(code::CONFLICT, message);
+            if let Some(place) = self.place(entry) {
+                problem = problem.at(place);
+            }
+            problems.push(problem);
+        }
     }
 
     fn read_list(
@@ -135,6 +156,13 @@ impl RingFile {
         if self.ring.insert(entry).is_ok() {
             self.beside.insert(key, Beside { place: None, why });
         }
+    }
+
+    /// Puts the key that is prepared to use.
+    pub(super) fn put_to_use(&mut self, prepared: &Entry, why: Made) {
+        self.ring.put_to_use(&prepared.school, &prepared.holder);
+        let beside = self.beside.entry(key(prepared)).or_default();
+        beside.why = Some(why);
     }
 
     /// Where an entry stands.
@@ -193,6 +221,11 @@ fn entry(
     });
     let wrapped = word(table, "wrapped", Wrapped::parse, problems);
     let fingerprint = word(table, "fingerprint", Fingerprint::parse, problems);
+    // A register's key seals: of those one is enough, and `state` is as unknown as any other key.
+    let is_prepared = match holder {
+        Some(Holder::Vendor(_)) => is_prepared(table, problems),
+        Some(Holder::Register) | None => Some(false),
+    };
     let made = table.date("made", problems);
     let reason = table.text("reason", problems);
     table.finish(problems);
@@ -200,6 +233,7 @@ fn entry(
         school: school?,
         holder: holder?,
         version: number?,
+        is_prepared: is_prepared?,
         wrapped: wrapped?,
         fingerprint: fingerprint?,
     };
@@ -208,6 +242,18 @@ fn entry(
         reason: reason.map_or_else(String::new, |reason| reason.value.to_owned()),
     });
     Some((entry, made))
+}
+
+fn is_prepared(table: &Table<'_>, problems: &mut Problems) -> Option<bool> {
+    let Some(state) = table.text("state", problems) else {
+        return Some(false);
+    };
+    if state.value == PREPARED {
+        return Some(true);
+    }
+    let message = format!("`state` is \"{PREPARED}\", or is not there");
+    problems.push(Problem::error(code::VALUE, message).at(&state.place));
+    None
 }
 
 fn word<T>(
@@ -231,6 +277,7 @@ fn write_entry(text: &mut String, entry: &Entry, made: Option<&Made>) -> fmt::Re
         school,
         holder,
         version,
+        is_prepared,
         wrapped,
         fingerprint,
     } = entry;
@@ -246,6 +293,9 @@ fn write_entry(text: &mut String, entry: &Entry, made: Option<&Made>) -> fmt::Re
         "version     = {version}\nwrapped     = \"{wrapped}\"\n\
          fingerprint = \"{fingerprint}\"\n"
     )?;
+    if *is_prepared {
+        writeln!(text, "state       = \"{PREPARED}\"")?;
+    }
     if let Some(Made { on, reason }) = made {
         write!(text, "made        = {on}\nreason      = \"")?;
         reason.chars().try_for_each(|it| write_char(text, it))?;
@@ -286,7 +336,14 @@ mod tests {
                 None,
             ),
             (
-                Entry::of_vendor(&master, school(), vendor, 2, &vendor_key),
+                Entry::of_vendor(&master, school(), vendor.clone(), 2, &vendor_key),
+                Some(made.clone()),
+            ),
+            (
+                Entry {
+                    is_prepared: true,
+                    ..Entry::of_vendor(&master, school(), vendor, 3, &vendor_key)
+                },
                 Some(made),
             ),
             (Entry::of_register(&master, school(), 1, &register), None),
@@ -300,7 +357,7 @@ mod tests {
         let mut problems = Problems::new();
         let read = RingFile::read(&path, &mut problems);
         assert!(!problems.has_errors(), "{problems:?}");
-        assert_eq!((&read.ring, read.ring.entries().len()), (&file.ring, 4));
+        assert_eq!((&read.ring, read.ring.entries().len()), (&file.ring, 5));
         for entry in file.ring.entries() {
             assert!(read.place(entry).is_some());
             assert_eq!(read.made(entry), file.made(entry));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use data_encoding::HEXLOWER;
 
 use super::Fault;
-use crate::config::keys::KeySource;
+use crate::config::keys::{KeySource, VendorKeys};
 use crate::config::{Config, Draft, Problem, Problems, RegisterPlace, code};
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{RegisterKey, TokenKey, VendorKey};
@@ -103,8 +103,8 @@ impl KeySource for Unkept {
         _: &SchoolId,
         _: &VendorId,
         problems: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>> {
-        Some(vec![(1, VendorKey::new(random(problems)?))])
+    ) -> Option<VendorKeys> {
+        Some(VendorKeys::first(VendorKey::new(random(problems)?)))
     }
 
     fn of_register(&mut self, _: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {

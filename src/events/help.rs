@@ -56,7 +56,10 @@ const HELP: [(&str, &str); 41] = [
         "http_server_request_duration_seconds",
         "From the head of a request to the end of its answer.",
     ),
-    ("key_info", "1 for the key in use."),
+    (
+        "key_info",
+        "1 for the key in use, and for one that is prepared.",
+    ),
     ("log_messages_total", "Log lines written."),
     (
         "metric_series_limited_total",

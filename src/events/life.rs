@@ -53,9 +53,15 @@ impl Event for ConfigurationDeployed<'_> {
             let fingerprint = vendor.fingerprint.to_string();
             let one = |gauge: IntGauge| gauge.set(1);
             metrics.policies.at([school, id, &vendor.hash.0]).map(one);
-            metrics.keys.at([school, id, &fingerprint]).map(one);
+            let in_use = [school, id, &fingerprint, "in-use"];
+            metrics.keys.at(in_use).map(one);
+            let prepared = vendor.prepared_key().map(|key| key.to_string());
+            if let Some(prepared) = &prepared {
+                metrics.keys.at([school, id, prepared, "prepared"]).map(one);
+            }
             voice.lines.say(LogLevel::Info, || {
-                vendor_line(vendor, &fingerprint, standing(vendor, today));
+                let keys = (&*fingerprint, prepared.as_deref());
+                vendor_line(vendor, keys, standing(vendor, today));
             });
         }
         metrics.reload_successful.set(1);
@@ -76,7 +82,7 @@ fn standing(vendor: &Vendor, today: Date) -> &'static str {
     }
 }
 
-fn vendor_line(vendor: &Vendor, fingerprint: &str, standing: &str) {
+fn vendor_line(vendor: &Vendor, (in_use, prepared): (&str, Option<&str>), standing: &str) {
     tracing::info!(
         event.name = "vendor.deployed",
         sluis.school = vendor.school.as_str(),
@@ -85,7 +91,8 @@ fn vendor_line(vendor: &Vendor, fingerprint: &str, standing: &str) {
         sluis.valid_from = %vendor.valid.from,
         sluis.valid_until = %vendor.valid.until,
         sluis.policy.hash = vendor.hash.0,
-        sluis.key.fingerprint = fingerprint,
+        sluis.key.fingerprint = in_use,
+        sluis.key.prepared = prepared,
         "{standing}"
     );
 }

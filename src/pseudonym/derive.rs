@@ -74,13 +74,16 @@ impl Unknown {
 /// All kinds of one vendor under one version of its key.
 ///
 /// A vendor has one or more, newest first: the newest makes pseudonyms, the others only understand
-/// those that were made before.
+/// those that were made before. One that is prepared comes last, and understands those that another
+/// node makes already.
 #[derive(Debug)]
 pub struct Generation {
     /// The version of the key.
     pub version: u32,
     /// Which key it was: two generations of one key make the same pseudonyms.
     pub fingerprint: Fingerprint,
+    /// It makes no pseudonyms here yet.
+    pub is_prepared: bool,
     /// The kinds, each at its place in the policy's `kinds`.
     pub kinds: Vec<Kind>,
 }
@@ -92,7 +95,17 @@ impl Generation {
         Self {
             version,
             fingerprint: key.fingerprint(),
+            is_prepared: false,
             kinds: kinds.collect(),
+        }
+    }
+
+    /// The same, of a key that is prepared.
+    #[must_use]
+    pub fn prepared(self) -> Self {
+        Self {
+            is_prepared: true,
+            ..self
         }
     }
 }

@@ -71,7 +71,8 @@ pub enum Recall {
     Found {
         /// How the school wrote it.
         form: Form,
-        /// The generation that made the pseudonym: 0 for the newest.
+        /// How many keys came after the one that made the pseudonym: 0 for the one in use, and
+        /// for one that is prepared.
         age: usize,
     },
     /// It was made under a key that is no longer accepted.

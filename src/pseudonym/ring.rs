@@ -169,8 +169,10 @@ pub struct Entry {
     pub school: SchoolId,
     /// What for.
     pub holder: Holder,
-    /// 1 for the first; the newest is in use.
+    /// 1 for the first; the newest that is not prepared is in use.
     pub version: u32,
+    /// Its pseudonyms are understood, and none is made with it yet. Never of a register.
+    pub is_prepared: bool,
     /// The key, wrapped for exactly this place.
     pub wrapped: Wrapped,
     /// Pins the key: one with another fingerprint is refused.
@@ -213,6 +215,7 @@ impl Entry {
             school,
             holder,
             version,
+            is_prepared: false,
             wrapped: Wrapped([0; 48]),
             fingerprint,
         }
@@ -332,7 +335,7 @@ impl Ring {
         &self.entries
     }
 
-    /// All keys of one holder, oldest first; the last one is in use.
+    /// All keys of one holder, oldest first; the last one that is not prepared is in use.
     #[must_use]
     pub fn of(&self, school: &SchoolId, holder: &Holder) -> &[Entry] {
         let place = (school, holder);
@@ -343,10 +346,26 @@ impl Ring {
         self.entries.get(start..end).unwrap_or_default()
     }
 
-    /// The key in use for a holder: the one of the highest version.
+    /// The key in use for a holder: the one of the highest version that is not prepared.
     #[must_use]
     pub fn newest(&self, school: &SchoolId, holder: &Holder) -> Option<&Entry> {
-        self.of(school, holder).last()
+        let mut newest_first = self.of(school, holder).iter().rev();
+        newest_first.find(|entry| !entry.is_prepared)
+    }
+
+    /// The key that is prepared for a holder.
+    #[must_use]
+    pub fn prepared(&self, school: &SchoolId, holder: &Holder) -> Option<&Entry> {
+        let newest = self.of(school, holder).last();
+        newest.filter(|entry| entry.is_prepared)
+    }
+
+    /// Puts the key that is prepared for a holder to use.
+    pub fn put_to_use(&mut self, school: &SchoolId, holder: &Holder) {
+        let its = |entry: &&mut Entry| (&entry.school, &entry.holder) == (school, holder);
+        for entry in self.entries.iter_mut().filter(its) {
+            entry.is_prepared = false;
+        }
     }
 }
 
@@ -552,5 +571,32 @@ mod tests {
         assert_eq!(ring.of(&school, &vendor("rekenwijs")).len(), 2);
         let elsewhere = SchoolId::parse("zonnebloem").unwrap();
         assert!(ring.of(&elsewhere, &Holder::Register).is_empty());
+    }
+
+    #[test]
+    fn a_key_that_is_prepared_is_not_in_use_until_it_is_put_to_use() {
+        let mut ring = Ring::default();
+        let school = SchoolId::parse("regenboog").unwrap();
+        let versions = |ring: &Ring, name| {
+            let version = |entry: Option<&Entry>| entry.map(|entry| entry.version);
+            let of = (&school, &vendor(name));
+            (
+                version(ring.newest(of.0, of.1)),
+                version(ring.prepared(of.0, of.1)),
+            )
+        };
+        for name in ["rekenwijs", "toetsbron"] {
+            ring.insert(entry(name, 1)).unwrap();
+            assert_eq!(versions(&ring, name), (Some(1), None));
+            let prepared = Entry {
+                is_prepared: true,
+                ..entry(name, 2)
+            };
+            ring.insert(prepared).unwrap();
+            assert_eq!(versions(&ring, name), (Some(1), Some(2)));
+        }
+        ring.put_to_use(&school, &vendor("rekenwijs"));
+        assert_eq!(versions(&ring, "rekenwijs"), (Some(2), None));
+        assert_eq!(versions(&ring, "toetsbron"), (Some(1), Some(2)));
     }
 }

@@ -107,11 +107,14 @@ fn specs() -> Vec<KindSpec> {
 
 /// The generations of keys that consist of these bytes, newest first.
 fn keys(bytes: &[u8], specs: &[KindSpec]) -> Arc<[Generation]> {
-    let generation = |byte: &u8| {
-        let key = VendorKey::from([*byte; 32]);
-        Generation::new(u32::from(*byte), &key, specs.iter().cloned())
-    };
-    bytes.iter().map(generation).collect()
+    { bytes.iter() }
+        .map(|byte| generation(*byte, specs))
+        .collect()
+}
+
+fn generation(byte: u8, specs: &[KindSpec]) -> Generation {
+    let key = VendorKey::from([byte; 32]);
+    Generation::new(u32::from(byte), &key, specs.iter().cloned())
 }
 
 pub(super) fn generations(accepted: &[u8], retired: &[u8], specs: &[KindSpec]) -> Generations {
@@ -238,6 +241,10 @@ const LAWS: &[(&str, Law)] = &[
     (
         "a pseudonym of two keys leads to one or to nobody",
         a_pseudonym_of_two_keys_leads_to_one_or_to_nobody,
+    ),
+    (
+        "a prepared key is understood and makes nothing",
+        a_prepared_key_is_understood_and_makes_nothing,
     ),
     ("what is imported is exported", what_is_imported_is_exported),
     ("a large batch is one batch", a_large_batch_is_one_batch),
@@ -733,6 +740,35 @@ fn a_pseudonym_of_two_keys_leads_to_one_or_to_nobody(bed: &dyn Bed) {
     // The old key has gone: nobody means the old one any more.
     let view = rotated(&[8], &[7]);
     assert_eq!(home(&view, PUPIL, &both), Ok((after.clone(), 0)));
+}
+
+fn a_prepared_key_is_understood_and_makes_nothing(bed: &dyn Bed) {
+    let store = bed.open();
+    let with = |accepted: &[u8], prepared: u8| {
+        let mut all: Vec<_> = { accepted.iter() }
+            .map(|byte| generation(*byte, &specs()))
+            .collect();
+        all.push(generation(prepared, &specs()).prepared());
+        let generations = Generations {
+            accepted: all.into(),
+            retired: [].into(),
+        };
+        let (school, name) = (school("regenboog"), vendor("rekenwijs"));
+        store.view(&school, &name, &generations).unwrap()
+    };
+    let view = with(&[8, 7], 9);
+    let_out(&view, PUPIL, &["S-1"]).unwrap();
+    // One that only this key makes is no former one, whatever its place.
+    for (byte, age) in [(8, 0), (7, 1), (9, 0)] {
+        let found = home(&view, PUPIL, &pseudonym(byte, PUPIL, "S-1"));
+        assert_eq!(found, Ok(("S-1".to_owned(), age)), "{byte}");
+    }
+    // Put to use, it is the same key in another place.
+    let view = with(&[9, 8], 10);
+    for (byte, age) in [(9, 0), (8, 1), (10, 0)] {
+        let found = home(&view, PUPIL, &pseudonym(byte, PUPIL, "S-1"));
+        assert_eq!(found, Ok(("S-1".to_owned(), age)), "{byte}");
+    }
 }
 
 fn what_is_imported_is_exported(bed: &dyn Bed) {

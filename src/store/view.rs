@@ -31,17 +31,24 @@ pub(super) struct Way {
     pub(super) kind: String,
     pub(super) canonical: Canonical,
     pub(super) ids: Arc<Ids>,
-    /// Newest first.
-    accepted: Vec<Arc<Index>>,
+    /// The key in use, former ones with the newest first, and one that is prepared.
+    accepted: Vec<Understood>,
     retired: Vec<Arc<Index>>,
     /// Whether two identifiers may have one pseudonym.
     may_collide: bool,
 }
 
+/// What is understood under one key.
+struct Understood {
+    index: Arc<Index>,
+    /// As in [`Recall::Found`].
+    age: usize,
+}
+
 /// The keys of a vendor: those whose pseudonyms are understood, and those whose are not any more.
 #[derive(Clone, Debug)]
 pub struct Generations {
-    /// Newest first; the first one makes pseudonyms.
+    /// Newest first, but for one that is prepared, which is the last; the first makes pseudonyms.
     pub accepted: Arc<[Generation]>,
     /// Asked last, so that a pseudonym of one of these is not called unknown.
     pub retired: Arc<[Generation]>,
@@ -132,17 +139,13 @@ impl View {
     pub fn warm(&self) {
         let ways = self.ways.iter().flatten();
         ways.flat_map(|way| &way.accepted)
-            .for_each(|index| index.catch_up());
+            .for_each(|key| key.index.catch_up());
     }
 
     /// How many identifiers cannot get out, because an earlier one has their pseudonym.
     #[must_use]
     pub fn collisions(&self) -> usize {
-        let newest = self
-            .ways
-            .iter()
-            .flatten()
-            .filter_map(|way| way.accepted.first());
+        let newest = self.ways.iter().flatten().filter_map(Way::newest);
         newest
             .map(|index| index.collisions())
             .fold(0, usize::saturating_add)
@@ -154,7 +157,12 @@ impl View {
 
     fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
         let ways = self.ways.iter().flatten();
-        ways.flat_map(|way| way.accepted.iter().chain(&way.retired))
+        ways.flat_map(|way| {
+            way.accepted
+                .iter()
+                .map(|key| &key.index)
+                .chain(&way.retired)
+        })
     }
 
     /// Those of the school's other vendors: what they lead to is foreign here, not unknown.
@@ -184,7 +192,7 @@ impl View {
                 continue;
             };
             let place = way.ids.place(id).ok_or(StoreFault::Damaged)?;
-            if let Some(newest) = way.accepted.first().filter(|_| way.may_collide) {
+            if let Some(newest) = way.newest().filter(|_| way.may_collide) {
                 newest.catch_up();
                 let leads = newest.leads_to(place);
                 leads.filter(|leads| *leads).ok_or(StoreFault::Collision)?;
@@ -217,12 +225,13 @@ impl Register for View {
             return Recall::Unknown;
         };
         let start = into.len();
-        for (age, index) in way.accepted.iter().enumerate() {
-            catch_up_a_little(index);
-            let found = index.find(pseudonym, into);
+        for key in &way.accepted {
+            catch_up_a_little(&key.index);
+            let found = key.index.find(pseudonym, into);
             let text = into.get(start..).unwrap_or_default();
             match found {
-                Some(form) if way.is_nobody_elses(pseudonym, text, age) => {
+                Some(form) if way.is_nobody_elses(pseudonym, text, &key.index) => {
+                    let age = key.age;
                     return Recall::Found { form, age };
                 }
                 Some(_) => {
@@ -271,19 +280,28 @@ impl Way {
         kind: &Kind,
     ) -> Self {
         let spec = kind.spec();
-        let indexes = |of: &Arc<[Generation]>| {
-            let indexes = (0..of.len()).map(|age| school.index(vendor, of, age, place));
-            indexes.flatten().collect::<Vec<_>>()
-        };
-        let accepted = indexes(&generations.accepted);
+        let Generations { accepted, retired } = generations;
+        let index = |of, number| school.index(vendor, of, number, place);
+        let understood = accepted.iter().enumerate().filter_map(|(number, key)| {
+            let index = index(accepted, number)?;
+            let age = if key.is_prepared { 0 } else { number };
+            Some(Understood { index, age })
+        });
+        let understood: Vec<_> = understood.collect();
+        let retired = (0..retired.len()).filter_map(|number| index(retired, number));
         Self {
             kind: spec.name.clone(),
             canonical: spec.canonical.clone(),
             ids: school.ids(&spec.name),
-            may_collide: accepted.iter().any(|index| index.may_collide()),
-            accepted,
-            retired: indexes(&generations.retired),
+            may_collide: understood.iter().any(|key| key.index.may_collide()),
+            accepted: understood,
+            retired: retired.collect(),
         }
+    }
+
+    /// Of the key that makes pseudonyms.
+    fn newest(&self) -> Option<&Index> {
+        self.accepted.first().map(|key| &*key.index)
     }
 
     /// Whether an identifier is on disk, and its pseudonym known to lead to it.
@@ -291,24 +309,24 @@ impl Way {
         let Some(place) = self.ids.place(id) else {
             return false;
         };
-        let newest = self.accepted.first().filter(|_| self.may_collide);
+        let newest = self.newest().filter(|_| self.may_collide);
         newest.is_none_or(|newest| newest.leads_to(place) == Some(true))
     }
 
-    /// Whether no other key than the one of this age leads a pseudonym to another identifier than
+    /// Whether no other key than that of this index leads a pseudonym to another identifier than
     /// what was found: after a rotation, one's new pseudonym may be another's old one, and who is
     /// meant cannot be told.
     ///
     /// A key whose pseudonyms are not all derived leads nowhere yet, so it might.
-    fn is_nobody_elses(&self, pseudonym: &str, found: &[u8], age: usize) -> bool {
+    fn is_nobody_elses(&self, pseudonym: &str, found: &[u8], by: &Arc<Index>) -> bool {
         if !self.may_collide {
             return true;
         }
         let mut other = Vec::new();
-        let others = self.accepted.iter().enumerate();
-        others
-            .filter(|(other_age, _)| *other_age != age)
-            .all(|(_, index)| {
+        let indexes = self.accepted.iter().map(|key| &key.index);
+        { indexes }
+            .filter(|index| !Arc::ptr_eq(index, by))
+            .all(|index| {
                 catch_up_a_little(index);
                 // Asked first: what is derived in between is not looked at.
                 let is_whole = index.behind() == 0;

@@ -7,9 +7,9 @@ mod source;
 
 pub use super::ring_file::Made;
 use master::{MASTER_FROM_BACKUP, credential_help, master_path, read_master};
-pub use rotate::{Rotated, Rotation, rotate, vendors};
+pub use rotate::{Origin, Preparation, Rotated, Rotation, prepare, rotate, vendors};
 use signs::Lost;
-pub use source::KeySource;
+pub use source::{KeySource, VendorKeys};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -166,6 +166,8 @@ pub enum KeyState {
     Made,
     /// A newer one is in use.
     Former,
+    /// Its pseudonyms are understood; it is put to use by the next rotation.
+    Prepared,
     /// No vendor of this configuration uses it.
     Unused,
 }
@@ -377,6 +379,7 @@ fn lines(file: &RingFile, files: &Folder) -> Vec<KeyLine> {
             fingerprint: entry.fingerprint,
             state: match known {
                 true if newest == Some(entry) => KeyState::InUse,
+                true if entry.is_prepared => KeyState::Prepared,
                 true => KeyState::Former,
                 false => KeyState::Unused,
             },

@@ -8,7 +8,7 @@ use crate::config::draft::Draft;
 use crate::config::guarded;
 use crate::config::problem::{Place, Problem, Problems};
 use crate::names::{SchoolId, VendorId};
-use crate::pseudonym::{Back, Fingerprint, Holder};
+use crate::pseudonym::{Back, Entry, Fingerprint, Holder};
 
 /// For whom, when and why.
 #[derive(Clone, Debug)]
@@ -28,12 +28,34 @@ pub struct Rotated {
     pub old: (u32, Fingerprint),
     /// Version and fingerprint of the one that is.
     pub new: (u32, Fingerprint),
+    /// Where the new one comes from.
+    pub origin: Origin,
     /// Versions of the keys before it, the newest first.
     pub former: Vec<u32>,
     /// Where the vendor's file pins a key, which is not the new one.
     pub pin: Option<Place>,
     /// The kinds of identifiers with a way back, and how many keys each understands.
     pub ways: Vec<(String, usize)>,
+    /// Other gateways have the same register.
+    pub is_shared: bool,
+}
+
+/// Where the new key of a rotation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made by this rotation.
+    Made,
+    /// It was prepared before.
+    Prepared,
+}
+
+/// A key that every gateway is to know before one uses it.
+#[derive(Debug)]
+pub struct Preparation {
+    /// Version and fingerprint of the key in use, which stays in use.
+    pub in_use: (u32, Fingerprint),
+    /// Version and fingerprint of the one that is prepared.
+    pub prepared: (u32, Fingerprint),
 }
 
 impl Rotated {
@@ -59,72 +81,146 @@ pub fn vendors(folder: &Path) -> Result<Vec<(SchoolId, VendorId)>, Problems> {
     Ok(vendors.collect())
 }
 
-/// Makes the next version of a vendor's key, and leaves the others where they are.
+/// Puts the key that is prepared for a vendor to use, or else a new one, and leaves the others
+/// where they are.
 ///
 /// # Errors
 /// The vendor has no key yet, a key that is there does not open, or the ring cannot be written.
 pub fn rotate(folder: &Path, rotation: Rotation) -> Result<Rotated, Problems> {
-    let (places, _) = places(folder)?;
-    guarded::make_folder(&places.ring)?;
-    let _lock = guarded::lock_folder(&places.ring)?;
-    let mut keys = opened(&places, folder)?;
     let Rotation {
         school,
         vendor,
         made,
     } = rotation;
-    let holder = Holder::Vendor(vendor.clone());
-    let Some(old) = newest(&keys, &school, &holder) else {
-        let mut missing = Problems::new();
-        keys.is_missing(&school, &holder, &mut missing);
-        return Err(missing);
-    };
-    let Some(version) = old.0.checked_add(1) else {
-        let message = format!("{school}/{vendor} has had as many keys as there can be");
-        return Err(Problem::error(code::TOO_MANY, message).into());
-    };
-    let former = former(&keys, &school, &holder);
-    let entry = new_entry(&keys.master, &school, &holder, version)?;
-    let new = (version, entry.fingerprint);
-    keys.file.add_new(entry, Some(made));
-    keys.file.write(&places.ring)?;
-    let (pin, ways) = in_the_file(folder, &school, &vendor);
-    Ok(Rotated {
-        old,
-        new,
-        former,
-        pin,
-        ways,
+    change(folder, (&school, &vendor), |keys, holder, old| {
+        let former = former(keys, &school, holder);
+        let prepared = keys.file.ring.prepared(&school, holder).cloned();
+        let (new, origin) = match prepared {
+            Some(prepared) => {
+                keys.file.put_to_use(&prepared, made);
+                (named(&prepared), Origin::Prepared)
+            }
+            None => {
+                let entry = next_entry(keys, &school, holder, old.0)?;
+                let new = named(&entry);
+                keys.file.add_new(entry, Some(made));
+                (new, Origin::Made)
+            }
+        };
+        let Told {
+            pin,
+            ways,
+            is_shared,
+        } = in_the_file(folder, &school, &vendor);
+        Ok(Rotated {
+            old,
+            new,
+            origin,
+            former,
+            pin,
+            ways,
+            is_shared,
+        })
     })
 }
 
-fn former(keys: &Keys, school: &SchoolId, holder: &Holder) -> Vec<u32> {
-    let entries = keys.file.ring.entries().iter();
-    let its = entries.filter(|it| it.school == *school && it.holder == *holder);
-    let mut versions: Vec<u32> = its.map(|it| it.version).collect();
-    versions.sort_unstable_by(|one, other| other.cmp(one));
-    versions
+/// Makes the next version of a vendor's key and puts it to no use yet.
+///
+/// # Errors
+/// As [`rotate`], and where a key is prepared already.
+pub fn prepare(folder: &Path, rotation: Rotation) -> Result<Preparation, Problems> {
+    let Rotation {
+        school,
+        vendor,
+        made,
+    } = rotation;
+    change(folder, (&school, &vendor), |keys, holder, in_use| {
+        if let Some(there) = keys.file.ring.prepared(&school, holder) {
+            let version = there.version;
+            let message = format!("version {version} of {school}/{vendor} is prepared already");
+            let problem = Problem::error(code::CONFLICT, message);
+            return Err(problem.help("without --prepare it is put to use").into());
+        }
+        let mut entry = next_entry(keys, &school, holder, in_use.0)?;
+        entry.is_prepared = true;
+        let prepared = named(&entry);
+        keys.file.add_new(entry, Some(made));
+        Ok(Preparation { in_use, prepared })
+    })
 }
 
-fn newest(keys: &Keys, school: &SchoolId, holder: &Holder) -> Option<(u32, Fingerprint)> {
-    let newest = keys.file.ring.newest(school, holder)?;
-    Some((newest.version, newest.fingerprint))
-}
-
-/// What the vendor's file says of keys. What is wrong with the file is for `check` to say.
-fn in_the_file(
+/// Writes the ring with what was changed about a vendor of which a key is in use.
+fn change<T>(
     folder: &Path,
+    (school, vendor): (&SchoolId, &VendorId),
+    change: impl FnOnce(&mut Keys, &Holder, (u32, Fingerprint)) -> Result<T, Problems>,
+) -> Result<T, Problems> {
+    let (places, _) = places(folder)?;
+    guarded::make_folder(&places.ring)?;
+    let _lock = guarded::lock_folder(&places.ring)?;
+    let mut keys = opened(&places, folder)?;
+    let holder = Holder::Vendor(vendor.clone());
+    let Some(in_use) = keys.file.ring.newest(school, &holder).map(named) else {
+        let mut missing = Problems::new();
+        keys.is_missing(school, &holder, &mut missing);
+        return Err(missing);
+    };
+    let done = change(&mut keys, &holder, in_use)?;
+    keys.file.write(&places.ring)?;
+    Ok(done)
+}
+
+fn named(entry: &Entry) -> (u32, Fingerprint) {
+    (entry.version, entry.fingerprint)
+}
+
+fn next_entry(
+    keys: &Keys,
     school: &SchoolId,
-    vendor: &VendorId,
-) -> (Option<Place>, Vec<(String, usize)>) {
+    holder: &Holder,
+    newest: u32,
+) -> Result<Entry, Problems> {
+    let Some(version) = newest.checked_add(1) else {
+        let message = format!("a vendor of {school} has had as many keys as there can be");
+        return Err(Problem::error(code::TOO_MANY, message).into());
+    };
+    new_entry(&keys.master, school, holder, version)
+}
+
+/// Versions that were in use, the newest first.
+fn former(keys: &Keys, school: &SchoolId, holder: &Holder) -> Vec<u32> {
+    let newest_first = keys.file.ring.of(school, holder).iter().rev();
+    let used = newest_first.filter(|entry| !entry.is_prepared);
+    used.map(|entry| entry.version).collect()
+}
+
+/// What the files say that matters to a rotation.
+struct Told {
+    pin: Option<Place>,
+    ways: Vec<(String, usize)>,
+    is_shared: bool,
+}
+
+/// What is wrong with the files is for `check` to say.
+fn in_the_file(folder: &Path, school: &SchoolId, vendor: &VendorId) -> Told {
     let draft = Draft::read(folder, &mut Problems::new());
+    let gateway = draft.gateway.as_ref();
+    let is_shared = gateway.is_some_and(|gateway| gateway.keys.register.is_none());
     let mut files = draft.vendors();
     let file = files.find(|(its_school, file)| its_school.id == *school && file.id == *vendor);
     let Some(draft) = file.and_then(|(_, file)| file.draft.as_ref()) else {
-        return (None, Vec::new());
+        return Told {
+            pin: None,
+            ways: Vec::new(),
+            is_shared,
+        };
     };
     let home = { draft.kind_specs.iter() }.filter(|spec| spec.back == Back::SchoolOnly);
     let ways = home.map(|spec| (spec.name.clone(), spec.accept_keys));
     let pin = draft.key.as_ref().map(|pin| pin.place.clone());
-    (pin, ways.collect())
+    Told {
+        pin,
+        ways: ways.collect(),
+        is_shared,
+    }
 }

@@ -5,15 +5,38 @@ use crate::config::Problems;
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{Entry, Holder, RegisterKey, TokenKey, VendorKey};
 
+/// The keys of one vendor with their versions.
+#[derive(Debug)]
+pub struct VendorKeys {
+    /// Makes its pseudonyms.
+    pub in_use: (u32, VendorKey),
+    /// Made them before, the newest first.
+    pub former: Vec<(u32, VendorKey)>,
+    /// Will make them, and does on another node perhaps.
+    pub prepared: Option<(u32, VendorKey)>,
+}
+
+impl VendorKeys {
+    /// A vendor's first key.
+    #[must_use]
+    pub const fn first(key: VendorKey) -> Self {
+        Self {
+            in_use: (1, key),
+            former: Vec::new(),
+            prepared: None,
+        }
+    }
+}
+
 /// Where the keys of a configuration come from. What is missing or does not open is reported.
 pub trait KeySource {
-    /// The keys of a vendor with their versions, the newest first; one at least.
+    /// The keys of a vendor.
     fn of_vendor(
         &mut self,
         school: &SchoolId,
         vendor: &VendorId,
         problems: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>>;
+    ) -> Option<VendorKeys>;
 
     /// The key of a school's register.
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey>;
@@ -28,18 +51,30 @@ impl KeySource for Keys {
         school: &SchoolId,
         vendor: &VendorId,
         problems: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>> {
+    ) -> Option<VendorKeys> {
         let holder = Holder::Vendor(vendor.clone());
-        let entries = self.file.ring.of(school, &holder);
-        if entries.is_empty() {
+        let ring = &self.file.ring;
+        if ring.newest(school, &holder).is_none() {
             self.is_missing(school, &holder, problems);
             return None;
         }
-        let open = |entry: &Entry| {
+        let mut open = |entry: &Entry| {
             let key = self.opened(entry, entry.vendor_key(&self.master), problems)?;
             Some((entry.version, key))
         };
-        entries.iter().rev().map(open).collect()
+        let (prepared, used): (Vec<_>, Vec<_>) = ring
+            .of(school, &holder)
+            .iter()
+            .rev()
+            .partition(|entry| entry.is_prepared);
+        let prepared: Option<Vec<_>> = prepared.into_iter().map(&mut open).collect();
+        let used: Option<Vec<_>> = used.into_iter().map(open).collect();
+        let mut used = used?.into_iter();
+        Some(VendorKeys {
+            in_use: used.next()?,
+            former: used.collect(),
+            prepared: prepared?.pop(),
+        })
     }
 
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
@@ -63,7 +98,7 @@ impl<K: KeySource> KeySource for Option<K> {
         school: &SchoolId,
         vendor: &VendorId,
         problems: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>> {
+    ) -> Option<VendorKeys> {
         self.as_mut()?.of_vendor(school, vendor, problems)
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sluis::app::open_register;
 use sluis::clock::Clock;
-use sluis::config::keys::KeySource;
+use sluis::config::keys::{KeySource, VendorKeys};
 use sluis::config::{Config, Deployed, Draft, Problems};
 use sluis::events::{Events, Sink};
 use sluis::listen::{self, Doorkeeper};
@@ -481,9 +481,9 @@ impl KeySource for MadeUp {
         _: &SchoolId,
         vendor: &VendorId,
         _: &mut Problems,
-    ) -> Option<Vec<(u32, VendorKey)>> {
+    ) -> Option<VendorKeys> {
         let byte = if vendor.as_str() == "bron" { 7 } else { 6 };
-        Some(vec![(1, VendorKey::from([byte; 32]))])
+        Some(VendorKeys::first(VendorKey::from([byte; 32])))
     }
 
     fn of_register(&mut self, _: &SchoolId, _: &mut Problems) -> Option<RegisterKey> {
