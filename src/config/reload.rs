@@ -24,9 +24,9 @@ pub struct Deployed {
 impl Deployed {
     /// Puts a configuration in force.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>) -> Self {
         Self {
-            current: ArcSwap::from_pointee(config),
+            current: ArcSwap::new(config.into()),
         }
     }
 

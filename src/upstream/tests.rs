@@ -1,5 +1,6 @@
 //! Everything that decides about connections to an upstream, under bad days that a seed makes up:
-//! time, the upstream and the network are its own, so one seed always runs the same way.
+//! time, the upstream, the network and reloads are its own, so one seed always runs the same way.
+//! Which exchange goes by which configuration is decided above: see the tests of `proxy::plan`.
 //!
 //! A seed that fails is named with all that happened; see [`crate::dice`] for how to run it again.
 
@@ -28,12 +29,20 @@ use crate::clock::Clock;
 use crate::clock::tests::in_paused_time;
 use crate::config::{LogFormat, LogLevel};
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+use crate::events::Events;
 use crate::events::tests::voice;
 use crate::limits::{Bound, Limits};
 use crate::refusal::{Refusal, UpstreamFault};
 
-const CONNECT: Duration = Duration::from_secs(3);
-const HEAD: Duration = Duration::from_secs(30);
+/// What reloads change, and between which values: milliseconds, and a count.
+const CHANGES: [(Bound, u64, u64); 6] = [
+    (Bound::UpstreamCircuitFailures, 2, 8),
+    (Bound::UpstreamCircuitRest, 100, 5_000),
+    (Bound::UpstreamConnect, 1_000, 3_000),
+    (Bound::UpstreamHeadTime, 5_000, 30_000),
+    (Bound::UpstreamIdle, 500, 60_000),
+    (Bound::UpstreamStaleRest, 1_000, 60_000),
+];
 
 /// What a day is like.
 struct Weather {
@@ -80,6 +89,8 @@ impl Weather {
 /// A connection, as its upstream and the network have it.
 struct Wire {
     id: usize,
+    /// Under which configuration it was opened.
+    of: usize,
     now: Rc<Cell<Instant>>,
     latency: Duration,
     /// When the upstream closes it, if nothing comes before.
@@ -112,6 +123,8 @@ impl Idle for Wire {
 /// One request under way.
 struct Request {
     number: usize,
+    /// What it goes by to its end, whatever is reloaded meanwhile.
+    side: Rc<Side>,
     method: Method,
     begun: Instant,
     due: Option<Instant>,
@@ -122,9 +135,11 @@ struct Request {
 /// What happens at a moment.
 enum Event {
     Arrive,
+    Begin(Request),
     Connected(Request, Result<(), Refusal>),
     Failed(Request, Option<Duration>, (Refusal, Heard)),
     Head(Request, Wire),
+    Reload,
     Tend,
 }
 
@@ -139,18 +154,50 @@ struct Told {
     no_reuse_until: Option<Instant>,
 }
 
+/// The upstream under one configuration: what is known of it, and what is kept open to it.
+struct Side {
+    number: usize,
+    limits: Limits,
+    /// Another configuration may name another upstream.
+    weather: Rc<Weather>,
+    rules: Rules,
+    standing: Standing,
+    pool: Pool<Wire>,
+    told: RefCell<Told>,
+}
+
+impl Side {
+    fn new(number: usize, limits: Limits, weather: Rc<Weather>, house: &Events) -> Rc<Self> {
+        Rc::new(Self {
+            number,
+            rules: Rules::of(&limits),
+            standing: Standing::new(&limits, house, house.meters().unknown()),
+            limits,
+            weather,
+            pool: Pool::default(),
+            told: RefCell::default(),
+        })
+    }
+
+    fn connect(&self) -> Duration {
+        self.limits.time(Bound::UpstreamConnect)
+    }
+
+    fn head(&self) -> Duration {
+        self.limits.time(Bound::UpstreamHeadTime)
+    }
+}
+
 struct World {
     seed: u64,
     dice: Dice,
-    weather: Weather,
+    house: Events,
     start: Instant,
     now: Rc<Cell<Instant>>,
     events: BTreeMap<usize, Event>,
     queue: BinaryHeap<Reverse<(Instant, usize)>>,
-    rules: Rules,
-    standing: Standing,
-    pool: Pool<Wire>,
-    told: Told,
+    /// What is in force.
+    side: Rc<Side>,
     /// How often the upstream got each request, and whether it may get it twice.
     delivered: BTreeMap<usize, usize>,
     wires: usize,
@@ -160,23 +207,19 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
-        let (mut dice, limits) = (Dice::new(seed), Limits::default());
+        let (house, _, _) = voice(LogFormat::Json, LogLevel::Error);
+        let mut dice = Dice::new(seed);
+        let weather = Rc::new(Weather::of(&mut dice));
         let start = Clock::test(0).now();
-        assert_eq!(limits.time(Bound::UpstreamConnect), CONNECT);
-        assert_eq!(limits.time(Bound::UpstreamHeadTime), HEAD);
         Self {
             seed,
-            weather: Weather::of(&mut dice),
+            side: Side::new(0, Limits::default(), weather, &house),
+            house,
             dice,
             start,
             now: Rc::new(Cell::new(start)),
             events: BTreeMap::new(),
             queue: BinaryHeap::new(),
-            rules: Rules::of(&limits),
-            standing: Standing::new(&limits, &events, events.meters().unknown()),
-            pool: Pool::default(),
-            told: Told::default(),
             delivered: BTreeMap::new(),
             wires: 0,
             keys: 0,
@@ -205,9 +248,14 @@ impl World {
     }
 
     fn run(mut self) -> String {
+        let day = self.side.weather.pause * 60;
         for _ in 0..60 {
-            let wait = self.dice.up_to(self.weather.pause * 60);
+            let wait = self.dice.up_to(day);
             self.soon(wait, Event::Arrive);
+        }
+        for _ in 0..self.dice.below(4) {
+            let wait = self.dice.up_to(day);
+            self.soon(wait, Event::Reload);
         }
         for second in 1..120 {
             self.soon(Duration::from_secs(second), Event::Tend);
@@ -216,30 +264,57 @@ impl World {
             self.now.set(at);
             match self.events.remove(&key).unwrap() {
                 Event::Arrive => self.arrive(),
+                Event::Begin(request) => self.enter(request),
                 Event::Connected(request, how) => self.connected(request, how),
                 Event::Failed(request, idle, why) => self.failed(request, idle, why),
                 Event::Head(request, wire) => self.answered(&request, wire),
-                Event::Tend => self.pool.tend(at, &self.standing),
+                Event::Reload => self.reload(),
+                Event::Tend => self.side.pool.tend(at, &self.side.standing),
             }
         }
         self.trace
     }
 
-    fn is_dead(&self) -> bool {
+    /// Another configuration comes into force: with other bounds, another upstream, or the same.
+    fn reload(&mut self) {
+        let Side {
+            number,
+            limits,
+            weather,
+            ..
+        } = &*self.side;
+        let (number, mut limits) = (*number + 1, limits.clone());
+        let weather = match self.dice.happens(30) {
+            true => Rc::new(Weather::of(&mut self.dice)),
+            false => Rc::clone(weather),
+        };
+        for (bound, least, most) in CHANGES {
+            if self.dice.happens(30) {
+                let value = least + self.dice.below(most - least);
+                limits.set(bound, value).unwrap();
+            }
+        }
+        self.note(format_args!("reload {number}"));
+        self.side = Side::new(number, limits, weather, &self.house);
+    }
+
+    fn is_dead(&self, side: &Side) -> bool {
         let period = self.now().duration_since(self.start).as_secs() / 10;
-        Dice::new(self.seed ^ period).happens(self.weather.dead)
+        Dice::new(self.seed ^ period).happens(side.weather.dead)
     }
 
     fn arrive(&mut self) {
         let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH];
         let method = self.dice.pick(&methods).clone();
         let whole = self.dice.happens(80);
-        let repeats = match is_idempotent(&method) || self.weather.keyed {
+        let side = Rc::clone(&self.side);
+        let repeats = match is_idempotent(&method) || side.weather.keyed {
             true => Repeats::Harmless,
             false => Repeats::Harmful,
         };
         let request = Request {
             number: self.delivered.len(),
+            side,
             method,
             begun: self.now(),
             due: None,
@@ -247,8 +322,22 @@ impl World {
             call: Call::new(whole.then_some(()), repeats),
         };
         self.delivered.insert(request.number, 0);
-        let (now, may) = (self.now(), self.standing.enter(self.now()));
-        match self.told.rests_until {
+        match self.dice.happens(30) {
+            // Until its body is here.
+            true => {
+                let wait = self.dice.up_to(request.side.weather.pause * 4);
+                self.soon(wait, Event::Begin(request));
+            }
+            false => self.enter(request),
+        }
+    }
+
+    fn enter(&mut self, mut request: Request) {
+        let (now, side) = (self.now(), Rc::clone(&request.side));
+        request.begun = now;
+        let may = side.standing.enter(now);
+        let rests_until = side.told.borrow().rests_until;
+        match rests_until {
             None => self.hold(may.is_ok(), "an upstream that does not rest is called"),
             Some(until) if now < until => {
                 self.hold(
@@ -258,12 +347,12 @@ impl World {
             }
             Some(_) => {
                 self.hold(may.is_ok(), "one is sent to try");
-                self.told.rests_until = Some(after(now, self.rules.circuit_rest));
+                side.told.borrow_mut().rests_until = Some(after(now, side.rules.circuit_rest));
             }
         }
         self.note(format_args!(
-            "{} {} {may:?}",
-            request.number, request.method
+            "{} of {} {} {may:?}",
+            request.number, side.number, request.method
         ));
         if may.is_ok() {
             self.begin(request);
@@ -272,25 +361,26 @@ impl World {
 
     /// As `Target::send` does, up to where it waits.
     fn begin(&mut self, request: Request) {
-        let now = self.now();
+        let (now, side) = (self.now(), Rc::clone(&request.side));
         let kept = match request.call.may_use_kept() {
-            true => self.pool.take(now, &self.standing),
+            true => side.pool.take(now, &side.standing),
             false => None,
         };
         if let Some(Kept { link, idle }) = kept {
-            self.check_reuse(&link, idle);
+            self.check_reuse(&side, &link, idle);
             return self.send(request, link, Some(idle));
         }
-        let (wait, how) = match (self.is_dead(), self.dice.happens(50)) {
-            (false, _) => (self.weather.latency * 2, Ok(())),
+        let latency = side.weather.latency;
+        let (wait, how) = match (self.is_dead(&side), self.dice.happens(50)) {
+            (false, _) => (latency * 2, Ok(())),
             (true, true) => (
-                self.weather.latency * 2,
+                latency * 2,
                 Err(Refusal::UpstreamUnreachable {
                     fault: UpstreamFault::Refused,
                 }),
             ),
             (true, false) => (
-                CONNECT,
+                side.connect(),
                 Err(Refusal::UpstreamTimeout {
                     fault: UpstreamFault::Timeout,
                 }),
@@ -300,20 +390,22 @@ impl World {
     }
 
     fn connected(&mut self, request: Request, how: Result<(), Refusal>) {
+        let side = Rc::clone(&request.side);
         if let Err(refusal) = how {
-            self.standing.failed(self.now());
-            self.told_failed();
+            side.standing.failed(self.now());
+            self.told_failed(&side);
             return self.finish(&request, &refusal);
         }
         self.wires += 1;
         let wire = Wire {
             id: self.wires,
+            of: side.number,
             now: Rc::clone(&self.now),
-            latency: self.weather.latency,
+            latency: side.weather.latency,
             closes_at: after(self.now(), Duration::from_secs(3_600)),
             surplus_at: None,
             kept_at: self.now(),
-            closed: Rc::clone(&self.told.closed),
+            closed: Rc::clone(&side.told.borrow().closed),
         };
         self.send(request, wire, None);
     }
@@ -324,8 +416,13 @@ impl World {
             on_a_new_one,
             "what is sent once more goes on a new connection",
         );
-        let (now, latency) = (self.now(), self.weather.latency);
-        let due = *request.due.get_or_insert_with(|| after(now, HEAD));
+        let side = Rc::clone(&request.side);
+        self.hold(
+            wire.of == side.number,
+            "no connection serves two configurations",
+        );
+        let (now, latency) = (self.now(), side.weather.latency);
+        let due = *request.due.get_or_insert_with(|| after(now, side.head()));
         self.note(format_args!("{} on {} {idle:?}", request.number, wire.id));
         if wire.closes_at < after(now, latency) {
             // The upstream has closed it, or will have when this gets there.
@@ -339,10 +436,10 @@ impl World {
             true => Heard::Nothing,
             false => Heard::Something,
         };
-        if self.is_dead() || self.dice.happens(self.weather.silent) || took > left {
+        if self.is_dead(&side) || self.dice.happens(side.weather.silent) || took > left {
             let why = (Refusal::UPSTREAM_SILENT, heard);
             self.soon(left, Event::Failed(request, idle, why));
-        } else if self.dice.happens(self.weather.broken) {
+        } else if self.dice.happens(side.weather.broken) {
             let why = (Refusal::UpstreamBroken, heard);
             self.soon(took, Event::Failed(request, idle, why));
         } else {
@@ -351,11 +448,13 @@ impl World {
     }
 
     fn failed(&mut self, mut request: Request, idle: Option<Duration>, why: (Refusal, Heard)) {
-        let now = self.now();
-        let again = request.call.failed(why, idle, now, &self.standing);
+        let (now, side) = (self.now(), Rc::clone(&request.side));
+        let again = request.call.failed(why, idle, now, &side.standing);
         match (why, idle) {
-            ((Refusal::UpstreamBroken, Heard::Nothing), Some(idle)) => self.told_stale(idle),
-            _ => self.told_failed(),
+            ((Refusal::UpstreamBroken, Heard::Nothing), Some(idle)) => {
+                self.told_stale(&side, idle);
+            }
+            _ => self.told_failed(&side),
         }
         match again {
             Some(()) => {
@@ -372,91 +471,100 @@ impl World {
     }
 
     fn answered(&mut self, request: &Request, mut wire: Wire) {
-        let now = self.now();
-        self.standing.answered();
-        if self.told.rests_until.take().is_some() {
-            self.told.failed.clear();
+        let (now, side) = (self.now(), &request.side);
+        side.standing.answered();
+        let tried = side.told.borrow_mut().rests_until.take().is_some();
+        if tried {
+            side.told.borrow_mut().failed.clear();
         }
         self.finish(request, &"answered");
-        if self.dice.happens(self.weather.cut) {
-            self.standing.failed(now);
-            return self.told_failed();
+        if self.dice.happens(side.weather.cut) {
+            side.standing.failed(now);
+            return self.told_failed(side);
         }
-        self.standing.came_whole();
-        self.told.failed.clear();
+        side.standing.came_whole();
+        side.told.borrow_mut().failed.clear();
         // From its answer on, which left a while ago.
-        let closes_at = after(now, self.weather.patience);
+        let closes_at = after(now, side.weather.patience);
         wire.kept_at = now;
-        wire.closes_at = closes_at.checked_sub(self.weather.latency).unwrap();
-        if self.dice.happens(self.weather.surplus) {
-            let wait = self.dice.up_to(self.weather.pause);
+        wire.closes_at = closes_at.checked_sub(side.weather.latency).unwrap();
+        if self.dice.happens(side.weather.surplus) {
+            let wait = self.dice.up_to(side.weather.pause);
             wire.surplus_at = Some(after(now, wait));
         }
-        self.pool.keep(wire, now, &self.standing);
+        side.pool.keep(wire, now, &side.standing);
     }
 
     fn finish(&mut self, request: &Request, how: &dyn std::fmt::Debug) {
         self.note(format_args!("{} {how:?}", request.number));
+        let side = &request.side;
         let most = if request.call.may_use_kept() {
-            CONNECT
+            side.connect()
         } else {
-            2 * CONNECT
+            2 * side.connect()
         };
         let waited = self.now().duration_since(request.begun);
-        self.hold(waited <= most + HEAD, "nobody waits beyond the bounds");
+        self.hold(
+            waited <= most + side.head(),
+            "nobody waits beyond the bounds",
+        );
         let got = self.delivered[&request.number];
-        let may_be_twice = is_idempotent(&request.method) || self.weather.keyed;
+        let may_be_twice = is_idempotent(&request.method) || side.weather.keyed;
         self.hold(got <= if may_be_twice { 2 } else { 1 }, "sent too often");
     }
 
-    fn check_reuse(&self, wire: &Wire, idle: Duration) {
-        let now = self.now();
-        self.hold(idle < self.rules.idle, "not beyond the limit");
+    fn check_reuse(&self, side: &Side, wire: &Wire, idle: Duration) {
+        let (now, rules, told) = (self.now(), &side.rules, side.told.borrow());
+        let most = side.limits.time(Bound::UpstreamIdle);
+        self.hold(idle < most, "not beyond the limit");
         self.hold(
             wire.surplus_at.is_none_or(|at| at > now),
             "not after an oddity",
         );
         let open = after(wire.closes_at, wire.latency) > now;
         self.hold(open, "not one that is known to be closed");
-        let rests = self.told.no_reuse_until.is_some_and(|until| now < until);
+        let rests = told.no_reuse_until.is_some_and(|until| now < until);
         self.hold(!rests, "none while they break");
-        for (age, at) in self.told.closed.borrow().iter() {
-            if now.duration_since(*at) < self.rules.idle_memory {
+        for (age, at) in told.closed.borrow().iter() {
+            if now.duration_since(*at) < rules.idle_memory {
                 self.hold(
                     idle * 5 <= *age * 4,
                     "not near an age at which one was closed",
                 );
-                self.hold(*age >= self.rules.idle_floor, "none if that is very young");
+                self.hold(*age >= rules.idle_floor, "none if that is very young");
             }
         }
     }
 
-    fn told_failed(&mut self) {
-        let (now, rules) = (self.now(), self.rules);
-        if self.told.rests_until.is_some() {
+    fn told_failed(&mut self, side: &Side) {
+        let (now, rules) = (self.now(), side.rules);
+        let most = side.limits.size(Bound::UpstreamCircuitFailures);
+        let mut told = side.told.borrow_mut();
+        if told.rests_until.is_some() {
             return;
         }
-        self.told.failed.push(now);
+        told.failed.push(now);
         let recent = |at: &&Instant| now.duration_since(**at) < rules.circuit_window;
-        if self.told.failed.iter().filter(recent).count() >= rules.circuit_failures {
-            self.told.failed.clear();
-            self.told.rests_until = Some(after(now, rules.circuit_rest));
-            self.note(format_args!("rests"));
+        if told.failed.iter().filter(recent).count() >= most {
+            told.failed.clear();
+            told.rests_until = Some(after(now, rules.circuit_rest));
+            self.note(format_args!("{} rests", side.number));
         }
         self.hold(
-            self.standing.rests_since().is_some() == self.told.rests_until.is_some(),
+            side.standing.rests_since().is_some() == told.rests_until.is_some(),
             "it rests in time",
         );
     }
 
-    fn told_stale(&mut self, idle: Duration) {
-        let (now, rules) = (self.now(), self.rules);
-        self.told.closed.borrow_mut().push((idle, now));
-        let before = self.told.stale.last().copied();
-        self.told.stale.push(now);
+    fn told_stale(&self, side: &Side, idle: Duration) {
+        let (now, rules) = (self.now(), side.rules);
+        let mut told = side.told.borrow_mut();
+        told.closed.borrow_mut().push((idle, now));
+        let before = told.stale.last().copied();
+        told.stale.push(now);
         if before.is_some_and(|at| now.duration_since(at) < rules.stale_window) {
-            self.told.no_reuse_until = Some(after(now, rules.stale_rest));
-            self.told.stale.clear();
+            told.no_reuse_until = Some(after(now, rules.stale_rest));
+            told.stale.clear();
         }
     }
 }
@@ -556,6 +664,7 @@ fn the_days_are_bad_enough() {
     for thing in [
         " again",
         " rests",
+        "reload ",
         "UpstreamResting",
         "UpstreamTimeout",
         "Some(",
