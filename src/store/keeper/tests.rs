@@ -269,7 +269,6 @@ struct Node {
     shared: Arc<Shared>,
     keeper: Keeper,
     jobs: Receiver<Job>,
-    seen: Arc<Mutex<Option<u64>>>,
     misses: Arc<Mutex<bool>>,
     waiting: Vec<Message>,
     /// What is in force; `None` of a vendor that is gone, or whose school is not known.
@@ -428,7 +427,7 @@ impl World {
                 Ok(Box::new(client.clone()))
             }
         };
-        let Client { seen, misses, .. } = client;
+        let misses = client.misses;
         let opened = backend.and_then(|backend| {
             let (jobs, received) = sync_channel(WAITING_MAX);
             let (clock, writers) = (self.clock.clone(), backend.writers());
@@ -451,7 +450,6 @@ impl World {
             shared,
             keeper,
             jobs,
-            seen,
             misses,
             waiting: Vec::new(),
             laws: Vec::new(),
@@ -837,9 +835,10 @@ impl World {
         let Place::Server(server) = &self.place else {
             return;
         };
-        // Older than anything that a node has read: else it is no loss to that one.
-        let seen = self.nodes.iter().flatten();
-        let least = seen.filter_map(|node| *node.seen.lock().unwrap()).min();
+        // Older than anything that a node has taken in: else it is no loss to that one. What lies
+        // behind a row that does not open has been seen, and not taken in.
+        let nodes = self.nodes.iter().flatten();
+        let least = nodes.map(|node| node.keeper.reader.mark().number).min();
         let mut server = server.lock().unwrap();
         let what = match (server.newer.take(), least) {
             (Some(newer), _) => {
