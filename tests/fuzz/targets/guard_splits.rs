@@ -37,10 +37,12 @@ fuzz_target!(|input: &[u8]| {
         feed::in_every_split(fresh, sent, seed);
     }
     let [paid, ..] = seed.to_le_bytes();
-    let fresh = || {
-        let mut frames = Frames::of_caller(&limits);
-        frames.sent(paid.into());
-        frames
-    };
-    feed::in_every_split(fresh, sent, seed);
+    for of in [Frames::of_caller, Frames::of_upstream] {
+        let fresh = || {
+            let mut frames = of(&limits);
+            frames.sent(paid.into());
+            frames
+        };
+        feed::in_every_split(fresh, sent, seed);
+    }
 });
