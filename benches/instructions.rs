@@ -1,5 +1,5 @@
-//! What the rewriter does for each golden case, counted in instructions under callgrind, beside what
-//! it did before (`instructions.txt`).
+//! What the rewriter does for each golden case, and the guard for one head, counted in instructions
+//! under callgrind, beside what they did before (`instructions.txt`).
 //!
 //! Of several runs of a case the least counts: what the allocator has to tidy up differs. That is the
 //! same on every machine, so two in a hundred more are more work and no noise.
@@ -32,8 +32,12 @@ mod golden;
 #[expect(dead_code, reason = "what the cases are checked against")]
 mod oracle;
 
+mod heads;
+
 use golden::Case;
 use oracle::compare::{Done, Feeding};
+use sluis::guard::{Answers, Expected, Look, Reader, Requests};
+use sluis::limits::Limits;
 
 /// More or less than that in a hundred is told.
 const DRIFT: u64 = 2;
@@ -42,7 +46,9 @@ const RUNS: usize = 8;
 /// Under which this program runs every case.
 const COUNTED: &str = "counted";
 /// What is counted.
-const COUNTED_CASE: &str = "instructions::counted_case";
+const COUNTED_CASES: [&str; 2] = ["instructions::counted_case", "instructions::counted_head"];
+/// The heads, behind the golden cases.
+const HEADS: [&str; 2] = ["guard: head of a request", "guard: head of an answer"];
 
 fn main() {
     if std::env::args().any(|argument| argument == COUNTED) {
@@ -78,6 +84,17 @@ fn run_cases() {
             drop(black_box(counted_case(begin(), &case.message)));
         }
     }
+    let limits = Limits::default();
+    let mut requests = Requests::new(&limits);
+    requests.look(heads::REQUEST.as_bytes());
+    for _ in 0..RUNS {
+        counted_head(&mut requests, heads::REQUEST);
+    }
+    for _ in 0..RUNS {
+        let mut answers = Answers::new(&limits);
+        answers.expect(Expected::Body);
+        counted_head(&mut answers, heads::ANSWER);
+    }
 }
 
 /// Known to callgrind by its name.
@@ -86,12 +103,20 @@ fn counted_case(feeding: Feeding, message: &[u8]) -> Done {
     feeding.feed([black_box(message)])
 }
 
+/// As [`counted_case`].
+#[inline(never)]
+fn counted_head(reader: &mut dyn Reader, head: &str) {
+    let look: Look = reader.look(black_box(head.as_bytes()));
+    assert_eq!(black_box(look).shown, head.len());
+}
+
 /// Instructions by case.
 fn count(folder: &Path) -> BTreeMap<String, u64> {
     let out = folder.join("callgrind");
     let status = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet", "--collect-atstart=no"])
-        .args(["toggle-collect", "dump-after"].map(|when| format!("--{when}={COUNTED_CASE}")))
+        .args(COUNTED_CASES.map(|case| format!("--toggle-collect={case}")))
+        .args(COUNTED_CASES.map(|case| format!("--dump-after={case}")))
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(std::env::current_exe().unwrap())
         .arg(COUNTED)
@@ -102,21 +127,18 @@ fn count(folder: &Path) -> BTreeMap<String, u64> {
         let total = dump.lines().find_map(|line| line.strip_prefix("totals: "));
         total.unwrap().trim().parse().unwrap()
     };
-    let counted = golden::cases()
-        .into_iter()
-        .enumerate()
-        .map(|(case, folder)| {
-            let first = case * RUNS + 1;
-            let least = (first..first + RUNS).map(total).min().unwrap();
-            assert!(
-                least > 0,
-                "callgrind knows no names: run it with `--profile release`"
-            );
-            (
-                folder.file_name().unwrap().to_str().unwrap().to_owned(),
-                least,
-            )
-        });
+    let golden = golden::cases().into_iter();
+    let golden = golden.map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned());
+    let names = golden.chain(HEADS.map(str::to_owned));
+    let counted = names.enumerate().map(|(case, name)| {
+        let first = case * RUNS + 1;
+        let least = (first..first + RUNS).map(total).min().unwrap();
+        assert!(
+            least > 0,
+            "callgrind knows no names: run it with `--profile release`"
+        );
+        (name, least)
+    });
     counted.collect()
 }
 
@@ -139,7 +161,7 @@ fn drifted(counts: &BTreeMap<String, u64>, before: &str) -> Vec<String> {
     let before: BTreeMap<&str, u64> = before
         .lines()
         .skip(1)
-        .map(|line| line.split_once(' ').unwrap())
+        .map(|line| line.rsplit_once(' ').unwrap())
         .map(|(name, count)| (name, count.parse().unwrap()))
         .collect();
     let gone = before.keys().filter(|name| !counts.contains_key(**name));
