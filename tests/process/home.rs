@@ -246,17 +246,21 @@ fn send_until(
     }
 }
 
-/// Every result that the school has is of the pupil whose number it bears; gives their names.
+/// Every result that the school has is of the pupil whose number it bears, and came once; gives
+/// their names.
 pub(crate) fn landed(school: &School) -> BTreeSet<String> {
-    let received = school.received().into_iter();
-    let names = received.map(|(path, body)| {
+    let received = school.received();
+    let all = received.len();
+    let names = received.into_iter().map(|(path, body)| {
         let mut words = path.split('/').skip(2);
         let (name, whose) = (words.next().unwrap(), words.nth(1).unwrap());
         let number: usize = name.rsplit('-').next().unwrap().parse().unwrap();
         assert_eq!((whose, &body["student"]), (&*pupil(number), &json!(whose)));
         name.to_owned()
     });
-    names.collect()
+    let names: BTreeSet<String> = names.collect();
+    assert_eq!(names.len(), all, "a result came twice");
+    names
 }
 
 pub(crate) fn stop(gateway: Gateway, signal: Signal) -> String {
