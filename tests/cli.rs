@@ -109,6 +109,13 @@ impl Place {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// The fingerprint of the key that is prepared, if one is.
+    fn prepared_key(&self) -> Option<String> {
+        let ring = fs::read_to_string(self.path("config/keys/ring.toml")).ok()?;
+        let (before, _) = ring.split_once("\nstate       = \"prepared\"")?;
+        before.rsplit('"').nth(1).map(str::to_owned)
+    }
+
     fn with_base() -> Self {
         let place = Self::new();
         BASE.iter().for_each(|(path, text)| place.write(path, text));
@@ -251,7 +258,12 @@ impl Run {
 
     /// The same command, with what it gives now.
     fn again(&self, place: &Place) -> Self {
-        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let prepared = place.prepared_key();
+        let args = self.args.iter().map(|arg| match (arg.as_str(), &prepared) {
+            ("<prepared>", Some(key)) => key,
+            (arg, _) => arg,
+        });
+        let args: Vec<&str> = args.collect();
         let output = place.run(&args, &self.stdin);
         Self {
             args: self.args.clone(),
@@ -288,14 +300,18 @@ fn seen(output: &[u8]) -> String {
     let text = str::from_utf8(output).unwrap();
     let version = concat!("sluis ", env!("CARGO_PKG_VERSION"));
     let text = text.replace(version, "sluis <version>");
-    let random = r#"((?:fingerprint|policy) |"fingerprint": ?"|key = ")([0-9a-f]{16})"#;
+    let before = r#"(?:fingerprint|policy|--key|prepared:|no key) |"?fingerprint"?[:=] ?"|key = ""#;
+    let random = format!("({before})([0-9a-f]{{16}})");
     let known = "41fcfbb21dbaeda8";
-    let replaced = regex::Regex::new(random).unwrap();
+    let replaced = regex::Regex::new(&random).unwrap();
     let replaced = replaced.replace_all(&text, |found: &regex::Captures<'_>| match &found[2] {
         digits if digits == known => found[0].to_owned(),
         _ => format!("{}<random>", &found[1]),
     });
-    let day = regex::Regex::new(r#"(made |"made": "|pupil,)[0-9]{4}-[0-9]{2}-[0-9]{2}"#).unwrap();
+    let day = regex::Regex::new(
+        r#"(made |since |prepared on |"made": "|"used": "|pupil,)[0-9]{4}-[0-9]{2}-[0-9]{2}"#,
+    )
+    .unwrap();
     day.replace_all(&replaced, "${1}<today>").into_owned()
 }
 

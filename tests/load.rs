@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluis::config::keys::{self, Made, Origin, Preparation, Rotated, Rotation};
+use sluis::config::keys::{self, Made, Next, Preparation, Rotated, Rotation};
 use sluis::config::{Config, Deployed, Draft, NoDoor, Problems, Vendor, code, load};
 use sluis::names::{SchoolId, VendorId};
 use sluis::pseudonym::Generation;
@@ -102,7 +102,7 @@ impl House {
     }
 
     fn rotate(&self) -> Rotated {
-        keys::rotate(self.path(), rotation()).unwrap()
+        keys::rotate(self.path(), rotation(), Next::New).unwrap()
     }
 
     fn prepare(&self) -> Preparation {
@@ -357,6 +357,7 @@ fn rotation() -> Rotation {
         made: Made {
             on: "2026-11-25".parse().unwrap(),
             reason: "a test".to_owned(),
+            used: None,
         },
     }
 }
@@ -419,12 +420,39 @@ fn a_reload_takes_a_rotated_key_beside_the_one_in_use() {
 }
 
 #[test]
+fn a_prepared_key_is_understood_beside_all_that_accept_keys_counts() {
+    let house = House::new();
+    let deployed = Deployed::new(house.load());
+    house.rotate();
+    house.rotate();
+    let prepared = house.prepare().prepared;
+    deployed.reload(house.path()).unwrap();
+    assert_eq!(
+        versions(&deployed.current().vendors[0]),
+        (vec![3, 2, 4], vec![1])
+    );
+    // It is not the one that is pinned before it is put to use.
+    let pin = format!("key = \"{}\"\nagreement = ", prepared.1);
+    house.vendor("agreement = ", &pin);
+    let refused = deployed.reload(house.path()).unwrap_err();
+    assert_eq!(codes(&refused), [code::KEY_CHANGED]);
+    let rotated = keys::rotate(house.path(), rotation(), Next::Prepared(prepared.1)).unwrap();
+    assert!(rotated.pin.is_none(), "it is pinned already");
+    deployed.reload(house.path()).unwrap();
+    assert_eq!(
+        versions(&deployed.current().vendors[0]),
+        (vec![4, 3], vec![2, 1])
+    );
+}
+
+#[test]
 fn a_prepared_key_is_understood_first_and_used_after_the_next_rotation() {
     let house = House::new();
     let deployed = Deployed::new(house.load());
     let ring = house.path().join("keys/ring.toml");
     let vendor = || Arc::clone(&deployed.current().vendors[0]);
     let (first, hash) = (vendor().fingerprint, vendor().hash.clone());
+    let first_ring = fs::read(&ring).unwrap();
     assert_eq!(vendor().prepared_key(), None);
 
     let Preparation { in_use, prepared } = house.prepare();
@@ -442,12 +470,30 @@ fn a_prepared_key_is_understood_first_and_used_after_the_next_rotation() {
     assert_eq!(codes(&again), [code::CONFLICT]);
     assert_eq!(fs::read(&ring).unwrap(), prepared_ring);
 
-    let rotated = house.rotate();
+    // A ring without it is one that another gateway's pseudonyms are refused with.
+    fs::write(&ring, &first_ring).unwrap();
+    let findings = deployed.reload(house.path()).unwrap();
+    assert_eq!(codes(&findings), [code::PREPARED_LOST]);
+    assert_eq!(versions(&vendor()), (vec![1], vec![]));
+    fs::write(&ring, &prepared_ring).unwrap();
+    assert!(deployed.reload(house.path()).unwrap().is_empty());
+
+    // Each of these would use another key than the one that was prepared.
+    let rotate = |next| keys::rotate(house.path(), rotation(), next);
+    for next in [Next::New, Next::Prepared(first)] {
+        assert_eq!(codes(&rotate(next).unwrap_err()), [code::CONFLICT]);
+    }
+    assert_eq!(fs::read(&ring).unwrap(), prepared_ring);
+
+    let rotated = rotate(Next::Prepared(prepared.1)).unwrap();
     assert_eq!((rotated.old, rotated.new), ((1, first), prepared));
+    let day = rotation().made.on;
     assert_eq!(
-        (rotated.origin, rotated.former),
-        (Origin::Prepared, vec![1])
+        (rotated.prepared, rotated.former),
+        (Some(Some(day)), vec![1])
     );
+    let again = rotate(Next::Prepared(prepared.1)).unwrap_err();
+    assert_eq!(codes(&again), [code::ABSENT], "it is in use");
     assert!(deployed.reload(house.path()).unwrap().is_empty());
     assert_eq!(vendor().fingerprint, prepared.1);
     assert_eq!(vendor().prepared_key(), None);

@@ -273,6 +273,7 @@ mod tests {
         "pull"
       ],
       "key_fingerprint": "00112233445566ff",
+      "key_prepared": "9633b032ecd36fcb",
       "mode": "enforce",
       "name": "Rekenwijs",
       "objection_lists": {},

@@ -144,7 +144,10 @@ fn text(line: &KeyLine) -> String {
         KeyState::Unused => "  not used here",
     };
     let made = match &line.made {
-        Some(Made { on, reason }) => format!("  made {on}: {reason}"),
+        Some(Made { on, reason, used }) => {
+            let used = used.map_or_else(String::new, |used| format!(", used since {used}"));
+            format!("  made {on}{used}: {reason}")
+        }
         None => String::new(),
     };
     format!("{whose}  version {version}  fingerprint {fingerprint}{state}{made}")
@@ -161,6 +164,7 @@ fn listed(lines: &[KeyLine]) -> Value {
             "version": line.version,
             "fingerprint": line.fingerprint.to_string(),
             "made": line.made.as_ref().map(|made| made.on.to_string()),
+            "used": line.made.as_ref().and_then(|made| made.used).map(|used| used.to_string()),
             "reason": line.made.as_ref().map(|made| made.reason.as_str()),
             "state": match line.state {
                 KeyState::Former => "former",

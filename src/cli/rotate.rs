@@ -7,7 +7,7 @@ use super::out::{Exit, Format, Out};
 use super::pick::{check_reason, one_of_name};
 use super::{Common, keys as keys_command};
 use crate::clock::{Calendar, Clock};
-use crate::config::keys::{self, Made, Origin, Preparation, Rotated, Rotation};
+use crate::config::keys::{self, Made, Next, Preparation, Rotated, Rotation};
 use crate::config::{self, Place};
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::Fingerprint;
@@ -15,8 +15,8 @@ use crate::pseudonym::Fingerprint;
 /// Make a new key for one vendor; its former ones stay, so that what is under way comes home
 ///
 /// Where several gateways share a register, in two steps: `--prepare` makes a key that every
-/// gateway understands once it has the ring and was reloaded; the second time, without it, puts
-/// that key to use. So whatever one of them gives out comes home through any other.
+/// gateway understands once it has the ring and was reloaded, and `--key` puts that one to use. So
+/// whatever one of them gives out comes home through any other.
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The vendor's name: its file without .toml; SCHOOL/VENDOR if several schools have it
@@ -24,9 +24,12 @@ pub(super) struct Options {
     /// Why: it is kept in the ring, beside the new key
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Make the key and put it to no use yet: the next rotation does
-    #[arg(long)]
+    /// Make a key and put it to no use yet
+    #[arg(long, conflicts_with = "key")]
     prepare: bool,
+    /// Put the key to use that has this fingerprint and was prepared
+    #[arg(long, value_name = "FINGERPRINT", value_parser = fingerprint)]
+    key: Option<Fingerprint>,
     /// The school, if several have this vendor
     #[arg(long, value_name = "SCHOOL")]
     school: Option<String>,
@@ -63,13 +66,15 @@ pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
         made: Made {
             on: Calendar::default().day(Clock::system().unix_s()),
             reason: options.reason.trim().to_owned(),
+            used: None,
         },
     };
     let format = options.common.format;
+    let next = options.key.map_or(Next::New, Next::Prepared);
     let done = match options.prepare {
         true => keys::prepare(&folder, rotation.clone())
             .map(|prepared| say_prepared(&rotation, &prepared, format, out)),
-        false => keys::rotate(&folder, rotation.clone())
+        false => keys::rotate(&folder, rotation.clone(), next)
             .map(|rotated| say(&rotation, &rotated, format, out)),
     };
     match done {
@@ -98,20 +103,29 @@ fn say_prepared(rotation: &Rotation, keys: &Preparation, format: Format, out: &m
         }));
     }
     let ((old, old_key), (new, new_key)) = (keys.in_use, keys.prepared);
-    for line in [
-        format!("{school}/{vendor} has a key that is prepared"),
-        format!("  version {old}  fingerprint {old_key}  stays in use"),
-        format!("  version {new}  fingerprint {new_key}  is understood after the next reload"),
-        "what happens next".to_owned(),
-        "  copy the ring to every gateway, and reload each (SIGHUP, or systemctl reload sluis)"
-            .to_owned(),
-        "  each that understands the key has its fingerprint in /status, and in the metric"
-            .to_owned(),
-        format!("  sluis_key_info{{state=\"prepared\",vendor=\"{vendor}\"}}"),
-        "  once all do, the same command without --prepare puts it to use".to_owned(),
-    ] {
-        out.say(&line);
-    }
+    out.say(&format!("{school}/{vendor} has a key that is prepared"));
+    out.say(&format!(
+        "  version {old}  fingerprint {old_key}  stays in use"
+    ));
+    out.say(&format!(
+        "  version {new}  fingerprint {new_key}  is understood after the next reload"
+    ));
+    out.say("what happens next");
+    out.say(
+        "  copy the ring to every gateway, and reload each (SIGHUP, or systemctl reload sluis)",
+    );
+    out.say("  each that understands the key says so in /status (key_prepared) and in the metric");
+    out.say(&format!(
+        "  sluis_key_info{{fingerprint=\"{new_key}\",state=\"prepared\"}}"
+    ));
+    out.say("  once all do, put it to use, here:");
+    out.say(&format!(
+        "  sluis keys rotate {school}/{vendor} --key {new_key} --reason WHY"
+    ));
+}
+
+fn fingerprint(text: &str) -> Result<Fingerprint, &'static str> {
+    Fingerprint::parse(text).ok_or("a fingerprint is 16 hexadecimal digits")
 }
 
 fn key((version, fingerprint): (u32, Fingerprint)) -> Value {
@@ -136,7 +150,7 @@ fn say(rotation: &Rotation, rotated: &Rotated, format: Format, out: &mut Out) {
             "vendor": vendor.as_str(),
             "old": old,
             "new": new,
-            "was_prepared": rotated.origin == Origin::Prepared,
+            "was_prepared": rotated.prepared.is_some(),
             "pinned_at": rotated.pin.as_ref().map(place),
             "accept_keys": ways(rotated),
         })),
@@ -150,11 +164,14 @@ fn say_text(school: &SchoolId, vendor: &VendorId, rotated: &Rotated, out: &mut O
     out.say(&format!(
         "  version {old}  fingerprint {old_key}  until the next reload"
     ));
-    let how = match rotated.origin {
-        Origin::Made => "after it",
-        Origin::Prepared => "after it, as was prepared",
-    };
-    out.say(&format!("  version {new}  fingerprint {new_key}  {how}"));
+    out.say(&format!("  version {new}  fingerprint {new_key}  after it"));
+    if let Some(since) = rotated.prepared {
+        let since = since.map_or_else(String::new, |since| format!(" on {since}"));
+        out.say(&format!(
+            "  it was prepared{since}: if ring and master key got into other hands since"
+        ));
+        out.say("  then, rotate once more, without --key, before any reload");
+    }
     out.say("what happens next");
     if let Some(pin) = &rotated.pin {
         let pin = place(pin);
@@ -186,16 +203,18 @@ fn say_text(school: &SchoolId, vendor: &VendorId, rotated: &Rotated, out: &mut O
 }
 
 fn say_reload(rotated: &Rotated, out: &mut Out) {
-    let lines: &[&str] = match (rotated.is_shared, rotated.origin) {
-        (false, _) => &["  reload the gateway (SIGHUP, or systemctl reload sluis)"],
-        (true, Origin::Prepared) => &[
+    let lines: &[&str] = match (rotated.is_shared, rotated.prepared) {
+        (false, _) => {
+            &["  reload the gateway (SIGHUP, or systemctl reload sluis); on every node, if several"]
+        }
+        (true, Some(_)) => &[
             "  copy the ring to every gateway, and reload each (SIGHUP, or systemctl reload sluis)",
-            "  one that has the key as prepared understands it all the while",
+            "  all soon: until it is reloaded, a gateway gives out former pseudonyms",
         ],
-        (true, Origin::Made) => &[
+        (true, None) => &[
             "  copy the ring to every gateway, then reload all (SIGHUP, or systemctl reload sluis)",
             "  until it is reloaded, a gateway refuses what others give out with the new key;",
-            "  that is spared by --prepare, run before and reloaded everywhere",
+            "  --prepare, and a reload of all before the key is used, would spare that",
         ],
     };
     lines.iter().for_each(|line| out.say(line));

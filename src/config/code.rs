@@ -100,3 +100,5 @@ pub const VALUE_UNLISTED: &str = "F29";
 pub const ROUTES_HIDDEN: &str = "F30";
 /// A flow without a route.
 pub const NO_ROUTE: &str = "F31";
+/// A key that was prepared is in the ring no longer.
+pub const PREPARED_LOST: &str = "F32";

@@ -282,7 +282,7 @@ pub struct Vendor {
     pub law: Arc<Law>,
     /// The flows, at the places of [`crate::policy::Policy::flows`].
     pub flows: Vec<Flow>,
-    /// Which key is in use, the newest.
+    /// Which key is in use.
     pub fingerprint: Fingerprint,
     /// Its version.
     pub key_version: u32,

@@ -118,12 +118,23 @@ fn compare_keys(
             ..
         } = vendor.as_ref();
         let same = |old: &&Arc<Vendor>| old.school == *school && old.id == *id;
-        let old = current.vendors.iter().find(same).map(|old| old.fingerprint);
-        let kept = |old: Fingerprint| {
-            let former = vendor.law.generations.iter().chain(&*vendor.retired);
-            let mut former = former.filter(|generation| !generation.is_prepared);
-            former.any(|generation| generation.fingerprint == old)
+        let before = current.vendors.iter().find(same);
+        let old = before.map(|old| old.fingerprint);
+        let has = |key: Fingerprint, or_prepared: bool| {
+            let all = vendor.law.generations.iter().chain(&*vendor.retired);
+            let mut all = all.filter(|it| or_prepared || !it.is_prepared);
+            all.any(|it| it.fingerprint == key)
         };
+        let prepared = before.and_then(|old| old.prepared_key());
+        if let Some(lost) = prepared.filter(|key| !has(*key, true)) {
+            let message = format!("{school}/{id} no longer understands {lost}, which was prepared");
+            problems.push(
+                Problem::finding(code::PREPARED_LOST, message)
+                    .help("what another gateway gives out with that key is refused here")
+                    .help("put the ring back that has it"),
+            );
+        }
+        let kept = |old| has(old, false);
         // A rotation adds a key, and keeps the one in use beside it.
         if pinned.contains(&(school.clone(), id.clone())) || old.is_none_or(kept) {
             continue;

@@ -43,13 +43,15 @@ struct Beside {
     why: Option<Made>,
 }
 
-/// When a key was made, and why: of one that was prepared, when and why it was put to use.
+/// When a key was made, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// The day, in Amsterdam.
     pub on: Date,
-    /// What was given as the reason.
+    /// What was given as the reason; of one that was prepared, as both reasons.
     pub reason: String,
+    /// The day on which it was put to use, if it was prepared before.
+    pub used: Option<Date>,
 }
 
 impl RingFile {
@@ -93,7 +95,7 @@ impl RingFile {
         for entry in self.ring.entries().iter().filter(|it| it.is_prepared) {
             let Entry { school, holder, .. } = entry;
             let is_next = self.ring.prepared(school, holder) == Some(entry)
-                && self.ring.newest(school, holder).is_some();
+                && self.ring.in_use(school, holder).is_some();
             if is_next {
                 continue;
             }
@@ -159,10 +161,20 @@ impl RingFile {
     }
 
     /// Puts the key that is prepared to use.
-    pub(super) fn put_to_use(&mut self, prepared: &Entry, why: Made) {
+    pub(super) fn put_to_use(&mut self, prepared: &Entry, why: &Made) {
         self.ring.put_to_use(&prepared.school, &prepared.holder);
         let beside = self.beside.entry(key(prepared)).or_default();
-        beside.why = Some(why);
+        let made = beside.why.get_or_insert_with(|| Made {
+            reason: String::new(),
+            ..why.clone()
+        });
+        made.used = Some(why.on);
+        if made.reason != why.reason {
+            if !made.reason.is_empty() {
+                made.reason.push_str("; ");
+            }
+            made.reason.push_str(&why.reason);
+        }
     }
 
     /// Where an entry stands.
@@ -223,10 +235,14 @@ fn entry(
     let fingerprint = word(table, "fingerprint", Fingerprint::parse, problems);
     // A register's key seals: of those one is enough, and `state` is as unknown as any other key.
     let is_prepared = match holder {
-        Some(Holder::Vendor(_)) => is_prepared(table, problems),
-        Some(Holder::Register) | None => Some(false),
+        Some(Holder::Register) => Some(false),
+        Some(Holder::Vendor(_)) | None => is_prepared(table, problems),
     };
     let made = table.date("made", problems);
+    let used = match holder {
+        Some(Holder::Register) => None,
+        Some(Holder::Vendor(_)) | None => table.date("used", problems),
+    };
     let reason = table.text("reason", problems);
     table.finish(problems);
     let entry = Entry {
@@ -240,6 +256,7 @@ fn entry(
     let made = made.map(|made| Made {
         on: made.value,
         reason: reason.map_or_else(String::new, |reason| reason.value.to_owned()),
+        used: used.map(|used| used.value),
     });
     Some((entry, made))
 }
@@ -296,8 +313,12 @@ fn write_entry(text: &mut String, entry: &Entry, made: Option<&Made>) -> fmt::Re
     if *is_prepared {
         writeln!(text, "state       = \"{PREPARED}\"")?;
     }
-    if let Some(Made { on, reason }) = made {
-        write!(text, "made        = {on}\nreason      = \"")?;
+    if let Some(Made { on, reason, used }) = made {
+        writeln!(text, "made        = {on}")?;
+        if let Some(used) = used {
+            writeln!(text, "used        = {used}")?;
+        }
+        text.write_str("reason      = \"")?;
         reason.chars().try_for_each(|it| write_char(text, it))?;
         text.write_str("\"\n")?;
     }
@@ -328,6 +349,7 @@ mod tests {
         let made = Made {
             on: Date::constant(2026, 11, 25),
             reason: "zomer \"26\", C:\\x\tafter\u{7f} a test é".to_owned(),
+            used: Some(Date::constant(2026, 11, 30)),
         };
         let mut file = RingFile::default();
         for (entry, made) in [

@@ -134,7 +134,7 @@ pub(crate) mod tests {
         Bases, Content, Fields, Flow, Index, Method, Policy, Route, Rule, Shape, ShapeBody, Side,
         Unlisted,
     };
-    use crate::pseudonym::{Fingerprint, TokenKey};
+    use crate::pseudonym::{Fingerprint, Generation, TokenKey, VendorKey};
     use crate::refusal::{Bug, JsonFault, LinkFault, Reference, Refusal, UpstreamFault};
     use crate::secret::SecretBytes;
 
@@ -201,7 +201,10 @@ pub(crate) mod tests {
                     }],
                     ..Policy::default()
                 },
-                generations: Arc::new([]),
+                generations: Arc::new([
+                    Generation::new(1, &VendorKey::from([7; 32]), []),
+                    Generation::new(2, &VendorKey::from([9; 32]), []).prepared(),
+                ]),
                 limits: Limits::default(),
             }),
             flows: vec![config::Flow {

@@ -11,26 +11,26 @@ use crate::pseudonym::{Generation, Kind};
 pub struct Law {
     /// What the vendor may see.
     pub policy: Policy,
-    /// The policy's kinds of identifier under each version of the vendor's key that is understood,
-    /// the newest first. Only the newest makes pseudonyms.
+    /// The policy's kinds of identifier under each key that is understood: the one in use, which
+    /// alone makes pseudonyms, former ones with the newest first, and one that is prepared.
     pub generations: Arc<[Generation]>,
     /// The bounds in force.
     pub limits: Limits,
 }
 
 impl Law {
-    /// The kind at that place, under the newest key.
+    /// The kind at that place, under the key in use.
     #[must_use]
     #[inline]
     pub fn kind(&self, index: Index<IdKind>) -> Option<&Kind> {
         self.generations.first()?.kinds.get(index.place())
     }
 
-    /// All kinds, under the newest key.
+    /// All kinds, under the key in use.
     #[must_use]
     pub fn kinds(&self) -> &[Kind] {
         match self.generations.first() {
-            Some(newest) => &newest.kinds,
+            Some(in_use) => &in_use.kinds,
             None => &[],
         }
     }

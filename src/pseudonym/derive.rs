@@ -18,7 +18,8 @@ pub struct KindSpec {
     pub back: Back,
     /// What becomes of a pseudonym on its way back that is nobody's.
     pub unknown: Unknown,
-    /// How many versions of the key are understood on the way back, the newest first; 1 or more.
+    /// How many versions of the key are understood on the way back, the one in use and those before
+    /// it; 1 or more.
     pub accept_keys: usize,
 }
 
@@ -73,9 +74,9 @@ impl Unknown {
 
 /// All kinds of one vendor under one version of its key.
 ///
-/// A vendor has one or more, newest first: the newest makes pseudonyms, the others only understand
-/// those that were made before. One that is prepared comes last, and understands those that another
-/// node makes already.
+/// A vendor has one or more: that of the key in use comes first and makes pseudonyms; former ones,
+/// the newest first, only understand those that were made before. One that is prepared comes last,
+/// and understands those that another node makes already.
 #[derive(Debug)]
 pub struct Generation {
     /// The version of the key.

@@ -348,7 +348,7 @@ impl Ring {
 
     /// The key in use for a holder: the one of the highest version that is not prepared.
     #[must_use]
-    pub fn newest(&self, school: &SchoolId, holder: &Holder) -> Option<&Entry> {
+    pub fn in_use(&self, school: &SchoolId, holder: &Holder) -> Option<&Entry> {
         let mut newest_first = self.of(school, holder).iter().rev();
         newest_first.find(|entry| !entry.is_prepared)
     }
@@ -564,10 +564,10 @@ mod tests {
         let order: Vec<_> = ring.entries().iter().map(|entry| entry.version).collect();
         assert_eq!(order, [1, 1, 2, 10, 1]);
         let school = SchoolId::parse("regenboog").unwrap();
-        let newest = |holder| ring.newest(&school, &holder).map(|entry| entry.version);
-        assert_eq!(newest(vendor("rekenwijs")), Some(10));
-        assert_eq!(newest(vendor("b")), None);
-        assert_eq!(newest(Holder::Register), Some(1));
+        let in_use = |holder| ring.in_use(&school, &holder).map(|entry| entry.version);
+        assert_eq!(in_use(vendor("rekenwijs")), Some(10));
+        assert_eq!(in_use(vendor("b")), None);
+        assert_eq!(in_use(Holder::Register), Some(1));
         assert_eq!(ring.of(&school, &vendor("rekenwijs")).len(), 2);
         let elsewhere = SchoolId::parse("zonnebloem").unwrap();
         assert!(ring.of(&elsewhere, &Holder::Register).is_empty());
@@ -581,7 +581,7 @@ mod tests {
             let version = |entry: Option<&Entry>| entry.map(|entry| entry.version);
             let of = (&school, &vendor(name));
             (
-                version(ring.newest(of.0, of.1)),
+                version(ring.in_use(of.0, of.1)),
                 version(ring.prepared(of.0, of.1)),
             )
         };

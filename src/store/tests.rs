@@ -242,9 +242,10 @@ const LAWS: &[(&str, Law)] = &[
         "a pseudonym of two keys leads to one or to nobody",
         a_pseudonym_of_two_keys_leads_to_one_or_to_nobody,
     ),
+    ("a prepared key is understood", a_prepared_key_is_understood),
     (
-        "a prepared key is understood and makes nothing",
-        a_prepared_key_is_understood_and_makes_nothing,
+        "a prepared key leads to one or to nobody",
+        a_prepared_key_leads_to_one_or_to_nobody,
     ),
     ("what is imported is exported", what_is_imported_is_exported),
     ("a large batch is one batch", a_large_batch_is_one_batch),
@@ -742,7 +743,7 @@ fn a_pseudonym_of_two_keys_leads_to_one_or_to_nobody(bed: &dyn Bed) {
     assert_eq!(home(&view, PUPIL, &both), Ok((after.clone(), 0)));
 }
 
-fn a_prepared_key_is_understood_and_makes_nothing(bed: &dyn Bed) {
+fn a_prepared_key_is_understood(bed: &dyn Bed) {
     let store = bed.open();
     let with = |accepted: &[u8], prepared: u8| {
         let mut all: Vec<_> = { accepted.iter() }
@@ -769,6 +770,38 @@ fn a_prepared_key_is_understood_and_makes_nothing(bed: &dyn Bed) {
         let found = home(&view, PUPIL, &pseudonym(byte, PUPIL, "S-1"));
         assert_eq!(found, Ok(("S-1".to_owned(), age)), "{byte}");
     }
+}
+
+fn a_prepared_key_leads_to_one_or_to_nobody(bed: &dyn Bed) {
+    let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
+    let written = |byte, id: &str| pseudonym_with(byte, short().remove(0), id);
+    let ids: Vec<_> = (0..3_000).map(|number| format!("S-{number}")).collect();
+    let used: BTreeMap<_, _> = ids.iter().map(|id| (written(8, id), id)).collect();
+    let mut coming = BTreeMap::new();
+    let (mut between, mut twice) = (None, None);
+    for id in &ids {
+        let pseudonym = written(7, id);
+        between = between.or_else(|| Some((*used.get(&pseudonym)?, id)));
+        if let Some(first) = coming.insert(pseudonym, id) {
+            twice = Some((first, id));
+        }
+    }
+    let (now, then) = between.expect("3,000 and 3,000 of 900,000 meet");
+    let (one, other) = twice.expect("two of 3,000 meet");
+    let store = bed.open();
+    let generations = Generations {
+        accepted: [generation(8, &short()), generation(7, &short()).prepared()].into(),
+        retired: [].into(),
+    };
+    let (school, name) = (school("regenboog"), vendor("rekenwijs"));
+    let view = store.view(&school, &name, &generations).unwrap();
+    // Two that meet under the key to come do not under the one that makes pseudonyms.
+    let_out(&view, PUPIL, &[now, then, one, other]).unwrap();
+    assert_eq!(view.collisions(), 0);
+    // Another node may use that key already, and then mean another pupil.
+    assert_eq!(home(&view, PUPIL, &written(8, now)), Err(Recall::Unknown));
+    assert_eq!(home(&view, PUPIL, &written(8, then)), Ok((then.clone(), 0)));
+    assert_eq!(home(&view, PUPIL, &written(7, now)), Ok((now.clone(), 0)));
 }
 
 fn what_is_imported_is_exported(bed: &dyn Bed) {

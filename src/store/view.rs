@@ -61,8 +61,8 @@ impl View {
         vendor: VendorId,
         generations: &Generations,
     ) -> Self {
-        let newest = generations.accepted.first();
-        let kinds = newest.map_or(&[][..], |newest| &newest.kinds);
+        let in_use = generations.accepted.first();
+        let kinds = in_use.map_or(&[][..], |in_use| &in_use.kinds);
         let ways = kinds
             .iter()
             .enumerate()
@@ -145,8 +145,8 @@ impl View {
     /// How many identifiers cannot get out, because an earlier one has their pseudonym.
     #[must_use]
     pub fn collisions(&self) -> usize {
-        let newest = self.ways.iter().flatten().filter_map(Way::newest);
-        newest
+        let in_use = self.ways.iter().flatten().filter_map(Way::in_use);
+        in_use
             .map(|index| index.collisions())
             .fold(0, usize::saturating_add)
     }
@@ -192,9 +192,9 @@ impl View {
                 continue;
             };
             let place = way.ids.place(id).ok_or(StoreFault::Damaged)?;
-            if let Some(newest) = way.newest().filter(|_| way.may_collide) {
-                newest.catch_up();
-                let leads = newest.leads_to(place);
+            if let Some(in_use) = way.in_use().filter(|_| way.may_collide) {
+                in_use.catch_up();
+                let leads = in_use.leads_to(place);
                 leads.filter(|leads| *leads).ok_or(StoreFault::Collision)?;
             }
         }
@@ -300,7 +300,7 @@ impl Way {
     }
 
     /// Of the key that makes pseudonyms.
-    fn newest(&self) -> Option<&Index> {
+    fn in_use(&self) -> Option<&Index> {
         self.accepted.first().map(|key| &*key.index)
     }
 
@@ -309,8 +309,8 @@ impl Way {
         let Some(place) = self.ids.place(id) else {
             return false;
         };
-        let newest = self.newest().filter(|_| self.may_collide);
-        newest.is_none_or(|newest| newest.leads_to(place) == Some(true))
+        let in_use = self.in_use().filter(|_| self.may_collide);
+        in_use.is_none_or(|in_use| in_use.leads_to(place) == Some(true))
     }
 
     /// Whether no other key than that of this index leads a pseudonym to another identifier than

@@ -78,16 +78,20 @@ fn a_rotation_that_was_prepared_refuses_nothing_at_any_node() {
     send_all(&there, "one-knows", &old);
     reload(&second, 1);
     assert_eq!(pull(&there), old);
+    let key = first.status()["vendors"][0]["key_prepared"].clone();
+    let key = key.as_str().unwrap();
     for gateway in [&first, &second] {
         let vendor = &gateway.status()["vendors"][0];
-        let key = vendor["key_prepared"].as_str().unwrap();
+        assert_eq!(vendor["key_prepared"], key);
         assert_ne!(vendor["key_fingerprint"], key);
         let prepared = format!("{{fingerprint=\"{key}\",school=\"proef\",state=\"prepared\"");
         let metrics = gateway.page("/metrics").1;
         assert!(metrics.contains(&prepared), "{metrics}");
     }
 
-    rotate(&here);
+    let rotated = ["keys", "rotate", "bron", "--key", key, "--reason", "a test"];
+    let rotated = here.command(&rotated).output().unwrap();
+    assert!(rotated.status.success(), "{rotated:?}");
     copy(&here, &there, RING);
     reload(&first, 2);
     // One makes pseudonyms with the new key, the other with the former: each understands both.

@@ -7,7 +7,7 @@ mod source;
 
 pub use super::ring_file::Made;
 use master::{MASTER_FROM_BACKUP, credential_help, master_path, read_master};
-pub use rotate::{Origin, Preparation, Rotated, Rotation, prepare, rotate, vendors};
+pub use rotate::{Next, Preparation, Rotated, Rotation, prepare, rotate, vendors};
 use signs::Lost;
 pub use source::{KeySource, VendorKeys};
 
@@ -52,7 +52,7 @@ impl Keys {
         let master = read_master(places, folder, in_use, problems);
         let file = RingFile::read(&places.ring, problems);
         let mut in_use = in_use.iter();
-        let has_all = in_use.all(|(school, of)| file.ring.newest(school, of).is_some());
+        let has_all = in_use.all(|(school, of)| file.ring.in_use(school, of).is_some());
         let (help, register_help) = match has_all {
             true => (
                 signs::help_for_a_missing_key(places, folder),
@@ -160,13 +160,13 @@ pub struct KeyLine {
 /// What became of a key, or where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// The newest one.
+    /// It makes pseudonyms.
     InUse,
     /// It has just been made.
     Made,
     /// A newer one is in use.
     Former,
-    /// Its pseudonyms are understood; it is put to use by the next rotation.
+    /// Its pseudonyms are understood; `keys rotate --key` puts it to use.
     Prepared,
     /// No vendor of this configuration uses it.
     Unused,
@@ -216,7 +216,7 @@ fn make(
     }
     let made_master = make_master(places)?;
     let mut keys = opened(places, folder)?;
-    let made = holders(files).filter(|(school, of)| keys.file.ring.newest(school, of).is_none());
+    let made = holders(files).filter(|(school, of)| keys.file.ring.in_use(school, of).is_none());
     let made: Vec<_> = made.collect();
     if lost == Lost::FromBackup && !made.is_empty() {
         signs::refuse_lost_keys(&keys, &made, places, folder)?;
@@ -369,7 +369,7 @@ fn holders(files: &Folder) -> impl Iterator<Item = (&SchoolId, Holder)> {
 
 fn lines(file: &RingFile, files: &Folder) -> Vec<KeyLine> {
     let line = |entry: &Entry| {
-        let newest = file.ring.newest(&entry.school, &entry.holder);
+        let in_use = file.ring.in_use(&entry.school, &entry.holder);
         let of = (&entry.school, &entry.holder);
         let known = holders(files).any(|(school, holder)| (school, &holder) == of);
         KeyLine {
@@ -378,7 +378,7 @@ fn lines(file: &RingFile, files: &Folder) -> Vec<KeyLine> {
             version: entry.version,
             fingerprint: entry.fingerprint,
             state: match known {
-                true if newest == Some(entry) => KeyState::InUse,
+                true if in_use == Some(entry) => KeyState::InUse,
                 true if entry.is_prepared => KeyState::Prepared,
                 true => KeyState::Former,
                 false => KeyState::Unused,

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use jiff::civil::Date;
+
 use super::{Keys, Made, holders, new_entry, opened, places};
 use crate::config::code;
 use crate::config::draft::Draft;
 use crate::config::guarded;
+use crate::config::language::VendorDraft;
 use crate::config::problem::{Place, Problem, Problems};
 use crate::names::{SchoolId, VendorId};
 use crate::pseudonym::{Back, Entry, Fingerprint, Holder};
@@ -21,32 +24,32 @@ pub struct Rotation {
     pub made: Made,
 }
 
+/// Which key a rotation puts to use.
+#[derive(Clone, Copy, Debug)]
+pub enum Next {
+    /// One that it makes.
+    New,
+    /// The one of this fingerprint, which was prepared.
+    Prepared(Fingerprint),
+}
+
 /// What a rotation did, and what it means.
 #[derive(Debug)]
 pub struct Rotated {
-    /// Version and fingerprint of the key that was the newest.
+    /// Version and fingerprint of the key that was in use.
     pub old: (u32, Fingerprint),
     /// Version and fingerprint of the one that is.
     pub new: (u32, Fingerprint),
-    /// Where the new one comes from.
-    pub origin: Origin,
+    /// Since when the new one was prepared, if it was: the day, if that was written down.
+    pub prepared: Option<Option<Date>>,
     /// Versions of the keys before it, the newest first.
     pub former: Vec<u32>,
-    /// Where the vendor's file pins a key, which is not the new one.
+    /// Where the vendor's file pins a key, if it is not the new one.
     pub pin: Option<Place>,
     /// The kinds of identifiers with a way back, and how many keys each understands.
     pub ways: Vec<(String, usize)>,
     /// Other gateways have the same register.
     pub is_shared: bool,
-}
-
-/// Where the new key of a rotation comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// It was made by this rotation.
-    Made,
-    /// It was prepared before.
-    Prepared,
 }
 
 /// A key that every gateway is to know before one uses it.
@@ -81,12 +84,12 @@ pub fn vendors(folder: &Path) -> Result<Vec<(SchoolId, VendorId)>, Problems> {
     Ok(vendors.collect())
 }
 
-/// Puts the key that is prepared for a vendor to use, or else a new one, and leaves the others
-/// where they are.
+/// Puts another key of a vendor to use, and leaves the others where they are.
 ///
 /// # Errors
-/// The vendor has no key yet, a key that is there does not open, or the ring cannot be written.
-pub fn rotate(folder: &Path, rotation: Rotation) -> Result<Rotated, Problems> {
+/// The vendor has no key yet, a key that is there does not open, the ring cannot be written, one is
+/// prepared and another one would be used, or the one that is named is not prepared.
+pub fn rotate(folder: &Path, rotation: Rotation, next: Next) -> Result<Rotated, Problems> {
     let Rotation {
         school,
         vendor,
@@ -94,34 +97,62 @@ pub fn rotate(folder: &Path, rotation: Rotation) -> Result<Rotated, Problems> {
     } = rotation;
     change(folder, (&school, &vendor), |keys, holder, old| {
         let former = former(keys, &school, holder);
-        let prepared = keys.file.ring.prepared(&school, holder).cloned();
-        let (new, origin) = match prepared {
-            Some(prepared) => {
-                keys.file.put_to_use(&prepared, made);
-                (named(&prepared), Origin::Prepared)
-            }
-            None => {
+        let there = keys.file.ring.prepared(&school, holder).cloned();
+        let (new, prepared) = match (next, there) {
+            (Next::New, None) => {
                 let entry = next_entry(keys, &school, holder, old.0)?;
                 let new = named(&entry);
                 keys.file.add_new(entry, Some(made));
-                (new, Origin::Made)
+                (new, None)
             }
+            (Next::Prepared(key), Some(there)) if there.fingerprint == key => {
+                let since = keys.file.made(&there).map(|made| made.on);
+                keys.file.put_to_use(&there, &made);
+                (named(&there), Some(since))
+            }
+            (_, Some(there)) => return Err(is_prepared(&school, &vendor, &there)),
+            (Next::Prepared(key), None) => return Err(is_not_prepared(&school, &vendor, key)),
         };
-        let Told {
-            pin,
-            ways,
-            is_shared,
-        } = in_the_file(folder, &school, &vendor);
+        // What is wrong with the files is for `check` to say.
+        let draft = Draft::read(folder, &mut Problems::new());
+        let its = draft_of(&draft, &school, &vendor);
+        let pin = its.and_then(|its| its.key.as_ref());
+        let kinds = its.map_or(&[][..], |its| &its.kind_specs);
+        let home = kinds.iter().filter(|spec| spec.back == Back::SchoolOnly);
+        let gateway = draft.gateway.as_ref();
         Ok(Rotated {
             old,
             new,
-            origin,
+            prepared,
             former,
-            pin,
-            ways,
-            is_shared,
+            pin: { pin }
+                .filter(|pin| pin.value != new.1)
+                .map(|pin| pin.place.clone()),
+            ways: home
+                .map(|spec| (spec.name.clone(), spec.accept_keys))
+                .collect(),
+            is_shared: gateway.is_some_and(|gateway| gateway.keys.register.is_none()),
         })
     })
+}
+
+fn is_prepared(school: &SchoolId, vendor: &VendorId, there: &Entry) -> Problems {
+    let (version, key) = named(there);
+    let message = format!("version {version} of {school}/{vendor} is prepared: {key}");
+    Problem::error(code::CONFLICT, message)
+        .help("copy the ring to each gateway that does not have that key, and reload it")
+        .help(format!(
+            "once all have it: sluis keys rotate {school}/{vendor} --key {key} --reason WHY"
+        ))
+        .into()
+}
+
+fn is_not_prepared(school: &SchoolId, vendor: &VendorId, key: Fingerprint) -> Problems {
+    let message = format!("no key {key} is prepared for {school}/{vendor}");
+    Problem::error(code::ABSENT, message)
+        .help("`sluis keys list` says which key is in use, and which is prepared")
+        .help("run it where the key was prepared, or with the ring from there")
+        .into()
 }
 
 /// Makes the next version of a vendor's key and puts it to no use yet.
@@ -136,10 +167,7 @@ pub fn prepare(folder: &Path, rotation: Rotation) -> Result<Preparation, Problem
     } = rotation;
     change(folder, (&school, &vendor), |keys, holder, in_use| {
         if let Some(there) = keys.file.ring.prepared(&school, holder) {
-            let version = there.version;
-            let message = format!("version {version} of {school}/{vendor} is prepared already");
-            let problem = Problem::error(code::CONFLICT, message);
-            return Err(problem.help("without --prepare it is put to use").into());
+            return Err(is_prepared(&school, &vendor, there));
         }
         let mut entry = next_entry(keys, &school, holder, in_use.0)?;
         entry.is_prepared = true;
@@ -160,7 +188,7 @@ fn change<T>(
     let _lock = guarded::lock_folder(&places.ring)?;
     let mut keys = opened(&places, folder)?;
     let holder = Holder::Vendor(vendor.clone());
-    let Some(in_use) = keys.file.ring.newest(school, &holder).map(named) else {
+    let Some(in_use) = keys.file.ring.in_use(school, &holder).map(named) else {
         let mut missing = Problems::new();
         keys.is_missing(school, &holder, &mut missing);
         return Err(missing);
@@ -178,9 +206,9 @@ fn next_entry(
     keys: &Keys,
     school: &SchoolId,
     holder: &Holder,
-    newest: u32,
+    in_use: u32,
 ) -> Result<Entry, Problems> {
-    let Some(version) = newest.checked_add(1) else {
+    let Some(version) = in_use.checked_add(1) else {
         let message = format!("a vendor of {school} has had as many keys as there can be");
         return Err(Problem::error(code::TOO_MANY, message).into());
     };
@@ -194,33 +222,8 @@ fn former(keys: &Keys, school: &SchoolId, holder: &Holder) -> Vec<u32> {
     used.map(|entry| entry.version).collect()
 }
 
-/// What the files say that matters to a rotation.
-struct Told {
-    pin: Option<Place>,
-    ways: Vec<(String, usize)>,
-    is_shared: bool,
-}
-
-/// What is wrong with the files is for `check` to say.
-fn in_the_file(folder: &Path, school: &SchoolId, vendor: &VendorId) -> Told {
-    let draft = Draft::read(folder, &mut Problems::new());
-    let gateway = draft.gateway.as_ref();
-    let is_shared = gateway.is_some_and(|gateway| gateway.keys.register.is_none());
+fn draft_of<'d>(draft: &'d Draft, school: &SchoolId, vendor: &VendorId) -> Option<&'d VendorDraft> {
     let mut files = draft.vendors();
     let file = files.find(|(its_school, file)| its_school.id == *school && file.id == *vendor);
-    let Some(draft) = file.and_then(|(_, file)| file.draft.as_ref()) else {
-        return Told {
-            pin: None,
-            ways: Vec::new(),
-            is_shared,
-        };
-    };
-    let home = { draft.kind_specs.iter() }.filter(|spec| spec.back == Back::SchoolOnly);
-    let ways = home.map(|spec| (spec.name.clone(), spec.accept_keys));
-    let pin = draft.key.as_ref().map(|pin| pin.place.clone());
-    Told {
-        pin,
-        ways: ways.collect(),
-        is_shared,
-    }
+    file?.1.draft.as_ref()
 }

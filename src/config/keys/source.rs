@@ -54,31 +54,29 @@ impl KeySource for Keys {
     ) -> Option<VendorKeys> {
         let holder = Holder::Vendor(vendor.clone());
         let ring = &self.file.ring;
-        if ring.newest(school, &holder).is_none() {
+        let Some(in_use) = ring.in_use(school, &holder) else {
             self.is_missing(school, &holder, problems);
             return None;
-        }
+        };
         let mut open = |entry: &Entry| {
             let key = self.opened(entry, entry.vendor_key(&self.master), problems)?;
             Some((entry.version, key))
         };
-        let (prepared, used): (Vec<_>, Vec<_>) = ring
-            .of(school, &holder)
-            .iter()
-            .rev()
-            .partition(|entry| entry.is_prepared);
-        let prepared: Option<Vec<_>> = prepared.into_iter().map(&mut open).collect();
-        let used: Option<Vec<_>> = used.into_iter().map(open).collect();
-        let mut used = used?.into_iter();
+        let newest_first = ring.of(school, &holder).iter().rev();
+        let former = newest_first.filter(|entry| !entry.is_prepared && *entry != in_use);
+        let prepared = ring.prepared(school, &holder);
         Some(VendorKeys {
-            in_use: used.next()?,
-            former: used.collect(),
-            prepared: prepared?.pop(),
+            in_use: open(in_use)?,
+            former: former.map(&mut open).collect::<Option<_>>()?,
+            prepared: match prepared {
+                Some(prepared) => Some(open(prepared)?),
+                None => None,
+            },
         })
     }
 
     fn of_register(&mut self, school: &SchoolId, problems: &mut Problems) -> Option<RegisterKey> {
-        let Some(entry) = self.file.ring.newest(school, &Holder::Register) else {
+        let Some(entry) = self.file.ring.in_use(school, &Holder::Register) else {
             self.is_missing(school, &Holder::Register, problems);
             return None;
         };

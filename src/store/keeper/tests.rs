@@ -62,8 +62,8 @@ fn pseudonym(key: Key, id: &str) -> &'static str {
     &MADE[&key][id]
 }
 
-/// Pupils, some of them in two spellings, some that would have one pseudonym, under one key or under
-/// two, and some whose rows fill a page of a file.
+/// Pupils, some of them in two spellings, some that would have one pseudonym, under one key or
+/// under two, and some whose rows fill a page of a file.
 static PUPILS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let long = |number: usize| format!("S-{number}{}", "-".repeat(number * 80));
     let mut pupils: Vec<String> = (0..12).map(long).collect();
