@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Action, Home, Law, Objections, own};
 use crate::policy::{IdKind, Index, Method, Side, Template};
 use crate::pseudonym::{
-    Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Recall, Register, Unknown,
+    Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Reading, Recall, Register,
+    Unknown,
 };
 use crate::refusal::{Bug, Refusal};
 
@@ -212,7 +213,7 @@ impl Crossing {
         }
         let start = into.len();
         let recall = match &self.register {
-            Some(register) => register.recall(place.place(), text, into),
+            Some(register) => register.recall(place.place(), text, trail.reading(), into),
             None => Recall::Unknown,
         };
         let found = matches!(recall, Recall::Found { .. });
@@ -299,6 +300,15 @@ pub struct Trail {
     /// Whether the register has caught up for this message, so that a pseudonym which is not found
     /// now is nobody's.
     pub caught_up: bool,
+}
+
+impl Trail {
+    const fn reading(&self) -> Reading {
+        match self.caught_up {
+            true => Reading::CaughtUp,
+            false => Reading::AsItIs,
+        }
+    }
 }
 
 /// What became of one identifier.

@@ -32,8 +32,18 @@ pub trait Register: fmt::Debug + Send + Sync {
     /// Finds the identifier of a pseudonym and appends it to `into`, as the school wrote it.
     ///
     /// Nothing is appended unless it is [`Recall::Found`]. Another node may have let it out: before
-    /// anything else counts, the caller lets the register catch up, and asks once more.
-    fn recall(&self, kind: usize, pseudonym: &str, into: &mut Vec<u8>) -> Recall;
+    /// anything else counts, the caller lets the register catch up, and asks once more. Until then
+    /// only what no other node can mean somebody else by is found.
+    fn recall(&self, kind: usize, pseudonym: &str, reading: Reading, into: &mut Vec<u8>) -> Recall;
+}
+
+/// What a register has read of that which other nodes wrote, when a message asks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Perhaps not all.
+    AsItIs,
+    /// All that there was when the message asked for it.
+    CaughtUp,
 }
 
 /// How the school wrote an identifier in its JSON.

@@ -19,7 +19,7 @@ use crate::config::{LogFormat, LogLevel};
 use crate::events::tests::voice;
 use crate::pseudonym::{
     Back, Batch, Canonical, CanonicalRule, Form, Generation, Identifier, Kind, KindSpec, Notation,
-    Recall, Register as _, Unknown, VendorKey,
+    Reading, Recall, Register as _, Unknown, VendorKey,
 };
 
 /// 2026-11-25.
@@ -171,11 +171,11 @@ pub(super) fn home(
     pseudonym: &str,
 ) -> Result<(String, usize), Recall> {
     let mut into = b"[".to_vec();
-    let mut recall = view.recall(kind, pseudonym, &mut into);
+    let mut recall = view.recall(kind, pseudonym, Reading::AsItIs, &mut into);
     if !matches!(recall, Recall::Found { .. }) {
         assert_eq!(into, b"[");
         view.catch_up().wait().unwrap();
-        recall = view.recall(kind, pseudonym, &mut into);
+        recall = view.recall(kind, pseudonym, Reading::CaughtUp, &mut into);
     }
     let found = String::from_utf8(into).unwrap();
     match recall {
@@ -194,7 +194,12 @@ pub(super) fn comes_home(view: &Arc<View>, byte: u8, id: &str) -> bool {
 
 fn comes_home_at_once(view: &Arc<View>, byte: u8, id: &str) -> bool {
     let mut into = Vec::new();
-    let recall = view.recall(PUPIL, &pseudonym(byte, PUPIL, id), &mut into);
+    let recall = view.recall(
+        PUPIL,
+        &pseudonym(byte, PUPIL, id),
+        Reading::AsItIs,
+        &mut into,
+    );
     matches!(recall, Recall::Found { age: 0, .. }) && into == id.as_bytes()
 }
 
@@ -325,7 +330,12 @@ fn what_is_let_out_comes_home(bed: &dyn Bed) {
         Err(Recall::Unknown)
     );
     let mut into = Vec::new();
-    let found = view.recall(STAFF, &pseudonym(7, STAFF, "12"), &mut into);
+    let found = view.recall(
+        STAFF,
+        &pseudonym(7, STAFF, "12"),
+        Reading::AsItIs,
+        &mut into,
+    );
     let form = Form::Number;
     assert_eq!(
         (found, into.as_slice()),
@@ -857,7 +867,7 @@ fn a_large_batch_is_one_batch(bed: &dyn Bed) {
     let other = self::view(&store, "regenboog", 8);
     let written = pseudonym(8, PUPIL, ids[11_111]);
     assert_eq!(
-        other.recall(PUPIL, &written, &mut Vec::new()),
+        other.recall(PUPIL, &written, Reading::CaughtUp, &mut Vec::new()),
         Recall::Unknown
     );
     assert!(comes_home(&other, 8, ids[11_111]));

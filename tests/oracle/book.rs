@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sluis::limits::Limits;
 use sluis::minimise::Law;
 use sluis::policy::Side;
-use sluis::pseudonym::{Batch, Form, Identifier, IdentifierFault, Recall, Register};
+use sluis::pseudonym::{self, Batch, Form, Identifier, IdentifierFault, Recall, Register};
 
 use super::dice::Dice;
 use super::documents::{MARK, MARK_DIGITS};
@@ -156,7 +156,13 @@ impl Register for Reading {
         Ok(())
     }
 
-    fn recall(&self, kind: usize, pseudonym: &str, into: &mut Vec<u8>) -> Recall {
+    fn recall(
+        &self,
+        kind: usize,
+        pseudonym: &str,
+        _: pseudonym::Reading,
+        into: &mut Vec<u8>,
+    ) -> Recall {
         let owner = self.book.owner(kind, pseudonym);
         let caught_up = self.caught_up.load(Ordering::Relaxed);
         let owner = owner.filter(|owner| caught_up || owner.since == Since::Always);

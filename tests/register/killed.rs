@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use sluis::pseudonym::{Batch, Form, Identifier, Kind, Recall, Register as _};
+use sluis::pseudonym::{Batch, Form, Identifier, Kind, Reading, Recall, Register as _};
 use sluis::store::Store;
 
 use super::{key, open, pupil, view};
@@ -147,7 +147,12 @@ pub(super) fn check(store: &Store, told: &[String]) {
     for id in told {
         let (mut pseudonym, mut found) = (Vec::new(), Vec::new());
         kind.write(Identifier::new(id), &mut pseudonym).unwrap();
-        let recall = view.recall(0, str::from_utf8(&pseudonym).unwrap(), &mut found);
+        let recall = view.recall(
+            0,
+            str::from_utf8(&pseudonym).unwrap(),
+            Reading::AsItIs,
+            &mut found,
+        );
         let form = Form::Text;
         assert_eq!(
             recall,

@@ -18,7 +18,7 @@ use super::*;
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::names::VendorId;
 use crate::pseudonym::{
-    Back, Form, Identifier, KindSpec, Notation, Recall, Register as _, RegisterKey, Seal,
+    Back, Form, Identifier, KindSpec, Notation, Reading, Recall, Register as _, RegisterKey, Seal,
 };
 use crate::store::Settling;
 use crate::store::backend::{Mark, Row};
@@ -664,7 +664,7 @@ impl World {
         let Some(law) = self.law(node, vendor_of(key)) else {
             return self.find_nobody(node);
         };
-        let (number, recall) = (self.number(), self.recall(&law, key, id));
+        let (number, recall) = (self.number(), self.recall(&law, key, id, Reading::AsItIs));
         let Law {
             accepted, retired, ..
         } = &*law;
@@ -682,37 +682,25 @@ impl World {
 
     /// What becomes of the pseudonym that a pupil has by a key. If it leads to somebody, that is
     /// who has it by a key that is accepted.
-    fn recall(&self, law: &Law, key: Key, id: &str) -> Recall {
+    fn recall(&self, law: &Law, key: Key, id: &str, reading: Reading) -> Recall {
         let mut found = Vec::new();
         let pseudonym_of_id = pseudonym(key, id);
-        let recall = law.view.recall(PUPIL, pseudonym_of_id, &mut found);
+        let recall = law.view.recall(PUPIL, pseudonym_of_id, reading, &mut found);
         if let Recall::Found { age, .. } = recall {
             let found = String::from_utf8(found).unwrap();
             let theirs = pseudonym(law.accepted[age], &found) == pseudonym_of_id;
             self.hold(theirs, "it leads to whose it is");
             let same = found.trim() == id.trim();
             let accepted = law.accepted.contains(&key);
-            // A node cannot tell that a key of its own means one of whom it has not read.
-            let by_another = law.accepted[age] != key && !self.has_read(law, id);
-            let right = same || !accepted || by_another;
-            self.hold(right, "it leads to nobody else");
+            self.hold(same || !accepted, "it leads to nobody else");
         }
         recall
     }
 
-    /// Whether who goes by that law knows of a pupil.
-    fn has_read(&self, law: &Law, id: &str) -> bool {
-        let way = law.view.way(PUPIL).unwrap();
-        let has = way.ids.place(Identifier::new(id)).is_some();
-        let alone = matches!(self.place, Place::File(_));
-        self.hold(has || !alone, "what left is known where it left");
-        has
-    }
-
     /// The same, where everything is known: it leads home, or to nobody if nobody can tell whom it
     /// means. One of a key that is not accepted any more is known for that.
-    fn check(&self, law: &Law, key: Key, id: &str) {
-        let recall = self.recall(law, key, id);
+    fn check(&self, law: &Law, key: Key, id: &str) -> Recall {
+        let recall = self.recall(law, key, id, Reading::CaughtUp);
         let known = match recall {
             Recall::Found { .. } => true,
             Recall::Retired => !law.accepted.contains(&key),
@@ -722,6 +710,7 @@ impl World {
         };
         let known = known || law.means_two(key, id);
         self.hold(known, "what left anywhere is known to who has caught up");
+        recall
     }
 
     fn wait(&mut self, node: usize, waits: Waits, settling: Settling) {
@@ -759,7 +748,10 @@ impl World {
             self.note(format_args!("{} {done:?}", message.number));
             match (message.waits, done) {
                 (Waits::ToLeave(law, pupils), Ok(())) => self.leave(node, &law, &pupils),
-                (Waits::ToComeHome(law, key, id), Ok(())) => self.check(&law, key, id),
+                (Waits::ToComeHome(law, key, id), Ok(())) => {
+                    let recall = self.check(&law, key, id);
+                    self.note(format_args!("{} {recall:?}", message.number));
+                }
                 (Waits::School, Ok(())) => {
                     let came = self.node(node).shared.school_named("zonnebloem");
                     self.hold(came.is_some(), "the school is there");
@@ -810,7 +802,9 @@ impl World {
         for law in laws.iter().flatten() {
             law.view.warm();
             let given = { self.given.iter() }.filter(|((key, _), _)| law.accepted.contains(key));
-            given.for_each(|((key, _), id)| self.check(law, *key, id));
+            given.for_each(|((key, _), id)| {
+                self.check(law, *key, id);
+            });
         }
     }
 
