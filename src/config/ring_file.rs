@@ -163,11 +163,11 @@ impl RingFile {
     /// Puts the key that is prepared to use.
     pub(super) fn put_to_use(&mut self, prepared: &Entry, why: &Made) {
         self.ring.put_to_use(&prepared.school, &prepared.holder);
-        let beside = self.beside.entry(key(prepared)).or_default();
-        let made = beside.why.get_or_insert_with(|| Made {
-            reason: String::new(),
-            ..why.clone()
-        });
+        // A key whose making was not written down may be older than this day.
+        let beside = self.beside.get_mut(&key(prepared));
+        let Some(made) = beside.and_then(|beside| beside.why.as_mut()) else {
+            return;
+        };
         made.used = Some(why.on);
         if made.reason != why.reason {
             if !made.reason.is_empty() {
