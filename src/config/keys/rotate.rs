@@ -95,6 +95,8 @@ pub fn rotate(folder: &Path, rotation: Rotation, next: Next) -> Result<Rotated, 
         vendor,
         made,
     } = rotation;
+    // What is wrong with the files is for `check` to say.
+    let draft = Draft::read(folder, &mut Problems::new());
     change(folder, (&school, &vendor), |keys, holder, old| {
         let former = former(keys, &school, holder);
         let there = keys.file.ring.prepared(&school, holder).cloned();
@@ -113,8 +115,6 @@ pub fn rotate(folder: &Path, rotation: Rotation, next: Next) -> Result<Rotated, 
             (_, Some(there)) => return Err(is_prepared(&school, &vendor, &there)),
             (Next::Prepared(key), None) => return Err(is_not_prepared(&school, &vendor, key)),
         };
-        // What is wrong with the files is for `check` to say.
-        let draft = Draft::read(folder, &mut Problems::new());
         let its = draft_of(&draft, &school, &vendor);
         let pin = its.and_then(|its| its.key.as_ref());
         let kinds = its.map_or(&[][..], |its| &its.kind_specs);
