@@ -272,9 +272,10 @@ pub(crate) fn stop(gateway: Gateway, signal: Signal) -> String {
     log
 }
 
-pub(crate) fn rotate(files: &Files) {
-    let rotated = files.command(&["keys", "rotate", "bron", "--reason", "a test"]);
-    let rotated = { rotated }.output().unwrap();
+/// `keys rotate`, with what else is said.
+pub(crate) fn rotate(files: &Files, more: &[&str]) {
+    let mut rotated = files.command(&["keys", "rotate", "bron", "--reason", "a test"]);
+    let rotated = rotated.args(more).output().unwrap();
     assert!(rotated.status.success(), "{rotated:?}");
 }
 
@@ -291,7 +292,7 @@ fn a_result_lands_after_an_end_a_kill_and_a_rotation() {
     send_all(&files, "killed", &first);
     stop(gateway, Signal::TERM);
 
-    rotate(&files);
+    rotate(&files, &[]);
     let gateway = files.serve();
     send_all(&files, "rotated", &first);
     let second = pull(&files);
@@ -421,7 +422,7 @@ fn a_rotation_under_load_loses_no_result() {
             scope.spawn(move || send_until(files, vendor, old, (done, sent)));
         }
         let before = more(100);
-        rotate(&files);
+        rotate(&files, &[]);
         let between = more(before + 100);
         gateway.signal(Signal::HUP);
         gateway.wait_for("config.reloaded");

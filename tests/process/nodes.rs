@@ -68,9 +68,7 @@ fn a_rotation_that_was_prepared_refuses_nothing_at_any_node() {
     let (first, second) = (here.serve(), there.serve());
     let old = pull(&here);
 
-    let prepared = here.command(&["keys", "rotate", "bron", "--prepare", "--reason", "a test"]);
-    let prepared = { prepared }.output().unwrap();
-    assert!(prepared.status.success(), "{prepared:?}");
+    rotate(&here, &["--prepare"]);
     copy(&here, &there, RING);
     reload(&first, 1);
     // What both give out is what they gave out, and comes home at both.
@@ -89,9 +87,7 @@ fn a_rotation_that_was_prepared_refuses_nothing_at_any_node() {
         assert!(metrics.contains(&prepared), "{metrics}");
     }
 
-    let rotated = ["keys", "rotate", "bron", "--key", key, "--reason", "a test"];
-    let rotated = here.command(&rotated).output().unwrap();
-    assert!(rotated.status.success(), "{rotated:?}");
+    rotate(&here, &["--key", key]);
     copy(&here, &there, RING);
     reload(&first, 2);
     // One makes pseudonyms with the new key, the other with the former: each understands both.
@@ -128,7 +124,7 @@ fn a_rotation_on_two_nodes_refuses_results_in_between_and_loses_none() {
     let old = pull(&here);
     send_all(&there, "before", &old);
 
-    rotate(&here);
+    rotate(&here, &[]);
     copy(&here, &there, RING);
     reload(&first, 1);
     let new = pull(&here);
