@@ -23,8 +23,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use sluis::clock::Clock;
 use sluis::names::{SchoolId, VendorId};
 use sluis::pseudonym::{
-    Back, Batch, Canonical, Form, Generation, Identifier, Kind, KindSpec, Notation, Reading,
-    Recall, Register as _, RegisterKey, Unknown, VendorKey,
+    Asked, Back, Batch, Canonical, Form, Generation, Identifier, Kind, KindSpec, Notation, Recall,
+    Register as _, RegisterKey, Unknown, VendorKey,
 };
 use sluis::store::{Generations, Place, Store, View};
 
@@ -178,7 +178,7 @@ fn recall(criterion: &mut Criterion, house: &House, pupils: u32, name: &str) {
             into.clear();
             let from = next.next().unwrap();
             let pseudonym = black_box(asked.get(from..from + PSEUDONYM).unwrap());
-            let recall = view.recall(0, pseudonym, Reading::AsItIs, &mut into);
+            let recall = view.recall(0, pseudonym, Asked::First, &mut into);
             assert!(matches!(recall, Recall::Found { .. }));
         });
     });

@@ -17,7 +17,7 @@ use sluis::config::{Config, keys, load};
 use sluis::minimise::{Cleared, Crossing, Rewriter};
 use sluis::policy::{Content, Side};
 use sluis::pseudonym::{
-    AccessToken, Batch, Form, Identifier, IdentifierFault, Reading, Recall, Register, TokenPlace,
+    AccessToken, Asked, Batch, Form, Identifier, IdentifierFault, Recall, Register, TokenPlace,
 };
 
 /// Vendor, route, sample, and every text of the sample that the vendor may see.
@@ -254,7 +254,7 @@ impl Register for Known {
         Ok(())
     }
 
-    fn recall(&self, _: usize, pseudonym: &str, _: Reading, into: &mut Vec<u8>) -> Recall {
+    fn recall(&self, _: usize, pseudonym: &str, _: Asked, into: &mut Vec<u8>) -> Recall {
         let Some((_, id)) = KNOWN.iter().find(|(known, _)| *known == pseudonym) else {
             return Recall::Unknown;
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Action, Home, Law, Objections, own};
 use crate::policy::{IdKind, Index, Method, Side, Template};
 use crate::pseudonym::{
-    Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Reading, Recall, Register,
+    Asked, Back, Batch, Form, Identifier, IdentifierFault, Kind, Notation, Recall, Register,
     Unknown,
 };
 use crate::refusal::{Bug, Refusal};
@@ -213,7 +213,7 @@ impl Crossing {
         }
         let start = into.len();
         let recall = match &self.register {
-            Some(register) => register.recall(place.place(), text, trail.reading(), into),
+            Some(register) => register.recall(place.place(), text, trail.asked, into),
             None => Recall::Unknown,
         };
         let found = matches!(recall, Recall::Found { .. });
@@ -230,11 +230,11 @@ impl Crossing {
             // Another node may have let it out a moment ago. Whoever objected is asked for again
             // too: that takes as long as for somebody unknown.
             Recall::Foreign | Recall::Retired | Recall::Unknown
-                if !trail.caught_up && self.register.is_some() =>
+                if trail.asked == Asked::First && self.register.is_some() =>
             {
                 return Ok(Turned::Missed);
             }
-            Recall::Found { .. } if objected && !trail.caught_up => {
+            Recall::Found { .. } if objected && trail.asked == Asked::First => {
                 into.truncate(start);
                 return Ok(Turned::Missed);
             }
@@ -297,18 +297,8 @@ pub(super) enum Pages {
 pub struct Trail {
     /// Those that are not on disk yet: nothing of the message may leave before they are.
     pub batch: Batch,
-    /// Whether the register has caught up for this message, so that a pseudonym which is not found
-    /// now is nobody's.
-    pub caught_up: bool,
-}
-
-impl Trail {
-    const fn reading(&self) -> Reading {
-        match self.caught_up {
-            true => Reading::CaughtUp,
-            false => Reading::AsItIs,
-        }
-    }
+    /// Whether a pseudonym of it that is not found is nobody's.
+    pub asked: Asked,
 }
 
 /// What became of one identifier.

@@ -23,8 +23,8 @@ pub use counts::{Action, Counts, EchoAt, Fate, UnlistedIn};
 pub use crossing::{Crossing, Trail};
 pub use echo::Home;
 pub use head::{
-    AnswerHead, AnswerLines, Answered, Asked, Credentials, NextPage, NoRoute, OutboundHead,
-    RequestHead, RequestLine, RouteFound, answer, answer_status, find, problem, request,
+    AnswerHead, AnswerLines, Answered, Credentials, NextPage, NoRoute, OutboundHead, RequestHead,
+    RequestLine, RouteFound, answer, answer_status, find, problem, request,
 };
 pub use json::Rewriter;
 pub use law::Law;

@@ -11,8 +11,8 @@ use crate::policy::{
     Template, Unlisted, ValueType,
 };
 use crate::pseudonym::{
-    Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, KindSpec, Notation,
-    Reading, Recall, Register, Unknown, VendorKey,
+    Asked, Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, KindSpec,
+    Notation, Recall, Register, Unknown, VendorKey,
 };
 use crate::refusal::Refusal;
 
@@ -42,7 +42,7 @@ impl Register for Book {
         Ok(())
     }
 
-    fn recall(&self, kind: usize, pseudonym: &str, _: Reading, into: &mut Vec<u8>) -> Recall {
+    fn recall(&self, kind: usize, pseudonym: &str, _: Asked, into: &mut Vec<u8>) -> Recall {
         let known = self.known.lock().unwrap();
         match known.get(&(kind, pseudonym.to_owned())) {
             Some((id, recall @ Recall::Found { .. })) => {

@@ -19,9 +19,10 @@ use crate::body::Desk;
 use crate::clock::Clock;
 use crate::config::{Mode, UpstreamAuth, Vendor};
 use crate::minimise::{
-    self, Asked, Counts, Credentials, Crossing, Home, Objections, RequestHead, RequestLine,
+    self, Counts, Credentials, Crossing, Home, Objections, RequestHead, RequestLine,
 };
 use crate::policy::{self, Content, Side};
+use crate::pseudonym::Asked;
 use crate::refusal::{Bug, Refusal};
 use crate::upstream::Target;
 

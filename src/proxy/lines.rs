@@ -6,8 +6,9 @@ use http::{HeaderMap, Method};
 
 use super::admit::Exchange;
 use super::record::Record;
-use crate::minimise::{self, AnswerHead, AnswerLines, Asked, Cleared, Counts, NextPage};
+use crate::minimise::{self, AnswerHead, AnswerLines, Cleared, Counts, NextPage};
 use crate::policy::Content;
+use crate::pseudonym::Asked;
 use crate::refusal::Refusal;
 use crate::upstream::Untrusted;
 

@@ -32,7 +32,7 @@ pub use key::{Fingerprint, VendorKey};
 pub use known::{KnownAnswer, known_answers};
 pub use notation::Notation;
 pub use read::IndexKey;
-pub use register::{Batch, Form, Reading, Recall, Register};
+pub use register::{Asked, Batch, Form, Recall, Register};
 pub use ring::{Entry, Holder, MasterKey, MasterKeyFault, Ring, UnwrapFault, Wrapped};
 pub use seal::{Lookup, RegisterKey, Seal};
 pub use token::{AccessToken, TokenKey, TokenPlace};

@@ -34,16 +34,17 @@ pub trait Register: fmt::Debug + Send + Sync {
     /// Nothing is appended unless it is [`Recall::Found`]. Another node may have let it out: before
     /// anything else counts, the caller lets the register catch up, and asks once more. Until then
     /// only what no other node can mean somebody else by is found.
-    fn recall(&self, kind: usize, pseudonym: &str, reading: Reading, into: &mut Vec<u8>) -> Recall;
+    fn recall(&self, kind: usize, pseudonym: &str, asked: Asked, into: &mut Vec<u8>) -> Recall;
 }
 
-/// What a register has read of that which other nodes wrote, when a message asks it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Perhaps not all.
-    AsItIs,
-    /// All that there was when the message asked for it.
-    CaughtUp,
+/// How often a message asks whom its pseudonyms lead to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// Again, after the register has caught up: a pseudonym that is not found now is nobody's.
+    Again,
+    /// For the first time.
+    #[default]
+    First,
 }
 
 /// How the school wrote an identifier in its JSON.

@@ -18,8 +18,8 @@ use super::*;
 use crate::config::{LogFormat, LogLevel};
 use crate::events::tests::voice;
 use crate::pseudonym::{
-    Back, Batch, Canonical, CanonicalRule, Form, Generation, Identifier, Kind, KindSpec, Notation,
-    Reading, Recall, Register as _, Unknown, VendorKey,
+    Asked, Back, Batch, Canonical, CanonicalRule, Form, Generation, Identifier, Kind, KindSpec,
+    Notation, Recall, Register as _, Unknown, VendorKey,
 };
 
 /// 2026-11-25.
@@ -171,11 +171,11 @@ pub(super) fn home(
     pseudonym: &str,
 ) -> Result<(String, usize), Recall> {
     let mut into = b"[".to_vec();
-    let mut recall = view.recall(kind, pseudonym, Reading::AsItIs, &mut into);
+    let mut recall = view.recall(kind, pseudonym, Asked::First, &mut into);
     if !matches!(recall, Recall::Found { .. }) {
         assert_eq!(into, b"[");
         view.catch_up().wait().unwrap();
-        recall = view.recall(kind, pseudonym, Reading::CaughtUp, &mut into);
+        recall = view.recall(kind, pseudonym, Asked::Again, &mut into);
     }
     let found = String::from_utf8(into).unwrap();
     match recall {
@@ -194,12 +194,7 @@ pub(super) fn comes_home(view: &Arc<View>, byte: u8, id: &str) -> bool {
 
 fn comes_home_at_once(view: &Arc<View>, byte: u8, id: &str) -> bool {
     let mut into = Vec::new();
-    let recall = view.recall(
-        PUPIL,
-        &pseudonym(byte, PUPIL, id),
-        Reading::AsItIs,
-        &mut into,
-    );
+    let recall = view.recall(PUPIL, &pseudonym(byte, PUPIL, id), Asked::First, &mut into);
     matches!(recall, Recall::Found { age: 0, .. }) && into == id.as_bytes()
 }
 
@@ -330,12 +325,7 @@ fn what_is_let_out_comes_home(bed: &dyn Bed) {
         Err(Recall::Unknown)
     );
     let mut into = Vec::new();
-    let found = view.recall(
-        STAFF,
-        &pseudonym(7, STAFF, "12"),
-        Reading::AsItIs,
-        &mut into,
-    );
+    let found = view.recall(STAFF, &pseudonym(7, STAFF, "12"), Asked::First, &mut into);
     let form = Form::Number;
     assert_eq!(
         (found, into.as_slice()),
@@ -710,16 +700,23 @@ fn all_of_one_number_come_home(bed: &dyn Bed) {
     check(&self::view(&bed.open(), "regenboog", 7));
 }
 
+/// Pairs of so many identifiers: the first has by one key what the second has by the other.
+pub(super) fn that_meet(
+    ids: usize,
+    one_key: impl Fn(&str) -> String,
+    other_key: impl Fn(&str) -> String,
+) -> Vec<(String, String)> {
+    let ids = || (0..ids).map(|number| format!("S-{number}"));
+    let of_one: BTreeMap<_, _> = ids().map(|id| (one_key(&id), id)).collect();
+    let pairs = ids().filter_map(|id| Some((of_one.get(&other_key(&id))?.clone(), id)));
+    pairs.filter(|(one, other)| one != other).collect()
+}
+
 fn a_pseudonym_of_two_keys_leads_to_one_or_to_nobody(bed: &dyn Bed) {
     let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
     let written = |byte, id: &str| pseudonym_with(byte, short().remove(0), id);
-    let ids: Vec<_> = (0..3_000).map(|number| format!("S-{number}")).collect();
-    let old: BTreeMap<_, _> = ids.iter().map(|id| (written(7, id), id)).collect();
-    let pair = ids
-        .iter()
-        .find_map(|id| Some((*old.get(&written(8, id))?, id)));
-    let (before, after) = pair.expect("3,000 and 3,000 of 900,000 meet");
-    assert_ne!(before, after);
+    let pairs = that_meet(3_000, |id| written(7, id), |id| written(8, id));
+    let (before, after) = pairs.first().expect("3,000 and 3,000 of 900,000 meet");
     let store = bed.open();
     let rotated = |accepted: &[u8], retired: &[u8]| {
         let generations = generations(accepted, retired, &short());
@@ -785,19 +782,10 @@ fn a_prepared_key_is_understood(bed: &dyn Bed) {
 fn a_prepared_key_leads_to_one_or_to_nobody(bed: &dyn Bed) {
     let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
     let written = |byte, id: &str| pseudonym_with(byte, short().remove(0), id);
-    let ids: Vec<_> = (0..3_000).map(|number| format!("S-{number}")).collect();
-    let used: BTreeMap<_, _> = ids.iter().map(|id| (written(8, id), id)).collect();
-    let mut coming = BTreeMap::new();
-    let (mut between, mut twice) = (None, None);
-    for id in &ids {
-        let pseudonym = written(7, id);
-        between = between.or_else(|| Some((*used.get(&pseudonym)?, id)));
-        if let Some(first) = coming.insert(pseudonym, id) {
-            twice = Some((first, id));
-        }
-    }
-    let (now, then) = between.expect("3,000 and 3,000 of 900,000 meet");
-    let (one, other) = twice.expect("two of 3,000 meet");
+    let between = that_meet(3_000, |id| written(8, id), |id| written(7, id));
+    let (now, then) = between.first().expect("3,000 and 3,000 of 900,000 meet");
+    let twice = that_meet(3_000, |id| written(7, id), |id| written(7, id));
+    let (one, other) = twice.first().expect("two of 3,000 meet");
     let store = bed.open();
     let generations = Generations {
         accepted: [generation(8, &short()), generation(7, &short()).prepared()].into(),
@@ -867,7 +855,7 @@ fn a_large_batch_is_one_batch(bed: &dyn Bed) {
     let other = self::view(&store, "regenboog", 8);
     let written = pseudonym(8, PUPIL, ids[11_111]);
     assert_eq!(
-        other.recall(PUPIL, &written, Reading::CaughtUp, &mut Vec::new()),
+        other.recall(PUPIL, &written, Asked::Again, &mut Vec::new()),
         Recall::Unknown
     );
     assert!(comes_home(&other, 8, ids[11_111]));

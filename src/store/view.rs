@@ -13,7 +13,7 @@ use super::{Shared, StoreFault};
 use crate::limits;
 use crate::names::VendorId;
 use crate::pseudonym::{
-    Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, Kind, Reading, Recall,
+    Asked, Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, Kind, Recall,
     Register,
 };
 
@@ -221,12 +221,12 @@ impl Register for View {
         Ok(())
     }
 
-    fn recall(&self, kind: usize, pseudonym: &str, reading: Reading, into: &mut Vec<u8>) -> Recall {
+    fn recall(&self, kind: usize, pseudonym: &str, asked: Asked, into: &mut Vec<u8>) -> Recall {
         let Some(way) = self.way(kind) else {
             return Recall::Unknown;
         };
         // By another key, another node may mean somebody by it of whom nothing was read here yet.
-        let has_all = reading == Reading::CaughtUp || self.shared.writers == Writers::One;
+        let has_all = asked == Asked::Again || self.shared.writers == Writers::One;
         if !has_all && way.may_collide && way.accepted.len() > 1 {
             return Recall::Unknown;
         }

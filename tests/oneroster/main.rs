@@ -25,7 +25,7 @@ use sluis::minimise::{Cleared, Crossing, Law, Rewriter};
 use sluis::names::VendorId;
 use sluis::policy::{Bases, Content, Route, Side};
 use sluis::pseudonym::{
-    Batch, Form, Generation, Identifier, IdentifierFault, Reading, Recall, Register, VendorKey,
+    Asked, Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
 };
 use sluis::secret::SecretBytes;
 
@@ -483,7 +483,7 @@ impl Register for Book {
         Ok(())
     }
 
-    fn recall(&self, _: usize, pseudonym: &str, _: Reading, into: &mut Vec<u8>) -> Recall {
+    fn recall(&self, _: usize, pseudonym: &str, _: Asked, into: &mut Vec<u8>) -> Recall {
         into.extend_from_slice(format!("school's {pseudonym}").as_bytes());
         Recall::Found {
             form: Form::Text,

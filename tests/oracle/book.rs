@@ -160,7 +160,7 @@ impl Register for Reading {
         &self,
         kind: usize,
         pseudonym: &str,
-        _: pseudonym::Reading,
+        _: pseudonym::Asked,
         into: &mut Vec<u8>,
     ) -> Recall {
         let owner = self.book.owner(kind, pseudonym);

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use sluis::pseudonym::{Batch, Form, Identifier, Kind, Reading, Recall, Register as _};
+use sluis::pseudonym::{Asked, Batch, Form, Identifier, Kind, Recall, Register as _};
 use sluis::store::Store;
 
 use super::{key, open, pupil, view};
@@ -150,7 +150,7 @@ pub(super) fn check(store: &Store, told: &[String]) {
         let recall = view.recall(
             0,
             str::from_utf8(&pseudonym).unwrap(),
-            Reading::AsItIs,
+            Asked::First,
             &mut found,
         );
         let form = Form::Text;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 use std::{fs, hint};
 
-use sluis::pseudonym::{Canonical, Form, Identifier, Kind, Reading, Recall, Register as _};
+use sluis::pseudonym::{Asked, Canonical, Form, Identifier, Kind, Recall, Register as _};
 
 use super::{key, open, pupil, school, view};
 
@@ -82,7 +82,7 @@ fn long_all_pupils_of_a_country_fit() {
     let mut into = Vec::new();
     for pseudonym in &asked {
         into.clear();
-        let recall = view.recall(0, hint::black_box(pseudonym), Reading::AsItIs, &mut into);
+        let recall = view.recall(0, hint::black_box(pseudonym), Asked::First, &mut into);
         assert!(matches!(recall, Recall::Found { .. }));
     }
     let times = u32::try_from(asked.len()).unwrap();

@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::minimise::{Crossing, Law, Objections};
 use crate::policy::{Content, Side};
 use crate::pseudonym::{
-    Batch, Form, Generation, Identifier, IdentifierFault, Reading, Recall, Register, VendorKey,
+    Asked, Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
 };
 
 /// Show one message before and after, value by value, as the policy would rewrite it
@@ -245,7 +245,7 @@ impl Register for Anybody {
         Ok(())
     }
 
-    fn recall(&self, _: usize, _: &str, _: Reading, into: &mut Vec<u8>) -> Recall {
+    fn recall(&self, _: usize, _: &str, _: Asked, into: &mut Vec<u8>) -> Recall {
         into.extend_from_slice(SCHOOLS_OWN);
         Recall::Found {
             form: Form::Text,

@@ -3,8 +3,9 @@
 
 use super::Trial;
 use crate::config::nearest;
-use crate::minimise::{self, Asked, Counts, RequestLine};
+use crate::minimise::{self, Counts, RequestLine};
 use crate::policy::{Flow, ParameterType, QueryParameter, QueryRule, Route};
+use crate::pseudonym::Asked;
 use crate::refusal::Refusal;
 
 /// What is wrong with the query of a request that is refused for it, in the flow at that place.

@@ -3,8 +3,9 @@
 use super::refused::Refused;
 use super::{Message, Options, Trial, question};
 use crate::config::VendorDraft;
-use crate::minimise::{self, Asked, Counts, Crossing, NoRoute, RequestLine};
+use crate::minimise::{self, Counts, Crossing, NoRoute, RequestLine};
 use crate::policy::{Content, Flow, Method, Policy, Route, Side};
+use crate::pseudonym::Asked;
 use crate::refusal::Refusal;
 
 /// A request that found its route.

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use super::value::is_parameter;
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::{Content, Flow, Method, Methods, Policy, Route, Segment};
+use crate::pseudonym::Asked;
 use crate::refusal::{Bug, Reference, Refusal};
 use query::write_query;
 
@@ -198,15 +199,6 @@ pub struct RequestLine<'h> {
     pub path: &'h str,
     /// Raw, without its question mark.
     pub query: Option<&'h str>,
-}
-
-/// How often a request is matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Again, after the register has caught up: a pseudonym that is not found now is nobody's.
-    Again,
-    /// For the first time.
-    First,
 }
 
 /// Whose credentials an upstream was shown.

@@ -57,7 +57,7 @@ impl<'c> Ids<'c> {
             reading: Reading::Turn,
             caller,
             trail: Trail {
-                caught_up: asked == Asked::Again,
+                asked,
                 ..Trail::default()
             },
             counts,

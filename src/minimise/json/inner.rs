@@ -10,6 +10,7 @@ use crate::minimise::head::{self, Ids};
 use crate::minimise::watch::{Unwatched, Watch};
 use crate::minimise::{Action, Counts, Crossing, value};
 use crate::policy::{Constant, Fields, Index, Rule, Shape, Side, Template};
+use crate::pseudonym::Asked;
 use crate::refusal::{Bug, JsonFault, LinkFault, Refusal};
 
 impl<W: Watch> Pass<'_, W> {
@@ -135,7 +136,8 @@ impl<W: Watch> Pass<'_, W> {
         let (refused, why) = (ids.refused, ids.why);
         (state.trail, state.echo) = (ids.trail, ids.echo);
         let home = self.crossing.to == Side::School;
-        if let (Err(Refusal::TargetUnknown), true, false) = (&made, home, state.trail.caught_up) {
+        if let (Err(Refusal::TargetUnknown), true, Asked::First) = (&made, home, state.trail.asked)
+        {
             state.missed = true;
             return Ok(Plan::Missed);
         }
@@ -174,7 +176,7 @@ impl<W: Watch> Pass<'_, W> {
         let read = read_whole(self.crossing, &mut state, json.as_bytes(), &mut out);
         std::mem::swap(&mut state.trail, &mut outer.trail);
         std::mem::swap(&mut state.echo, &mut outer.echo);
-        if state.missed && !outer.trail.caught_up {
+        if state.missed && outer.trail.asked == Asked::First {
             outer.missed = true;
             return Ok(Plan::Missed);
         }

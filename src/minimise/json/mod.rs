@@ -32,6 +32,7 @@ use std::fmt;
 use super::watch::{Unwatched, Watch};
 use super::{Cleared, Counts, Crossing, Trail};
 use crate::policy::Rule;
+use crate::pseudonym::Asked;
 use crate::refusal::{JsonFault, Refusal};
 use frame::State;
 use pass::Pass;
@@ -117,7 +118,7 @@ impl<W: Watch> Rewriter<W> {
     /// the end of the body has been read already.
     #[must_use]
     pub const fn waits_for_register(&self) -> bool {
-        self.state.missed && !self.state.trail.caught_up
+        self.state.missed && matches!(self.state.trail.asked, Asked::First)
     }
 
     /// Goes on once the register has caught up: what is not found now is nobody's.
@@ -125,7 +126,7 @@ impl<W: Watch> Rewriter<W> {
     /// # Errors
     /// As [`Rewriter::write`], or as [`Rewriter::end`] if that has been called.
     pub fn resume(&mut self, out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
-        self.state.trail.caught_up = true;
+        self.state.trail.asked = Asked::Again;
         self.unless_refused(|this| match this.ended {
             true => this.finish(out.inner()),
             false => this.run_carry(Rest::Comes, out.inner()),

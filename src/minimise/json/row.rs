@@ -10,6 +10,7 @@ use crate::limits;
 use crate::minimise::Action;
 use crate::minimise::watch::Watch;
 use crate::policy::{Fields, Rule, Unlisted, key_hash};
+use crate::pseudonym::Asked;
 use crate::refusal::{JsonFault, Refusal};
 
 impl<'a, W: Watch> Pass<'a, W> {
@@ -67,7 +68,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             Some((_, rule)) => rule,
             None => self.line(fields, (start, end))?,
         };
-        if self.state.missed && !self.state.trail.caught_up {
+        if self.state.missed && self.state.trail.asked == Asked::First {
             return Ok(Step::Waits);
         }
         self.value(value, rule)

@@ -18,7 +18,7 @@ use super::*;
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::names::VendorId;
 use crate::pseudonym::{
-    Back, Form, Identifier, KindSpec, Notation, Reading, Recall, Register as _, RegisterKey, Seal,
+    Asked, Back, Form, Identifier, KindSpec, Notation, Recall, Register as _, RegisterKey, Seal,
 };
 use crate::store::Settling;
 use crate::store::backend::{Mark, Row};
@@ -664,7 +664,7 @@ impl World {
         let Some(law) = self.law(node, vendor_of(key)) else {
             return self.find_nobody(node);
         };
-        let (number, recall) = (self.number(), self.recall(&law, key, id, Reading::AsItIs));
+        let (number, recall) = (self.number(), self.recall(&law, key, id, Asked::First));
         let Law {
             accepted, retired, ..
         } = &*law;
@@ -682,10 +682,10 @@ impl World {
 
     /// What becomes of the pseudonym that a pupil has by a key. If it leads to somebody, that is
     /// who has it by a key that is accepted.
-    fn recall(&self, law: &Law, key: Key, id: &str, reading: Reading) -> Recall {
+    fn recall(&self, law: &Law, key: Key, id: &str, asked: Asked) -> Recall {
         let mut found = Vec::new();
         let pseudonym_of_id = pseudonym(key, id);
-        let recall = law.view.recall(PUPIL, pseudonym_of_id, reading, &mut found);
+        let recall = law.view.recall(PUPIL, pseudonym_of_id, asked, &mut found);
         if let Recall::Found { age, .. } = recall {
             let found = String::from_utf8(found).unwrap();
             let theirs = pseudonym(law.accepted[age], &found) == pseudonym_of_id;
@@ -700,7 +700,7 @@ impl World {
     /// The same, where everything is known: it leads home, or to nobody if nobody can tell whom it
     /// means. One of a key that is not accepted any more is known for that.
     fn check(&self, law: &Law, key: Key, id: &str) -> Recall {
-        let recall = self.recall(law, key, id, Reading::CaughtUp);
+        let recall = self.recall(law, key, id, Asked::Again);
         let known = match recall {
             Recall::Found { .. } => true,
             Recall::Retired => !law.accepted.contains(&key),

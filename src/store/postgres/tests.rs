@@ -10,11 +10,11 @@ use sluis_test_postgres::Cluster;
 
 use super::*;
 use crate::config::{Http2, TlsVersion, UpstreamTls};
-use crate::pseudonym::{Back, Notation, Reading, Recall, Register as _};
+use crate::pseudonym::{Asked, Back, Notation, Recall, Register as _};
 use crate::store::backend::Damage;
 use crate::store::tests::{
     Bed, NOW, PUPIL, batch, comes_home, generations, home, let_out, pseudonym_with, register_laws,
-    school, schools, spec, until, vendor, view, view_with,
+    school, schools, spec, that_meet, until, vendor, view, view_with,
 };
 use crate::store::{Place, Settling, Store, StoreFault, View, Wanted, init, verify};
 use crate::tls::Connector;
@@ -186,12 +186,7 @@ fn whom_another_node_means_by_another_key_is_asked_first() {
     let bed = bed(&Cluster::start());
     let short = || vec![spec("pupil", Notation::Digits(6), Back::SchoolOnly)];
     let written = |byte, id: &str| pseudonym_with(byte, short().remove(0), id);
-    let ids: Vec<_> = (0..9_000).map(|number| format!("S-{number}")).collect();
-    let old: BTreeMap<_, _> = ids.iter().map(|id| (written(7, id), id)).collect();
-    let pairs = ids
-        .iter()
-        .filter_map(|id| Some((*old.get(&written(8, id))?, id)));
-    let pairs: Vec<_> = pairs.filter(|(before, after)| before != after).collect();
+    let pairs = that_meet(9_000, |id| written(7, id), |id| written(8, id));
     assert!(pairs.len() > 20);
     let (here, there) = (bed.open(), bed.open());
     let rotated = |store: &Store| {
@@ -200,13 +195,13 @@ fn whom_another_node_means_by_another_key_is_asked_first() {
         store.view(&school, &name, &generations).unwrap()
     };
     let (here, there) = (rotated(&here), rotated(&there));
-    for (before, after) in pairs {
+    for (before, after) in &pairs {
         let_out(&here, PUPIL, &[before]).unwrap();
         there.catch_up().wait().unwrap();
         let_out(&here, PUPIL, &[after]).unwrap();
         // Of the two, the other node knows the first only; the second one's pseudonym comes to it.
         let mut found = Vec::new();
-        let recall = there.recall(PUPIL, &written(8, after), Reading::AsItIs, &mut found);
+        let recall = there.recall(PUPIL, &written(8, after), Asked::First, &mut found);
         assert_eq!((recall, found.len()), (Recall::Unknown, 0));
         let whose = home(&there, PUPIL, &written(8, after));
         assert_eq!(whose, Err(Recall::Unknown), "of {before} and {after}");

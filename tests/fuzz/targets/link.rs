@@ -11,8 +11,9 @@ mod school;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use sluis::minimise::{AnswerLines, Asked, Cleared, Counts, Law, Rewriter, answer};
+use sluis::minimise::{AnswerLines, Cleared, Counts, Law, Rewriter, answer};
 use sluis::policy::{Content, Side};
+use sluis::pseudonym::Asked;
 
 use school::{PUBLIC, PULL, PUSH, UPSTREAM};
 

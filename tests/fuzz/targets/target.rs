@@ -12,8 +12,9 @@ mod school;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use sluis::minimise::{Asked, Counts, Law, RequestLine, find, request};
+use sluis::minimise::{Counts, Law, RequestLine, find, request};
 use sluis::policy::Side;
+use sluis::pseudonym::Asked;
 
 use school::{PULL, PUPILS, PUSH};
 

@@ -16,7 +16,7 @@ use sluis::minimise::{Crossing, Law};
 use sluis::names::VendorId;
 use sluis::policy::{Bases, Side};
 use sluis::pseudonym::{
-    Batch, Form, Generation, Identifier, IdentifierFault, Reading, Recall, Register, VendorKey,
+    Asked, Batch, Form, Generation, Identifier, IdentifierFault, Recall, Register, VendorKey,
 };
 
 /// The place of the flow that the vendor calls, and of the one that the school calls.
@@ -107,7 +107,7 @@ impl Register for Book {
         Ok(())
     }
 
-    fn recall(&self, _: usize, pseudonym: &str, _: Reading, into: &mut Vec<u8>) -> Recall {
+    fn recall(&self, _: usize, pseudonym: &str, _: Asked, into: &mut Vec<u8>) -> Recall {
         let pupil = match pseudonym {
             "p-1" => PUPILS[0],
             "p-2" => PUPILS[1],
