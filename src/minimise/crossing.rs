@@ -297,7 +297,8 @@ pub(super) enum Pages {
 pub struct Trail {
     /// Those that are not on disk yet: nothing of the message may leave before they are.
     pub batch: Batch,
-    /// Whether a pseudonym of it that is not found is nobody's.
+    /// Whether a pseudonym that is not found is nobody's: in a body, one of what was written
+    /// before the register caught up last.
     pub asked: Asked,
 }
 

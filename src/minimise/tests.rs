@@ -499,6 +499,42 @@ fn nothing_goes_on_before_the_register_has_caught_up() {
 }
 
 #[test]
+fn what_comes_later_in_a_body_is_asked_for_anew() {
+    let book = Arc::new(Book::default());
+    let register: Arc<dyn Register> = Arc::<Book>::clone(&book);
+    let crossing = Crossing::towards(Side::School, law(), Some(register)).in_flow(0);
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    // Each is let out, by another node, after the one before it has come home.
+    for (piece, pseudonym) in [
+        (r#"{"pupils":["p1""#, "p1"),
+        (r#","p2""#, "p2"),
+        (r#"],"scores":{"p3":1"#, "p3"),
+        (r#"},"href":"/v/p4/7""#, "p4"),
+        (r#","inner":"{\"pupil\":\"p5\"}""#, "p5"),
+    ] {
+        rewriter.write(piece.as_bytes(), &mut out).unwrap();
+        assert!(rewriter.waits_for_register(), "{pseudonym}");
+        book.knows(PUPIL, pseudonym, &format!("S-{pseudonym}"), TEXT);
+        rewriter.resume(&mut out).unwrap();
+        assert!(!rewriter.waits_for_register(), "{pseudonym}");
+    }
+    let home = concat!(
+        r#"{"pupils":["S-p1","S-p2"],"scores":{"S-p3":1},"#,
+        r#""href":"https://sis.example/api/S-p4/7","inner":"{\"pupil\":\"S-p5\"}""#
+    );
+    assert_eq!(str::from_utf8(out.look()), Ok(home));
+    // What is not known after that is nobody's.
+    rewriter.write(br#","pupil":"p6"}"#, &mut out).unwrap();
+    assert!(rewriter.waits_for_register());
+    let refused = rewriter.resume(&mut out);
+    assert!(
+        matches!(refused, Err(Refusal::PseudonymUnknown { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn what_came_home_does_not_leave_again_in_a_kept_value() {
     let home = Arc::<Home>::default();
     for id in ["S-64003", "95312"] {

@@ -32,15 +32,17 @@ pub trait Register: fmt::Debug + Send + Sync {
     /// Finds the identifier of a pseudonym and appends it to `into`, as the school wrote it.
     ///
     /// Nothing is appended unless it is [`Recall::Found`]. Another node may have let it out: before
-    /// anything else counts, the caller lets the register catch up, and asks once more. Until then
-    /// only what no other node can mean somebody else by is found.
+    /// anything else counts, the caller lets the register catch up once all of the pseudonym has
+    /// come, and asks once more. Until then only what no other node can mean somebody else by is
+    /// found.
     fn recall(&self, kind: usize, pseudonym: &str, asked: Asked, into: &mut Vec<u8>) -> Recall;
 }
 
-/// How often a message asks whom its pseudonyms lead to.
+/// How often it is asked whom a pseudonym leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Asked {
-    /// Again, after the register has caught up: a pseudonym that is not found now is nobody's.
+    /// Again, after the register has caught up with the moment at which the pseudonym came: if it
+    /// is not found now, it is nobody's.
     Again,
     /// For the first time.
     #[default]

@@ -176,7 +176,7 @@ impl<W: Watch> Pass<'_, W> {
         let read = read_whole(self.crossing, &mut state, json.as_bytes(), &mut out);
         std::mem::swap(&mut state.trail, &mut outer.trail);
         std::mem::swap(&mut state.echo, &mut outer.echo);
-        if state.missed && outer.trail.asked == Asked::First {
+        if state.missed {
             outer.missed = true;
             return Ok(Plan::Missed);
         }

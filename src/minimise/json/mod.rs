@@ -90,6 +90,8 @@ impl<W: Watch> Rewriter<W> {
     /// # Errors
     /// The reason why this body is refused. What is in `out` by then was cleared.
     pub fn write(&mut self, chunk: &[u8], out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
+        // Another node may have let out what it names after the register caught up for the last.
+        self.state.trail.asked = Asked::First;
         self.unless_refused(|this| this.feed(chunk, out.inner()))
     }
 
@@ -118,15 +120,17 @@ impl<W: Watch> Rewriter<W> {
     /// the end of the body has been read already.
     #[must_use]
     pub const fn waits_for_register(&self) -> bool {
-        self.state.missed && matches!(self.state.trail.asked, Asked::First)
+        self.state.missed
     }
 
-    /// Goes on once the register has caught up: what is not found now is nobody's.
+    /// Goes on once the register has caught up: what was written before that and is not found now
+    /// is nobody's.
     ///
     /// # Errors
     /// As [`Rewriter::write`], or as [`Rewriter::end`] if that has been called.
     pub fn resume(&mut self, out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
         self.state.trail.asked = Asked::Again;
+        self.state.missed = false;
         self.unless_refused(|this| match this.ended {
             true => this.finish(out.inner()),
             false => this.run_carry(Rest::Comes, out.inner()),

@@ -10,7 +10,6 @@ use crate::limits;
 use crate::minimise::Action;
 use crate::minimise::watch::Watch;
 use crate::policy::{Fields, Rule, Unlisted, key_hash};
-use crate::pseudonym::Asked;
 use crate::refusal::{JsonFault, Refusal};
 
 impl<'a, W: Watch> Pass<'a, W> {
@@ -68,7 +67,7 @@ impl<'a, W: Watch> Pass<'a, W> {
             Some((_, rule)) => rule,
             None => self.line(fields, (start, end))?,
         };
-        if self.state.missed && self.state.trail.asked == Asked::First {
+        if self.state.missed {
             return Ok(Step::Waits);
         }
         self.value(value, rule)
