@@ -264,7 +264,11 @@ impl<S: Source> Passage<S> {
             }
             self.asked = self.ask(turn);
         }
-        Poll::Ready(Ok(turn))
+        match self.rewriter.waits_for_register() {
+            // Nobody will tell it.
+            true => Poll::Ready(Err(Refusal::Bug(Bug::Rewriter))),
+            false => Poll::Ready(Ok(turn)),
+        }
     }
 
     /// What has to be asked of the register before anything that was written may go on.

@@ -14,7 +14,7 @@ use crate::pseudonym::{
     Asked, Back, Batch, Canonical, Form, Generation, Identifier, IdentifierFault, KindSpec,
     Notation, Recall, Register, Unknown, VendorKey,
 };
-use crate::refusal::Refusal;
+use crate::refusal::{JsonFault, Refusal};
 
 /// A register that knows what it is told, and tells apart what others would.
 #[derive(Debug, Default)]
@@ -202,12 +202,12 @@ fn book() -> Arc<Book> {
 }
 
 /// What reaches the school of a body in these pieces, with what was counted.
-fn home(pieces: &[&str]) -> (Result<String, Refusal>, Counts) {
+fn home<P: AsRef<[u8]>>(pieces: &[P]) -> (Result<String, Refusal>, Counts) {
     let crossing = Crossing::towards(Side::School, law(), Some(book())).in_flow(0);
     let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
     let mut out = Cleared::default();
-    let mut write = |rewriter: &mut Rewriter, piece: &str| {
-        rewriter.write(piece.as_bytes(), &mut out)?;
+    let mut write = |rewriter: &mut Rewriter, piece: &P| {
+        rewriter.write(piece.as_ref(), &mut out)?;
         match rewriter.waits_for_register() {
             true => rewriter.resume(&mut out),
             false => Ok(()),
@@ -498,13 +498,17 @@ fn nothing_goes_on_before_the_register_has_caught_up() {
     assert_eq!(out.look(), br#"{"note":1,"pupil":"S-64003"}"#);
 }
 
-#[test]
-fn what_comes_later_in_a_body_is_asked_for_anew() {
+/// A rewriter of a body for the school, and what its register knows.
+fn waiting() -> (Arc<Book>, Rewriter) {
     let book = Arc::new(Book::default());
     let register: Arc<dyn Register> = Arc::<Book>::clone(&book);
     let crossing = Crossing::towards(Side::School, law(), Some(register)).in_flow(0);
-    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
-    let mut out = Cleared::default();
+    (book, Rewriter::new(crossing, Rule::Object(at(0))))
+}
+
+#[test]
+fn what_comes_later_in_a_body_is_asked_for_anew() {
+    let ((book, mut rewriter), mut out) = (waiting(), Cleared::default());
     // Each is let out, by another node, after the one before it has come home.
     for (piece, pseudonym) in [
         (r#"{"pupils":["p1""#, "p1"),
@@ -528,10 +532,92 @@ fn what_comes_later_in_a_body_is_asked_for_anew() {
     rewriter.write(br#","pupil":"p6"}"#, &mut out).unwrap();
     assert!(rewriter.waits_for_register());
     let refused = rewriter.resume(&mut out);
-    assert!(
-        matches!(refused, Err(Refusal::PseudonymUnknown { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Refusal::PseudonymUnknown { .. })));
+}
+
+#[test]
+fn pieces_in_which_nobodys_are_dropped_are_asked_for_once() {
+    let ((book, mut rewriter), mut out) = (waiting(), Cleared::default());
+    rewriter.write(br#"{"group":"g1","#, &mut out).unwrap();
+    assert!(rewriter.waits_for_register());
+    rewriter.resume(&mut out).unwrap();
+    book.knows(GROUP, "g3", "", Recall::Undecided);
+    for (piece, undecided) in [
+        (r#""own":"g2","#, false),
+        // Whom another node may mean is asked for whenever it comes.
+        (r#""inner":"{\"group\":\"g3\"}","#, true),
+    ] {
+        rewriter.write(piece.as_bytes(), &mut out).unwrap();
+        assert_eq!(rewriter.waits_for_register(), undecided, "{piece}");
+        if undecided {
+            book.knows(GROUP, "g3", "H1A", TEXT);
+            rewriter.resume(&mut out).unwrap();
+        }
+    }
+    rewriter.write(br#""note":1}"#, &mut out).unwrap();
+    rewriter.end(&mut out).unwrap();
+    let left = r#"{"own":"g2","inner":"{\"group\":\"H1A\"}","note":1}"#;
+    assert_eq!(str::from_utf8(out.look()), Ok(left));
+}
+
+#[test]
+fn without_a_register_nothing_waits_for_one() {
+    for (line, done) in [
+        (
+            r#""href":"/v/p1/7""#,
+            Err(Refusal::PseudonymUnknown { at: 17 }),
+        ),
+        (
+            r#""inner":"{\"pupil\":\"p1\"}""#,
+            Err(Refusal::PseudonymUnknown { at: 18 }),
+        ),
+        (r#""href":"/v/./7""#, Ok(r#"{"note":1,"all":2}"#)),
+        (r#""group":"g1""#, Ok(r#"{"note":1,"all":2}"#)),
+    ] {
+        let crossing = Crossing::towards(Side::School, law(), None).in_flow(0);
+        let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+        let mut out = Cleared::default();
+        let body = format!(r#"{{"note":1,{line},"all":2}}"#);
+        let read = rewriter.write(body.as_bytes(), &mut out);
+        assert!(!rewriter.waits_for_register(), "{line}");
+        let read = read.and_then(|()| rewriter.end(&mut out));
+        let left = read.map(|()| str::from_utf8(out.look()).unwrap());
+        assert_eq!(left, done, "{line}");
+    }
+}
+
+#[test]
+fn what_is_nobodys_is_found_before_what_is_no_text_behind_it() {
+    for (body, expected) in [
+        (
+            &b"{\"pupil\":\"p9\",\"note\":\"\xff\"}"[..],
+            Refusal::PseudonymUnknown { at: 9 },
+        ),
+        (
+            b"{\"pupil\":\"p9\",\"note\":\"\xc3",
+            Refusal::PseudonymUnknown { at: 9 },
+        ),
+        (
+            b"{\"group\":\"g9\",\"note\":\"\xff\"}",
+            Refusal::BodyMalformed {
+                fault: JsonFault::Utf8,
+                at: 22,
+            },
+        ),
+        (
+            b"{\"group\":\"g9\",\"note\":\"\xc3",
+            Refusal::BodyMalformed {
+                fault: JsonFault::Utf8,
+                at: 22,
+            },
+        ),
+    ] {
+        for cut in 0..=body.len() {
+            let (first, rest) = body.split_at(cut);
+            let given = home(&[first, rest]).0;
+            assert_eq!(given, Err(expected), "{} cut at {cut}", body.escape_ascii());
+        }
+    }
 }
 
 #[test]

@@ -33,20 +33,21 @@ pub trait Register: fmt::Debug + Send + Sync {
     ///
     /// Nothing is appended unless it is [`Recall::Found`]. Another node may have let it out: before
     /// anything else counts, the caller lets the register catch up once all of the pseudonym has
-    /// come, and asks once more. Until then only what no other node can mean somebody else by is
-    /// found.
+    /// come, and asks once more.
     fn recall(&self, kind: usize, pseudonym: &str, asked: Asked, into: &mut Vec<u8>) -> Recall;
 }
 
-/// How often it is asked whom a pseudonym leads to.
+/// When in a message it is asked whom a pseudonym leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Asked {
     /// Again, after the register has caught up with the moment at which the pseudonym came: if it
     /// is not found now, it is nobody's.
     Again,
-    /// For the first time.
+    /// Before the register has caught up for anything in the message.
     #[default]
     First,
+    /// For the first time of one that came behind what the register has caught up for.
+    Later,
 }
 
 /// How the school wrote an identifier in its JSON.
@@ -80,6 +81,8 @@ impl Form {
 pub enum Recall {
     /// Another vendor of this school would have it.
     Foreign,
+    /// Somebody else may be meant, of whom another node knows. Never if it is asked again.
+    Undecided,
     /// An identifier.
     Found {
         /// How the school wrote it.

@@ -503,6 +503,45 @@ fn what_a_vendor_writes_itself_reaches_the_school_whatever_came_home_beside_it()
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
 }
 
+/// A vendor without a way back, which is called by the school.
+const NO_WAY: &str = r#"
+[ids.pupil]
+
+[flow.push]
+caller = "school"
+at = "/push"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.push.route]]
+match = "GET /members"
+from-vendor = { before = "keep:int", href = "url", behind = "keep:int" }
+
+[[flow.push.route]]
+match = "GET /members/{pupil}"
+from-vendor = { grade = "keep:int" }
+"#;
+
+#[test]
+fn a_link_to_a_pupil_without_a_way_back_is_refused_and_cuts_no_answer() {
+    for (link, status, text) in [
+        ("/members", 200, "/push/members\",\"behind\":2}"),
+        ("/members/2a960a95-c70e-88af-b483-e26a38758e39", 502, ""),
+        ("/elsewhere/7", 200, "{\"before\":1,\"behind\":2}"),
+    ] {
+        let answer = format!(r#"{{"before":1,"href":"{link}","behind":2}}"#);
+        let house = plans(NO_WAY).open(Upstream::json(&answer));
+        let got = house.ask(request("GET", "/push/members", ""));
+        assert_eq!(got.status(), status, "{link}: {}", got.text());
+        assert!(got.text().ends_with(text), "{link}: {}", got.text());
+        assert!(status == 200 || got.code() == "pseudonym_unknown", "{link}");
+        house.search(
+            &markers(),
+            &[("what the vendor got", &house.upstream.received())],
+        );
+    }
+}
+
 #[test]
 fn nothing_is_given_out_while_the_register_cannot_be_written() {
     let house = plans(POLICY).open(school());
@@ -516,21 +555,152 @@ fn nothing_is_given_out_while_the_register_cannot_be_written() {
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
 }
 
-#[test]
-fn what_one_gateway_gives_out_comes_home_through_another() {
-    let cluster = Cluster::start();
+/// Two gateways with one register.
+fn open_two(cluster: &Cluster, school: impl Fn() -> Upstream) -> [House; 2] {
     let server = cluster.settings(&cluster.database());
     let settings = Server::new(&server, None).unwrap();
     init(&Place::Postgres(Box::new(settings))).unwrap();
-    let open = || {
-        let server = server.clone();
+    [(); 2].map(|()| {
         let plans = Plans {
-            server,
+            server: server.clone(),
             ..plans(POLICY)
         };
         plans.open(school())
+    })
+}
+
+#[test]
+fn what_another_gateway_gives_out_meanwhile_comes_home_in_the_same_body() {
+    let cluster = Cluster::start();
+    // With each page there is a pupil more.
+    let pages = || {
+        let next = AtomicUsize::new(1);
+        Upstream::scripted(move |peer: &mut Peer| {
+            while let Some(request) = peer.request() {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let page = json!({"users": [{"sourcedId": format!("pupil-zzq-90{number}")}]});
+                let answer = match request.head.starts_with("GET ") {
+                    true => ok(&page.to_string()),
+                    false => ok(r#"{"title":"taken"}"#),
+                };
+                peer.try_send(answer).unwrap();
+            }
+        })
     };
-    let (here, there) = (open(), open());
+    let [here, there] = open_two(&cluster, pages);
+    let pull = || {
+        let page = here.ask(request("GET", "/pull/users", "")).json();
+        page["users"][0]["sourcedId"].as_str().unwrap().to_owned()
+    };
+    let mut caller = there.caller();
+    let first = pull();
+    caller.send(format!(
+        "PUT /pull/results/r-1/of/{first} HTTP/1.1\r\nhost: {HOST}\r\n\
+         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    ));
+    let send = |caller: &mut Peer, piece: &str| {
+        caller.send(format!("{:x}\r\n{piece}\r\n", piece.len()));
+    };
+    // The head is one miss, and so is each pseudonym.
+    let missed = |count| {
+        there.await_metric(&format!(
+            "sluis_register_catch_ups_total{{store=\"postgres\"}} {count}\n"
+        ));
+    };
+    missed(1);
+    send(&mut caller, r#"{"result":{"scores":{"#);
+    for count in 2..=4 {
+        send(&mut caller, &format!(r#""{}":{count},"#, pull()));
+        missed(count);
+    }
+    send(&mut caller, &format!(r#""{first}":1}}}}}}"#));
+    caller.send("0\r\n\r\n");
+    let answer = caller.answer();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let text = there.upstream.received_text();
+    let scores = [2, 3, 4, 1].map(|number| format!(r#""pupil-zzq-90{number}":{number}"#));
+    let landed = format!(r#"{{"result":{{"scores":{{{}}}}}}}"#, scores.join(","));
+    let joined: String = text.lines().filter(|line| line.contains('"')).collect();
+    assert_eq!(joined, landed, "{text}");
+    let pupils = Markers::of(&["pupil-zzq"]);
+    for house in [&here, &there] {
+        house.search(&pupils, &[("what the vendor got", &answer.body)]);
+    }
+}
+
+/// Another vendor of the school.
+const OTHER: &str = r#"
+[ids.pupil]
+back = "school-only"
+
+[ids.group]
+looks = "text:20"
+back = "school-only"
+unknown = "keep"
+
+[flow.marks]
+caller = "vendor"
+at = "/marks"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.marks.route]]
+match = "POST /marks"
+from-vendor = { student = "pupil", score = "keep:int" }
+
+[flow.tell]
+caller = "school"
+at = "/tell"
+upstream = "http://UPSTREAM"
+callers = "anyone"
+
+[[flow.tell.route]]
+match = "POST /members"
+to-vendor = { grade = "keep:int" }
+from-vendor = { group = "group" }
+"#;
+
+#[test]
+fn what_one_vendor_was_given_is_nobodys_in_a_body_of_another() {
+    let told = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let tells = std::sync::Arc::clone(&told);
+    let upstream = Upstream::scripted(move |peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let answer = match request.head.starts_with("GET ") {
+                true => ok(USERS),
+                false => ok(&json!({"group": *tells.lock().unwrap()}).to_string()),
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let plans = Plans {
+        second: Some(OTHER),
+        ..plans(POLICY)
+    };
+    let house = plans.open(upstream);
+    let [first, _, group] = pull(&house);
+    let before = house.upstream.received();
+    let mark = json!({"student": first, "score": 8}).to_string();
+    let refused = house.ask(request("POST", "/marks/marks", &mark));
+    let seen = (refused.status(), refused.code());
+    assert_eq!(seen, (422, "pseudonym_unknown".to_owned()));
+    assert_eq!(house.upstream.received(), before, "nothing was forwarded");
+
+    // What is nobody's may be the vendor's own; what is another one's is not.
+    for (group, status) in [("their-own-group", 200), (&*group, 502)] {
+        group.clone_into(&mut told.lock().unwrap());
+        let answer = house.ask(request("POST", "/tell/members", r#"{"grade":7}"#));
+        assert_eq!(answer.status(), status, "{}", answer.text());
+        assert_eq!(answer.text().contains(group), status == 200);
+    }
+    house.await_log("vendor.foreign_pseudonym");
+    house.search(&markers(), &[("what the vendor got", &refused.body)]);
+}
+
+#[test]
+fn what_one_gateway_gives_out_comes_home_through_another() {
+    let cluster = Cluster::start();
+    let [here, there] = open_two(&cluster, school);
     let pseudonyms = pull(&here);
     let answer = result(&there, &pseudonyms);
     assert_eq!(answer.status(), 200, "{}", answer.text());

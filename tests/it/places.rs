@@ -325,7 +325,12 @@ fn every_method_goes_either_way() {
                 "POST" => {
                     ok(r#"{"grade":7,"x":"Fenna-zzq-name"}"#).replace("200 OK", "201 Created")
                 }
-                "PATCH" => ok("").replace("200 OK", "202 Accepted"),
+                // Where to look whether it has been done.
+                "PATCH" => {
+                    let place = request.head.split(' ').nth(1).unwrap();
+                    let status = format!("202 Accepted\r\nlocation: {place}");
+                    ok("").replace("200 OK", &status)
+                }
                 _ => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
             };
             peer.try_send(answer).unwrap();
@@ -353,7 +358,13 @@ fn every_method_goes_either_way() {
         ] {
             let answer = house.ask(request);
             assert_eq!((answer.status(), answer.text()), (status, text), "{way}");
-            got.extend(answer.body);
+            let place = format!("http://{HOST}/{way}/{path}");
+            let places = if status == 202 { &[&*place][..] } else { &[] };
+            assert_eq!(answer.lines("location"), places, "{way}");
+            if way == "pull/users" {
+                got.extend_from_slice(answer.head.as_bytes());
+                got.extend(answer.body);
+            }
         }
     }
     let asked = house.upstream.received_text();

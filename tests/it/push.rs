@@ -75,6 +75,8 @@ const DIRTY: &str = "cookie: session=zzq-cookie\r\nuser-agent: zzq-agent\r\n\
     referer: https://zzq-referer.example/\r\norigin: https://zzq-origin.example\r\n\
     accept-language: nl-zzq\r\nx-request-id: zzq-request\r\nx-correlation-id: zzq-correlation\r\n\
     traceparent: 00-zzq-trace\r\ntracestate: zzq=state\r\nbaggage: zzq=baggage\r\n\
+    if-match: \"zzq-match\"\r\nif-none-match: \"zzq-none-match\"\r\n\
+    if-modified-since: Mon, 30 Nov 2026 12:00:00 GMT\r\nrange: bytes=0-99\r\n\
     via: 1.1 zzq-via\r\nx-zzq: zzq-unknown\r\n";
 
 #[test]

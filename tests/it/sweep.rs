@@ -10,7 +10,8 @@ const POLICY: &str = r#"
 back = "school-only"
 
 [ids.mail]
-looks = "text:12"
+looks = "email"
+domain = "boek.example"
 back = "school-only"
 
 [flow.pull]
@@ -266,14 +267,7 @@ fn a_vendor_that_calls_never_sees_the_pupil_nor_the_school_a_pseudonym() {
             "GET /pull/users/{id} HTTP/1.1\r\nhost: {HOST}\r\n\r\n"
         ))
         .head;
-    for line in [
-        format!("link: <{base}?filter=sourcedId%3D%27{id}%27>; rel=\"next\"\r\n"),
-        format!("location: {base}/{id}\r\n"),
-        format!("content-location: {base}/{id}\r\n"),
-        "x-total-count: 1\r\n".to_owned(),
-    ] {
-        assert!(head.contains(&line), "{line} in {head}");
-    }
+    assert_places_in(&head, id, &base);
     let arrived = house.upstream.received();
     Markers::of(&[id, mail, HOST]).assert_absent("what the school got", &arrived);
     assert!(count(&arrived, PUPIL) > 60, "{}", count(&arrived, PUPIL));
@@ -303,6 +297,22 @@ fn a_vendor_that_is_called_never_sees_the_pupil_nor_the_school_a_pseudonym() {
     assert_eq!(Places::of(&sent), Places::all(&upstream));
     Markers::of(&[&id]).assert_absent("what the school got", &got);
     assert!(count(&got, PUPIL) > 50, "{}", count(&got, PUPIL));
+    let head = house
+        .ask(request("GET", &format!("/push/members/{PUPIL}"), ""))
+        .head;
+    assert_places_in(&head, PUPIL, &base);
+}
+
+/// Each line of a head that names a place names it under that id.
+fn assert_places_in(head: &str, id: &str, base: &str) {
+    for line in [
+        format!("link: <{base}?filter=sourcedId%3D%27{id}%27>; rel=\"next\"\r\n"),
+        format!("location: {base}/{id}\r\n"),
+        format!("content-location: {base}/{id}\r\n"),
+        "x-total-count: 1\r\n".to_owned(),
+    ] {
+        assert!(head.contains(&line), "{line} in {head}");
+    }
 }
 
 /// What stands in each place of a user that left, with its own id as `ID`.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sluis::limits::Limits;
 use sluis::minimise::Law;
 use sluis::policy::Side;
-use sluis::pseudonym::{self, Batch, Form, Identifier, IdentifierFault, Recall, Register};
+use sluis::pseudonym::{Asked, Batch, Form, Identifier, IdentifierFault, Recall, Register};
 
 use super::dice::Dice;
 use super::documents::{MARK, MARK_DIGITS};
@@ -46,6 +46,8 @@ pub(crate) enum Since {
     Always,
     /// It is found once the register has caught up.
     CaughtUp,
+    /// It is found only if it is asked again.
+    Again,
 }
 
 /// What a pseudonym leads to.
@@ -114,8 +116,12 @@ fn owner(dice: &mut Dice<'_>, number: usize) -> Owner {
         8 => (format!("a\"b\\c\u{1}é{number}"), found(Form::Text, 0)),
         _ => (format!("S-{number}"), found(Form::Text, 0)),
     };
-    let late = dice.once_in(3) && matches!(recall, Recall::Found { .. });
-    let since = if late { Since::CaughtUp } else { Since::Always };
+    let found = matches!(recall, Recall::Found { .. });
+    let since = match dice.below(6) {
+        0 | 1 if found => Since::CaughtUp,
+        2 if found => Since::Again,
+        _ => Since::Always,
+    };
     Owner { id, recall, since }
 }
 
@@ -156,16 +162,14 @@ impl Register for Reading {
         Ok(())
     }
 
-    fn recall(
-        &self,
-        kind: usize,
-        pseudonym: &str,
-        _: pseudonym::Asked,
-        into: &mut Vec<u8>,
-    ) -> Recall {
+    fn recall(&self, kind: usize, pseudonym: &str, asked: Asked, into: &mut Vec<u8>) -> Recall {
         let owner = self.book.owner(kind, pseudonym);
         let caught_up = self.caught_up.load(Ordering::Relaxed);
-        let owner = owner.filter(|owner| caught_up || owner.since == Since::Always);
+        let since = owner.map_or(Since::Always, |owner| owner.since);
+        if since == Since::Again && asked != Asked::Again {
+            return Recall::Undecided;
+        }
+        let owner = owner.filter(|_| caught_up || since != Since::CaughtUp);
         into.extend_from_slice(owner.map_or(&[][..], |owner| owner.id.as_bytes()));
         owner.map_or(Recall::Unknown, |owner| owner.recall)
     }

@@ -119,15 +119,10 @@ pub(crate) fn agree(way: &Way, root: Rule, message: &[u8], seed: u64, known: Mes
         audit::only_what_is_listed(way, root, &done.left);
     }
     let again = feed(way, root, pieces(message, seed));
-    // What is no text is found before a pseudonym that waits for the register in the same piece.
-    let no_text = [again.result, done.result].map(is_no_text).contains(&true);
-    let waited = way.is_home() && no_text && done.result.is_err() && again.result.is_err();
-    if !waited {
-        assert_eq!(
-            again.result, done.result,
-            "in pieces of seed {seed}: {shown}"
-        );
-    }
+    assert_eq!(
+        again.result, done.result,
+        "in pieces of seed {seed}: {shown}"
+    );
     if seen.is_ok() {
         assert_eq!(again, done, "in pieces of seed {seed}: {shown}");
     }
@@ -162,11 +157,6 @@ fn without_cause(refusal: Refusal) -> Refusal {
 
 fn text(left: &[u8]) -> String {
     String::from_utf8_lossy(left).into_owned()
-}
-
-fn is_no_text(result: Result<(), Refusal>) -> bool {
-    let fault = JsonFault::Utf8;
-    matches!(result, Err(Refusal::BodyMalformed { fault: found, .. }) if found == fault)
 }
 
 fn is_too_late(refusal: Option<&Refusal>) -> bool {

@@ -7,7 +7,7 @@ use super::{Asked, Cleared, Counts, Crossing, Trail};
 use crate::limits::COUNT_DIGITS_MAX;
 use crate::minimise::{Action, EchoAt};
 use crate::policy::{Rule, Side};
-use crate::refusal::{LinkFault, Refusal};
+use crate::refusal::LinkFault;
 
 /// The lines of an answer's head that may matter to the caller, as they came.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +76,6 @@ pub fn answer(
         ids: Ids::new(crossing, caller.unwrap_or(Side::Vendor), asked, counts),
         flow,
         dropped: &mut dropped,
-        missed: false,
         next: NextPage::None,
     };
     // The head goes out before the body is read to its end. So what counts is not whether items are
@@ -97,13 +96,13 @@ pub fn answer(
         location: answering.place("location", &lines.location),
         total_count,
     };
-    let (missed, trail) = (answering.missed, answering.ids.trail);
+    let (missed, trail) = (answering.ids.missed, answering.ids.trail);
     let next = answering.next;
     counts.absorb(&dropped);
     Answered {
         head: Cleared::new(head),
         trail,
-        missed: missed && asked == Asked::First,
+        missed,
         next,
     }
 }
@@ -135,7 +134,6 @@ struct Answering<'a, 'c> {
     ids: Ids<'c>,
     flow: usize,
     dropped: &'a mut Counts,
-    missed: bool,
     next: NextPage,
 }
 
@@ -213,10 +211,7 @@ impl Answering<'_, '_> {
         let fault = match made {
             Ok(Ok(made)) if plain(&made) => return Ok(made),
             Ok(Ok(_)) => LinkFault::Malformed,
-            Ok(Err(none)) => {
-                self.missed |= none.refusal == Refusal::TargetUnknown;
-                none.fault
-            }
+            Ok(Err(none)) => none.fault,
             Err(fault) => fault,
         };
         let why = std::mem::replace(&mut self.ids.why, Action::DroppedValue);

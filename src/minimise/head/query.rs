@@ -34,6 +34,8 @@ pub(in crate::minimise) struct Ids<'c> {
     caller: Side,
     counts: &'c mut Counts,
     room: Vec<u8>,
+    /// Whether one is to be asked for again.
+    pub(in crate::minimise) missed: bool,
     /// Why an identifier refuses the message that it is in.
     pub(in crate::minimise) refused: Option<Refused>,
     /// What may stand behind an escape in what is read.
@@ -62,6 +64,7 @@ impl<'c> Ids<'c> {
             },
             counts,
             room: Vec::new(),
+            missed: false,
             refused: None,
             escapes: Escapes::Plain,
             echo: Echo::default(),
@@ -236,7 +239,10 @@ impl<'c> Ids<'c> {
                 Err(Refusal::TargetUnknown)
             }
             Ok(Turned::Empty) => Err(Refusal::IdentifierInvalid { at: 0 }),
-            Ok(Turned::Missed) => Err(Refusal::TargetUnknown),
+            Ok(Turned::Missed) => {
+                self.missed = true;
+                Err(Refusal::TargetUnknown)
+            }
             Err(refused) => {
                 self.counts.extend(refused.why());
                 self.refused = Some(refused);

@@ -10,7 +10,6 @@ use crate::minimise::head::{self, Ids};
 use crate::minimise::watch::{Unwatched, Watch};
 use crate::minimise::{Action, Counts, Crossing, value};
 use crate::policy::{Constant, Fields, Index, Rule, Shape, Side, Template};
-use crate::pseudonym::Asked;
 use crate::refusal::{Bug, JsonFault, LinkFault, Refusal};
 
 impl<W: Watch> Pass<'_, W> {
@@ -133,11 +132,10 @@ impl<W: Watch> Pass<'_, W> {
         let mut ids = Ids::within(self.crossing, trail, &mut counts);
         std::mem::swap(&mut ids.echo, &mut state.echo);
         let made = make(&mut ids, text);
-        let (refused, why) = (ids.refused, ids.why);
+        let (missed, refused, why) = (ids.missed, ids.refused, ids.why);
         (state.trail, state.echo) = (ids.trail, ids.echo);
         let home = self.crossing.to == Side::School;
-        if let (Err(Refusal::TargetUnknown), true, Asked::First) = (&made, home, state.trail.asked)
-        {
+        if missed {
             state.missed = true;
             return Ok(Plan::Missed);
         }

@@ -56,6 +56,8 @@ pub struct Rewriter<W = Unwatched> {
     /// So many bytes of the body lie before the carry.
     base: u64,
     refused: Option<Refusal>,
+    /// A fault behind something that waits for the register, which may be refused before it.
+    behind: Option<Refusal>,
     /// Whether the end of the body has been read.
     ended: bool,
 }
@@ -81,6 +83,7 @@ impl<W: Watch> Rewriter<W> {
             retry_at: 0,
             base: 0,
             refused: None,
+            behind: None,
             ended: false,
         }
     }
@@ -90,8 +93,9 @@ impl<W: Watch> Rewriter<W> {
     /// # Errors
     /// The reason why this body is refused. What is in `out` by then was cleared.
     pub fn write(&mut self, chunk: &[u8], out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
-        // Another node may have let out what it names after the register caught up for the last.
-        self.state.trail.asked = Asked::First;
+        if self.state.trail.asked == Asked::Again {
+            self.state.trail.asked = Asked::Later;
+        }
         self.unless_refused(|this| this.feed(chunk, out.inner()))
     }
 
@@ -131,9 +135,13 @@ impl<W: Watch> Rewriter<W> {
     pub fn resume(&mut self, out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
         self.state.trail.asked = Asked::Again;
         self.state.missed = false;
-        self.unless_refused(|this| match this.ended {
-            true => this.finish(out.inner()),
-            false => this.run_carry(Rest::Comes, out.inner()),
+        self.unless_refused(|this| match (this.behind, this.ended) {
+            (Some(fault), _) => {
+                this.run_carry(Rest::Comes, out.inner())?;
+                Err(fault)
+            }
+            (None, true) => this.finish(out.inner()),
+            (None, false) => this.run_carry(Rest::Comes, out.inner()),
         })
     }
 
@@ -155,6 +163,9 @@ impl<W: Watch> Rewriter<W> {
     }
 
     fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if self.behind.is_some() {
+            return Ok(());
+        }
         match self.utf8.check(chunk) {
             Ok(()) => self.read(chunk, out),
             Err(bad) => {
@@ -168,10 +179,15 @@ impl<W: Watch> Rewriter<W> {
                 let at = seen
                     .wrapping_add(wide(bad.good))
                     .wrapping_sub(wide(bad.before));
-                Err(Refusal::BodyMalformed {
+                let fault = Refusal::BodyMalformed {
                     fault: JsonFault::Utf8,
                     at,
-                })
+                };
+                if self.waits_for_register() {
+                    self.behind = Some(fault);
+                    return Ok(());
+                }
+                Err(fault)
             }
         }
     }
@@ -182,6 +198,9 @@ impl<W: Watch> Rewriter<W> {
         let cut = wide(self.utf8.waiting());
         if cut > 0 {
             self.run_carry(Rest::Comes, out)?;
+            if self.waits_for_register() {
+                return Ok(());
+            }
             return fault(JsonFault::Utf8, length.wrapping_sub(cut));
         }
         self.run_carry(Rest::IsNothing, out)?;

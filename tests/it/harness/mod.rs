@@ -135,7 +135,10 @@ impl Plans {
         let deployed = Arc::new(Deployed::new(config));
         let shared = Shared::new(Arc::clone(&deployed), clock.clone(), events.clone());
         let register = open_register(Wanted::Usable, &deployed.current(), &clock).unwrap();
-        register.into_iter().for_each(|it| shared.remember_in(it));
+        if let Some(register) = register {
+            register.told_by(events.clone());
+            shared.remember_in(register);
+        }
         let (stop, stopped) = watch::channel(false);
         let threads = listeners.into_iter().map(|listener| {
             let (shared, doorkeeper) = (Arc::clone(&shared), Arc::clone(&doorkeeper));
