@@ -17,6 +17,7 @@ test:
 	cargo deny --locked check bans licenses sources
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo nextest run --locked
+	cargo nextest run --locked --run-ignored only -E 'test(long_soak_of_a_minute)'
 	cargo test --locked --doc
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps
 

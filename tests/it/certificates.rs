@@ -63,16 +63,17 @@ fn a_caller_is_known_by_its_certificate_where_it_is_listed_and_nowhere_else() {
         digest_of(PULL_TOKEN.as_bytes()),
         listed(&ours)
     );
-    let more = [
-        flow("one", &upstream, &mixed),
-        flow("two", &upstream, &listed(&theirs)),
-    ];
+    let second = format!(
+        "[ids.pupil]\n{}[shape.User]\nsourcedId = \"pupil\"\n",
+        flow("two", &upstream, &listed(&theirs))
+    );
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("clients.pem"), &authority.pem).unwrap();
     let house = Plans {
         tls: true,
         tls_min: r#"client-ca = "clients.pem""#,
-        more: more.concat(),
+        more: flow("one", &upstream, &mixed),
+        second: Some(second.leak()),
         ..Plans::default()
     }
     .open_in(folder, upstream);
@@ -86,7 +87,9 @@ fn a_caller_is_known_by_its_certificate_where_it_is_listed_and_nowhere_else() {
     let forbidden = (403, "caller_forbidden".to_owned());
     let unknown = (401, "caller_unauthenticated".to_owned());
     assert_eq!(refused(Some(&theirs), &get("/one/users")), forbidden);
+    // That of one vendor opens nothing of another.
     assert_eq!(refused(Some(&ours), &get("/two/users")), forbidden);
+    assert_eq!(refused(Some(&theirs), &get("/two/users")).0, 200);
     assert_eq!(refused(Some(&strange), &get("/one/users")), unknown);
     assert_eq!(refused(None, &get("/one/users")), unknown);
     // A token opens its flow with or without a certificate, and no other.

@@ -130,6 +130,7 @@ fn one_address_gets_no_more_than_its_share_of_connections() {
     }
     assert!(house.caller().is_closed());
     house.await_log("one_client");
+    house.await_metric("sluis_connections_refused_total{reason=\"one_client\"} 1\n");
     drop(inside);
     let begun = Instant::now();
     loop {

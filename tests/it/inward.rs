@@ -806,6 +806,7 @@ fn head_too_slow() {
     assert!(begun.elapsed() >= Duration::from_millis(190));
     assert!(caller.is_closed());
     house.await_log("head_timeout");
+    house.await_metric("sluis_connections_failed_total{fault=\"head_timeout\"} 1\n");
 }
 
 #[test]

@@ -77,6 +77,7 @@ const DIRTY: &str = "cookie: session=zzq-cookie\r\nuser-agent: zzq-agent\r\n\
     traceparent: 00-zzq-trace\r\ntracestate: zzq=state\r\nbaggage: zzq=baggage\r\n\
     if-match: \"zzq-match\"\r\nif-none-match: \"zzq-none-match\"\r\n\
     if-modified-since: Mon, 30 Nov 2026 12:00:00 GMT\r\nrange: bytes=0-99\r\n\
+    connection: authorization, content-type, x-zzq\r\n\
     via: 1.1 zzq-via\r\nx-zzq: zzq-unknown\r\n";
 
 #[test]

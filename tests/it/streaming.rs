@@ -258,6 +258,7 @@ fn a_caller_that_does_not_read_is_let_go() {
     let mut caller = house.caller();
     caller.send(pull("/pull/users"));
     house.await_log("answer_unread");
+    house.await_metric("sluis_connections_failed_total{fault=\"answer_unread\"} 1\n");
     assert!(!caller.answer().whole);
 }
 

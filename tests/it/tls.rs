@@ -103,6 +103,10 @@ fn what_is_no_handshake_or_too_slow_a_one_is_let_go() {
     let mut silent = house.caller();
     assert!(silent.is_closed());
     house.await_log("tls_timeout");
+    for fault in ["tls", "tls_timeout"] {
+        let line = format!("sluis_connections_failed_total{{fault=\"{fault}\"}} 1\n");
+        house.await_metric(&line);
+    }
 }
 
 #[test]

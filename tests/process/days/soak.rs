@@ -135,7 +135,7 @@ fn a_short_day_leaves_nothing_behind() {
 }
 
 #[test]
-#[ignore = "a minute: make soak"]
+#[ignore = "a minute: make test"]
 fn long_soak_of_a_minute_leaves_nothing_behind() {
     soak(Duration::from_secs(60));
 }

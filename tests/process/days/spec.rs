@@ -30,10 +30,8 @@ fn run(program: &str, peer: &Peer) -> (String, String) {
 #[ignore = "needs h2spec: the figures of docs/reliability.md"]
 fn long_figures_of_h2spec_beside_other_proxies() {
     let program = std::env::var(PROGRAM).unwrap_or_else(|_unset| "h2spec".to_owned());
-    if Command::new(&program).arg("--version").output().is_err() {
-        row(&["h2spec is not installed, and H2SPEC does not name it"]);
-        return;
-    }
+    let version = Command::new(&program).arg("--version").output();
+    version.expect("h2spec is installed, or H2SPEC names it");
     let vendors = Vendors::open();
     let plan = Plan {
         seconds: 10,
