@@ -127,11 +127,18 @@ const fn refusal(fault: StoreFault) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::body::{Body, Held, Passage, Source, Terms, Wait};
     use crate::clock::tests::in_paused_time;
     use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+    use crate::limits::Limits;
+    use crate::minimise::{Crossing, Law, Rewriter};
+    use crate::policy::{IdKind, Index, Item, Policy, Rule, Side};
+    use crate::pseudonym::{Back, Canonical, Generation, KindSpec, Notation, Unknown, VendorKey};
+    use crate::refusal::Bug;
     use crate::store::tests::{Stoppable, promised};
 
     /// Many who wait for a register that keeps its promises late, or never, or breaks them.
@@ -189,6 +196,63 @@ mod tests {
     #[ignore = "minutes: ten thousand of them"]
     fn long_run_of_a_register_that_is_late() {
         run(LONG_DAYS);
+    }
+
+    /// A body that is a pseudonym.
+    struct Pseudonym(Option<Bytes>);
+
+    impl Source for Pseudonym {
+        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
+            Poll::Ready(self.0.take().map(Ok))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_does_not_end_while_it_waits_for_a_register_that_nobody_asks() {
+        let register = Stoppable::open();
+        let spec = KindSpec {
+            name: "pupil".to_owned(),
+            canonical: Canonical::default(),
+            notation: Notation::Uuid,
+            back: Back::SchoolOnly,
+            unknown: Unknown::Drop,
+            accept_keys: 1,
+        };
+        let kinds = vec![IdKind {
+            name: spec.name.clone(),
+            public: false,
+        }];
+        let law = Arc::new(Law {
+            policy: Policy {
+                kinds,
+                ..Policy::default()
+            },
+            generations: Arc::new([Generation::new(1, &VendorKey::from([7; 32]), [spec])]),
+            limits: Limits::default(),
+        });
+        let (clock, most) = (Clock::system(), Duration::from_mins(1));
+        let desk = Desk::new(Arc::clone(&register.view), &clock, most);
+        let rule = Rule::List(Item::Identifier(Index::new(0).unwrap()));
+        let read = |register: Option<Desk>| {
+            let asked = desk.register();
+            let crossing = Crossing::towards(Side::School, Arc::clone(&law), Some(asked));
+            let terms = Terms {
+                bytes_max: u64::MAX,
+                hold_back: u64::MAX,
+                wait: Wait::new(&clock, most, Refusal::BodyTimeout),
+                facts: Arc::default(),
+                held: Held::default(),
+                register,
+            };
+            let body = Pseudonym(Some(r#"["2a960a95-c70e-88af-b483-e26a38758e39"]"#.into()));
+            Passage::new(body, Rewriter::new(crossing, rule), terms).prime()
+        };
+        let Body::Whole(left) = read(Some(desk.clone())).await.unwrap() else {
+            panic!("it has ended");
+        };
+        assert_eq!(left.look(), &b"[]"[..]);
+        let bug = Refusal::Bug(Bug::Rewriter);
+        assert_eq!(read(None).await.err(), Some(bug));
     }
 
     #[tokio::test]

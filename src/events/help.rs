@@ -74,7 +74,7 @@ const HELP: [(&str, &str); 41] = [
     ),
     (
         "register_catch_ups_total",
-        "Pseudonyms that were not known and made the register look for more.",
+        "Times that a message made the register look for more than it knew.",
     ),
     (
         "register_commit_duration_seconds",

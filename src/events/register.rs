@@ -22,7 +22,7 @@ impl Event for RegisterCommitted {
     }
 }
 
-/// A pseudonym that was not known made the register look for more identifiers.
+/// A pseudonym that was not known, or perhaps another's, made the register look for more.
 #[derive(Clone, Copy, Debug)]
 pub struct RegisterCaughtUp {
     /// What keeps them: `redb` or `postgres`.

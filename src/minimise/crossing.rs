@@ -212,7 +212,8 @@ impl Crossing {
             };
         }
         let start = into.len();
-        let asks_again = self.asks_again(trail.asked, kind.spec().unknown);
+        // Another node may have let it out a moment ago.
+        let asks_again = trail.asked == Asked::First && self.register.is_some();
         let recall = match &self.register {
             Some(register) => register.recall(place.place(), text, trail.asked, into),
             None => Recall::Unknown,
@@ -228,12 +229,10 @@ impl Crossing {
                 };
                 return Ok(Turned::Done(action, form));
             }
-            Recall::Undecided => return Ok(Turned::Missed),
-            // Another node may have let it out a moment ago. Whoever objected is asked for again
-            // too: that takes as long as for somebody unknown.
             Recall::Foreign | Recall::Retired | Recall::Unknown if asks_again => {
                 return Ok(Turned::Missed);
             }
+            // That takes as long as for somebody unknown.
             Recall::Found { .. } if objected && asks_again => {
                 into.truncate(start);
                 return Ok(Turned::Missed);
@@ -260,19 +259,6 @@ impl Crossing {
             }
             Unknown::Keep | Unknown::Own | Unknown::Reject => Err(Refused::Pseudonym(why)),
         }
-    }
-
-    /// Whether the register is to catch up before somebody counts as nobody: once for a message,
-    /// and once more before the rest of one is refused. Else whoever sends a body of many small
-    /// pieces would have it read for each of them.
-    fn asks_again(&self, asked: Asked, unknown: Unknown) -> bool {
-        let refuses = matches!(unknown, Unknown::Own | Unknown::Reject);
-        self.register.is_some()
-            && match asked {
-                Asked::Again => false,
-                Asked::First => true,
-                Asked::Later => refuses,
-            }
     }
 
     /// The id of the vendor's own making that stands at the school as this text.

@@ -536,28 +536,43 @@ fn what_comes_later_in_a_body_is_asked_for_anew() {
 }
 
 #[test]
-fn pieces_in_which_nobodys_are_dropped_are_asked_for_once() {
-    let ((book, mut rewriter), mut out) = (waiting(), Cleared::default());
-    rewriter.write(br#"{"group":"g1","#, &mut out).unwrap();
-    assert!(rewriter.waits_for_register());
-    rewriter.resume(&mut out).unwrap();
-    book.knows(GROUP, "g3", "", Recall::Undecided);
-    for (piece, undecided) in [
-        (r#""own":"g2","#, false),
-        // Whom another node may mean is asked for whenever it comes.
-        (r#""inner":"{\"group\":\"g3\"}","#, true),
+fn every_kind_that_comes_later_is_asked_for_anew() {
+    let mut law = Arc::into_inner(law()).unwrap();
+    law.policy.send_only(Vec::new(), vec![at(PUPIL)]);
+    let mut objections = Objections::default();
+    objections
+        .add(at(PUPIL), &Canonical::default(), "S-64003")
+        .unwrap();
+    let crossing = Crossing::towards(Side::School, Arc::new(law), Some(book())).in_flow(0);
+    let crossing = crossing.with_objections(Arc::new(objections));
+    let mut rewriter = Rewriter::new(crossing, Rule::Object(at(0)));
+    let mut out = Cleared::default();
+    for (piece, waits, left) in [
+        (r#"{"group":"g8""#, true, "{"),
+        (r#","scores":{}"#, false, r#"{"scores":{}"#),
+        (
+            r#","inner":"{\"group\":\"g9\"}""#,
+            true,
+            r#"{"scores":{},"inner":"{}""#,
+        ),
+        (
+            r#","own":"v-1""#,
+            true,
+            r#"{"scores":{},"inner":"{}","own":"v-1""#,
+        ),
     ] {
         rewriter.write(piece.as_bytes(), &mut out).unwrap();
-        assert_eq!(rewriter.waits_for_register(), undecided, "{piece}");
-        if undecided {
-            book.knows(GROUP, "g3", "H1A", TEXT);
+        assert_eq!(rewriter.waits_for_register(), waits, "{piece}");
+        if waits {
             rewriter.resume(&mut out).unwrap();
         }
+        assert_eq!(str::from_utf8(out.look()), Ok(left));
     }
-    rewriter.write(br#""note":1}"#, &mut out).unwrap();
-    rewriter.end(&mut out).unwrap();
-    let left = r#"{"own":"g2","inner":"{\"group\":\"H1A\"}","note":1}"#;
-    assert_eq!(str::from_utf8(out.look()), Ok(left));
+    // Whoever objected, too.
+    rewriter.write(br#","one":"p1""#, &mut out).unwrap();
+    assert!(rewriter.waits_for_register());
+    let refused = rewriter.resume(&mut out);
+    assert!(matches!(refused, Err(Refusal::PseudonymUnknown { .. })));
 }
 
 #[test]
@@ -583,6 +598,29 @@ fn without_a_register_nothing_waits_for_one() {
         let read = read.and_then(|()| rewriter.end(&mut out));
         let left = read.map(|()| str::from_utf8(out.look()).unwrap());
         assert_eq!(left, done, "{line}");
+    }
+}
+
+#[test]
+fn what_is_no_text_stays_behind_what_waits_whatever_comes() {
+    for known in [true, false] {
+        let ((book, mut rewriter), mut out) = (waiting(), Cleared::default());
+        rewriter
+            .write(b"{\"pupil\":\"p1\",\"note\":\"\xff\"", &mut out)
+            .unwrap();
+        rewriter.write(b"}}}", &mut out).unwrap();
+        assert_eq!((rewriter.waits_for_register(), out.look().len()), (true, 1));
+        if known {
+            book.knows(PUPIL, "p1", "S-1", TEXT);
+        }
+        rewriter.end(&mut out).unwrap();
+        let fault = JsonFault::Utf8;
+        let refused = match known {
+            true => Refusal::BodyMalformed { fault, at: 22 },
+            false => Refusal::PseudonymUnknown { at: 9 },
+        };
+        assert_eq!(rewriter.resume(&mut out), Err(refused));
+        assert_eq!(rewriter.end(&mut out), Err(refused));
     }
 }
 

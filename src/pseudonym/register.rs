@@ -33,7 +33,8 @@ pub trait Register: fmt::Debug + Send + Sync {
     ///
     /// Nothing is appended unless it is [`Recall::Found`]. Another node may have let it out: before
     /// anything else counts, the caller lets the register catch up once all of the pseudonym has
-    /// come, and asks once more.
+    /// come, and asks once more. Until then only what no other node can mean somebody else by is
+    /// found.
     fn recall(&self, kind: usize, pseudonym: &str, asked: Asked, into: &mut Vec<u8>) -> Recall;
 }
 
@@ -43,11 +44,9 @@ pub enum Asked {
     /// Again, after the register has caught up with the moment at which the pseudonym came: if it
     /// is not found now, it is nobody's.
     Again,
-    /// Before the register has caught up for anything in the message.
+    /// For the first time.
     #[default]
     First,
-    /// For the first time of one that came behind what the register has caught up for.
-    Later,
 }
 
 /// How the school wrote an identifier in its JSON.
@@ -81,8 +80,6 @@ impl Form {
 pub enum Recall {
     /// Another vendor of this school would have it.
     Foreign,
-    /// Somebody else may be meant, of whom another node knows. Never if it is asked again.
-    Undecided,
     /// An identifier.
     Found {
         /// How the school wrote it.

@@ -180,7 +180,7 @@ pub(super) fn home(
     let found = String::from_utf8(into).unwrap();
     match recall {
         Recall::Found { age, .. } => Ok((found.strip_prefix('[').unwrap().to_owned(), age)),
-        Recall::Foreign | Recall::Retired | Recall::Undecided | Recall::Unknown => {
+        Recall::Foreign | Recall::Retired | Recall::Unknown => {
             assert_eq!(found, "[", "a miss appends nothing");
             Err(recall)
         }

@@ -228,7 +228,7 @@ impl Register for View {
         // By another key, another node may mean somebody by it of whom nothing was read here yet.
         let has_all = asked == Asked::Again || self.shared.writers == Writers::One;
         if !has_all && way.may_collide && way.accepted.len() > 1 {
-            return Recall::Undecided;
+            return Recall::Unknown;
         }
         let start = into.len();
         for key in &way.accepted {

@@ -2,6 +2,7 @@
 //! identifier, and nobody else's.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -223,7 +224,7 @@ grade = "keep:int"
 
 /// What such a vendor keeps of its one member, which it says to whoever asks.
 fn vendor_that_names_its_members() -> Upstream {
-    let kept = std::sync::Mutex::new(json!({}));
+    let kept = Mutex::new(json!({}));
     Upstream::scripted(move |peer: &mut Peer| {
         while let Some(request) = peer.request() {
             let mut kept = kept.lock().unwrap();
@@ -539,10 +540,6 @@ fn a_link_to_a_pupil_without_a_way_back_is_refused_and_cuts_no_answer() {
         assert_eq!(got.status(), status, "{link}: {}", got.text());
         assert!(got.text().ends_with(text), "{link}: {}", got.text());
         assert!(status == 200 || got.code() == "pseudonym_unknown", "{link}");
-        house.search(
-            &markers(),
-            &[("what the vendor got", &house.upstream.received())],
-        );
     }
 }
 
@@ -560,13 +557,14 @@ fn nothing_is_given_out_while_the_register_cannot_be_written() {
 }
 
 /// Two gateways with one register.
-fn open_two(cluster: &Cluster, school: impl Fn() -> Upstream) -> [House; 2] {
+fn open_two(cluster: &Cluster, limits: &str, school: impl Fn() -> Upstream) -> [House; 2] {
     let server = cluster.settings(&cluster.database());
     let settings = Server::new(&server, None).unwrap();
     init(&Place::Postgres(Box::new(settings))).unwrap();
     [(); 2].map(|()| {
         let plans = Plans {
             server: server.clone(),
+            limits: limits.to_owned(),
             ..plans(POLICY)
         };
         plans.open(school())
@@ -591,7 +589,7 @@ fn what_another_gateway_gives_out_meanwhile_comes_home_in_the_same_body() {
             }
         })
     };
-    let [here, there] = open_two(&cluster, pages);
+    let [here, there] = open_two(&cluster, "hold-back = \"0 B\"", pages);
     let pull = || {
         let page = here.ask(request("GET", "/pull/users", "")).json();
         page["users"][0]["sourcedId"].as_str().unwrap().to_owned()
@@ -605,27 +603,23 @@ fn what_another_gateway_gives_out_meanwhile_comes_home_in_the_same_body() {
     let send = |caller: &mut Peer, piece: &str| {
         caller.send(format!("{:x}\r\n{piece}\r\n", piece.len()));
     };
-    // The head is one miss, and so is each pseudonym.
-    let missed = |count| {
-        there.await_metric(&format!(
-            "sluis_register_catch_ups_total{{store=\"postgres\"}} {count}\n"
-        ));
-    };
-    missed(1);
     send(&mut caller, r#"{"result":{"scores":{"#);
-    for count in 2..=4 {
-        send(&mut caller, &format!(r#""{}":{count},"#, pull()));
-        missed(count);
+    for number in 2..=4 {
+        // Most times the other gateway gets it before it has read of it by itself.
+        send(&mut caller, &format!(r#""{}":{number},"#, pull()));
+        there.upstream.await_text(&format!("pupil-zzq-90{number}"));
     }
     send(&mut caller, &format!(r#""{first}":1}}}}}}"#));
     caller.send("0\r\n\r\n");
     let answer = caller.answer();
     assert_eq!(answer.status(), 200, "{}", answer.text());
     let text = there.upstream.received_text();
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    // A line says how long the next one is.
+    let landed: String = body.split("\r\n").skip(1).step_by(2).collect();
     let scores = [2, 3, 4, 1].map(|number| format!(r#""pupil-zzq-90{number}":{number}"#));
-    let landed = format!(r#"{{"result":{{"scores":{{{}}}}}}}"#, scores.join(","));
-    let joined: String = text.lines().filter(|line| line.contains('"')).collect();
-    assert_eq!(joined, landed, "{text}");
+    let scores = scores.join(",");
+    assert_eq!(landed, format!(r#"{{"result":{{"scores":{{{scores}}}}}}}"#));
     let pupils = Markers::of(&["pupil-zzq"]);
     for house in [&here, &there] {
         house.search(&pupils, &[("what the vendor got", &answer.body)]);
@@ -666,8 +660,8 @@ from-vendor = { group = "group" }
 
 #[test]
 fn what_one_vendor_was_given_is_nobodys_in_a_body_of_another() {
-    let told = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-    let tells = std::sync::Arc::clone(&told);
+    let told = Arc::new(Mutex::new(String::new()));
+    let tells = Arc::clone(&told);
     let upstream = Upstream::scripted(move |peer: &mut Peer| {
         while let Some(request) = peer.request() {
             let answer = match request.head.starts_with("GET ") {
@@ -704,7 +698,7 @@ fn what_one_vendor_was_given_is_nobodys_in_a_body_of_another() {
 #[test]
 fn what_one_gateway_gives_out_comes_home_through_another() {
     let cluster = Cluster::start();
-    let [here, there] = open_two(&cluster, school);
+    let [here, there] = open_two(&cluster, "", school);
     let pseudonyms = pull(&here);
     let answer = result(&there, &pseudonyms);
     assert_eq!(answer.status(), 200, "{}", answer.text());
@@ -802,7 +796,7 @@ fn school_that_streams() -> (Upstream, std::sync::mpsc::Sender<()>) {
     let (first, rest) = page.split_at(KNOWN.len() * 150);
     let (first, rest) = (first.to_owned(), rest.to_owned());
     let (go, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
+    let wait = Mutex::new(wait);
     let upstream = Upstream::scripted(move |peer: &mut Peer| {
         while let Some(request) = peer.request() {
             if !request.head.contains("group=") {

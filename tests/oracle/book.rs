@@ -167,7 +167,7 @@ impl Register for Reading {
         let caught_up = self.caught_up.load(Ordering::Relaxed);
         let since = owner.map_or(Since::Always, |owner| owner.since);
         if since == Since::Again && asked != Asked::Again {
-            return Recall::Undecided;
+            return Recall::Unknown;
         }
         let owner = owner.filter(|_| caught_up || since != Since::CaughtUp);
         into.extend_from_slice(owner.map_or(&[][..], |owner| owner.id.as_bytes()));

@@ -480,7 +480,7 @@ impl Writer<'_, '_> {
         let spec = self.way.law.kind(kind).unwrap().spec();
         let accepted = |owner: &Owner| match owner.recall {
             Recall::Found { age, .. } => age < spec.accept_keys,
-            Recall::Foreign | Recall::Retired | Recall::Undecided | Recall::Unknown => false,
+            Recall::Foreign | Recall::Retired | Recall::Unknown => false,
         };
         let any = self.dice.once_in(40);
         let fits = |(text, owner): &(&str, &Owner)| match spec.unknown {

@@ -464,7 +464,7 @@ impl<'a> Oracle<'a> {
             }
             Some((_, Recall::Found { .. } | Recall::Retired)) => Action::PseudonymRetired,
             Some((_, Recall::Foreign)) => Action::PseudonymForeign,
-            Some((_, Recall::Undecided | Recall::Unknown)) | None => Action::PseudonymUnknown,
+            Some((_, Recall::Unknown)) | None => Action::PseudonymUnknown,
         };
         let somebodys = matches!(why, Action::PseudonymForeign | Action::PseudonymRetired);
         match spec.unknown {

@@ -48,8 +48,15 @@ impl Preview {
         };
         let mut rewriter = Rewriter::watched(crossing, rule, onlooker);
         let mut output = Cleared::default();
+        // Whom its register knows it knows from the beginning.
         rewriter.write(message, &mut output)?;
+        if rewriter.waits_for_register() {
+            rewriter.resume(&mut output)?;
+        }
         rewriter.end(&mut output)?;
+        if rewriter.waits_for_register() {
+            rewriter.resume(&mut output)?;
+        }
         let counts = *rewriter.counts();
         let rows = rewriter.into_watch().rows;
         Ok(Self {

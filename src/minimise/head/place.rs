@@ -21,7 +21,7 @@ use crate::refusal::{Bug, LinkFault, Refusal};
 /// link into another flow of the vendor must name the host that is known of it.
 ///
 /// # Errors
-/// Why there is none; by [`Refusal::TargetUnknown`] perhaps only so far.
+/// Why there is none; only so far, if `ids` says that one was missed.
 pub(in crate::minimise) fn translate(
     ids: &mut Ids<'_>,
     flow: Option<usize>,

@@ -93,13 +93,11 @@ impl<W: Watch> Rewriter<W> {
     /// # Errors
     /// The reason why this body is refused. What is in `out` by then was cleared.
     pub fn write(&mut self, chunk: &[u8], out: &mut Cleared<Vec<u8>>) -> Result<(), Refusal> {
-        if self.state.trail.asked == Asked::Again {
-            self.state.trail.asked = Asked::Later;
-        }
+        self.state.trail.asked = Asked::First;
         self.unless_refused(|this| this.feed(chunk, out.inner()))
     }
 
-    /// Reads the end of the body.
+    /// Reads the end of the body. That may have to wait for the register too.
     ///
     /// # Errors
     /// As [`Rewriter::write`]; also if the body is not whole.
@@ -175,39 +173,41 @@ impl<W: Watch> Rewriter<W> {
                 let seen = self.base.wrapping_add(wide(self.carry.len()));
                 let read = bad.good.wrapping_add(usize::from(bad.before == 0));
                 self.read(chunk.get(..read).unwrap_or_default(), out)?;
-                self.run_carry(Rest::Comes, out)?;
                 let at = seen
                     .wrapping_add(wide(bad.good))
                     .wrapping_sub(wide(bad.before));
-                let fault = Refusal::BodyMalformed {
-                    fault: JsonFault::Utf8,
-                    at,
-                };
-                if self.waits_for_register() {
-                    self.behind = Some(fault);
-                    return Ok(());
-                }
-                Err(fault)
+                self.no_text(at, out)
             }
         }
     }
 
+    /// What stands before bytes that are no text may have to be refused before them.
+    fn no_text(&mut self, at: u64, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let fault = JsonFault::Utf8;
+        let fault = Refusal::BodyMalformed { fault, at };
+        self.run_carry(Rest::Comes, out)?;
+        if self.waits_for_register() {
+            self.behind = Some(fault);
+            return Ok(());
+        }
+        Err(fault)
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if self.behind.is_some() {
+            return Ok(());
+        }
         let length = self.base.wrapping_add(wide(self.carry.len()));
-        let fault = |fault, at| Err(Refusal::BodyMalformed { fault, at });
         let cut = wide(self.utf8.waiting());
         if cut > 0 {
-            self.run_carry(Rest::Comes, out)?;
-            if self.waits_for_register() {
-                return Ok(());
-            }
-            return fault(JsonFault::Utf8, length.wrapping_sub(cut));
+            return self.no_text(length.wrapping_sub(cut), out);
         }
         self.run_carry(Rest::IsNothing, out)?;
         if self.waits_for_register() || self.carry.is_empty() && self.state.is_done() {
             return Ok(());
         }
-        fault(JsonFault::Cut, length)
+        let (fault, at) = (JsonFault::Cut, length);
+        Err(Refusal::BodyMalformed { fault, at })
     }
 
     fn read(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {

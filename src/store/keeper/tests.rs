@@ -704,7 +704,7 @@ impl World {
         let known = match recall {
             Recall::Found { .. } => true,
             Recall::Retired => !law.accepted.contains(&key),
-            Recall::Foreign | Recall::Undecided | Recall::Unknown => {
+            Recall::Foreign | Recall::Unknown => {
                 !law.accepted.contains(&key) && !law.retired.contains(&key)
             }
         };

@@ -202,7 +202,7 @@ fn whom_another_node_means_by_another_key_is_asked_first() {
         // Of the two, the other node knows the first only; the second one's pseudonym comes to it.
         let mut found = Vec::new();
         let recall = there.recall(PUPIL, &written(8, after), Asked::First, &mut found);
-        assert_eq!((recall, found.len()), (Recall::Undecided, 0));
+        assert_eq!((recall, found.len()), (Recall::Unknown, 0));
         let whose = home(&there, PUPIL, &written(8, after));
         assert_eq!(whose, Err(Recall::Unknown), "of {before} and {after}");
     }

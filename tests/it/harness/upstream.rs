@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::peer::{Peer, Seen};
 
@@ -100,6 +101,16 @@ impl Upstream {
     /// Every byte that came, as text.
     pub(crate) fn received_text(&self) -> String {
         String::from_utf8(self.received()).unwrap()
+    }
+
+    /// Waits until this text has come.
+    pub(crate) fn await_text(&self, text: &str) {
+        let begun = Instant::now();
+        while !self.received_text().contains(text) {
+            let waited = begun.elapsed();
+            assert!(waited < Duration::from_secs(5), "no {text:?} has come");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// How many connections were made.
