@@ -11,6 +11,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::harness::tls::Hello;
 use crate::harness::upstream::ok;
@@ -24,7 +25,8 @@ fn open(upstream: Upstream) -> House {
     .open(upstream)
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+/// Runs it in this thread, and not for ever.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -40,10 +42,8 @@ async fn connect(house: &House) -> SendRequest<Full<Bytes>> {
     connect_with(house, &http2::Builder::new(TokioExecutor::new())).await
 }
 
-async fn connect_with(
-    house: &House,
-    client: &http2::Builder<TokioExecutor>,
-) -> SendRequest<Full<Bytes>> {
+/// A connection over TLS on which HTTP/2 was agreed on.
+pub(crate) async fn agreed(house: &House) -> TlsStream<TcpStream> {
     let hello = Hello {
         protocols: &[b"h2", b"http/1.1"],
         ..Hello::default()
@@ -55,13 +55,20 @@ async fn connect_with(
         .await
         .unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let made = client.handshake(TokioIo::new(stream)).await;
+    stream
+}
+
+async fn connect_with(
+    house: &House,
+    client: &http2::Builder<TokioExecutor>,
+) -> SendRequest<Full<Bytes>> {
+    let made = client.handshake(TokioIo::new(agreed(house).await)).await;
     let (requests, connection) = made.unwrap();
     tokio::spawn(connection);
     requests
 }
 
-fn request(method: &str, path: &str, token: &str) -> http::request::Builder {
+pub(crate) fn request(method: &str, path: &str, token: &str) -> http::request::Builder {
     Request::builder()
         .method(method)
         .uri(format!("https://{HOST}{path}"))

@@ -9,7 +9,7 @@ use super::grammar::{
     utf8_only_if_wide,
 };
 use super::vendor::{Seen, Step, Vendor, is_token};
-use super::{Bed, FIRST, NO_REST, ODD_ENDS, exchange, exchange_all};
+use super::{Bed, FIRST, NO_REST, ODD_ENDS, exchange, exchange_all, right_answer};
 
 /// The body of the right answer.
 const BODY: &str = r#"{"users":[{"grade":NNNNN,"name":"Vendor-zzq"}]}"#;
@@ -18,8 +18,8 @@ const JSON: &str = "content-type: application/json\r\n";
 /// One way to answer, and what must come of it: [`Right::Closed`] is an answer that is broken, and
 /// the last one on its connection; [`Right::Refused`] one that is told apart well, and not passed.
 #[derive(Clone)]
-struct Kind {
-    name: String,
+pub(super) struct Kind {
+    pub(super) name: String,
     right: Right,
     steps: Vec<Step>,
 }
@@ -70,7 +70,8 @@ fn in_chunks() -> String {
     with("transfer-encoding: chunked\r\n", &body)
 }
 
-fn all() -> Vec<Kind> {
+/// All ways to answer.
+pub(super) fn all() -> Vec<Kind> {
     [
         good(),
         cut(),
@@ -567,7 +568,7 @@ fn closing() -> String {
 }
 
 /// What is wrong with what a caller got, if anything is.
-fn fault(kind: &Kind, number: u32, answers: &[Answer]) -> Option<String> {
+pub(super) fn fault(kind: &Kind, number: u32, answers: &[Answer]) -> Option<String> {
     let answer = match answers {
         // Broken off before anything went on.
         [] if kind.right != Right::Served => return None,
@@ -592,14 +593,17 @@ fn fault(kind: &Kind, number: u32, answers: &[Answer]) -> Option<String> {
     (!good).then(|| format!("{} {text:?}, whole: {}", answer.status, answer.whole))
 }
 
-/// Has a vendor answer in every way, to a gateway with these limits.
-fn answered_in_every_way(limits: &str) {
-    let kinds = Arc::new(all());
-    assert!(kinds.len() > 51);
-    let theirs = Arc::clone(&kinds);
-    let answer = move |seen: &Seen| {
+/// Answers every other request in a way of its own, and those between them rightly.
+pub(super) fn in_every_way(
+    kinds: &Arc<Vec<Kind>>,
+) -> impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static {
+    let kinds = Arc::clone(kinds);
+    move |seen| {
         let number = seen.number().unwrap();
-        let kind = &theirs[usize::try_from((number - FIRST) / 2).unwrap()];
+        if !(number - FIRST).is_multiple_of(2) {
+            return right_answer(seen);
+        }
+        let kind = &kinds[usize::try_from((number - FIRST) / 2).unwrap()];
         let steps = kind.steps.iter().cloned();
         let numbered = steps.map(|step| match step {
             Step::Send(bytes) => Step::Send(numbered(&bytes, number)),
@@ -607,25 +611,43 @@ fn answered_in_every_way(limits: &str) {
             Step::Close | Step::Hold | Step::Reset | Step::Wait(_) => step,
         });
         numbered.collect()
-    };
-    let bed = Bed::with(limits, Vendor::answering(answer));
-    let case = Case::alone(Class::LineEnd, Right::Served, "", &closing());
-    let cases = vec![case; kinds.len()];
-    let outcomes = exchange_all(bed.house.address, &cases);
+    }
+}
+
+/// What is wrong with what a vendor saw that answered in every way.
+pub(super) fn faults_at(
+    vendor: &Vendor,
+    kinds: &[Kind],
+    foreign: impl Fn(&Seen) -> Option<String>,
+) -> Vec<String> {
     let mut faults = Vec::new();
-    let (seen, everything) = (bed.vendor.numbered(), bed.vendor.seen());
-    for ((number, kind), outcome) in (FIRST..).step_by(2).zip(&*kinds).zip(&outcomes) {
-        if let Some(fault) = fault(kind, number, &outcome.answers) {
-            faults.push(format!("{}: {fault}", kind.name));
-        }
+    let (seen, everything) = (vendor.numbered(), vendor.seen());
+    for (number, kind) in (FIRST..).step_by(2).zip(kinds) {
         let asked = &seen[&Some(number)];
         // Once more, where no byte of an answer came.
-        if asked.len() > 2 || asked.iter().any(|it| bed.foreign(it).is_some()) {
+        if asked.len() > 2 || asked.iter().any(|it| foreign(it).is_some()) {
             faults.push(format!("{}: asked {} times", kind.name, asked.len()));
         }
         let after = |it: &Seen| it.connection == asked[0].connection && it.place > asked[0].place;
         if kind.right == Right::Closed && everything.iter().any(after) {
             faults.push(format!("{}: its connection was used again", kind.name));
+        }
+    }
+    faults
+}
+
+/// Has a vendor answer in every way, to a gateway with these limits.
+fn answered_in_every_way(limits: &str) {
+    let kinds = Arc::new(all());
+    assert!(kinds.len() > 51);
+    let bed = Bed::with(limits, Vendor::answering(in_every_way(&kinds)));
+    let case = Case::alone(Class::LineEnd, Right::Served, "", &closing());
+    let cases = vec![case; kinds.len()];
+    let outcomes = exchange_all(bed.house.address, &cases);
+    let mut faults = faults_at(&bed.vendor, &kinds, |seen| bed.foreign(seen));
+    for ((number, kind), outcome) in (FIRST..).step_by(2).zip(&*kinds).zip(&outcomes) {
+        if let Some(fault) = fault(kind, number, &outcome.answers) {
+            faults.push(format!("{}: {fault}", kind.name));
         }
     }
     assert!(

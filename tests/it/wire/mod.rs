@@ -13,6 +13,7 @@ pub(crate) mod floods;
 mod framing;
 mod grammar;
 pub(crate) mod h2;
+mod h2_answers;
 mod limits;
 mod pace;
 mod refused;
