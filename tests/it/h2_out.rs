@@ -1,14 +1,15 @@
-//! HTTP/2 towards upstreams: what they get to see, many exchanges on one connection, and answers
-//! that a hostile one writes frame by frame.
+//! HTTP/2 towards upstreams: what they get to see, and answers that a hostile one writes frame by
+//! frame.
 
+use std::convert::Infallible;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -30,6 +31,17 @@ pub(crate) const USER: &str = r#"{"sourcedId":"pupil-zzq-901","grade":7,"name":"
 
 /// A house whose vendor file has a flow to an upstream over TLS.
 pub(crate) fn house(upstream: Upstream, pem: &str, limits: &str, tls: &str) -> House {
+    let (plans, folder) = planned(&upstream, pem, limits, tls);
+    plans.open_in(folder, upstream)
+}
+
+/// The plans of that, and where it is to be.
+pub(crate) fn planned(
+    upstream: &Upstream,
+    pem: &str,
+    limits: &str,
+    tls: &str,
+) -> (Plans, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
     std::fs::write(&roots, pem).unwrap();
@@ -44,6 +56,7 @@ allow-private = true
 upstream-tls = {{ roots = "{roots}"{tls} }}
 [[flow.secure.route]]
 match = "GET /users"
+query = {{ limit = "int" }}
 to-vendor = "User"
 [[flow.secure.route]]
 match = "POST /users"
@@ -64,7 +77,7 @@ grade = "keep:int"
         limits: limits.to_owned(),
         ..Plans::default()
     };
-    plans.open_in(folder, upstream)
+    (plans, folder)
 }
 
 pub(crate) fn get() -> String {
@@ -76,46 +89,55 @@ pub(crate) fn end(house: &House) {
     house.search(&Markers::of(&["pupil-zzq-901", "Fenna-zzq"]), &[]);
 }
 
-/// What a proper server saw of each request: its first line, its fields, its body.
-type Seen = Arc<Mutex<Vec<String>>>;
-
-/// A proper server of HTTP/2. Each answer waits until `together` requests are there.
-fn proper(together: usize) -> (Upstream, String, Seen) {
+/// A proper server of HTTP/2, which answers by this.
+pub(crate) fn proper<B, F>(
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> (Upstream, String)
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+{
     let (config, pem) = server(BOTH);
-    let seen = Seen::default();
-    let (their_seen, count) = (Arc::clone(&seen), Arc::<AtomicUsize>::default());
     let upstream = Upstream::on_sockets(move |socket| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let (config, seen, count) = (Arc::clone(&config), their_seen.clone(), count.clone());
-        runtime.block_on(async move {
-            socket.set_nonblocking(true).unwrap();
-            let socket = tokio::net::TcpStream::from_std(socket).unwrap();
-            let stream = tokio_rustls::TlsAcceptor::from(config).accept(socket).await;
-            let Ok(stream) = stream else { return };
-            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            let service =
-                service_fn(move |request| answer(request, seen.clone(), count.clone(), together));
-            let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            server
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-                .ok();
-        });
+        runtime.block_on(serve(socket, Arc::clone(&config), answer.clone()));
     });
-    (upstream, pem, seen)
+    (upstream, pem)
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    seen: Seen,
-    count: Arc<AtomicUsize>,
-    together: usize,
-) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn serve<B, F>(
+    socket: TcpStream,
+    config: Arc<ServerConfig>,
+    answer: impl Fn(Request<Incoming>) -> F,
+) where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+{
+    socket.set_nonblocking(true).unwrap();
+    let socket = tokio::net::TcpStream::from_std(socket).unwrap();
+    let stream = tokio_rustls::TlsAcceptor::from(config).accept(socket).await;
+    let Ok(stream) = stream else { return };
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let service = service_fn(|request| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    server
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .ok();
+}
+
+/// What a proper server saw of each request: its first line, its fields, its body.
+type Seen = Arc<Mutex<Vec<String>>>;
+
+async fn noted(request: Request<Incoming>, seen: Seen) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
+    let body = body.collect().await.unwrap().to_bytes();
     let mut fields: Vec<String> = head
         .headers
         .iter()
@@ -130,22 +152,20 @@ async fn answer(
         String::from_utf8(body.to_vec()).unwrap()
     );
     seen.lock().unwrap().push(text);
-    count.fetch_add(1, Ordering::SeqCst);
-    while count.load(Ordering::SeqCst) < together {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
     let answer = Response::builder().header("content-type", "application/json");
     let body = if head.method == "GET" {
         USER
     } else {
         r#"{"id":"r-1"}"#
     };
-    Ok(answer.body(Full::from(body)).unwrap())
+    answer.body(Full::from(body)).unwrap()
 }
 
 #[test]
 fn an_upstream_gets_a_head_of_our_own_and_the_body_that_is_agreed() {
-    let (upstream, pem, seen) = proper(0);
+    let seen = Seen::default();
+    let their_seen = Arc::clone(&seen);
+    let (upstream, pem) = proper(move |request| noted(request, Arc::clone(&their_seen)));
     let house = house(upstream, &pem, "", "");
     let got = house.ask(get());
     assert_eq!(got.status(), 200);
@@ -172,43 +192,6 @@ fn an_upstream_gets_a_head_of_our_own_and_the_body_that_is_agreed() {
         &Markers::of(&["Noor-zzq"]),
         &[("what the school got", expected[1].as_bytes())],
     );
-}
-
-#[test]
-fn many_exchanges_go_on_at_once_on_one_connection() {
-    const TOGETHER: usize = 20;
-    let (upstream, pem, _) = proper(TOGETHER + 1);
-    let house = house(upstream, &pem, "", "");
-    // The first opens the connection, and is answered with the last.
-    let (ready, first) = (Barrier::new(TOGETHER + 1), get());
-    std::thread::scope(|scope| {
-        let mut opener = house.caller();
-        opener.send(&first);
-        let begun = std::time::Instant::now();
-        while !house.metrics().contains("outcome=\"opened\"") {
-            assert!(
-                begun.elapsed() < Duration::from_secs(5),
-                "{}",
-                house.metrics()
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let callers: Vec<_> = (0..TOGETHER)
-            .map(|_| {
-                scope.spawn(|| {
-                    ready.wait();
-                    house.ask(get()).status()
-                })
-            })
-            .collect();
-        ready.wait();
-        for caller in callers {
-            assert_eq!(caller.join().unwrap(), 200);
-        }
-        assert_eq!(opener.answer().status(), 200);
-    });
-    assert_eq!(house.upstream.connections(), 1);
-    end(&house);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod gradebook;
 mod h2;
 mod h2_out;
 mod h2_out_floods;
+mod h2_out_many;
 mod harness;
 mod home;
 mod inward;
