@@ -23,6 +23,7 @@ mod h2;
 mod h2_out;
 mod h2_out_floods;
 mod h2_out_many;
+mod h2_out_resets;
 mod harness;
 mod home;
 mod inward;

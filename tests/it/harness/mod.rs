@@ -24,6 +24,7 @@ use sluis::pseudonym::{RegisterKey, TokenKey, VendorKey};
 use sluis::secret::{SecretBytes, sha256};
 use sluis::store::Wanted;
 use sluis::tls::Acceptor;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use last_look::LastLook;
@@ -140,12 +141,14 @@ impl Plans {
             shared.remember_in(register);
         }
         let (stop, stopped) = watch::channel(false);
-        let threads = listeners.into_iter().map(|listener| {
+        let started = listeners.into_iter().map(|listener| {
             let (shared, doorkeeper) = (Arc::clone(&shared), Arc::clone(&doorkeeper));
-            let stopped = stopped.clone();
-            std::thread::spawn(move || serve(&shared, listener, doorkeeper, stopped))
+            let (runtime, stopped) = (runtime(), stopped.clone());
+            let handle = runtime.handle().clone();
+            let serve = move || serve(&runtime, &shared, listener, doorkeeper, stopped);
+            (handle, std::thread::spawn(serve))
         });
-        let threads = threads.collect();
+        let (runtimes, threads) = started.unzip();
         let last_look = LastLook {
             events: events.clone(),
             log: log.clone(),
@@ -169,6 +172,7 @@ impl Plans {
             shared,
             clock,
             token_key: self.token_key,
+            runtimes,
         }
     }
 
@@ -338,6 +342,7 @@ pub(crate) struct House {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    runtimes: Vec<Handle>,
 }
 
 impl House {
@@ -445,6 +450,22 @@ impl House {
         }
     }
 
+    /// How many tasks it has, with nobody inside too.
+    pub(crate) fn tasks(&self) -> usize {
+        let runtimes = self.runtimes.iter();
+        runtimes.map(|it| it.metrics().num_alive_tasks()).sum()
+    }
+
+    /// Waits until it has no more tasks than so many.
+    pub(crate) fn await_tasks(&self, most: usize) {
+        let begun = std::time::Instant::now();
+        while self.tasks() > most {
+            let left = self.tasks();
+            assert!(begun.elapsed() < Duration::from_secs(5), "{left} are left");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// The leak search: no marker in what `others` got to see, nor in logs, nor in metrics.
     pub(crate) fn search(&self, markers: &Markers, others: &[(&str, &[u8])]) {
         let (log, metrics) = (self.log.bytes(), self.metrics());
@@ -498,16 +519,18 @@ impl KeySource for MadeUp {
     }
 }
 
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
 fn serve(
+    runtime: &Runtime,
     shared: &Arc<Shared>,
     listener: std::net::TcpListener,
     doorkeeper: Arc<Doorkeeper>,
     stopped: watch::Receiver<bool>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let gateway = Gateway::new(shared);
     runtime.block_on(async {
         let tending = tokio::spawn(Arc::clone(&gateway).tend());

@@ -1,5 +1,7 @@
 //! HTTP/2, frame by frame: heads that a library would not write, and frames out of their order.
 
+use std::collections::BTreeMap;
+
 use crate::harness::tls::Hello;
 use crate::harness::{HOST, House, PULL_TOKEN, PUSH_TOKEN, Peer, Plans, UPSTREAM_TOKEN};
 use crate::wire::grammar::{BODY, numbered};
@@ -95,7 +97,7 @@ pub(super) fn pushing() -> Fields {
 
 /// What came of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Answered(u16),
     Reset,
     /// The connection is over, with that code if one was given.
@@ -103,19 +105,20 @@ pub(super) enum End {
 }
 
 /// A connection whose preface has been written.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     peer: Peer,
 }
 
 impl Connection {
-    pub(super) fn new(house: &House) -> Self {
+    pub(crate) fn new(house: &House) -> Self {
         let mut connection = Self::bare(house);
         connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         connection.send(&frame(SETTINGS, 0, 0, &[]));
         connection
     }
 
-    fn bare(house: &House) -> Self {
+    /// One on which nothing has been written.
+    pub(super) fn bare(house: &House) -> Self {
         let hello = Hello {
             protocols: &[b"h2"],
             ..Hello::default()
@@ -125,12 +128,12 @@ impl Connection {
     }
 
     /// Whether the other end takes it.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
         self.peer.try_send(bytes).is_ok()
     }
 
     /// Kind, flags, stream and payload of the next frame; `None` at the end.
-    pub(super) fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    pub(crate) fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let head = self.peer.exactly(9)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
@@ -139,7 +142,7 @@ impl Connection {
     }
 
     /// Reads on until it is clear what came of a stream; an answer to its end.
-    pub(super) fn end_of(&mut self, wanted: u32) -> End {
+    pub(crate) fn end_of(&mut self, wanted: u32) -> End {
         let mut status = 0;
         loop {
             let Some((kind, flags, stream, payload)) = self.next() else {
@@ -159,10 +162,30 @@ impl Connection {
             }
         }
     }
+
+    /// Reads on until these streams have ended; status and body of each of which anything came.
+    pub(crate) fn answers(&mut self, streams: &[u32]) -> BTreeMap<u32, (u16, String)> {
+        let mut all = BTreeMap::<u32, (u16, String)>::new();
+        let mut left = streams.to_vec();
+        while !left.is_empty() {
+            let (kind, flags, stream, payload) = self.next().unwrap();
+            let (status, body) = all.entry(stream).or_default();
+            match kind {
+                HEADERS => *status = status_of(&payload),
+                DATA => *body += std::str::from_utf8(&payload).unwrap(),
+                RST_STREAM => panic!("{stream} was reset: {payload:?}"),
+                _ => {}
+            }
+            if [DATA, HEADERS].contains(&kind) && flags & END_STREAM != 0 {
+                left.retain(|it| *it != stream);
+            }
+        }
+        all
+    }
 }
 
 /// The status in the first field of a block: from the static table, or a literal of its name.
-fn status_of(block: &[u8]) -> u16 {
+pub(super) fn status_of(block: &[u8]) -> u16 {
     match block {
         [first @ 0x88..=0x8e, ..] => [200, 204, 206, 304, 400, 404, 500][usize::from(first - 0x88)],
         [0x08 | 0x48, length, text @ ..] if length & 0x80 == 0 => {
