@@ -203,6 +203,10 @@ pub(super) fn fault(
     if let Some(fault) = pace.fault.get() {
         return Some(*fault);
     }
+    if pace.is_given_up.load(Ordering::Relaxed) {
+        // Whatever was cut short by that.
+        return None;
+    }
     let error = error?;
     let cause = error
         .source()

@@ -55,6 +55,8 @@ pub(super) struct Pace {
     pub(super) refused: OnceLock<Refusal>,
     /// Why the stream itself ended the connection.
     pub(super) fault: OnceLock<ConnectionFault>,
+    /// Set once it was silent for too long.
+    pub(super) is_given_up: AtomicBool,
 }
 
 /// A caller's connection that does not wait for ever.
@@ -68,8 +70,6 @@ pub(super) struct Paced<S> {
     /// With the number of exchanges that had ended when it began: one more, and it is over.
     phase: Option<(Phase, u64)>,
     reading: Alarm,
-    /// It was silent for too long.
-    is_given_up: bool,
     writing: Option<Alarm>,
     lingering: Option<Lingering>,
 }
@@ -147,7 +147,6 @@ impl<S> Paced<S> {
             times,
             phase: None,
             reading,
-            is_given_up: false,
             writing,
             lingering,
         }
@@ -220,18 +219,18 @@ impl<S> Paced<S> {
         S: AsyncWrite + Unpin,
     {
         let fault = ConnectionFault::HeadTimeout;
+        let is_first = !self.pace.is_given_up.swap(true, Ordering::Relaxed);
         match self.phase {
             Some((Phase::Head, _)) if self.pace.fault.set(fault).is_ok() => {
                 // If it cannot be written at once, it is not written.
                 drop(Pin::new(&mut self.gate).poll_write(cx, HEAD_TIMEOUT));
             }
-            Some((Phase::Idle, _)) if !self.is_given_up => {
+            Some((Phase::Idle, _)) if is_first => {
                 let (why, count) = (Closing::Idle, 1);
                 self.events.emit(ConnectionsClosed { why, count });
             }
             Some(_) | None => {}
         }
-        self.is_given_up = true;
     }
 
     /// Whether the connection is read on when all is said, and how far.
