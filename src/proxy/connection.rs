@@ -155,6 +155,7 @@ impl Gateway {
         limits: &Limits,
         stop: watch::Receiver<bool>,
     ) -> hyper::Result<()> {
+        let pace = Arc::clone(&entry.pace);
         let streams = Streams::new(&self.shared.clock, &self.shared.events, limits);
         let server = http2_server(streams.clone(), limits);
         let service = service_fn(move |request| {
@@ -162,7 +163,21 @@ impl Gateway {
             Arc::clone(&self).serve(Arc::clone(&entry), request, progress)
         });
         let connection = server.serve_connection(io, service);
-        drive(connection, |it| it.graceful_shutdown(), stop).await
+        let unbegun = stopped_unbegun(stop.clone(), &pace);
+        tokio::select! {
+            biased;
+            ended = drive(connection, |it| it.graceful_shutdown(), stop) => ended,
+            () = unbegun => Ok(()),
+        }
+    }
+}
+
+/// Returns when `stop` turns true, if nothing has come by then: hyper would wait for the caller's
+/// first word to say farewell.
+async fn stopped_unbegun(mut stop: watch::Receiver<bool>, pace: &Pace) {
+    drop(stop.wait_for(|stop| *stop).await);
+    if pace.has_begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

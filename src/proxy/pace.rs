@@ -55,6 +55,8 @@ pub(super) struct Pace {
     pub(super) refused: OnceLock<Refusal>,
     /// Why the stream itself ended the connection.
     pub(super) fault: OnceLock<ConnectionFault>,
+    /// Set once anything has come.
+    pub(super) has_begun: AtomicBool,
     /// Set once it was silent for too long.
     pub(super) is_given_up: AtomicBool,
 }
@@ -334,6 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         self.note_time();
         let polled = Pin::new(&mut self.gate).poll_read(cx, into);
         if into.filled().len() > before || self.gate.holds_a_part() {
+            self.pace.has_begun.store(true, Ordering::Relaxed);
             self.begin_head();
         }
         match (polled, self.gate.fault()) {

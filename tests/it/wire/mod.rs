@@ -14,6 +14,7 @@ mod framing;
 mod grammar;
 pub(crate) mod h2;
 mod h2_answers;
+mod h2_drain;
 mod h2_heads;
 mod h2_resets;
 mod limits;
