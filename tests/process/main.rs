@@ -16,6 +16,7 @@ mod gateway;
 mod home;
 mod killed;
 mod load;
+mod names;
 mod nodes;
 mod schools;
 mod systemd;
