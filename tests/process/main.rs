@@ -12,6 +12,7 @@
 
 mod days;
 mod examples;
+mod farewell;
 mod gateway;
 mod home;
 mod killed;
