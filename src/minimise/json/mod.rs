@@ -161,9 +161,6 @@ impl<W: Watch> Rewriter<W> {
     }
 
     fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
-        if self.behind.is_some() {
-            return Ok(());
-        }
         match self.utf8.check(chunk) {
             Ok(()) => self.read(chunk, out),
             Err(bad) => {
@@ -194,9 +191,6 @@ impl<W: Watch> Rewriter<W> {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        if self.behind.is_some() {
-            return Ok(());
-        }
         let length = self.base.wrapping_add(wide(self.carry.len()));
         let cut = wide(self.utf8.waiting());
         if cut > 0 {
