@@ -16,6 +16,7 @@ test:
 	python3 tests/vectors/make_vectors.py --check tests/vectors/register-v1.json
 	cargo deny --locked check bans licenses sources
 	cargo clippy --locked --all-targets -- --deny warnings
+	cargo check --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target
 	cargo nextest run --locked
 	cargo nextest run --locked --run-ignored only -E 'test(long_soak_of_a_minute)'
 	cargo test --locked --doc

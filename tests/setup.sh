@@ -15,6 +15,7 @@ main() {
     local missing=()
     compiler
     system_package cc gcc
+    system_package c++ g++
     system_package python3 python3
     system_package curl curl
     system_package systemd-analyze systemd
