@@ -146,10 +146,14 @@ pub(crate) fn files(school: &School) -> Files {
 }
 
 pub(crate) fn write_vendor(files: &Files, school: &School, accept_keys: usize) {
-    files.write(
-        "schools/proef/vendors/bron.toml",
-        &format!(
-            r#"version = 1
+    let file = vendor_file(school.address, accept_keys);
+    files.write("schools/proef/vendors/bron.toml", &file);
+}
+
+/// The file of a vendor that pulls from this school and sends results to it.
+pub(crate) fn vendor_file(school: SocketAddr, accept_keys: usize) -> String {
+    format!(
+        r#"version = 1
 [vendor]
 name = "Bron"
 agreement = "T-1"
@@ -164,7 +168,7 @@ accept-keys = {accept_keys}
 [flow.pull]
 caller = "vendor"
 at = "/bron"
-upstream = "http://{}"
+upstream = "http://{school}"
 callers = "anyone"
 
 [[flow.pull.route]]
@@ -172,7 +176,7 @@ match = ["GET /pupils", "GET /groups/{{group:int}}/pupils"]
 to-vendor = {{ pupils = "Pupil[]" }}
 
 [[flow.pull.route]]
-match = "PUT /results/{{result:slug}}/of/{{pupil}}"
+match = ["PUT /results/{{result:slug}}/of/{{pupil}}", "POST /results/{{result:slug}}/of/{{pupil}}"]
 from-vendor = "Result"
 to-vendor = {{ taken = "keep:bool" }}
 
@@ -183,10 +187,8 @@ number = "keep:int"
 [shape.Result]
 student = "pupil"
 score = "keep:int"
-"#,
-            school.address
-        ),
-    );
+"#
+    )
 }
 
 /// The pseudonyms of all pupils, in the school's order.

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::gateway::{Files, Gateway, PATIENCE, get, status, until};
-use crate::home::{PUPILS, School, files, landed, send, stop};
+use crate::home::{PUPILS, School, files, landed, pull, send, stop};
 use crate::load::add_a_thousand_vendors;
+use crate::results::Results;
 
 /// Callers at once.
 const CALLERS: usize = 4;
@@ -51,9 +52,16 @@ fn pseudonyms(answer: &str) -> Known {
     whole.collect()
 }
 
-/// Has pupils that nobody has asked for fetched until so many more are known, and kills it then.
-fn kill_under_load(files: &Files, gateway: Gateway, known: &Mutex<Known>, more: usize) {
+/// Has pupils that nobody has asked for fetched until so many more are known, and results sent
+/// until a quarter as many were taken, and kills it then.
+fn kill_under_load(
+    (files, gateway): (&Files, Gateway),
+    known: &Mutex<Known>,
+    (results, round): (&Results<'_>, usize),
+    more: usize,
+) {
     let before = known.lock().unwrap().len();
+    let taken = results.taken();
     let (killed, group) = (AtomicBool::new(false), AtomicUsize::new(before / PUPILS));
     let fetch = || {
         while !killed.load(Ordering::Relaxed) {
@@ -68,10 +76,19 @@ fn kill_under_load(files: &Files, gateway: Gateway, known: &Mutex<Known>, more: 
             }
         }
     };
+    let goes_on = |_: &str| !killed.load(Ordering::Relaxed);
+    let prefix = format!("round-{round}");
     thread::scope(|scope| {
         let callers = [(); CALLERS].map(|()| scope.spawn(fetch));
-        let enough = until(|| (known.lock().unwrap().len() >= before + more).then_some(()));
-        assert!(enough.is_some(), "pupils are not given out");
+        let vendors = results.send_from(scope, &prefix, &goes_on);
+        let enough = || {
+            let given_out = known.lock().unwrap().len() >= before + more;
+            given_out && results.taken() >= taken + more / 4
+        };
+        let enough = until(|| enough().then_some(()));
+        assert!(enough.is_some(), "nothing gets through");
+        let all_send = vendors.iter().all(|it| !it.is_finished());
+        assert!(all_send, "a result failed before");
         killed.store(true, Ordering::Relaxed);
         stop(gateway, Signal::KILL);
         callers.into_iter().for_each(|it| it.join().unwrap());
@@ -92,24 +109,28 @@ fn start(files: &Files) -> (Gateway, Duration) {
 }
 
 /// Kills it so often while at least `more` pupils are given out each time; gives how long it took
-/// each time until it served again.
-fn kill(files: &Files, school: &School, rounds: usize, more: usize) -> Vec<Duration> {
+/// each time until it served again, and how many results were taken.
+fn kill(files: &Files, school: &School, rounds: usize, more: usize) -> (Vec<Duration>, usize) {
     let known = Mutex::new(Known::new());
-    let mut took = Vec::new();
-    for _ in 0..rounds {
-        let (gateway, time) = start(files);
+    let (mut gateway, time) = start(files);
+    let mut took = vec![time];
+    let pupils = pull(files);
+    let results = Results::to(files.public, &pupils);
+    for round in 0..rounds {
+        kill_under_load((files, gateway), &known, (&results, round), more);
+        let time;
+        (gateway, time) = start(files);
         took.push(time);
-        kill_under_load(files, gateway, &known, more);
     }
-    let (gateway, time) = start(files);
-    took.push(time);
+    results.assert_none_lost(school);
+    let before = landed(school).len();
     let known = known.into_inner().unwrap();
     assert!(known.len() >= rounds * more);
     for (number, pseudonym) in &known {
         let answer = send(files, &format!("killed-{number}"), pseudonym, pseudonym).unwrap();
         assert_eq!(status(&answer), 200, "{number} is forgotten: {answer}");
     }
-    assert_eq!(landed(school).len(), known.len());
+    assert_eq!(landed(school).len(), before + known.len());
     let last = known.last_key_value().unwrap().0 / PUPILS;
     for group in 0..=last {
         for (number, pseudonym) in pseudonyms(&ask(files, group)) {
@@ -120,7 +141,7 @@ fn kill(files: &Files, school: &School, rounds: usize, more: usize) -> Vec<Durat
     stop(gateway, Signal::TERM);
     let verified = files.command(&["register", "verify"]).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
-    took
+    (took, results.taken())
 }
 
 #[test]
@@ -135,10 +156,10 @@ fn long_figures_of_kills_under_load_with_a_thousand_vendors() {
     let school = School::open();
     let files = files(&school);
     add_a_thousand_vendors(&files);
-    let mut took = kill(&files, &school, 20, 2_000);
+    let (mut took, taken) = kill(&files, &school, 20, 2_000);
     took.sort_unstable();
     let line = format!(
-        "served again after {:?} to {:?}\n",
+        "served again after {:?} to {:?}, {taken} results landed once\n",
         took[0],
         took[took.len() - 1]
     );

@@ -19,6 +19,7 @@ mod killed;
 mod load;
 mod names;
 mod nodes;
+mod results;
 mod schools;
 mod systemd;
 mod terminal;

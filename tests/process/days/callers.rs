@@ -37,15 +37,15 @@ impl Waits {
 }
 
 /// Something to write to and to read from.
-pub(super) trait Wire: std::io::Read + std::io::Write + Send {}
+pub(crate) trait Wire: std::io::Read + std::io::Write + Send {}
 
 impl<W: std::io::Read + std::io::Write + Send> Wire for W {}
 
 /// A connection that is used again and again.
-pub(super) struct Caller(Box<dyn Wire>);
+pub(crate) struct Caller(Box<dyn Wire>);
 
 impl Caller {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self(Box::new(connect(address)))
     }
 
@@ -61,7 +61,7 @@ impl Caller {
     }
 
     /// Sends a request and gives its whole answer; what came of it if the connection ends first.
-    pub(super) fn ask(&mut self, request: &str) -> String {
+    pub(crate) fn ask(&mut self, request: &str) -> String {
         self.0.write_all(request.as_bytes()).unwrap_or_default();
         let mut answer = Vec::new();
         let mut some = [0; 16 << 10];

@@ -4,7 +4,7 @@
 //! What holds on every machine is tested in every run, with few of each; `long_` has as many as
 //! `docs/reliability.md` tells of, and prints the figures.
 
-mod callers;
+pub(crate) mod callers;
 mod clock;
 mod full;
 mod idle;
