@@ -49,6 +49,12 @@ impl Caller {
         Self(Box::new(connect(address)))
     }
 
+    /// As [`new`](Self::new), if somebody listens.
+    pub(super) fn reach(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
+        Some(Self(Box::new(patient(stream))))
+    }
+
     /// One over TLS, whose end trusts what `tls` says.
     pub(super) fn over(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
         let name = ServerName::from(address.ip());
@@ -76,14 +82,17 @@ impl Caller {
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
+    patient(TcpStream::connect(address).unwrap())
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
 
 /// Whether an answer says itself that it is over.
-fn is_whole(answer: &[u8]) -> bool {
+pub(super) fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;

@@ -1,19 +1,21 @@
 //! The proxies between callers and vendors: ours, nginx and HAProxy, each told the same.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tempfile::TempDir;
 
+use super::others::{OTHERS, Other};
 use super::vendors::Vendor;
-use crate::gateway::{Files, Gateway, free, until};
+use crate::gateway::{Files, Gateway};
+use crate::load::add_a_thousand_vendors;
 
 /// What a proxy is told.
 #[derive(Default)]
@@ -27,10 +29,32 @@ pub(super) struct Plan {
     pub(super) vendor: &'static str,
     /// Whether it speaks TLS with callers.
     pub(super) tls: bool,
+    pub(super) size: Size,
+    pub(super) run: Run,
     /// How many files it may have open.
     pub(super) files: Option<usize>,
     /// Its environment.
     pub(super) environment: Vec<(&'static str, String)>,
+}
+
+/// How many vendors it serves.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Two.
+    #[default]
+    Small,
+    /// A thousand more.
+    Thousand,
+}
+
+/// How other proxies run.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Run {
+    /// As one process.
+    #[default]
+    Alone,
+    /// As services do, one process watching over the one that serves.
+    Service,
 }
 
 /// Two vendors, one of which may do what it likes.
@@ -58,21 +82,21 @@ pub(super) struct Peer {
 
 enum Kept {
     Ours { gateway: Gateway, files: Files },
-    Other { child: Child, folder: TempDir },
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Self::Other { child, .. } = self {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
+    Other(Other),
 }
 
 /// Ours, and those others that are installed.
 pub(super) fn all<'p>(plan: &'p Plan, vendors: &'p Vendors) -> impl Iterator<Item = Peer> + 'p {
-    let others = OTHERS.iter().filter_map(move |it| other(it, plan, vendors));
+    let other = |it: Other| Peer {
+        name: it.recipe.name,
+        address: it.address,
+        process: it.id(),
+        kept: Kept::Other(it),
+    };
+    let others = OTHERS
+        .iter()
+        .filter_map(move |it| Other::start(it, plan, vendors));
+    let others = others.map(other);
     std::iter::once_with(move || ours(plan, vendors)).chain(others)
 }
 
@@ -95,10 +119,14 @@ fn prepare(plan: &Plan, vendors: &Vendors) -> (Files, Command) {
         true => "",
         false => "requests-per-vendor = 1000\n",
     };
+    let delay = match plan.limits.contains("drain-delay") {
+        true => "",
+        false => "drain-delay = \"0s\"\n",
+    };
     let limits = format!(
         "[limits]\nhead-time = \"{short}s\"\nbody-idle = \"{short}s\"\nbody-total = \"{long}s\"\n\
          answer-write-idle = \"{long}s\"\nupstream-head-time = \"{short}s\"\n\
-         upstream-body-idle = \"{short}s\"\nkeep-alive-idle = \"10m\"\ndrain-delay = \"0s\"\n\
+         upstream-body-idle = \"{short}s\"\nkeep-alive-idle = \"10m\"\n{delay}\
          connections = 30000\nconnections-per-client = 30000\n{places}{}",
         plan.limits
     );
@@ -119,10 +147,16 @@ fn prepare(plan: &Plan, vendors: &Vendors) -> (Files, Command) {
             files.write(file, &text.replace(from, to));
         }
     }
-    let serve = files.command(&["serve", "--threads", "2"]);
-    let mut command = within(plan.files, serve);
+    if plan.size == Size::Thousand {
+        add_a_thousand_vendors(&files);
+    }
+    let mut command = within(plan.files, serve(&files));
     command.envs(plan.environment.iter().map(|(name, value)| (name, value)));
     (files, command)
+}
+
+fn serve(files: &Files) -> Command {
+    files.command(&["serve", "--threads", "2"])
 }
 
 const TLS: &str = "[listen]\ntls = { cert = \"server.pem\", key = \"server.key\" }";
@@ -145,7 +179,7 @@ fn vendor_file(name: &str, upstream: SocketAddr, more: &str) -> String {
 }
 
 /// The same command with no more open files than that.
-fn within(files: Option<usize>, command: Command) -> Command {
+pub(super) fn within(files: Option<usize>, command: Command) -> Command {
     let Some(files) = files else {
         return command;
     };
@@ -157,7 +191,7 @@ fn within(files: Option<usize>, command: Command) -> Command {
 }
 
 /// A certificate that no jump of a clock ends.
-fn certificate(folder: &Path) {
+pub(super) fn certificate(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let mut of = rcgen::CertificateParams::new(names).unwrap();
@@ -175,111 +209,12 @@ fn certificate(folder: &Path) {
     }
 }
 
-/// How another proxy is asked for, and how it is told to pass everything on.
-type Recipe = (
-    &'static str,
-    &'static [&'static str],
-    &'static str,
-    &'static str,
-);
-
-const OTHERS: [Recipe; 2] = [
-    (
-        "nginx",
-        &["-p", "FOLDER", "-e", "FOLDER/errors", "-c", "FOLDER/conf"],
-        " ssl http2",
-        "daemon off; master_process off; env LD_PRELOAD; env FAKETIME_TIMESTAMP_FILE;
-env FAKETIME_NO_CACHE; env DONT_FAKE_MONOTONIC; pid FOLDER/pid; worker_processes 1;
-events { worker_connections 15000; }
-http {
-  access_log off; client_header_timeout SHORTs; client_body_timeout SHORTs; send_timeout LONGs;
-  keepalive_timeout 600s; keepalive_requests 1000000000; client_max_body_size 0;
-  client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy; fastcgi_temp_path FOLDER/fastcgi;
-  uwsgi_temp_path FOLDER/uwsgi; scgi_temp_path FOLDER/scgi;
-  ssl_certificate FOLDER/server.pem; ssl_certificate_key FOLDER/server.key;
-  proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_read_timeout SHORTs;
-  upstream bron { server BRON; keepalive 16; }
-  upstream dumb { server DUMB; keepalive 16; }
-  server {
-    listen LISTEN backlog=4096;
-    location /bron/ { proxy_pass http://bron/; }
-    location /dumb/ { proxy_pass http://dumb/; }
-  }
-}
-",
-    ),
-    (
-        "haproxy",
-        &["-f", "FOLDER/conf"],
-        " ssl crt FOLDER/both.pem alpn h2,http/1.1",
-        "global
-  maxconn 15000
-  no strict-limits
-defaults
-  mode http
-  timeout connect 1s
-  timeout client LONGs
-  timeout server SHORTs
-  timeout http-request SHORTs
-frontend callers
-  bind LISTEN
-  use_backend dumb if { path_beg /dumb/ }
-  default_backend bron
-backend bron
-  http-request replace-path /[a-z]+(/.*) \\1
-  server bron BRON
-backend dumb
-  http-request replace-path /[a-z]+(/.*) \\1
-  server dumb DUMB
-",
-    ),
-];
-
-/// Starts another proxy; `None` if it is not installed.
-fn other((name, arguments, tls, conf): &Recipe, plan: &Plan, vendors: &Vendors) -> Option<Peer> {
-    let folder = tempfile::tempdir().unwrap();
-    let address = free();
-    // They are told of it whether they use it or not.
-    certificate(folder.path());
-    let secure = if plan.tls { *tls } else { "" };
-    let conf = [
-        ("LISTEN", format!("{address}{secure}")),
-        ("BRON", vendors.bron.address.to_string()),
-        ("DUMB", vendors.dumb.address.to_string()),
-        ("SHORT", plan.seconds.to_string()),
-        ("LONG", (2 * plan.seconds).to_string()),
-        ("FOLDER", folder.path().to_str()?.to_owned()),
-    ]
-    .iter()
-    .fold((*conf).to_owned(), |conf, (from, to)| {
-        conf.replace(from, to)
-    });
-    fs::write(folder.path().join("conf"), conf).unwrap();
-    let mut command = Command::new(name);
-    let path = folder.path().to_str()?;
-    command.args(arguments.iter().map(|it| it.replace("FOLDER", path)));
-    let mut command = within(plan.files, command);
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    command.envs(plan.environment.iter().map(|(name, value)| (name, value)));
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let child = command.spawn().ok()?;
-    let process = child.id();
-    let kept = Kept::Other { child, folder };
-    until(|| TcpStream::connect(address).is_ok().then_some(()))?;
-    Some(Peer {
-        name,
-        address,
-        process,
-        kept,
-    })
-}
-
 impl Peer {
     /// Ours, with what only ours has.
     pub(super) fn gateway(&self) -> Option<&Gateway> {
         match &self.kept {
             Kept::Ours { gateway, .. } => Some(gateway),
-            Kept::Other { .. } => None,
+            Kept::Other(_) => None,
         }
     }
 
@@ -287,15 +222,71 @@ impl Peer {
     pub(super) fn files(&self) -> Option<&Files> {
         match &self.kept {
             Kept::Ours { files, .. } => Some(files),
-            Kept::Other { .. } => None,
+            Kept::Other(_) => None,
         }
+    }
+
+    /// Has it read its files again, and waits until it has.
+    pub(super) fn reload(&self, nth: usize) {
+        match &self.kept {
+            Kept::Ours { gateway, .. } => {
+                gateway.signal(Signal::HUP);
+                gateway.wait_for_nth("config.reloaded", nth);
+            }
+            Kept::Other(other) => other.reload(),
+        }
+    }
+
+    /// Tells it to end when what is under way is done.
+    pub(super) fn stop(&self) {
+        match &self.kept {
+            Kept::Ours { gateway, .. } => gateway.signal(Signal::TERM),
+            Kept::Other(other) => other.signal(other.recipe.stop),
+        }
+    }
+
+    /// Waits for its end, and gives the exit code.
+    pub(super) fn end(self) -> Option<i32> {
+        match self.kept {
+            Kept::Ours { gateway, .. } => gateway.end().0,
+            Kept::Other(other) => other.end().code(),
+        }
+    }
+
+    /// Kills all its processes and starts it again; says when that began.
+    pub(super) fn kill_and_start(self) -> (Self, Instant) {
+        let Self { name, address, .. } = self;
+        let (kept, process, begun) = match self.kept {
+            Kept::Ours { gateway, files } => {
+                gateway.signal(Signal::KILL);
+                assert_eq!(gateway.end().0, None);
+                let begun = Instant::now();
+                let gateway = Gateway::spawn(serve(&files), files.admin);
+                let process = gateway.id();
+                (Kept::Ours { gateway, files }, process, begun)
+            }
+            Kept::Other(mut other) => {
+                other.kill();
+                let begun = Instant::now();
+                other.start_again();
+                let process = other.id();
+                (Kept::Other(other), process, begun)
+            }
+        };
+        let again = Self {
+            name,
+            address,
+            process,
+            kept,
+        };
+        (again, begun)
     }
 
     /// Whoever trusts its certificate only.
     pub(super) fn trusting(&self) -> Arc<ClientConfig> {
         let folder = match &self.kept {
             Kept::Ours { files, .. } => files.path(),
-            Kept::Other { folder, .. } => folder.path(),
+            Kept::Other(other) => other.folder.path(),
         };
         let certificate = CertificateDer::from_pem_file(folder.join("server.pem")).unwrap();
         let mut roots = RootCertStore::empty();
