@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::upstream::{Nobody, ok};
 use crate::harness::{House, Markers, Peer, Plans, Upstream, pull, push};
+use crate::wire::figures::{OTHERS, Recipe, start};
 use sluis::clock::Clock;
 
 const USERS: &str = r#"{"users":[]}"#;
@@ -405,11 +406,12 @@ struct Figure {
     connections: usize,
 }
 
-/// Some callers ask, with pauses about as long as the upstream's patience: half of what they ask
-/// may not be sent twice.
-fn figure(patience: Duration, requests: usize) -> Figure {
-    const CALLERS: usize = 4;
-    let seen = Arc::<Mutex<BTreeMap<String, usize>>>::default();
+/// Requests that an upstream got, and how often.
+type Got = Arc<Mutex<BTreeMap<String, usize>>>;
+
+/// An upstream that closes each connection so long after its last answer.
+fn impatient(patience: Duration) -> (Upstream, Got) {
+    let seen = Got::default();
     let their_seen = Arc::clone(&seen);
     let upstream = Upstream::scripted(move |peer| {
         while let Some(request) = peer.impatient_request(patience) {
@@ -421,58 +423,81 @@ fn figure(patience: Duration, requests: usize) -> Figure {
             }
         }
     });
-    let house = Arc::new(House::open(upstream));
-    let callers = (0..CALLERS).map(|caller| {
-        let house = Arc::clone(&house);
-        std::thread::spawn(move || {
-            let (mut failed, mut peer) = (0, house.caller());
-            for number in (caller..requests).step_by(CALLERS) {
-                let body = format!(r#"{{"users":[{{"grade":{number}}}]}}"#);
-                let request = match number % 2 {
-                    0 => push("POST", "/users", &body),
-                    _ => push("PUT", &format!("/users/{number}"), "{}"),
-                };
-                peer.send(request);
-                failed += usize::from(peer.answer().status() != 200);
-                // From nothing to twice the upstream's patience, spread evenly.
-                let part = u32::try_from(number * 619 % 1_000).unwrap();
-                std::thread::sleep(patience * part / 500);
+    (upstream, seen)
+}
+
+/// Some callers ask, with pauses about as long as the upstream's patience: half of what they ask
+/// may not be sent twice. Gives how many failed.
+fn ask(connect: impl Fn() -> Peer + Sync, patience: Duration, requests: usize) -> usize {
+    const CALLERS: usize = 4;
+    let work = |caller| {
+        let (mut failed, mut peer) = (0, connect());
+        for number in (caller..requests).step_by(CALLERS) {
+            let body = format!(r#"{{"users":[{{"grade":{number}}}]}}"#);
+            let request = match number % 2 {
+                0 => push("POST", "/users", &body),
+                _ => push("PUT", &format!("/users/{number}"), "{}"),
+            };
+            let sent = peer.try_send(request);
+            let answer = sent.ok().and_then(|()| peer.try_answer());
+            failed += usize::from(answer.as_ref().is_none_or(|it| it.status() != 200));
+            if answer.is_none_or(|it| it.lines("connection") == ["close"]) {
+                peer = connect();
             }
-            failed
-        })
-    });
-    let callers: Vec<_> = callers.collect();
-    let failed = callers.into_iter().map(|it| it.join().unwrap()).sum();
+            // From nothing to twice the upstream's patience, spread evenly.
+            let part = u32::try_from(number * 619 % 1_000).unwrap();
+            std::thread::sleep(patience * part / 500);
+        }
+        failed
+    };
+    let work = &work;
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = { 0..CALLERS }
+            .map(|caller| scope.spawn(move || work(caller)))
+            .collect();
+        callers.into_iter().map(|it| it.join().unwrap()).sum()
+    })
+}
+
+fn twice(seen: &Got) -> usize {
+    seen.lock().unwrap().values().filter(|it| **it > 1).count()
+}
+
+fn figure(patience: Duration, requests: usize) -> Figure {
+    let (upstream, seen) = impatient(patience);
+    let house = House::open(upstream);
     let figure = Figure {
         requests,
-        failed,
-        twice: seen.lock().unwrap().values().filter(|it| **it > 1).count(),
+        failed: ask(|| house.caller(), patience, requests),
+        twice: twice(&seen),
         connections: house.upstream.connections(),
     };
     end(&house);
     figure
 }
 
-/// One figure for each patience, as `docs/reliability.md` shows them.
-fn figures(requests: usize) -> [Figure; 3] {
-    [(4, requests), (10, requests), (200, requests / 20)].map(|(patience, requests)| {
-        let figure = figure(Duration::from_millis(patience), requests);
-        let said = writeln!(
-            std::io::stdout(),
-            "closes after {patience} ms: {} of {} failed, {} twice, {} connections",
-            figure.failed,
-            figure.requests,
-            figure.twice,
-            figure.connections
-        );
-        said.unwrap();
-        figure
+/// The same of another proxy; `None` if it is not installed.
+fn figure_of(other: &Recipe, patience: Duration, requests: usize) -> Option<Figure> {
+    let folder = tempfile::tempdir().unwrap();
+    let (upstream, seen) = impatient(patience);
+    let (_other, address) = start(other, folder.path(), upstream.address)?;
+    Some(Figure {
+        requests,
+        failed: ask(|| Peer::connect(address), patience, requests),
+        twice: twice(&seen),
+        connections: upstream.connections(),
     })
+}
+
+/// After how many milliseconds upstreams close, and how many requests each gets of so many.
+fn patiences(requests: usize) -> [(u64, usize); 3] {
+    [(4, requests), (10, requests), (200, requests / 20)]
 }
 
 #[test]
 fn callers_do_not_see_that_an_upstream_closes_its_connections() {
-    for figure in figures(400) {
+    for (patience, requests) in patiences(400) {
+        let figure = figure(Duration::from_millis(patience), requests);
         assert_eq!(figure.twice, 0);
         // One may be lost before anything is known, and a few where the machine stands still for
         // longer than the upstream is patient: then it closes connections that are new.
@@ -484,9 +509,26 @@ fn callers_do_not_see_that_an_upstream_closes_its_connections() {
 
 #[test]
 #[ignore = "minutes: the figures of docs/reliability.md"]
-fn long_stale_figures() {
-    for figure in figures(20_000) {
-        assert_eq!(figure.twice, 0);
-        assert!(figure.failed * 1_000 <= figure.requests);
+fn long_stale_figures_beside_other_proxies() {
+    for (patience, requests) in patiences(6_000) {
+        let time = Duration::from_millis(patience);
+        let ours = figure(time, requests);
+        let others = OTHERS.iter();
+        let others = others.filter_map(|it| Some((it.0, figure_of(it, time, requests)?)));
+        let mut all = vec![("Sluis", ours)];
+        all.extend(others);
+        for (name, it) in &all {
+            let said = writeln!(
+                std::io::stdout(),
+                "| {name} | {patience} ms | {} | {} | {} | {} |",
+                it.requests,
+                it.failed,
+                it.twice,
+                it.connections
+            );
+            said.unwrap();
+        }
+        assert_eq!(all[0].1.twice, 0);
+        assert!(all[0].1.failed * 1_000 <= requests);
     }
 }

@@ -112,13 +112,19 @@ impl Peer {
 
     /// Reads a head and the body that it announces, as a client would.
     pub(crate) fn answer(&mut self) -> Message {
-        let mut message = self.head().unwrap_or_else(|| panic!("no answer came"));
+        self.try_answer()
+            .unwrap_or_else(|| panic!("no answer came"))
+    }
+
+    /// As [`Self::answer`]; `None` if the connection ends before it begins.
+    pub(crate) fn try_answer(&mut self) -> Option<Message> {
+        let mut message = self.head()?;
         let framing = match message.status() {
             204 => Framing::None,
             _ => message.framing(Framing::ToTheEnd),
         };
         message.body = self.body(&mut message.whole, framing);
-        message
+        Some(message)
     }
 
     /// Reads the answer to HEAD, which is a head whatever it says of a body.

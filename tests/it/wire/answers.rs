@@ -1,6 +1,5 @@
 //! What vendors answer: every odd form of every part of an answer, cut at every byte.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::caller::Answer;
@@ -72,22 +71,37 @@ fn in_chunks() -> String {
 
 /// All ways to answer.
 pub(super) fn all() -> Vec<Kind> {
-    [
+    let parts = malformed().into_iter().flat_map(|(_, kinds)| kinds);
+    let others = [
         good(),
-        cut(),
-        lengths(),
-        codings(),
-        chunks(),
-        line_ends(),
-        first_lines(),
-        header_lines(),
         types(),
         statuses(),
         informational(),
         sizes(),
         surplus(),
+    ];
+    parts.chain(others.concat()).collect()
+}
+
+/// Each part of an answer in every odd form, broken ones among them.
+fn malformed() -> [(&'static str, Vec<Kind>); 7] {
+    [
+        ("cut at every byte", cut()),
+        ("lengths", lengths()),
+        ("transfer codings", codings()),
+        ("chunks and trailers", chunks()),
+        ("line ends", line_ends()),
+        ("first lines", first_lines()),
+        ("header lines", header_lines()),
     ]
-    .concat()
+}
+
+/// What no caller may take for a whole answer, and what it is about.
+pub(super) fn broken() -> Vec<(&'static str, Kind)> {
+    let parts = malformed().into_iter();
+    let each = parts.flat_map(|(what, kinds)| kinds.into_iter().map(move |kind| (what, kind)));
+    each.filter(|(_, kind)| kind.right == Right::Closed)
+        .collect()
 }
 
 fn good() -> Vec<Kind> {
@@ -120,6 +134,12 @@ fn good() -> Vec<Kind> {
             Right::Served,
             "1.0 by length",
             &whole().replace("HTTP/1.1", "HTTP/1.0"),
+        ),
+        // Well formed, and not taken: what is cut looks the same.
+        Kind::new(
+            Right::Closed,
+            "1.0 to the end",
+            &with("", BODY).replace("HTTP/1.1", "HTTP/1.0"),
         ),
         Kind::new(
             Right::Either,
@@ -203,11 +223,6 @@ fn codings() -> Vec<Kind> {
     }
     let old = in_chunks().replace("HTTP/1.1", "HTTP/1.0");
     kinds.push(Kind::new(Right::Closed, "1.0 in chunks", &old));
-    kinds.push(Kind::new(
-        Right::Closed,
-        "1.0 to the end",
-        &with("", BODY).replace("HTTP/1.1", "HTTP/1.0"),
-    ));
     kinds
 }
 
@@ -614,6 +629,17 @@ pub(super) fn in_every_way(
     }
 }
 
+/// So many pulls, each the last one on its connection.
+pub(super) fn pulls(count: usize) -> Vec<Case> {
+    let case = Case::alone(Class::LineEnd, Right::Served, "", &closing());
+    vec![case; count]
+}
+
+/// The body that a vendor meant to send.
+pub(super) fn meant(number: u32) -> Vec<u8> {
+    numbered(BODY.as_bytes(), number)
+}
+
 /// What is wrong with what a vendor saw that answered in every way.
 pub(super) fn faults_at(
     vendor: &Vendor,
@@ -641,9 +667,7 @@ fn answered_in_every_way(limits: &str) {
     let kinds = Arc::new(all());
     assert!(kinds.len() > 51);
     let bed = Bed::with(limits, Vendor::answering(in_every_way(&kinds)));
-    let case = Case::alone(Class::LineEnd, Right::Served, "", &closing());
-    let cases = vec![case; kinds.len()];
-    let outcomes = exchange_all(bed.house.address, &cases);
+    let outcomes = exchange_all(bed.house.address, &pulls(kinds.len()));
     let mut faults = faults_at(&bed.vendor, &kinds, |seen| bed.foreign(seen));
     for ((number, kind), outcome) in (FIRST..).step_by(2).zip(&*kinds).zip(&outcomes) {
         if let Some(fault) = fault(kind, number, &outcome.answers) {

@@ -1,6 +1,7 @@
-//! How malformed requests are taken here and by other people's proxies, in the same run.
+//! How malformed requests and broken answers are taken here and by other people's proxies, in the
+//! same run.
 //!
-//! `docs/reliability.md` shows the table and the command that makes it.
+//! `docs/reliability.md` shows the tables and the commands that make them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,11 +9,13 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::answers::{Kind, broken, in_every_way, meant, pulls};
 use super::grammar::{Case, Class, Right, all};
 use super::vendor::Vendor;
-use super::{Bed, DEADLINES, FIRST, PATIENCE, Taken, exchange_all, judge, right_answer};
+use super::{Bed, DEADLINES, FIRST, NO_REST, PATIENCE, Taken, exchange_all, judge, right_answer};
 
 /// Cases taken strictly, normalised and failed, by class.
 type Figures = BTreeMap<Class, [usize; 3]>;
@@ -34,7 +37,7 @@ fn figures(address: SocketAddr, vendor: &Vendor, cases: &[Case]) -> Figures {
 }
 
 /// Another proxy, until it is dropped.
-struct Other(Child);
+pub(crate) struct Other(Child);
 
 impl Drop for Other {
     fn drop(&mut self) {
@@ -44,9 +47,9 @@ impl Drop for Other {
 }
 
 /// How another proxy is asked for, and how it is told to pass everything on.
-type Recipe = (&'static str, &'static [&'static str], &'static str);
+pub(crate) type Recipe = (&'static str, &'static [&'static str], &'static str);
 
-const OTHERS: [Recipe; 2] = [
+pub(crate) const OTHERS: [Recipe; 2] = [
     (
         "nginx",
         &["-p", "FOLDER", "-e", "FOLDER/errors", "-c", "FOLDER/conf"],
@@ -83,7 +86,7 @@ backend vendor
 ];
 
 /// Starts another proxy in front of a vendor; `None` if it is not installed.
-fn start(
+pub(crate) fn start(
     (name, arguments, conf): &Recipe,
     folder: &Path,
     vendor: SocketAddr,
@@ -166,4 +169,59 @@ fn long_framing_figures_beside_other_proxies() {
     std::io::stdout().write_all(table.as_bytes()).unwrap();
     let strict = measured[0].1.values().map(|it| it[0]).sum::<usize>();
     assert_eq!(strict, cases.len(), "{table}");
+}
+
+/// Broken answers that looked whole to a caller, by what was broken: with the body that was meant,
+/// and with another one.
+type Whole = BTreeMap<&'static str, [usize; 2]>;
+
+fn whole(address: SocketAddr, kinds: &[(&'static str, Kind)]) -> Whole {
+    let outcomes = exchange_all(address, &pulls(kinds.len()));
+    let mut whole = Whole::new();
+    for ((number, (what, _)), outcome) in (FIRST..).step_by(2).zip(kinds).zip(&outcomes) {
+        let count = whole.entry(what).or_default();
+        // What a proxy says itself when it could not make anything of an answer is a 502.
+        let answers = outcome
+            .answers
+            .iter()
+            .filter(|it| it.whole && it.status < 500);
+        for answer in answers {
+            count[usize::from(answer.body != meant(number))] += 1;
+        }
+    }
+    whole
+}
+
+#[test]
+#[ignore = "starts other people's proxies, where they are installed"]
+fn long_answer_figures_beside_other_proxies() {
+    let kinds = broken();
+    let all: Vec<Kind> = kinds.iter().map(|(_, kind)| kind.clone()).collect();
+    let all = Arc::new(all);
+    let limits = format!("{DEADLINES}{NO_REST}");
+    let bed = Bed::with(&limits, Vendor::answering(in_every_way(&all)));
+    let mut measured = vec![("Sluis", whole(bed.house.address, &kinds))];
+    for recipe in &OTHERS {
+        let folder = tempfile::tempdir().unwrap();
+        let (_vendor, upstream) = Vendor::answering(in_every_way(&all));
+        if let Some((_other, address)) = start(recipe, folder.path(), upstream.address) {
+            measured.push((recipe.0, whole(address, &kinds)));
+        }
+    }
+    let mut table = String::new();
+    for what in measured[0].1.keys() {
+        let count = kinds.iter().filter(|it| it.0 == *what).count();
+        write!(table, "| {what} | {count} |").unwrap();
+        for (_, whole) in &measured {
+            let [meant, other] = whole[what];
+            write!(table, " {meant} / {other} |").unwrap();
+        }
+        table.push('\n');
+    }
+    let names: Vec<&str> = measured.iter().map(|it| it.0).collect();
+    let head = format!("| | broken answers | {} |\n", names.join(" | "));
+    std::io::stdout()
+        .write_all((head + &table).as_bytes())
+        .unwrap();
+    assert!(measured[0].1.values().all(|it| *it == [0, 0]), "{table}");
 }

@@ -8,7 +8,7 @@
 
 mod answers;
 mod caller;
-mod figures;
+pub(crate) mod figures;
 pub(crate) mod floods;
 mod framing;
 mod grammar;
