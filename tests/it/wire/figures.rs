@@ -39,6 +39,12 @@ fn figures(address: SocketAddr, vendor: &Vendor, cases: &[Case]) -> Figures {
 /// Another proxy, until it is dropped.
 pub(crate) struct Other(Child);
 
+impl Other {
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
 impl Drop for Other {
     fn drop(&mut self) {
         self.0.kill().unwrap();
@@ -56,7 +62,7 @@ pub(crate) const OTHERS: [Recipe; 2] = [
         "daemon off; master_process off; pid FOLDER/pid; worker_processes 1;
 events { worker_connections 1000; }
 http {
-  access_log off; client_header_timeout 500ms; client_body_timeout 500ms;
+  access_log off; keepalive_requests 1000000; client_header_timeout 500ms; client_body_timeout 500ms;
   client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy; fastcgi_temp_path FOLDER/fastcgi;
   uwsgi_temp_path FOLDER/uwsgi; scgi_temp_path FOLDER/scgi;
   upstream vendor { server VENDOR; keepalive 16; }
@@ -87,9 +93,19 @@ backend vendor
 
 /// Starts another proxy in front of a vendor; `None` if it is not installed.
 pub(crate) fn start(
+    recipe: &Recipe,
+    folder: &Path,
+    vendor: SocketAddr,
+) -> Option<(Other, SocketAddr)> {
+    start_speaking(recipe, folder, vendor, "")
+}
+
+/// The same, whose callers speak what it is told behind its address.
+pub(super) fn start_speaking(
     (name, arguments, conf): &Recipe,
     folder: &Path,
     vendor: SocketAddr,
+    protocol: &str,
 ) -> Option<(Other, SocketAddr)> {
     let address = TcpListener::bind(("127.0.0.1", 0))
         .unwrap()
@@ -99,7 +115,7 @@ pub(crate) fn start(
     let conf = conf
         .replace("FOLDER", path)
         .replace("VENDOR", &vendor.to_string());
-    let conf = conf.replace("LISTEN", &address.to_string());
+    let conf = conf.replace("LISTEN", &format!("{address}{protocol}"));
     std::fs::write(folder.join("conf"), conf).unwrap();
     let mut command = Command::new(name);
     command.args(arguments.iter().map(|it| it.replace("FOLDER", path)));

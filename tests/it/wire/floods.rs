@@ -14,8 +14,9 @@ use super::h2::{
 };
 use crate::harness::House;
 use crate::harness::upstream::ok;
+use crate::wire::figures::{OTHERS, start_speaking};
 use crate::wire::grammar::numbered;
-use crate::wire::vendor::{Seen, Step};
+use crate::wire::vendor::{Seen, Step, Vendor};
 use crate::wire::{FIRST, markers, right_answer};
 
 /// What tells a caller to go away because of its frames (RFC 9113 section 7).
@@ -302,7 +303,15 @@ fn all_floods() -> Vec<Flood> {
     all
 }
 
-/// What the gateway did under one flood.
+/// Whoever is flooded: how it is reached, and its process.
+struct Flooded<'c> {
+    name: &'static str,
+    connect: &'c (dyn Fn() -> Connection + Sync),
+    /// Ours is the one of the test, whose callers and vendors are counted too.
+    process: u32,
+}
+
+/// What it did under one flood.
 struct Figures {
     ended: Duration,
     end: End,
@@ -310,66 +319,104 @@ struct Figures {
     memory_kib: u64,
 }
 
-fn cpu(clock: ClockId) -> Duration {
-    clock_gettime(clock).try_into().unwrap()
-}
-
-fn memory_kib() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4
-}
-
-/// Sends a flood, and then a request to see whether the connection is served on.
-fn under(house: &House, first: &[u8], frames: &[Vec<u8>]) -> Figures {
-    let mut connection = Connection::new(house);
-    let head = numbered(&block(&pulling()), FIRST);
-    let last = frame(HEADERS, END_HEADERS | END_STREAM, 99_999, &head);
-    let before = (cpu(ClockId::ProcessCPUTime), cpu(ClockId::ThreadCPUTime));
-    let (begun, base) = (Instant::now(), memory_kib());
-    let mut most = base;
-    connection.send(first);
-    for piece in frames {
-        if !connection.send(piece) || begun.elapsed() > Duration::from_secs(5) {
-            break;
-        }
-        most = most.max(memory_kib());
+impl Flooded<'_> {
+    /// CPU time of all its threads but this one.
+    fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process)).unwrap();
+        let times = tasks.map(|task| {
+            let file = task.unwrap().path().join("schedstat");
+            // One that has just ended has none.
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let nanoseconds = text.split(' ').next().unwrap();
+            Duration::from_nanos(nanoseconds.parse().unwrap_or_default())
+        });
+        let own = match self.process == std::process::id() {
+            true => clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap(),
+            false => Duration::ZERO,
+        };
+        times.sum::<Duration>().saturating_sub(own)
     }
-    let sent = connection.send(&last);
-    let end = match sent {
-        true => connection.end_of(99_999),
-        false => End::Over(None),
-    };
-    let all = cpu(ClockId::ProcessCPUTime).saturating_sub(before.0);
-    let ours = cpu(ClockId::ThreadCPUTime).saturating_sub(before.1);
-    Figures {
-        ended: begun.elapsed(),
-        end,
-        cpu: all.saturating_sub(ours),
-        memory_kib: most.max(memory_kib()).saturating_sub(base),
-    }
-}
 
-/// The longest that another caller waits for an answer while `work` is done, and at least so often.
-fn slowest_meanwhile(house: &House, count: u32, work: impl FnOnce() + Send) -> Duration {
-    std::thread::scope(|scope| {
-        let work = scope.spawn(work);
-        let mut other = Connection::new(house);
+    fn memory_kib(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.process)).unwrap();
+        let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4
+    }
+
+    /// Sends a flood, and then a request to see whether the connection is served on.
+    fn under(&self, first: &[u8], frames: &[Vec<u8>]) -> Figures {
+        let mut connection = (self.connect)();
         let head = numbered(&block(&pulling()), FIRST);
-        let mut slowest = Duration::ZERO;
-        for number in 0.. {
-            let begun = Instant::now();
-            let stream = 2 * number + 1;
-            other.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &head));
-            assert_eq!(other.end_of(stream), End::Answered(200));
-            slowest = slowest.max(begun.elapsed());
-            if number >= count && work.is_finished() {
+        let last = frame(HEADERS, END_HEADERS | END_STREAM, 99_999, &head);
+        let (begun, base, before) = (Instant::now(), self.memory_kib(), self.cpu());
+        let mut most = base;
+        connection.send(first);
+        for piece in frames {
+            if !connection.send(piece) || begun.elapsed() > Duration::from_secs(5) {
                 break;
             }
+            most = most.max(self.memory_kib());
         }
-        work.join().unwrap();
-        slowest
-    })
+        let sent = connection.send(&last);
+        let end = match sent {
+            true => connection.end_of(99_999),
+            false => End::Over(None),
+        };
+        let ended = begun.elapsed();
+        // What is under way on a processor is counted when it rests.
+        std::thread::sleep(Duration::from_millis(20));
+        Figures {
+            ended,
+            end,
+            cpu: self.cpu().saturating_sub(before),
+            memory_kib: most.max(self.memory_kib()).saturating_sub(base),
+        }
+    }
+
+    /// The longest that another caller waits for an answer while `work` is done, and at least so
+    /// often.
+    fn slowest_meanwhile(&self, count: u32, work: impl FnOnce() + Send) -> Duration {
+        std::thread::scope(|scope| {
+            let work = scope.spawn(work);
+            let mut other = (self.connect)();
+            let again = (0..).take_while(|number| *number <= count || !work.is_finished());
+            let slowest = again.map(|number| wait(&mut other, 2 * number + 1)).max();
+            work.join().unwrap();
+            slowest.unwrap()
+        })
+    }
+
+    /// Its column: when it ended a flood, CPU, memory and another's slowest request.
+    fn column(&self) -> Vec<String> {
+        let usual = self.slowest_meanwhile(1_000, || ());
+        let mut cells = vec![format!("– / – / – / {}", ms(usual))];
+        for (_, first, again) in all_floods() {
+            let numbers: Vec<u32> = (0..MANY).collect();
+            let pieces = numbers.chunks(500);
+            let pieces = pieces.map(|piece| piece.iter().flat_map(|at| again(*at)).collect());
+            let frames: Vec<Vec<u8>> = pieces.collect();
+            let alone = self.under(&first, &frames);
+            let slowest = self.slowest_meanwhile(100, || {
+                self.under(&first, &frames);
+            });
+            let ended = match alone.end {
+                End::Over(_) => ms(alone.ended),
+                End::Answered(_) | End::Reset => "served on".to_owned(),
+            };
+            let (cpu, memory, slowest) = (ms(alone.cpu), alone.memory_kib, ms(slowest));
+            cells.push(format!("{ended} / {cpu} / {memory} KiB / {slowest}"));
+        }
+        cells
+    }
+}
+
+/// How long a request on that stream waits for its answer.
+fn wait(connection: &mut Connection, stream: u32) -> Duration {
+    let begun = Instant::now();
+    let head = numbered(&block(&pulling()), FIRST);
+    connection.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &head));
+    assert_eq!(connection.end_of(stream), End::Answered(200));
+    begun.elapsed()
 }
 
 /// As the table has it.
@@ -379,33 +426,40 @@ fn ms(time: Duration) -> String {
 
 #[test]
 #[ignore = "measures: wants a quiet machine"]
-fn long_flood_figures() {
+fn long_flood_figures_beside_other_proxies() {
     let (house, vendor) = open();
-    let mut table =
-        "| flood | ended after | CPU | memory | another's slowest request |\n".to_owned();
-    table += "|---|---|---|---|---|\n";
-    let usual = slowest_meanwhile(&house, 1_000, || ());
-    writeln!(table, "| none | – | – | – | {} |", ms(usual)).unwrap();
-    for (name, first, again) in all_floods() {
-        let numbers: Vec<u32> = (0..MANY).collect();
-        let pieces = numbers.chunks(500);
-        let pieces = pieces.map(|piece| piece.iter().flat_map(|at| again(*at)).collect());
-        let frames: Vec<Vec<u8>> = pieces.collect();
-        let alone = under(&house, &first, &frames);
-        let slowest = slowest_meanwhile(&house, 100, || {
-            under(&house, &first, &frames);
-        });
-        let ended = match alone.end {
-            End::Over(_) => ms(alone.ended),
-            End::Answered(_) | End::Reset => "– (it is served on)".to_owned(),
-        };
-        let (cpu, memory, slowest) = (ms(alone.cpu), alone.memory_kib, ms(slowest));
-        writeln!(
-            table,
-            "| {name} | {ended} | {cpu} | {memory} KiB | {slowest} |"
-        )
-        .unwrap();
+    let ours = Flooded {
+        name: "Sluis",
+        connect: &|| Connection::new(&house),
+        process: std::process::id(),
+    };
+    let mut columns = vec![(ours.name, ours.column())];
+    for (recipe, protocol) in OTHERS.iter().zip([" http2", " proto h2"]) {
+        let folder = tempfile::tempdir().unwrap();
+        let (_vendor, upstream) = Vendor::answering(right_answer);
+        let begun = start_speaking(recipe, folder.path(), upstream.address, protocol);
+        if let Some((other, address)) = begun {
+            let flooded = Flooded {
+                name: recipe.0,
+                connect: &|| Connection::in_plain(address),
+                process: other.id(),
+            };
+            columns.push((flooded.name, flooded.column()));
+        }
     }
-    std::io::stdout().write_all(table.as_bytes()).unwrap();
+    let mut table = "| flood |".to_owned();
+    columns
+        .iter()
+        .for_each(|(name, _)| write!(table, " {name} |").unwrap());
+    let names = all_floods().into_iter().map(|it| it.0);
+    for (at, name) in std::iter::once("none").chain(names).enumerate() {
+        write!(table, "\n| {name} |").unwrap();
+        columns
+            .iter()
+            .for_each(|(_, cells)| write!(table, " {} |", cells[at]).unwrap());
+    }
+    std::io::stdout()
+        .write_all((table + "\n").as_bytes())
+        .unwrap();
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }

@@ -1,12 +1,13 @@
 //! HTTP/2, frame by frame: heads that a library would not write, and frames out of their order.
 
 use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
 
 use crate::harness::tls::Hello;
 use crate::harness::{HOST, House, PULL_TOKEN, PUSH_TOKEN, Peer, Plans, UPSTREAM_TOKEN};
 use crate::wire::grammar::{BODY, numbered};
 use crate::wire::vendor::{Seen, Step, Vendor};
-use crate::wire::{DEADLINES, FIRST, markers, right_answer};
+use crate::wire::{DEADLINES, FIRST, PATIENCE, markers, right_answer};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -111,7 +112,18 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(house: &House) -> Self {
-        let mut connection = Self::bare(house);
+        Self::begun(Self::bare(house))
+    }
+
+    /// The same to who speaks HTTP/2 without TLS.
+    pub(super) fn in_plain(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        let peer = Peer::new(socket);
+        Self::begun(Self { peer })
+    }
+
+    fn begun(mut connection: Self) -> Self {
         connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         connection.send(&frame(SETTINGS, 0, 0, &[]));
         connection
