@@ -1,5 +1,6 @@
 //! What vendors answer: every odd form of every part of an answer, cut at every byte.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::caller::Answer;
