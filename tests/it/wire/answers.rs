@@ -105,7 +105,7 @@ pub(super) fn broken() -> Vec<(&'static str, Kind)> {
         .collect()
 }
 
-fn good() -> Vec<Kind> {
+pub(super) fn good() -> Vec<Kind> {
     let kept = |name: &str, text: &str| Kind {
         name: name.to_owned(),
         right: Right::Served,

@@ -55,7 +55,7 @@ impl Drop for Other {
 /// How another proxy is asked for, and how it is told to pass everything on.
 pub(crate) type Recipe = (&'static str, &'static [&'static str], &'static str);
 
-pub(crate) const OTHERS: [Recipe; 2] = [
+pub(crate) const OTHERS: [Recipe; 3] = [
     (
         "nginx",
         &["-p", "FOLDER", "-e", "FOLDER/errors", "-c", "FOLDER/conf"],
@@ -89,6 +89,23 @@ backend vendor
   server vendor VENDOR
 ",
     ),
+    (
+        "envoy",
+        &["-c", "FOLDER/conf", "--concurrency", "1", "--disable-hot-restart"],
+        r#"{"static_resources": {
+  "listeners": [{"address": {"socket_address": {"address": "127.0.0.1", "port_value": LISTEN_PORT}},
+    "filter_chains": [{"filters": [{"name": "http", "typed_config": {
+      "@type": "TYPES.filters.network.http_connection_manager.v3.HttpConnectionManager",
+      "stat_prefix": "callers", "request_headers_timeout": "0.5s", "stream_idle_timeout": "1s",
+      "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"],
+        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "vendor"}}]}]},
+      "http_filters": [{"name": "router", "typed_config": {
+        "@type": "TYPES.filters.http.router.v3.Router"}}]}}]}]}],
+  "clusters": [{"name": "vendor", "connect_timeout": "1s", "load_assignment": {
+    "cluster_name": "vendor", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {
+      "socket_address": {"address": "127.0.0.1", "port_value": VENDOR_PORT}}}}]}]}}]}}
+"#,
+    ),
 ];
 
 /// Starts another proxy in front of a vendor; `None` if it is not installed.
@@ -114,10 +131,15 @@ pub(super) fn start_speaking(
     let path = folder.to_str()?;
     let conf = conf
         .replace("FOLDER", path)
+        .replace("TYPES", "type.googleapis.com/envoy.extensions")
+        .replace("LISTEN_PORT", &address.port().to_string())
+        .replace("LISTEN", &format!("{address}{protocol}"))
+        .replace("VENDOR_PORT", &vendor.port().to_string())
         .replace("VENDOR", &vendor.to_string());
-    let conf = conf.replace("LISTEN", &format!("{address}{protocol}"));
     std::fs::write(folder.join("conf"), conf).unwrap();
-    let mut command = Command::new(name);
+    // Where it is not in the path: `ENVOY=program`.
+    let program = std::env::var(name.to_uppercase()).unwrap_or_else(|_unset| (*name).to_owned());
+    let mut command = Command::new(program);
     command.args(arguments.iter().map(|it| it.replace("FOLDER", path)));
     let child = command
         .stdout(Stdio::null())

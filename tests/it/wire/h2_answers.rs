@@ -13,7 +13,7 @@ use http::Response;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
 
-use super::answers::{all, fault, faults_at, in_every_way};
+use super::answers::{all, fault, faults_at, good, in_every_way};
 use super::caller::Answer;
 use super::h2::{DATA, END_STREAM, GOAWAY, HEADERS, foreign, open_with};
 use super::{FIRST, NO_REST, markers};
@@ -193,10 +193,10 @@ fn answered_in_every_way(limits: &str) {
     let (got, bytes) = run(pull_all(&house, kinds.len()));
     let connections: Vec<_> = bytes.iter().map(|it| frames(it)).collect();
     let mut faults = faults_at(&vendor, &kinds, |seen| foreign(&house, seen));
-    let good = &kinds[0];
+    let right = &good()[0];
     let mut callers = Vec::new();
     for (of_kind, kind) in got.chunks(2).zip(&*kinds) {
-        for (got, kind) in of_kind.iter().zip([kind, good]) {
+        for (got, kind) in of_kind.iter().zip([kind, right]) {
             let answer = answer(got, &connections[got.connection]);
             if let Some(fault) = fault(kind, got.number, answer.as_slice()) {
                 faults.push(format!("{}, {}: {fault}", kind.name, got.number));
