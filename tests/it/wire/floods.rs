@@ -434,7 +434,7 @@ fn long_flood_figures_beside_other_proxies() {
         process: std::process::id(),
     };
     let mut columns = vec![(ours.name, ours.column())];
-    for (recipe, protocol) in OTHERS.iter().zip([" http2", " proto h2", ""]) {
+    for (recipe, protocol) in OTHERS.iter().zip([" http2", " proto h2"]) {
         let folder = tempfile::tempdir().unwrap();
         let (_vendor, upstream) = Vendor::answering(right_answer);
         let begun = start_speaking(recipe, folder.path(), upstream.address, protocol);
