@@ -107,7 +107,7 @@ pub(super) async fn open(target: &Target, limits: &Limits) -> Result<Way, Refusa
         match stream.speaks_http2() {
             true => {
                 let framed = Framed::new(stream, limits, &target.clock, &target.standing);
-                let shared = Shared::new(framed, limits).await?;
+                let shared = Shared::new(framed, limits, now).await?;
                 Ok(Way::Shared(target.crowd.add(shared, now)))
             }
             false => Link::new(stream, limits, now).await.map(Way::Own),

@@ -35,6 +35,7 @@ pub(super) struct Link {
     alarm: Alarm,
     /// An empty map, to write the next head into.
     spare: HeaderMap,
+    opened: Instant,
 }
 
 /// What became of a request.
@@ -82,6 +83,7 @@ impl Link {
             bell: Bell::new(),
             alarm,
             spare,
+            opened: now,
         }))
     }
 
@@ -168,5 +170,9 @@ impl Idle for Box<Link> {
             Seen::Nothing if !usable => Seen::Closed,
             seen @ (Seen::Closed | Seen::Nothing | Seen::Surplus) => seen,
         }
+    }
+
+    fn opened(&self) -> Instant {
+        self.opened
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Pool<L>(Mutex<Vec<(L, Instant)>>);
 pub(super) trait Idle {
     /// Looks at it without waiting.
     fn look(&mut self) -> Seen;
+
+    /// When it was opened.
+    fn opened(&self) -> Instant;
 }
 
 /// What there is on a connection with nothing on it.
@@ -54,7 +57,7 @@ impl<L: Idle> Pool<L> {
 
     /// Keeps a connection that nothing is left on, if its upstream's may be used again.
     pub(super) fn keep(&self, link: L, now: Instant, standing: &Standing) {
-        if standing.usable(now) > Duration::ZERO {
+        if standing.usable(now) > Duration::ZERO && !standing.is_old(link.opened(), now) {
             self.kept().push((link, now));
         }
     }
@@ -75,7 +78,7 @@ impl<L: Idle> Pool<L> {
 /// Whether a connection can be used; what is wrong with it is noted.
 fn is_fit(link: &mut impl Idle, idle: Duration, now: Instant, standing: &Standing) -> bool {
     match link.look() {
-        Seen::Nothing => true,
+        Seen::Nothing => !standing.is_old(link.opened(), now),
         Seen::Closed => {
             standing.closed(idle, now);
             false

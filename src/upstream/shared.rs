@@ -52,6 +52,7 @@ pub(super) struct Shared {
     held: Arc<watch::Sender<()>>,
     /// Set once the upstream has sent more frames than it may.
     flooded: Arc<AtomicBool>,
+    opened: Instant,
 }
 
 impl Crowd {
@@ -103,14 +104,15 @@ impl Crowd {
         let mut all = self.all();
         all.retain(|(shared, used)| {
             let idle = now.saturating_duration_since(*used);
+            let is_old = standing.is_old(shared.opened, now);
             match (shared.requests.is_closed(), shared.exchanges()) {
                 (true, 0) if !shared.is_flooded() => {
                     standing.closed(idle, now);
                     false
                 }
                 (true, _) => false,
-                (false, 0) => idle < standing.usable(now),
-                (false, _) => true,
+                (false, 0) => idle < standing.usable(now) && !is_old,
+                (false, _) => !is_old,
             }
         });
         all
@@ -123,7 +125,11 @@ impl Crowd {
 
 impl Shared {
     /// Begins to speak HTTP/2 on a connection.
-    pub(super) async fn new(framed: Framed, limits: &Limits) -> Result<Self, Refusal> {
+    pub(super) async fn new(
+        framed: Framed,
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<Self, Refusal> {
         let held = Arc::new(watch::Sender::new(()));
         let tasks = Tasks(held.subscribe());
         let flooded = framed.flooded();
@@ -148,6 +154,7 @@ impl Shared {
             requests,
             held,
             flooded,
+            opened: now,
         })
     }
 

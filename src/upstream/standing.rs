@@ -32,6 +32,7 @@ struct Shown {
 /// The limits that decide, read once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
+    pub(super) age: Duration,
     pub(super) circuit_failures: usize,
     pub(super) circuit_rest: Duration,
     pub(super) circuit_window: Duration,
@@ -45,6 +46,7 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn of(limits: &Limits) -> Self {
         Self {
+            age: limits.time(Bound::UpstreamAge),
             circuit_failures: limits.size(Bound::UpstreamCircuitFailures),
             circuit_rest: limits.time(Bound::UpstreamCircuitRest),
             circuit_window: limits.time(Bound::UpstreamCircuitWindow),
@@ -121,6 +123,11 @@ impl Standing {
         }
     }
 
+    /// Whether a connection opened then gets no more requests: its name may lead elsewhere by now.
+    pub(super) fn is_old(&self, opened: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(opened) >= self.rules.age
+    }
+
     /// It closed a connection that had been idle for so long, or less.
     pub(super) fn closed(&self, idle: Duration, now: Instant) {
         self.count(ConnectionUse::Closed);
@@ -183,6 +190,7 @@ mod tests {
     fn each_rule_is_read_from_the_bound_of_its_name() {
         let mut limits = Limits::default();
         let seconds = [
+            (Bound::UpstreamAge, 10),
             (Bound::UpstreamCircuitRest, 11),
             (Bound::UpstreamCircuitWindow, 12),
             (Bound::UpstreamIdle, 13),
@@ -196,6 +204,7 @@ mod tests {
         }
         limits.set(Bound::UpstreamCircuitFailures, 18).unwrap();
         let Rules {
+            age,
             circuit_failures,
             circuit_rest,
             circuit_window,
@@ -207,6 +216,7 @@ mod tests {
         } = Rules::of(&limits);
         assert_eq!(circuit_failures, 18);
         let read = [
+            age,
             circuit_rest,
             circuit_window,
             idle,

@@ -35,7 +35,8 @@ use crate::limits::{Bound, Limits};
 use crate::refusal::{Refusal, UpstreamFault};
 
 /// What reloads change, and between which values: milliseconds, and a count.
-const CHANGES: [(Bound, u64, u64); 6] = [
+const CHANGES: [(Bound, u64, u64); 7] = [
+    (Bound::UpstreamAge, 1_000, 120_000),
     (Bound::UpstreamCircuitFailures, 2, 8),
     (Bound::UpstreamCircuitRest, 100, 5_000),
     (Bound::UpstreamConnect, 1_000, 3_000),
@@ -91,6 +92,7 @@ struct Wire {
     id: usize,
     /// Under which configuration it was opened.
     of: usize,
+    opened: Instant,
     now: Rc<Cell<Instant>>,
     latency: Duration,
     /// When the upstream closes it, if nothing comes before.
@@ -117,6 +119,10 @@ impl Idle for Wire {
         } else {
             Seen::Nothing
         }
+    }
+
+    fn opened(&self) -> Instant {
+        self.opened
     }
 }
 
@@ -400,6 +406,7 @@ impl World {
         let wire = Wire {
             id: self.wires,
             of: side.number,
+            opened: self.now(),
             now: Rc::clone(&self.now),
             latency: side.weather.latency,
             closes_at: after(self.now(), Duration::from_secs(3_600)),
@@ -517,6 +524,11 @@ impl World {
         let (now, rules, told) = (self.now(), &side.rules, side.told.borrow());
         let most = side.limits.time(Bound::UpstreamIdle);
         self.hold(idle < most, "not beyond the limit");
+        let age = now.duration_since(wire.opened);
+        self.hold(
+            age < side.limits.time(Bound::UpstreamAge),
+            "none that is old",
+        );
         self.hold(
             wire.surplus_at.is_none_or(|at| at > now),
             "not after an oddity",

@@ -14,8 +14,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use sluis::clock::Clock;
 
 use crate::harness::{House, Markers, Peer, Plans, Upstream, request};
+use crate::stale::connections_over_time;
 use crate::tls::server;
 use crate::wire::h2::{
     ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, field, frame,
@@ -192,6 +194,23 @@ fn an_upstream_gets_a_head_of_our_own_and_the_body_that_is_agreed() {
         &Markers::of(&["Noor-zzq"]),
         &[("what the school got", expected[1].as_bytes())],
     );
+}
+
+#[test]
+fn a_shared_connection_is_old_in_the_end_too() {
+    let (upstream, pem) = proper(|_| async {
+        let answer = Response::builder().header("content-type", "application/json");
+        answer.body(Full::new(Bytes::from(USER))).unwrap()
+    });
+    let (plans, folder) = planned(&upstream, &pem, "upstream-age = \"1m\"", "");
+    let plans = Plans {
+        clock: Clock::test(1_800_000_000),
+        ..plans
+    };
+    let house = plans.open_in(folder, upstream);
+    let seen = connections_over_time(&house, &get());
+    assert_eq!(seen, [1, 1, 1, 2, 2, 2, 3, 3]);
+    end(&house);
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use sluis::clock::Clock;
+
 use crate::harness::upstream::{Nobody, ok};
 use crate::harness::{House, Markers, Peer, Plans, Upstream, pull, push};
 use crate::wire::figures::{OTHERS, Recipe, start};
-use sluis::clock::Clock;
 
 const USERS: &str = r#"{"users":[]}"#;
 
@@ -323,6 +324,28 @@ fn an_age_at_which_an_upstream_closed_is_kept_away_from() {
         assert_eq!(house.ask(pull("/pull/users")).status(), 200);
     }
     assert_eq!(connections(), 5, "a reload forgets");
+    end(&house);
+}
+
+/// Asks every twenty seconds, and says how many connections there were after each answer.
+pub(crate) fn connections_over_time(house: &House, request: &str) -> Vec<usize> {
+    let ask = |_| {
+        house.clock.turn(Duration::from_secs(20));
+        assert_eq!(house.ask(request).status(), 200);
+        house.upstream.connections()
+    };
+    (0..8).map(ask).collect()
+}
+
+#[test]
+fn a_connection_that_is_always_busy_is_old_in_the_end() {
+    let plans = Plans {
+        clock: Clock::test(1_800_000_000),
+        ..Plans::limits("upstream-age = \"1m\"")
+    };
+    let house = plans.open(Upstream::json(r#"{"users":[]}"#));
+    let seen = connections_over_time(&house, &pull("/pull/users"));
+    assert_eq!(seen, [1, 1, 1, 2, 2, 2, 3, 3]);
     end(&house);
 }
 
