@@ -21,10 +21,13 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sluis::clock::Clock;
+use sluis::limits::Limits;
+use sluis::minimise::{Cleared, Crossing, Home, Law, Rewriter};
 use sluis::names::{SchoolId, VendorId};
+use sluis::policy::{IdKind, Index, Item, Keep, Policy, Rule, Side, ValueType};
 use sluis::pseudonym::{
     Asked, Back, Batch, Canonical, Form, Generation, Identifier, Kind, KindSpec, Notation, Recall,
-    Register as _, RegisterKey, Unknown, VendorKey,
+    Register, RegisterKey, Unknown, VendorKey,
 };
 use sluis::store::{Generations, Place, Store, View};
 
@@ -184,8 +187,76 @@ fn recall(criterion: &mut Criterion, house: &House, pupils: u32, name: &str) {
     });
 }
 
+/// A list of pseudonyms on its way home, beside the same list of texts that are kept: what a
+/// pseudonym costs beyond the bytes that it is written in, and what noting it for the echo adds.
+fn list_home(criterion: &mut Criterion, house: &House) {
+    let view = house.view(7);
+    view.warm();
+    let key = VendorKey::from([7; 32]);
+    let kind = Kind::new(&key, pupil());
+    let named = IdKind {
+        name: pupil().name,
+        public: false,
+    };
+    let law = Arc::new(Law {
+        policy: Policy {
+            kinds: vec![named],
+            ..Policy::default()
+        },
+        generations: [Generation::new(1, &key, [pupil()])].into(),
+        limits: Limits::default(),
+    });
+    let lists: Vec<String> = (0..PAGES)
+        .map(|list| {
+            let numbers = numbers(BOARD).skip(usize::try_from(list * 30).unwrap());
+            let names = numbers.take(usize::try_from(PAGE).unwrap()).map(|number| {
+                let mut written = b"\"".to_vec();
+                kind.write(Identifier::new(&id(number)), &mut written)
+                    .unwrap();
+                String::from_utf8(written).unwrap() + "\""
+            });
+            format!("[{}]", names.collect::<Vec<_>>().join(","))
+        })
+        .collect();
+    let keep = Keep {
+        of: ValueType::Any,
+        rules: None,
+    };
+    let mut group = criterion.benchmark_group("a list of 100 on its way home");
+    for (name, item, home) in [
+        ("reference: texts that are kept", Item::Keep(keep), false),
+        (
+            "pseudonyms",
+            Item::Identifier(Index::new(0).unwrap()),
+            false,
+        ),
+        ("and noted", Item::Identifier(Index::new(0).unwrap()), true),
+    ] {
+        let register: Arc<dyn Register> = Arc::<View>::clone(&view);
+        let crossing = Crossing::towards(Side::School, Arc::clone(&law), Some(register));
+        let mut next = lists.iter().cycle();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let home = home.then(|| Arc::new(Home::default()));
+                let crossing = crossing.clone().with_home(home);
+                let mut rewriter = Rewriter::new(crossing, Rule::List(item));
+                let mut out = Cleared::default();
+                let list = black_box(next.next().unwrap());
+                rewriter.write(list.as_bytes(), &mut out).unwrap();
+                rewriter.end(&mut out).unwrap();
+                assert!(!rewriter.waits_for_register());
+                out.release()
+            });
+        });
+    }
+    group.finish();
+}
+
 fn way_back(criterion: &mut Criterion) {
-    recall(criterion, &House::with(BOARD), BOARD, "recall, of 100,000");
+    let house = House::with(BOARD);
+    recall(criterion, &house, BOARD, "recall, of 100,000");
+    list_home(criterion, &house);
+    drop(house);
     let house = House::with(COUNTRY);
     recall(criterion, &house, COUNTRY, "recall, of 2,400,000");
     let mut group = criterion.benchmark_group("index");

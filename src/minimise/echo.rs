@@ -71,14 +71,15 @@ impl Home {
     /// Adds an identifier: as the school wrote it, in its canonical form, and as a URL has it.
     pub(super) fn add(&self, as_written: &str, canonical: &str) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let encoded = |text: &str| {
-            let mut url = String::new();
-            head::encode(text, &mut url);
-            url
-        };
-        for text in [as_written, canonical] {
+        // Most are spelled in one way.
+        let spelled = (canonical != as_written).then_some(canonical);
+        for text in std::iter::once(as_written).chain(spelled) {
             all.add(text);
-            all.add(&encoded(text));
+            if !text.bytes().all(head::is_unreserved) {
+                let mut url = String::new();
+                head::encode(text, &mut url);
+                all.add(&url);
+            }
         }
         self.count.store(all.texts.len(), Ordering::Release);
     }

@@ -373,13 +373,17 @@ pub(crate) fn is_parameter_name(name: &str) -> bool {
 /// Percent-encodes everything but the unreserved characters of RFC 3986 section 2.3.
 pub(super) fn encode(text: &str, target: &mut String) {
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if is_unreserved(byte) {
             target.push(char::from(byte));
         } else {
             let written = write!(target, "%{byte:02X}");
             debug_assert!(written.is_ok(), "a String takes what is written");
         }
     }
+}
+
+pub(super) const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// How well a route fits a path.
