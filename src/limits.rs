@@ -281,7 +281,7 @@ const ROWS: &[Row] = &[
     (Bound::TokenLife, "token-life", Unit::Time, 3_600_000, 1_000, 86_400_000,
      "an access token of ours; beyond it 401, and the caller fetches another"),
     (Bound::UpstreamAge, "upstream-age", Unit::Time, 600_000, 1_000, 86_400_000,
-     "a connection to an upstream gets no more requests; the next one looks its name up anew"),
+     "how old an upstream connection may be to get a request; a new one looks the name up anew"),
     (Bound::UpstreamBodyIdle, "upstream-body-idle", Unit::Time, 15_000, 100, 600_000,
      "the longest pause within an upstream's answer"),
     (Bound::UpstreamBodyTotal, "upstream-body-total", Unit::Time, 300_000, 100, 86_400_000,
