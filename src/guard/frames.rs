@@ -60,6 +60,8 @@ impl FrameHead {
 pub struct Frames {
     /// So many bytes come before the head of a frame.
     skip: usize,
+    /// Whether those are of the preface.
+    in_preface: bool,
     budget: Budget,
     /// Heads that have been paid for, of answers that have not ended; `None` for requests, of which
     /// the library bounds the heads.
@@ -84,6 +86,7 @@ impl Frames {
         let frames_max = limits.of(Bound::H2ControlFrames);
         Self {
             skip: preface,
+            in_preface: preface > 0,
             budget: Budget {
                 frames_max,
                 window: limits.time(Bound::H2ControlWindow),
@@ -101,6 +104,12 @@ impl Frames {
         self.budget.at(now);
     }
 
+    /// Whether all of the preface has come.
+    #[must_use]
+    pub const fn have_begun(&self) -> bool {
+        !self.in_preface
+    }
+
     /// So many bytes were sent to who sends these.
     pub fn sent(&mut self, bytes: usize) {
         self.budget.earn(bytes);
@@ -113,6 +122,7 @@ impl Frames {
         if self.skip > 0 {
             let skipped = self.skip.min(bytes.len());
             self.skip = self.skip.saturating_sub(skipped);
+            self.in_preface &= self.skip > 0;
             return Ok(Some(skipped));
         }
         // A head is shown as a whole, so that what is shown before a fault ends with a frame.

@@ -163,21 +163,28 @@ impl Gateway {
             Arc::clone(&self).serve(Arc::clone(&entry), request, progress)
         });
         let connection = server.serve_connection(io, service);
-        let unbegun = stopped_unbegun(stop.clone(), &pace);
-        tokio::select! {
-            biased;
-            ended = drive(connection, |it| it.graceful_shutdown(), stop) => ended,
-            () = unbegun => Ok(()),
-        }
+        let drained = drive(connection, |it| it.graceful_shutdown(), stop.clone());
+        unless_unbegun(drained, stop, &pace).await
     }
 }
 
-/// Returns when `stop` turns true, if nothing has come by then: hyper would wait for the caller's
-/// first word to say farewell.
-async fn stopped_unbegun(mut stop: watch::Receiver<bool>, pace: &Pace) {
-    drop(stop.wait_for(|stop| *stop).await);
-    if pace.has_begun.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
+/// Drives an HTTP/2 connection to its end, or until `stop` turns true, if its preface has not come
+/// by then: hyper would wait for that to say farewell.
+pub(super) async fn unless_unbegun(
+    drained: impl Future<Output = hyper::Result<()>>,
+    mut stop: watch::Receiver<bool>,
+    pace: &Pace,
+) -> hyper::Result<()> {
+    let unbegun = async {
+        drop(stop.wait_for(|stop| *stop).await);
+        if pace.has_begun.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = drained => ended,
+        () = unbegun => Ok(()),
     }
 }
 
@@ -254,7 +261,7 @@ pub(super) fn http1_server(limits: &Limits) -> http1::Builder {
     server
 }
 
-fn http2_server(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
+pub(super) fn http2_server(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
     let size = |bound| u32::try_from(limits.of(bound)).unwrap_or(u32::MAX);
     let mut server = http2::Builder::new(streams);
     server

@@ -41,7 +41,7 @@ const MORE_TIMES: usize = 100;
 /// What a caller is told whose head comes too slowly, before its connection is closed.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-/// How long a connection that was refused in mid-body is read on.
+/// How long a connection is read on that was refused in mid-body.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What the exchanges on a connection and its [`Paced`] stream tell each other.
@@ -55,7 +55,7 @@ pub(super) struct Pace {
     pub(super) refused: OnceLock<Refusal>,
     /// Why the stream itself ended the connection.
     pub(super) fault: OnceLock<ConnectionFault>,
-    /// Set once anything has come.
+    /// Set once the preface of HTTP/2 has come.
     pub(super) has_begun: AtomicBool,
     /// Set once it was silent for too long.
     pub(super) is_given_up: AtomicBool,
@@ -248,6 +248,15 @@ impl<S> Paced<S> {
         Some(Lingering { until, bytes_left })
     }
 
+    /// Before its preface a connection over HTTP/2 cannot be told anything.
+    fn note_preface(&mut self) {
+        if let Incoming::Http2(frames) = self.gate.reader()
+            && frames.have_begun()
+        {
+            self.pace.has_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// What comes over HTTP/2 has a budget for some time.
     fn note_time(&mut self) {
         if let Incoming::Http2(frames) = self.gate.reader() {
@@ -336,8 +345,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         self.note_time();
         let polled = Pin::new(&mut self.gate).poll_read(cx, into);
         if into.filled().len() > before || self.gate.holds_a_part() {
-            self.pace.has_begun.store(true, Ordering::Relaxed);
             self.begin_head();
+            self.note_preface();
         }
         match (polled, self.gate.fault()) {
             (Poll::Ready(Err(_)), Some(fault)) if self.stand_in(fault) => {

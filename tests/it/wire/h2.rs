@@ -20,6 +20,9 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
+/// Section 3.4.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
@@ -124,7 +127,7 @@ impl Connection {
     }
 
     fn begun(mut connection: Self) -> Self {
-        connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        connection.send(PREFACE);
         connection.send(&frame(SETTINGS, 0, 0, &[]));
         connection
     }

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::h2::{
-    ACK, Connection, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, block, foreign, frame,
-    open, open_with, pulling, status_of,
+    ACK, Connection, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, SETTINGS,
+    block, foreign, frame, open, open_with, pulling, status_of,
 };
 use super::vendor::{Seen, Vendor};
 use super::{FIRST, PATIENCE, markers, right_answer};
@@ -113,7 +113,7 @@ fn a_connection_with_nothing_on_it_is_told_too() {
     asked.send(&pull(1, FIRST));
     await_frame(&mut asked, DATA);
     // What it has set is taken: it is there.
-    await_frame(&mut silent, super::h2::SETTINGS);
+    await_frame(&mut silent, SETTINGS);
     house.drain();
     for (connection, last) in [(&mut silent, 0), (&mut asked, 1)] {
         assert_eq!(farewell(connection), (ANY, NO_ERROR));
@@ -135,4 +135,19 @@ fn a_connection_on_which_nothing_was_ever_sent_holds_no_drain_up() {
     assert!(house.closed_within(Duration::from_secs(5)));
     while bare.next().is_some() {}
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn a_connection_on_which_a_part_of_the_preface_was_sent_holds_no_drain_up() {
+    for part in [1, PREFACE.len() - 1] {
+        let (mut house, vendor) = open();
+        let mut begun = Connection::bare(&house);
+        begun.send(&PREFACE[..part]);
+        // It is waited for.
+        await_frame(&mut begun, SETTINGS);
+        house.drain();
+        assert!(house.closed_within(Duration::from_secs(5)), "{part}");
+        while begun.next().is_some() {}
+        house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+    }
 }
