@@ -7,12 +7,9 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll};
 
-use http_body::{Frame, SizeHint};
-use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -29,15 +26,19 @@ use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::events::ConnectionFault;
 use crate::events::tests::voice;
 use crate::limits::{self, Bound};
+use crate::minimise::{Crossing, Law, Rewriter};
+use crate::policy::{self, Policy, Rule};
 
 /// How far two clocks of one runtime are apart: timers go by whole milliseconds.
-const SLACK: Duration = Duration::from_millis(5);
+pub(super) const SLACK: Duration = Duration::from_millis(5);
 /// How long a connection that was refused in mid-body is read on.
 const LINGER: Duration = Duration::from_secs(1);
 /// More than any connection of a day needs.
 const POLLS_MAX: u64 = 100_000;
 /// The longest pause of one who keeps every bound.
-const PAUSE: Duration = Duration::from_millis(9_500);
+pub(super) const PAUSE: Duration = Duration::from_millis(9_500);
+/// The longest answer.
+const BYTES_MAX: usize = 400_000;
 
 /// What a caller does at last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ const SINS: [Sin; 8] = [
 ];
 
 /// What is told of a connection: when it ended, and what was wrong with it.
-type Ended = (Instant, Option<ConnectionFault>);
+pub(super) type Ended = (Instant, Option<ConnectionFault>);
 
 /// Serves a connection as the gateway does, from a service that answers `/delay-ms/bytes`.
 async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) -> Ended {
@@ -75,40 +76,47 @@ async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) 
     let voice = (&clock, &house.events);
     let paced = Paced::new(server, Protocol::Http1, Arc::clone(&pace), voice, &limits);
     let (house, of_service) = (Arc::new(house), Arc::clone(&pace));
-    let service =
-        service_fn(move |request| answered(Arc::clone(&house), Arc::clone(&of_service), request));
+    let service = service_fn(move |request| {
+        answered(Arc::clone(&house), Arc::clone(&of_service), request, None)
+    });
     let connection = http1_server(&limits).serve_connection(TokioIo::new(paced), service);
-    let mut ended = pin!(drive(
+    let ended = drive(
         connection,
         |connection| connection.graceful_shutdown(),
-        stop
-    ));
-    let mut polls = 0;
-    let ended = std::future::poll_fn(|cx| {
-        polls += 1;
-        assert!(polls < POLLS_MAX, "it spins");
-        ended.as_mut().poll(cx)
-    });
-    let ended = ended.await;
+        stop,
+    );
+    let ended = without_spinning(ended).await;
     let fault = fault(ended.err().as_ref(), &pace, Protocol::Http1);
     let held = Arc::strong_count(&pace);
     assert_eq!(held, 1, "nothing of a connection is left, and no timer");
     (Instant::now(), fault)
 }
 
-/// What a service needs.
-struct House {
-    clock: Clock,
-    events: Events,
-    limits: Limits,
-    taken: Arc<AtomicU64>,
+pub(super) async fn without_spinning<T>(work: impl Future<Output = T>) -> T {
+    let (mut work, mut polls) = (pin!(work), 0);
+    let polled = std::future::poll_fn(|cx| {
+        polls += 1;
+        assert!(polls < POLLS_MAX, "it spins");
+        work.as_mut().poll(cx)
+    });
+    polled.await
 }
 
-async fn answered(
+/// What a service needs.
+pub(super) struct House {
+    pub(super) clock: Clock,
+    pub(super) events: Events,
+    pub(super) limits: Limits,
+    pub(super) taken: Arc<AtomicU64>,
+}
+
+/// The answer to `/delay-ms/bytes`.
+pub(super) async fn answered(
     house: Arc<House>,
     pace: Arc<Pace>,
     request: Request<Incoming>,
-) -> Result<Response<Handed>, Infallible> {
+    progress: Option<Arc<Progress>>,
+) -> Result<Response<Answer>, Infallible> {
     let unknown = house.events.meters().unknown().clone();
     let record = Record::begin(unknown, &house.clock, &house.events, &pace.exchanges);
     house.taken.fetch_add(1, Ordering::Relaxed);
@@ -124,53 +132,47 @@ async fn answered(
     let mut parts = head.uri.path().split('/').skip(1);
     let mut number = || parts.next().unwrap().parse::<u64>().unwrap();
     let (delay, bytes) = (Duration::from_millis(number()), number());
-    let mut answer = Response::new(Bytes::new());
+    let mut answer = Response::new(Body::empty());
     match read {
         Ok(()) => {
             sleep(delay).await;
-            *answer.body_mut() = vec![b'a'; usize::try_from(bytes).unwrap()].into();
+            *answer.body_mut() = Body::Whole(cleared(bytes));
         }
         Err(_late_or_gone) => {
             pace.cut_short.store(true, Ordering::Relaxed);
             *answer.status_mut() = http::StatusCode::REQUEST_TIMEOUT;
-            answer.headers_mut().insert(CONNECTION, CLOSE);
+            if progress.is_none() {
+                answer.headers_mut().insert(CONNECTION, CLOSE);
+            }
         }
     }
-    Ok(answer.map(|bytes| Handed {
-        body: Full::new(bytes),
-        _record: record,
-    }))
+    Ok(Answer::new(answer, record, progress))
 }
 
-/// An answer: the exchange is over when all of it has been handed over.
-struct Handed {
-    body: Full<Bytes>,
-    _record: Record,
-}
-
-impl http_body::Body for Handed {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// So many bytes that may leave.
+fn cleared(bytes: u64) -> Cleared<Bytes> {
+    static ALL: OnceLock<Cleared<Bytes>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let law = Arc::new(Law {
+            policy: Policy::default(),
+            generations: Arc::new([]),
+            limits: Limits::default(),
+        });
+        let crossing = Crossing::towards(policy::Side::Vendor, law, None).in_flow(0);
+        let mut cleared = Cleared::default();
+        let text = format!("[{}", "1,".repeat(BYTES_MAX));
+        let mut rewriter = Rewriter::new(crossing, Rule::KeepAll);
+        rewriter.write(text.as_bytes(), &mut cleared).unwrap();
+        cleared.take()
+    });
+    let bytes = usize::try_from(bytes).unwrap();
+    assert!(bytes <= BYTES_MAX, "{bytes}");
+    all.clone().split(bytes)
 }
 
 /// A caller was cut off: what it was about.
 #[derive(Debug, PartialEq)]
-struct Cut(&'static str);
+pub(super) struct Cut(pub(super) &'static str);
 
 struct Peer {
     stream: DuplexStream,

@@ -1,6 +1,14 @@
 //! The streams of one HTTP/2 connection: a caller that opens no window for its answer holds up only
 //! that answer, and not for ever. (Over HTTP/1.1 the socket itself tells: see `pace`.)
 
+#[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::fn_params_excessive_bools,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,847 @@
+//! The pace of callers over HTTP/2 under what a seed makes up: several streams at once, each at a
+//! pace of its own and some beyond what is allowed, and at last, on most days, something that ends
+//! the connection. Between them and a service that takes its time stand the real [`Paced`],
+//! [`Streams`] and answers, the HTTP library and the waits of a body, in paused time; the wall
+//! clock is set to and fro meanwhile.
+//!
+//! See [`crate::dice`] for how to run a seed that fails again.
+
+use std::fmt::{self, Write as _};
+
+use bytes::Bytes;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::Request;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet, yield_now};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::*;
+use crate::clock::tests::in_paused_time;
+use crate::config::{LogFormat, LogLevel};
+use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+use crate::events::tests::voice;
+use crate::limits::FLOOD_LINGER;
+use crate::proxy::connection::{Protocol, drive, fault, http2_server, unless_unbegun};
+use crate::proxy::pace::{Pace, Paced};
+use crate::proxy::tests::{Cut, Ended, House, PAUSE, SLACK, answered, without_spinning};
+
+/// What a caller does at last with its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sin {
+    /// It closes.
+    Close,
+    /// Frames that nobody needs.
+    Flood,
+    /// It goes away in the middle of a body.
+    GoAway,
+    Idle,
+    /// Nothing at all is read any more.
+    LeaveAllUnread,
+    /// A part of the preface, and nothing else ever.
+    PartOfPreface,
+    SlowHead,
+    StallHead,
+}
+
+const SINS: [Sin; 8] = [
+    Sin::Close,
+    Sin::Flood,
+    Sin::GoAway,
+    Sin::Idle,
+    Sin::LeaveAllUnread,
+    Sin::PartOfPreface,
+    Sin::SlowHead,
+    Sin::StallHead,
+];
+
+/// What becomes of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Keep,
+    LeaveUnread,
+    Reset,
+    SlowBody,
+    StallBody,
+}
+
+/// What of a caller takes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slow {
+    /// Bodies and the windows of answers.
+    Streams,
+    /// All bytes, both ways.
+    Wire,
+}
+
+/// Of all windows of a connection: nobody waits for another's.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// What is handed over at once.
+const PIECE: usize = 16 << 10;
+/// More frames than may come, however much was sent to who sends them.
+const FLOOD: usize = 12_000;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// No stream of the library's.
+const OWN_STREAM: u32 = 9_999;
+
+/// Serves a connection as the gateway does.
+async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) -> Ended {
+    let pace = Arc::new(Pace::default());
+    let (clock, limits) = (house.clock.clone(), house.limits.clone());
+    let voice = (&clock, &house.events);
+    let paced = Paced::new(server, Protocol::Http2, Arc::clone(&pace), voice, &limits);
+    let streams = Streams::new(&clock, &house.events, &limits);
+    let server = http2_server(streams.clone(), &limits);
+    let (house, of_service) = (Arc::new(house), Arc::clone(&pace));
+    let service = service_fn(move |request| {
+        let (house, pace) = (Arc::clone(&house), Arc::clone(&of_service));
+        answered(house, pace, request, Some(streams.begin()))
+    });
+    let connection = server.serve_connection(TokioIo::new(paced), service);
+    let drained = drive(connection, |it| it.graceful_shutdown(), stop.clone());
+    let ended = Box::pin(unless_unbegun(drained, stop, &pace));
+    let ended = without_spinning(ended).await;
+    let fault = fault(ended.err().as_ref(), &pace, Protocol::Http2);
+    let at = Instant::now();
+    // Its streams are tasks of their own. No time passes while they end.
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    let held = Arc::strong_count(&pace);
+    assert_eq!(held, 1, "nothing of a connection is left, and no timer");
+    (at, fault)
+}
+
+/// Between the caller's library and the gateway.
+struct Wire {
+    /// What may still be spent on pauses.
+    left_ms: AtomicU64,
+    /// Whether anything that the gateway sends is read.
+    reads: watch::Sender<bool>,
+}
+
+impl Wire {
+    async fn pause(&self, dice: &mut Dice) {
+        let left = self.left_ms.load(Ordering::Relaxed);
+        if left > 0 && dice.happens(20) {
+            let pause = dice.below(left.min(3_000) + 1);
+            self.left_ms.fetch_sub(pause, Ordering::Relaxed);
+            sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Carries bytes until one side has closed. What is sent to who has closed loses what is on its
+    /// way back, as with TCP. From the first raw bytes on nothing else goes up.
+    async fn carry(
+        self: Arc<Self>,
+        (near, far): (DuplexStream, DuplexStream),
+        [up, down]: [Dice; 2],
+        raw: mpsc::UnboundedReceiver<Vec<u8>>,
+    ) {
+        let (near_read, near_write) = tokio::io::split(near);
+        let (far_read, far_write) = tokio::io::split(far);
+        tokio::select! {
+            biased;
+            () = self.up((near_read, far_write), up, raw) => {}
+            () = self.down((far_read, near_write), down) => {}
+        }
+    }
+
+    async fn up(
+        &self,
+        (mut from, mut to): (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>),
+        mut dice: Dice,
+        mut raw: mpsc::UnboundedReceiver<Vec<u8>>,
+    ) {
+        let (mut room, mut is_muted) = (vec![0; 4 << 10], false);
+        loop {
+            let most = 1 + dice.place(room.len());
+            let bytes = tokio::select! {
+                biased;
+                count = from.read(&mut room[..most]), if !is_muted => {
+                    room[..count.unwrap()].to_vec()
+                }
+                bytes = raw.recv() => {
+                    is_muted = true;
+                    bytes.unwrap_or_default()
+                }
+            };
+            if bytes.is_empty() || to.write_all(&bytes).await.is_err() {
+                return;
+            }
+            self.pause(&mut dice).await;
+        }
+    }
+
+    async fn down(
+        &self,
+        (mut from, mut to): (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>),
+        mut dice: Dice,
+    ) {
+        let (mut room, mut reads) = (vec![0; 4 << 10], self.reads.subscribe());
+        while reads.wait_for(|reads| *reads).await.is_ok() {
+            let most = 1 + dice.place(room.len());
+            let count = from.read(&mut room[..most]).await.unwrap();
+            if count == 0 || to.write_all(&room[..count]).await.is_err() {
+                return;
+            }
+            self.pause(&mut dice).await;
+        }
+    }
+}
+
+/// What every stream of a caller goes by.
+#[derive(Clone)]
+struct Manner {
+    clock: Clock,
+    limits: Limits,
+    slow: Slow,
+    window: usize,
+}
+
+impl Manner {
+    fn time(&self, bound: Bound) -> Duration {
+        self.limits.time(bound)
+    }
+
+    /// So long a part of an answer may wait for its window. An answer is over for the gateway when
+    /// its last piece is handed over: then it also counts as silence.
+    fn unread(&self) -> Duration {
+        let write = self.time(Bound::AnswerWriteIdle) * 9 / 10;
+        write.min(self.time(Bound::KeepAliveIdle) * 4 / 10)
+    }
+
+    /// Waits at most so long; whole milliseconds, so that all clocks agree.
+    async fn pause(&self, dice: &mut Dice, most: Duration) -> Duration {
+        let millis = dice.up_to(most).as_millis();
+        let pause = Duration::from_millis(u64::try_from(millis).unwrap());
+        sleep(pause).await;
+        if dice.happens(30) {
+            self.clock.jump(dice.next() >> 30);
+        }
+        pause
+    }
+}
+
+/// A frame (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+/// One stream.
+struct Stream {
+    send: SendRequest<Bytes>,
+    dice: Dice,
+    manner: Manner,
+}
+
+/// A request that is under way: its answer, and the rest of its body.
+type Asked = (ResponseFuture, SendStream<Bytes>);
+
+impl Stream {
+    async fn live(mut self, deed: Deed) -> Result<Deed, Cut> {
+        match deed {
+            Deed::Keep => self.keep().await,
+            Deed::LeaveUnread => self.leave_unread().await,
+            Deed::Reset => self.reset().await,
+            Deed::SlowBody => self.slow_body().await,
+            Deed::StallBody => self.stall_body().await,
+        }?;
+        Ok(deed)
+    }
+
+    /// Asks for so many bytes after so many milliseconds.
+    async fn ask(&self, delay: u64, answer: usize) -> Result<Asked, Cut> {
+        let send = self.send.clone().ready().await;
+        let mut send = send.map_err(|_drained| Cut("asking"))?;
+        let request = Request::post(format!("https://a/{delay}/{answer}"));
+        let asked = send.send_request(request.body(()).unwrap(), false);
+        asked.map_err(|_drained| Cut("a head"))
+    }
+
+    fn size(&mut self) -> usize {
+        let most = *self.dice.pick(&[1, 3_000, 300_000]);
+        self.dice.place(most)
+    }
+
+    fn delay(&mut self) -> u64 {
+        let most = *self.dice.pick(&[2, 5_000, 100_000]);
+        self.dice.below(most)
+    }
+
+    async fn pause(&mut self, most: Duration) -> Duration {
+        self.manner.pause(&mut self.dice, most).await
+    }
+
+    /// Sends a body without its end, within every bound.
+    async fn send(&mut self, to: &mut SendStream<Bytes>, bytes: usize) -> Result<(), Cut> {
+        let (mut rest, mut left) = (bytes, Duration::from_secs(55));
+        while rest > 0 {
+            let piece = (1 + self.dice.place(40_000)).min(rest);
+            rest -= piece;
+            put(to, piece)?;
+            if self.manner.slow == Slow::Streams && self.dice.happens(50) {
+                let scale = *self.dice.pick(&[1, 100, 1_000]);
+                left -= self.pause(left.min(PAUSE) / scale).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an answer, and opens its window again at a pace of its own.
+    async fn read(&mut self, mut answer: RecvStream, bytes: usize) -> Result<(), Cut> {
+        let pauses = match self.manner.slow {
+            Slow::Streams => *self.dice.pick(&[0, 0, 5, 60]),
+            Slow::Wire => 0,
+        };
+        // The library tells of a window once half of it may be opened.
+        let in_a_piece = u32::try_from(4 + 2 * PIECE / self.manner.window).unwrap();
+        let most = self.manner.unread() / in_a_piece;
+        let mut count = 0;
+        while let Some(piece) = answer.data().await {
+            let piece = piece.map_err(|_closed| Cut("an answer"))?;
+            count += piece.len();
+            if self.dice.happens(pauses) {
+                self.pause(most).await;
+            }
+            let window = answer.flow_control();
+            window.release_capacity(piece.len()).unwrap();
+        }
+        assert_eq!(count, bytes, "an answer that is not whole looks whole");
+        Ok(())
+    }
+
+    async fn keep(&mut self) -> Result<(), Cut> {
+        let (body, answer, delay) = (self.size(), self.size(), self.delay());
+        let (answered, mut sending) = self.ask(delay, answer).await?;
+        self.send(&mut sending, body).await?;
+        end(&mut sending)?;
+        let head = answered.await.map_err(|_closed| Cut("a head"))?;
+        assert_eq!(head.status(), 200);
+        self.read(head.into_body(), answer).await
+    }
+
+    async fn leave_unread(&mut self) -> Result<(), Cut> {
+        let bytes = self.manner.window + 3 * PIECE + self.dice.place(100_000);
+        let (answered, mut sending) = self.ask(0, bytes).await?;
+        end(&mut sending)?;
+        let head = answered.await.map_err(|_closed| Cut("a head"))?;
+        let due = Instant::now() + self.manner.time(Bound::AnswerWriteIdle);
+        let mut answer = head.into_body();
+        let error = loop {
+            match answer.data().await.expect("a part looks whole") {
+                Ok(_not_released) => {}
+                Err(error) => break error,
+            }
+        };
+        match error.reason() {
+            Some(Reason::CANCEL) => in_time(due),
+            _ => return Err(Cut("an answer")),
+        }
+        Ok(())
+    }
+
+    /// Goes away from a stream at any stage.
+    async fn reset(&mut self) -> Result<(), Cut> {
+        let (body, bytes, delay) = (self.size(), self.size(), self.delay());
+        let stage = self.dice.below(4);
+        let (answered, mut sending) = self.ask(delay, bytes).await?;
+        if stage > 0 {
+            self.send(&mut sending, body).await?;
+        }
+        if stage > 1 {
+            end(&mut sending)?;
+            self.pause(Duration::from_millis(delay)).await;
+        }
+        if stage > 2 {
+            let head = answered.await.map_err(|_closed| Cut("a head"))?;
+            drop(head.into_body().data().await);
+        }
+        sending.send_reset(Reason::CANCEL);
+        Ok(())
+    }
+
+    async fn slow_body(&mut self) -> Result<(), Cut> {
+        let (mut answered, mut sending) = self.ask(0, 0).await?;
+        let due = Instant::now() + self.manner.time(Bound::BodyTotal);
+        loop {
+            put(&mut sending, 1)?;
+            let answered = tokio::select! {
+                biased;
+                answered = &mut answered => answered,
+                _waited = self.pause(PAUSE) => continue,
+            };
+            return late(answered, due);
+        }
+    }
+
+    async fn stall_body(&mut self) -> Result<(), Cut> {
+        let (answered, mut sending) = self.ask(0, 0).await?;
+        let sent = self.size();
+        self.send(&mut sending, sent).await?;
+        let sent = Instant::now();
+        put(&mut sending, 1)?;
+        let due = sent + self.manner.time(Bound::BodyIdle);
+        late(answered.await, due)
+    }
+}
+
+fn put(to: &mut SendStream<Bytes>, bytes: usize) -> Result<(), Cut> {
+    let sent = to.send_data(vec![b'b'; bytes].into(), false);
+    sent.map_err(|_closed| Cut("a body"))
+}
+
+fn end(of: &mut SendStream<Bytes>) -> Result<(), Cut> {
+    let sent = of.send_data(Bytes::new(), true);
+    sent.map_err(|_closed| Cut("a body"))
+}
+
+/// It is that moment.
+fn in_time(due: Instant) {
+    let now = Instant::now();
+    assert!(now >= due, "a stream ends early, by {:?}", due - now);
+    assert!(now <= due + SLACK, "a stream ends late, by {:?}", now - due);
+}
+
+/// A body is refused for its pace, at that moment.
+fn late(answered: Result<http::Response<RecvStream>, h2::Error>, due: Instant) -> Result<(), Cut> {
+    let head = answered.map_err(|_closed| Cut("a head"))?;
+    assert_eq!(head.status(), 408);
+    in_time(due);
+    Ok(())
+}
+
+/// When the connection may end, and since when nothing is under way on it.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    since: Instant,
+    from: Instant,
+    until: Instant,
+}
+
+/// A caller.
+struct Client {
+    /// Gone once it closes.
+    send: Option<SendRequest<Bytes>>,
+    wire: Arc<Wire>,
+    raw: mpsc::UnboundedSender<Vec<u8>>,
+    tasks: [JoinHandle<()>; 2],
+    /// A request that is left alone.
+    left: Option<Asked>,
+    manner: Manner,
+    dice: Dice,
+    trace: String,
+    done: Vec<Deed>,
+    /// Since when nothing is under way.
+    since: Instant,
+}
+
+impl Client {
+    async fn new(far: DuplexStream, manner: Manner, mut dice: Dice) -> Self {
+        let (near, end) = tokio::io::duplex(1 << 20);
+        let (raw, raws) = mpsc::unbounded_channel();
+        let wire = Arc::new(Wire {
+            left_ms: AtomicU64::new(0),
+            reads: watch::Sender::new(true),
+        });
+        let both = [Dice::new(dice.next()), Dice::new(dice.next())];
+        let carrying = tokio::spawn(Arc::clone(&wire).carry((near, far), both, raws));
+        let (send, connection) = Builder::new()
+            .initial_window_size(u32::try_from(manner.window).unwrap())
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(end)
+            .await
+            .unwrap();
+        let speaking = tokio::spawn(async { drop(connection.await) });
+        Self {
+            send: Some(send),
+            wire,
+            raw,
+            tasks: [speaking, carrying],
+            left: None,
+            trace: String::new(),
+            manner,
+            dice,
+            done: Vec::new(),
+            since: Instant::now(),
+        }
+    }
+
+    fn note(&mut self, what: fmt::Arguments<'_>) {
+        writeln!(self.trace, "{what}").unwrap();
+    }
+
+    /// Some rounds as they should be, but for single streams, and what it does at last.
+    async fn live(&mut self, sin: Sin) -> Result<Ends, Cut> {
+        let rounds = self.dice.below(4);
+        for _ in 0..rounds {
+            self.round().await?;
+        }
+        if rounds > 0 {
+            // The second finds nothing on its way.
+            self.wire.left_ms.store(0, Ordering::Relaxed);
+            for _ in 0..2 {
+                self.quick().await?;
+            }
+        }
+        self.sin(sin).await
+    }
+
+    fn stream(&mut self) -> Stream {
+        Stream {
+            send: self.send.clone().unwrap(),
+            dice: Dice::new(self.dice.next()),
+            manner: self.manner.clone(),
+        }
+    }
+
+    /// Some streams at once.
+    async fn round(&mut self) -> Result<(), Cut> {
+        let idle = self.manner.time(Bound::KeepAliveIdle);
+        self.manner.pause(&mut self.dice, idle / 2).await;
+        if self.manner.slow == Slow::Wire {
+            let left = PAUSE.min(idle / 5).as_millis();
+            let left = u64::try_from(left).unwrap();
+            self.wire.left_ms.store(left, Ordering::Relaxed);
+        }
+        let mut streams = JoinSet::new();
+        for _ in 0..=self.dice.below(4) {
+            let deed = match self.manner.slow {
+                Slow::Streams => self.dice.pick(&[
+                    Deed::Keep,
+                    Deed::Keep,
+                    Deed::LeaveUnread,
+                    Deed::Reset,
+                    Deed::SlowBody,
+                    Deed::StallBody,
+                ]),
+                Slow::Wire => self.dice.pick(&[Deed::Keep, Deed::Reset]),
+            };
+            self.note(format_args!("{deed:?}"));
+            streams.spawn(self.stream().live(*deed));
+        }
+        let mut all = Ok(());
+        while let Some(ended) = streams.join_next().await {
+            match ended.unwrap() {
+                Ok(deed) => self.done.push(deed),
+                Err(cut) => all = Err(cut),
+            }
+        }
+        self.note(format_args!("{:?}", self.since.elapsed()));
+        all
+    }
+
+    /// An exchange that takes no time.
+    async fn quick(&mut self) -> Result<(), Cut> {
+        let stream = self.stream();
+        let (answered, mut sending) = stream.ask(0, 0).await?;
+        end(&mut sending)?;
+        answered.await.map_err(|_closed| Cut("a head"))?;
+        self.done.push(Deed::Keep);
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    async fn sin(&mut self, sin: Sin) -> Result<Ends, Cut> {
+        let since = self.since;
+        let silent = since + self.manner.time(Bound::KeepAliveIdle);
+        let at = |from| Ends {
+            since,
+            from,
+            until: from + SLACK,
+        };
+        match sin {
+            Sin::Close => {
+                // What each says first has been heard by then.
+                sleep(Duration::from_millis(1)).await;
+                self.send = None;
+            }
+            Sin::Flood => {
+                let (kind, flags) = *self.dice.pick(&[(2, 0), (6, 1), (0xfa, 0)]);
+                let payload: &[u8] = if kind == 2 { &[0; 5] } else { &[0; 8] };
+                let stream = if kind == 6 { 0 } else { OWN_STREAM };
+                self.say(frame(kind, flags, stream, payload).repeat(FLOOD));
+                let now = Instant::now();
+                let until = now + FLOOD_LINGER + SLACK;
+                return Ok(Ends { until, ..at(now) });
+            }
+            Sin::GoAway => {
+                let (answered, mut sending) = self.stream().ask(0, 0).await?;
+                put(&mut sending, 50)?;
+                self.left = Some((answered, sending));
+                sleep(Duration::from_millis(1)).await;
+                self.tasks[0].abort();
+            }
+            Sin::Idle | Sin::PartOfPreface => return Ok(at(silent)),
+            Sin::LeaveAllUnread => {
+                self.wire.reads.send_replace(false);
+                let (answered, mut sending) = self.stream().ask(0, 200_000).await?;
+                end(&mut sending)?;
+                self.left = Some((answered, sending));
+                let wait = self.manner.time(Bound::AnswerWriteIdle);
+                return Ok(at(Instant::now() + wait));
+            }
+            Sin::StallHead | Sin::SlowHead => {
+                // Cut anywhere, or sent bit by bit: longer than anybody waits for it.
+                let begun = frame(1, 1, OWN_STREAM, &[0x82]);
+                let more = frame(9, 4, OWN_STREAM, &[0x84; 16_000]);
+                let bytes = [begun, more].concat();
+                let (first, rest) = bytes.split_at(1 + self.dice.place(100));
+                self.say(first.to_vec());
+                let mut rest = rest.iter();
+                while sin == Sin::SlowHead && Instant::now() < silent {
+                    self.say(vec![*rest.next().unwrap()]);
+                    sleep(self.manner.time(Bound::KeepAliveIdle) / 50).await;
+                }
+                return Ok(at(silent));
+            }
+        }
+        Ok(at(Instant::now()))
+    }
+
+    /// Sends bytes that no library would.
+    fn say(&self, bytes: Vec<u8>) {
+        // Nobody may be there any more.
+        drop(self.raw.send(bytes));
+    }
+
+    /// Leaves nothing behind.
+    async fn end(self) -> (String, Vec<Deed>) {
+        for task in self.tasks {
+            task.abort();
+            drop(task.await);
+        }
+        (self.trace, self.done)
+    }
+}
+
+/// A day of one connection.
+struct Day {
+    trace: String,
+    sin: Sin,
+    ends: Result<Ends, Cut>,
+    ended: Ended,
+    stopped: Option<Instant>,
+    /// Requests that the service took, and what came of those of whole streams.
+    taken: u64,
+    done: Vec<Deed>,
+    /// Answers that were told of as unread.
+    unread: u64,
+}
+
+impl Day {
+    fn hold(&self, holds: bool, what: &str) {
+        let ended = &self.ended;
+        let (trace, ends, stopped) = (&self.trace, &self.ends, &self.stopped);
+        assert!(
+            holds,
+            "{what}: {ended:?}, not {ends:?}, stopped {stopped:?}, after\n{trace}"
+        );
+    }
+
+    fn of(&self, deed: Deed) -> u64 {
+        let all = self.done.iter().filter(|done| **done == deed);
+        u64::try_from(all.count()).unwrap()
+    }
+
+    fn check(&self) {
+        let (ended, fault) = self.ended;
+        let stopped = self.stopped.filter(|at| *at <= ended);
+        let resets = self.of(Deed::Reset);
+        let answered = u64::try_from(self.done.len()).unwrap() - resets;
+        let most = answered + resets + u64::from(self.ends.is_ok());
+        let taken = self.taken >= answered && self.taken <= most;
+        self.hold(taken, "what was taken is answered");
+        if self.sin != Sin::LeaveAllUnread {
+            let told = self.unread == self.of(Deed::LeaveUnread);
+            self.hold(told, "each answer that is left unread is told of once");
+        }
+        let Ok(ends) = &self.ends else {
+            self.hold(stopped.is_some(), "who keeps the pace is not cut off");
+            return;
+        };
+        self.hold(ended <= ends.until, "nobody waits beyond the bounds");
+        let early = ended < ends.from && stopped.is_none();
+        self.hold(!early, "nobody is cut off before");
+        if let Some(stopped) = stopped
+            && [Sin::Idle, Sin::PartOfPreface].contains(&self.sin)
+        {
+            let in_time = ended <= stopped.max(ends.since) + SLACK;
+            self.hold(in_time, "nothing holds a drain up");
+        }
+        if ended >= ends.from {
+            let said = self.sin.fault() == fault;
+            let gone = self.sin == Sin::GoAway && fault == Some(ConnectionFault::Io);
+            self.hold(said || gone, "it is said what was wrong");
+        }
+    }
+}
+
+impl Sin {
+    const fn fault(self) -> Option<ConnectionFault> {
+        match self {
+            Self::Close
+            | Self::GoAway
+            | Self::Idle
+            | Self::PartOfPreface
+            | Self::SlowHead
+            | Self::StallHead => None,
+            Self::Flood => Some(ConnectionFault::Http2Flood),
+            Self::LeaveAllUnread => Some(ConnectionFault::AnswerUnread),
+        }
+    }
+}
+
+/// What a caller did to the end of its connection.
+type Lived = (Result<Ends, Cut>, Ended, String, Vec<Deed>);
+
+async fn life(
+    (mut far, serving): (DuplexStream, JoinHandle<Ended>),
+    manner: Manner,
+    (sin, mut dice): (Sin, Dice),
+) -> Lived {
+    if sin == Sin::PartOfPreface {
+        let since = Instant::now();
+        let part = &PREFACE[..1 + dice.place(PREFACE.len() - 1)];
+        for byte in part {
+            let most = manner.time(Bound::KeepAliveIdle) / 50;
+            manner.pause(&mut dice, most).await;
+            // It may be over.
+            drop(far.write_all(&[*byte]).await);
+        }
+        let from = since + manner.time(Bound::KeepAliveIdle);
+        let until = from + SLACK;
+        let ends = Ends { since, from, until };
+        let ended = serving.await.unwrap();
+        return (Ok(ends), ended, String::new(), Vec::new());
+    }
+    let mut client = Client::new(far, manner, dice).await;
+    let ends = client.live(sin).await;
+    if ends.is_err() {
+        client.send = None;
+    }
+    let ended = serving.await.unwrap();
+    let (trace, done) = client.end().await;
+    (ends, ended, trace, done)
+}
+
+async fn day(seed: u64) -> Day {
+    let mut dice = Dice::new(seed);
+    let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
+    let (clock, taken) = (Clock::paused(), Arc::<AtomicU64>::default());
+    let mut limits = Limits::default();
+    let idle = *dice.pick(&[400, 60_000]);
+    limits.set(Bound::KeepAliveIdle, idle).unwrap();
+    let most = *dice.pick(&[100, 8_000, 70_000]);
+    let room = 400 + dice.place(most);
+    let (far, server) = tokio::io::duplex(room);
+    let house = House {
+        clock: clock.clone(),
+        events: events.clone(),
+        limits: limits.clone(),
+        taken: Arc::clone(&taken),
+    };
+    let (stop, stops) = watch::channel(false);
+    let stops_in = Duration::from_millis(dice.below(180_000));
+    let stops_at = dice.happens(25).then(|| Instant::now() + stops_in);
+    let sin = *dice.pick(&SINS);
+    let slow = *dice.pick(&[Slow::Streams, Slow::Wire]);
+    let window = match (sin, slow) {
+        // What fills the way to it has to fit.
+        (Sin::LeaveAllUnread, _) => 200_000,
+        (_, Slow::Streams) => *dice.pick(&[1_000, 20_000, 65_535]),
+        (_, Slow::Wire) => 65_535,
+    };
+    let manner = Manner {
+        clock,
+        limits,
+        slow,
+        window,
+    };
+    let serving = tokio::spawn(serve(server, house, stops));
+    let stopping = async {
+        match stops_at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        stop.send_replace(true);
+        std::future::pending::<()>().await;
+    };
+    let (ends, ended, trace, done) = tokio::select! {
+        biased;
+        over = life((far, serving), manner, (sin, dice)) => over,
+        () = stopping => unreachable!("it waits for ever"),
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let tasks = runtime.metrics().num_alive_tasks();
+    assert_eq!(tasks, 0, "nothing is left of a connection");
+    Day {
+        trace: format!("{sin:?}, {slow:?}, {room} on the way, windows of {window}\n{trace}"),
+        sin,
+        ends,
+        ended,
+        stopped: stops_at,
+        taken: taken.load(Ordering::Relaxed),
+        done,
+        unread: counted(&events.metrics_page()),
+    }
+}
+
+fn counted(metrics: &str) -> u64 {
+    let name = "sluis_connections_failed_total{fault=\"answer_unread\"} ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or(0, |count| count.parse().unwrap())
+}
+
+fn run(seed: u64) -> String {
+    in_paused_time(async {
+        let begun = Instant::now();
+        let day = day(seed).await;
+        day.check();
+        let (ended, fault) = day.ended;
+        let stopped = day.stopped.filter(|at| *at <= ended);
+        format!(
+            "{}{:?} {fault:?} {:?} {:?} {:?}\n",
+            day.trace,
+            ended - begun,
+            day.done,
+            day.ends.err(),
+            stopped.map(|_| "stopped")
+        )
+    })
+}
+
+#[test]
+fn five_hundred_days_of_callers_over_http2() {
+    run_days(DAYS, run);
+}
+
+#[test]
+fn one_seed_runs_the_same_way_each_time() {
+    for seed in [1, 77, 300] {
+        assert_eq!(run(seed), run(seed));
+    }
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn the_days_are_bad_enough() {
+    let all: String = (0..200).map(run).collect();
+    let sins = SINS.map(|sin| format!("{sin:?}"));
+    let deeds = ["LeaveUnread", "Reset", "SlowBody", "StallBody"].map(str::to_owned);
+    let ends = ["stopped", "Cut(", "AnswerUnread", "Http2Flood"].map(str::to_owned);
+    for thing in [&sins[..], &deeds, &ends].concat() {
+        assert!(all.matches(&*thing).count() > 5, "{thing}");
+    }
+}
+
+#[test]
+#[ignore = "minutes: ten thousand of them"]
+fn long_run_of_callers_over_http2() {
+    run_days(LONG_DAYS, run);
+}
