@@ -41,7 +41,7 @@ const MORE_TIMES: usize = 100;
 /// What a caller is told whose head comes too slowly, before its connection is closed.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-/// How long a connection is read on that was refused in mid-body.
+/// How long a connection is read on that was refused in mid-body, or drained.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What the exchanges on a connection and its [`Paced`] stream tell each other.
@@ -236,12 +236,17 @@ impl<S> Paced<S> {
     }
 
     /// Whether the connection is read on when all is said, and how far.
-    fn lingering(&self) -> Option<Lingering> {
+    fn lingering(&mut self) -> Option<Lingering> {
+        // A caller over HTTP/2 opens windows for an answer that is on its way to it still.
+        let is_http2 = matches!(self.gate.reader(), Incoming::Http2(_));
+        let ends_in_order = is_http2 && !self.pace.is_given_up.load(Ordering::Relaxed);
         let (wait, bytes_left) = match self.pace.fault.get() {
             // Whoever does that would go on.
             Some(ConnectionFault::Http2Flood) => (FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX),
             Some(_) => return None,
-            None if self.pace.cut_short.load(Ordering::Relaxed) => (LINGER, usize::MAX),
+            None if ends_in_order || self.pace.cut_short.load(Ordering::Relaxed) => {
+                (LINGER, usize::MAX)
+            }
             None => return None,
         };
         let until = Alarm::at(self.times.until(wait));

@@ -792,6 +792,52 @@ async fn day(seed: u64) -> Day {
     }
 }
 
+#[test]
+fn a_drained_connection_is_read_on_until_its_caller_has_all() {
+    for closes in [true, false] {
+        let lasted = in_paused_time(async {
+            let (mut caller, server) = tokio::io::duplex(4 << 10);
+            let (events, ..) = voice(LogFormat::Json, LogLevel::Error);
+            let house = House {
+                clock: Clock::paused(),
+                events,
+                limits: Limits::default(),
+                taken: Arc::default(),
+            };
+            let (stop, stops) = watch::channel(false);
+            let serving = tokio::spawn(serve(server, house, stops));
+            let head = [&[0x83, 0x87, 0x41, 1, b'a', 0x44, 5][..], b"/9/99"].concat();
+            let [settings, asked] = [frame(4, 0, 0, &[]), frame(1, 5, 1, &head)];
+            let begun = [PREFACE, &settings, &asked].concat();
+            caller.write_all(&begun).await.unwrap();
+            // Not answered yet.
+            sleep(Duration::from_millis(1)).await;
+            stop.send_replace(true);
+            sleep(Duration::from_millis(1)).await;
+            let ping = [0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54];
+            caller.write_all(&frame(6, 1, 0, &ping)).await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+            // All is said; what opens a window is on its way.
+            let over = Instant::now();
+            let window = frame(8, 0, 0, &99_u32.to_be_bytes());
+            caller.write_all(&window).await.expect("it is lost");
+            let mut got = Vec::new();
+            caller.read_to_end(&mut got).await.unwrap();
+            let answer = "[1,".to_owned() + &"1,".repeat(48);
+            let whole = frame(0, 1, 1, answer.as_bytes());
+            let at = got.windows(whole.len()).position(|it| it == whole);
+            assert!(at.is_some(), "{got:?}");
+            if closes {
+                drop(caller);
+                return serving.await.unwrap().0 - over;
+            }
+            serving.await.unwrap().0 - over
+        });
+        let most = if closes { 0 } else { 1_000 };
+        assert!(lasted <= Duration::from_millis(most), "{lasted:?}");
+    }
+}
+
 fn counted(metrics: &str) -> u64 {
     let name = "sluis_connections_failed_total{fault=\"answer_unread\"} ";
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
