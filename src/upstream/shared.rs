@@ -3,17 +3,19 @@
 //! Unlike a [`Link`](super::link::Link), such a connection is driven by tasks of its own. They end
 //! once nobody holds the connection any more, and soon after also where the upstream does not read.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Uri};
+use http_body::{Frame, SizeHint};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
@@ -29,6 +31,7 @@ use super::standing::Standing;
 use crate::alarm::Alarm;
 use crate::body::{Body, Caller};
 use crate::limits::{ANSWER_LINES_MAX, Bound, Limits, UPSTREAM_STREAMS_MAX};
+use crate::minimise::Cleared;
 use crate::refusal::{Bug, Refusal, UpstreamFault};
 
 /// What one answer may send ahead of its reader, and all on one connection together: the
@@ -47,7 +50,7 @@ pub(super) struct Crowd(Mutex<Vec<(Shared, Instant)>>);
 /// A connection that is shared, as one of those who hold it.
 #[derive(Clone)]
 pub(super) struct Shared {
-    requests: SendRequest<Body<Caller>>,
+    requests: SendRequest<Streamed>,
     /// Held by everyone; the tasks of the connection wait for the last to let go.
     held: Arc<watch::Sender<()>>,
     /// Set once the upstream has sent more frames than it may.
@@ -169,7 +172,7 @@ impl Shared {
             return Sent::Failed(Refusal::Bug(Bug::Head), Heard::Nothing);
         };
         let mut alarm = Alarm::at(patience.due);
-        let mut answer = pin!(self.requests.try_send_request(request));
+        let mut answer = pin!(self.requests.try_send_request(request.map(Streamed)));
         let outcome = std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending => {
@@ -184,7 +187,9 @@ impl Shared {
             }
             Ok(Ok(_)) => Sent::Failed(Refusal::UpstreamBroken, Heard::Something),
             Ok(Err(mut error)) => match error.take_message().and_then(relative) {
-                Some(unsent) if !self.is_flooded() => Sent::Returned(Box::new(unsent)),
+                Some(unsent) if !self.is_flooded() => {
+                    Sent::Returned(Box::new(unsent.map(|streamed| streamed.0)))
+                }
                 _ => {
                     let why = patience.fault().unwrap_or(Refusal::UpstreamBroken);
                     Sent::Failed(why, self.heard(error.error()))
@@ -216,6 +221,35 @@ impl Shared {
 
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.held, &other.held)
+    }
+}
+
+/// The body of a request, as the HTTP/2 library takes it. When it is broken off, the library says
+/// so by the error: INTERNAL_ERROR, unless that one has a reason of its own.
+struct Streamed(Body<Caller>);
+
+impl http_body::Body for Streamed {
+    type Data = Cleared<Bytes>;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = Pin::new(&mut self.0).poll_frame(cx);
+        polled.map_err(|refusal| match matches!(refusal, Refusal::Bug(_)) {
+            true => Self::Error::from(refusal),
+            // Nobody wants the answer any more.
+            false => Self::Error::from(h2::Error::from(h2::Reason::CANCEL)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
     }
 }
 
