@@ -2,7 +2,8 @@
 //! alone for a while.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -218,6 +219,39 @@ fn a_dead_upstream_is_left_alone_and_tried_now_and_then() {
     assert!(says(&house, &resting("dead"), 0));
     house.await_log("upstream.called_again");
     end(&house);
+}
+
+#[test]
+fn to_an_upstream_that_rests_no_connection_is_tried() {
+    for threads in [1, 2] {
+        let plans = Plans {
+            threads,
+            ..Plans::limits("upstream-circuit-rest = \"10m\"")
+        };
+        let (upstream, count) = breaking(usize::MAX);
+        let house = plans.open(upstream);
+        let body = r#"{"users":[{"zzq-secret":1}]}"#;
+        let post = push("POST", "/users", body);
+        for _ in 0..5 {
+            let got = house.ask(&post);
+            assert_eq!((got.status(), &*got.code()), (502, "upstream_broken"));
+        }
+        assert_eq!(house.upstream.connections(), 5);
+        // Also what would be sent twice.
+        let put = push("PUT", "/users/7", r#"{"grade":7}"#);
+        for request in [&post, &put].repeat(10) {
+            let got = house.ask(request);
+            assert_eq!((got.status(), &*got.code()), (503, "upstream_resting"));
+            assert_eq!(got.lines("retry-after"), ["1"]);
+        }
+        let after = TcpStream::connect(house.upstream.address).unwrap();
+        after.shutdown(Shutdown::Write).unwrap();
+        // Once this one is over, all before it have been taken.
+        assert_eq!((&after).read(&mut [0]).unwrap(), 0);
+        assert_eq!(house.upstream.connections(), 6, "it was tried");
+        assert_eq!(count.load(Ordering::SeqCst), 5);
+        end(&house);
+    }
 }
 
 #[test]
