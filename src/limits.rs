@@ -67,8 +67,9 @@ pub const UPSTREAM_ADDRESS_STAGGER: Duration = Duration::from_millis(250);
 /// How long a connection is read on that sent too many frames, so that its caller gets to read why
 /// it ends: one that is closed on unread bytes is reset, and what was sent is lost with it.
 pub const FLOOD_LINGER: Duration = Duration::from_millis(250);
-/// How many bytes of such a connection are read on: more than the buffers of most sockets hold.
-pub const FLOOD_LINGER_BYTES_MAX: usize = 4 << 20;
+/// How many bytes of such a connection are read on, and of one over HTTP/2 that is drained: more
+/// than the buffers of most sockets hold.
+pub const LINGER_BYTES_MAX: usize = 4 << 20;
 /// One configuration file, in bytes.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 << 20;
 /// A list of objections, in bytes: half a million pupils.

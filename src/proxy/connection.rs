@@ -163,18 +163,26 @@ impl Gateway {
             Arc::clone(&self).serve(Arc::clone(&entry), request, progress)
         });
         let connection = server.serve_connection(io, service);
-        let drained = drive(connection, |it| it.graceful_shutdown(), stop.clone());
-        unless_unbegun(drained, stop, &pace).await
+        drive_http2(connection, |it| it.graceful_shutdown(), stop, &pace).await
     }
 }
 
-/// Drives an HTTP/2 connection to its end, or until `stop` turns true, if its preface has not come
-/// by then: hyper would wait for that to say farewell.
-pub(super) async fn unless_unbegun(
-    drained: impl Future<Output = hyper::Result<()>>,
+/// As [`drive`]; a connection on which the preface of HTTP/2 has not come by the time that `stop`
+/// turns true ends then: hyper would wait for that to say farewell.
+pub(super) async fn drive_http2<C>(
+    connection: C,
+    finish: impl FnOnce(Pin<&mut C>),
     mut stop: watch::Receiver<bool>,
     pace: &Pace,
-) -> hyper::Result<()> {
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let farewell = |connection: Pin<&mut C>| {
+        pace.is_drained.store(true, Ordering::Relaxed);
+        finish(connection);
+    };
+    let drained = drive(connection, farewell, stop.clone());
     let unbegun = async {
         drop(stop.wait_for(|stop| *stop).await);
         if pace.has_begun.load(Ordering::Relaxed) {

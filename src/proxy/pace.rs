@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::events::{Closing, ConnectionFault, ConnectionsClosed, Events, StreamRefused};
 use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
-use crate::limits::{Bound, FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX, Limits};
+use crate::limits::{Bound, FLOOD_LINGER, LINGER_BYTES_MAX, Limits};
 use crate::refusal::Refusal;
 use crate::tls::Stream;
 
@@ -57,6 +57,8 @@ pub(super) struct Pace {
     pub(super) fault: OnceLock<ConnectionFault>,
     /// Set once the preface of HTTP/2 has come.
     pub(super) has_begun: AtomicBool,
+    /// Set once it was told over HTTP/2 that it ends with what is under way.
+    pub(super) is_drained: AtomicBool,
     /// Set once it was silent for too long.
     pub(super) is_given_up: AtomicBool,
 }
@@ -236,17 +238,16 @@ impl<S> Paced<S> {
     }
 
     /// Whether the connection is read on when all is said, and how far.
-    fn lingering(&mut self) -> Option<Lingering> {
-        // A caller over HTTP/2 opens windows for an answer that is on its way to it still.
-        let is_http2 = matches!(self.gate.reader(), Incoming::Http2(_));
-        let ends_in_order = is_http2 && !self.pace.is_given_up.load(Ordering::Relaxed);
+    fn lingering(&self) -> Option<Lingering> {
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         let (wait, bytes_left) = match self.pace.fault.get() {
             // Whoever does that would go on.
-            Some(ConnectionFault::Http2Flood) => (FLOOD_LINGER, FLOOD_LINGER_BYTES_MAX),
+            Some(ConnectionFault::Http2Flood) => (FLOOD_LINGER, LINGER_BYTES_MAX),
             Some(_) => return None,
-            None if ends_in_order || self.pace.cut_short.load(Ordering::Relaxed) => {
-                (LINGER, usize::MAX)
-            }
+            None if is_set(&self.pace.cut_short) => (LINGER, usize::MAX),
+            None if is_set(&self.pace.is_given_up) => return None,
+            // It opens windows for an answer that is on its way to it still.
+            None if is_set(&self.pace.is_drained) => (LINGER, LINGER_BYTES_MAX),
             None => return None,
         };
         let until = Alarm::at(self.times.until(wait));
@@ -319,6 +320,10 @@ impl Paced<Stream> {
 impl Lingering {
     /// Reads on and lets go of it: ready once the caller closes too, or it has lasted too long.
     fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever always has more to say is not read on either.
+        if self.until.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
         let mut scrap = [0; 4 << 10];
         while self.bytes_left > 0 {
             let mut into = ReadBuf::new(&mut scrap);
@@ -327,7 +332,7 @@ impl Lingering {
                     self.bytes_left = self.bytes_left.saturating_sub(into.filled().len());
                 }
                 Poll::Ready(_ended) => return Poll::Ready(()),
-                Poll::Pending => return self.until.poll(cx),
+                Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Ready(())

@@ -588,7 +588,7 @@ fn after_a_flood(still: usize, closes: bool) -> (Duration, usize) {
 #[test]
 fn a_flood_is_read_on_for_a_moment_so_that_its_caller_hears_why() {
     let wait = limits::FLOOD_LINGER;
-    let most = limits::FLOOD_LINGER_BYTES_MAX;
+    let most = limits::LINGER_BYTES_MAX;
     // Whoever closes has heard it, and all that it had sent was taken.
     assert_eq!(after_a_flood(3 << 20, true), (Duration::ZERO, 3 << 20));
     let (lasted, _) = after_a_flood(3 << 20, false);

@@ -25,7 +25,7 @@ use crate::config::{LogFormat, LogLevel};
 use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
 use crate::events::tests::voice;
 use crate::limits::FLOOD_LINGER;
-use crate::proxy::connection::{Protocol, drive, fault, http2_server, unless_unbegun};
+use crate::proxy::connection::{Protocol, drive_http2, fault, http2_server};
 use crate::proxy::pace::{Pace, Paced};
 use crate::proxy::tests::{Cut, Ended, House, PAUSE, SLACK, answered, without_spinning};
 
@@ -101,8 +101,8 @@ async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) 
         answered(house, pace, request, Some(streams.begin()))
     });
     let connection = server.serve_connection(TokioIo::new(paced), service);
-    let drained = drive(connection, |it| it.graceful_shutdown(), stop.clone());
-    let ended = Box::pin(unless_unbegun(drained, stop, &pace));
+    let ended = drive_http2(connection, |it| it.graceful_shutdown(), stop, &pace);
+    let ended = Box::pin(ended);
     let ended = without_spinning(ended).await;
     let fault = fault(ended.err().as_ref(), &pace, Protocol::Http2);
     let at = Instant::now();
@@ -792,20 +792,42 @@ async fn day(seed: u64) -> Day {
     }
 }
 
+/// A connection that is served until it is told to end.
+fn served() -> (DuplexStream, JoinHandle<Ended>, watch::Sender<bool>) {
+    let (caller, server) = tokio::io::duplex(4 << 10);
+    let (events, ..) = voice(LogFormat::Json, LogLevel::Error);
+    let house = House {
+        clock: Clock::paused(),
+        events,
+        limits: Limits::default(),
+        taken: Arc::default(),
+    };
+    let (stop, stops) = watch::channel(false);
+    (caller, tokio::spawn(serve(server, house, stops)), stop)
+}
+
+#[test]
+fn what_ends_for_a_fault_is_not_read_on() {
+    in_paused_time(async {
+        let (mut caller, serving, _stop) = served();
+        let begun = Instant::now();
+        // A frame of a stream on none.
+        let data = frame(0, 0, 0, &[0]);
+        let said = [PREFACE, &frame(4, 0, 0, &[]), &data].concat();
+        caller.write_all(&said).await.unwrap();
+        let ended = serving.await.unwrap().0;
+        assert!(ended - begun < Duration::from_millis(10));
+        let mut got = Vec::new();
+        caller.read_to_end(&mut got).await.unwrap();
+        assert!(!got.is_empty());
+    });
+}
+
 #[test]
 fn a_drained_connection_is_read_on_until_its_caller_has_all() {
     for closes in [true, false] {
         let lasted = in_paused_time(async {
-            let (mut caller, server) = tokio::io::duplex(4 << 10);
-            let (events, ..) = voice(LogFormat::Json, LogLevel::Error);
-            let house = House {
-                clock: Clock::paused(),
-                events,
-                limits: Limits::default(),
-                taken: Arc::default(),
-            };
-            let (stop, stops) = watch::channel(false);
-            let serving = tokio::spawn(serve(server, house, stops));
+            let (mut caller, serving, stop) = served();
             let head = [&[0x83, 0x87, 0x41, 1, b'a', 0x44, 5][..], b"/9/99"].concat();
             let [settings, asked] = [frame(4, 0, 0, &[]), frame(1, 5, 1, &head)];
             let begun = [PREFACE, &settings, &asked].concat();
