@@ -556,6 +556,58 @@ fn nothing_is_given_out_while_the_register_cannot_be_written() {
     house.search(&markers(), &[("what the vendor got", &answer.body)]);
 }
 
+#[test]
+fn results_that_are_under_way_at_a_drain_land_once() {
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let upstream = Upstream::scripted(move |peer: &mut Peer| {
+        while let Some(request) = peer.request() {
+            let answer = match request.head.starts_with("GET ") {
+                true => ok(USERS),
+                false => {
+                    told.lock().unwrap().recv().unwrap();
+                    ok(r#"{"title":"taken"}"#)
+                }
+            };
+            peer.try_send(answer).unwrap();
+        }
+    });
+    let mut house = plans(POLICY).open(upstream);
+    let [first, ..] = pull(&house);
+    let send = |number: usize| {
+        let target = format!("/pull/results/r-{number}/of/{first}");
+        let body = json!({"result": {"student": first, "score": number}});
+        request("PUT", &target, &body.to_string())
+    };
+    // Of one the answer is awaited, of the other half of the body is here.
+    let (mut waits, mut half) = (house.caller(), house.caller());
+    waits.send(send(1));
+    house.upstream.await_text("r-1/of/pupil-zzq-901");
+    let second = send(2);
+    let (begin, end) = second.split_at(second.len() - 20);
+    half.send(begin);
+    house.await_metric("sluis_requests_in_flight{vendor=\"bron\"} 2\n");
+    house.drain();
+    half.send(end);
+    go_on.send(()).unwrap();
+    go_on.send(()).unwrap();
+    for caller in [&mut waits, &mut half] {
+        let answer = caller.answer();
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        assert_eq!(answer.lines("connection"), ["close"]);
+        assert!(caller.is_closed());
+    }
+    assert!(house.closed_within(Duration::from_secs(5)));
+    let text = house.upstream.received_text();
+    for number in [1, 2] {
+        let line = format!("PUT /results/r-{number}/of/pupil-zzq-901 ");
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
+        let body = format!(r#"{{"result":{{"score":{number},"student":"pupil-zzq-901"}}}}"#);
+        assert_eq!(text.matches(&body).count(), 1, "{text}");
+    }
+    house.search(&markers(), &[]);
+}
+
 /// Two gateways with one register.
 fn open_two(cluster: &Cluster, limits: &str, school: impl Fn() -> Upstream) -> [House; 2] {
     let server = cluster.settings(&cluster.database());

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::h2::{
     ACK, Connection, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, SETTINGS,
-    block, foreign, frame, open, open_with, pulling, status_of,
+    block, foreign, frame, open, open_with, pulling, pushing, status_of,
 };
 use super::vendor::{Seen, Vendor};
 use super::{FIRST, PATIENCE, markers, right_answer};
 use crate::harness::House;
-use crate::wire::grammar::numbered;
+use crate::wire::grammar::{BODY, numbered};
 
 /// The farewell is no fault of anybody's.
 const NO_ERROR: u32 = 0;
@@ -102,6 +102,29 @@ fn a_drain_says_farewell_and_which_streams_it_still_answers() {
     assert!(vendor.seen_of(FIRST + 2).is_empty(), "it was served unsaid");
     let all = vendor.seen();
     assert_eq!(all.iter().find_map(|seen| foreign(&house, seen)), None);
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn a_body_that_is_half_here_at_a_drain_is_taken_once() {
+    let (mut house, vendor) = open();
+    let mut connection = Connection::new(&house);
+    let body = numbered(BODY.as_bytes(), FIRST);
+    let (half, rest_of_it) = body.split_at(10);
+    connection.send(&frame(HEADERS, END_HEADERS, 1, &block(&pushing())));
+    connection.send(&frame(DATA, 0, 1, half));
+    house.await_metric("sluis_requests_in_flight{vendor=\"bron\"} 1\n");
+    house.drain();
+    assert_eq!(farewell(&mut connection), (ANY, NO_ERROR));
+    let (_, ping) = await_frame(&mut connection, PING);
+    connection.send(&frame(PING, ACK, 0, &ping));
+    assert_eq!(farewell(&mut connection), (1, NO_ERROR));
+    connection.send(&frame(DATA, END_STREAM, 1, rest_of_it));
+    let answers = rest(&mut connection);
+    assert_eq!((answers.len(), answers[0].1), (1, 200), "{answers:?}");
+    assert!(answers[0].2.ends_with(" whole"), "{answers:?}");
+    assert!(house.closed_within(PATIENCE));
+    assert_eq!(vendor.seen_of(FIRST).len(), 1);
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
