@@ -80,11 +80,16 @@ fn plans(policy: &'static str) -> Plans {
 
 /// The school: gives its users to who asks for them, and takes what is sent.
 fn school() -> Upstream {
-    Upstream::scripted(|peer: &mut Peer| {
+    school_that_says(|| ok(r#"{"title":"taken"}"#))
+}
+
+/// The same, with an answer of its own to what is sent.
+fn school_that_says(taken: impl Fn() -> String + Send + Sync + 'static) -> Upstream {
+    Upstream::scripted(move |peer: &mut Peer| {
         while let Some(request) = peer.request() {
             let answer = match request.head.starts_with("GET ") {
                 true => ok(USERS),
-                false => ok(r#"{"title":"taken"}"#),
+                false => taken(),
             };
             if peer.try_send(answer).is_err() {
                 return;
@@ -560,17 +565,9 @@ fn nothing_is_given_out_while_the_register_cannot_be_written() {
 fn results_that_are_under_way_at_a_drain_land_once() {
     let (go_on, told) = std::sync::mpsc::channel::<()>();
     let told = Mutex::new(told);
-    let upstream = Upstream::scripted(move |peer: &mut Peer| {
-        while let Some(request) = peer.request() {
-            let answer = match request.head.starts_with("GET ") {
-                true => ok(USERS),
-                false => {
-                    told.lock().unwrap().recv().unwrap();
-                    ok(r#"{"title":"taken"}"#)
-                }
-            };
-            peer.try_send(answer).unwrap();
-        }
+    let upstream = school_that_says(move || {
+        told.lock().unwrap().recv().unwrap();
+        ok(r#"{"title":"taken"}"#)
     });
     let mut house = plans(POLICY).open(upstream);
     let [first, ..] = pull(&house);
@@ -714,14 +711,9 @@ from-vendor = { group = "group" }
 fn what_one_vendor_was_given_is_nobodys_in_a_body_of_another() {
     let told = Arc::new(Mutex::new(String::new()));
     let tells = Arc::clone(&told);
-    let upstream = Upstream::scripted(move |peer: &mut Peer| {
-        while let Some(request) = peer.request() {
-            let answer = match request.head.starts_with("GET ") {
-                true => ok(USERS),
-                false => ok(&json!({"group": *tells.lock().unwrap()}).to_string()),
-            };
-            peer.try_send(answer).unwrap();
-        }
+    let upstream = school_that_says(move || {
+        let group = tells.lock().unwrap().clone();
+        ok(&json!({ "group": group }).to_string())
     });
     let plans = Plans {
         second: Some(OTHER),
