@@ -24,6 +24,14 @@ pub(crate) fn run_days<T>(count: u64, day: impl Fn(u64) -> T) {
     run(one.map_or(0..count, |seed| seed..seed + 1), day);
 }
 
+/// One seed runs the same way each time, and another in another.
+pub(crate) fn assert_repeatable(day: impl Fn(u64) -> String) {
+    for seed in [1, 77, 300] {
+        assert_eq!(day(seed), day(seed));
+    }
+    assert_ne!(day(1), day(2));
+}
+
 fn run<T>(seeds: Range<u64>, day: impl Fn(u64) -> T) {
     for seed in seeds {
         let ended = catch_unwind(AssertUnwindSafe(|| drop(day(seed))));
