@@ -111,11 +111,23 @@ impl Canonical {
     }
 }
 
-/// Whether `text` is made of visible ASCII and spaces. All of it is looked at, as that goes by
-/// sixteen bytes at once.
+/// Whether `text` is made of visible ASCII and spaces. Eight bytes are looked at at once, the last
+/// eight perhaps twice: most identifiers are short.
 fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let text = text.as_bytes();
+    let (eights, last) = (text.as_chunks::<8>().0, text.last_chunk::<8>());
+    let Some(last) = last else {
+        return text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    };
+    let odd = |eight: &[u8; 8]| {
+        let word = u64::from_le_bytes(*eight);
+        // The high bit of a byte beyond `~` or below a space; what it carries into others only says
+        // so once more.
+        (word.wrapping_add(ONES) | word | word.wrapping_sub(ONES.wrapping_mul(0x20))) & HIGHS
+    };
+    { eights.iter().chain([last]) }.fold(0, |found, eight| found | odd(eight)) == 0
 }
 
 /// Control, zero-width and direction characters: with one of these two identifiers look alike
@@ -161,6 +173,33 @@ mod tests {
         assert_eq!(form(&[Lower], "ÉA").unwrap(), "Éa");
         assert_eq!(form(&[], " a ").unwrap(), " a ");
         assert_eq!(Canonical::default().rules(), [Trim, Nfc]);
+    }
+
+    #[test]
+    fn plain_is_what_stands_between_space_and_tilde() {
+        let places = (1..=25).flat_map(|length| (0..length).map(move |place| (length, place)));
+        let around = [b' ', b'a', b'~'];
+        let texts = places.flat_map(|of| around.map(|around| (of, around)));
+        for (((length, place), around), byte) in
+            texts.flat_map(|text| (0..=0x7F).map(move |byte| (text, byte)))
+        {
+            let mut text = vec![around; length];
+            text[place] = byte;
+            let text = String::from_utf8(text).unwrap();
+            let plain = (b' '..=b'~').contains(&byte);
+            assert_eq!(is_plain(&text), plain, "{byte} at {place} of {length}");
+        }
+        for text in [
+            "é",
+            "aé",
+            "12345678é",
+            "é12345678",
+            "1234567\u{7FF}",
+            "\u{10FFFF}123456789",
+        ] {
+            assert!(!is_plain(text), "{text}");
+        }
+        assert!(is_plain(""));
     }
 
     #[test]

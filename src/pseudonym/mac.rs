@@ -65,6 +65,9 @@ fn keyed(key: &SecretBytes<BLOCK>, pad: u8) -> SecretState {
 }
 
 /// Hashes `text` and the padding of FIPS 180-4 section 5.1.1, from a state that has read one block.
+///
+/// Inlined by order: of the outer hash the length is known then.
+#[inline(always)]
 fn hash_on(mut state: [u32; 8], text: &[u8]) -> [u8; 32] {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     if !blocks.is_empty() {
