@@ -1,6 +1,6 @@
 //! The lines of a shape, and what the rewriter needs to know of them beforehand.
 
-use super::keys::{self, KeyTable};
+use super::keys::{self, KeyTable, Opening};
 use super::{IdKind, Index, Rule, Shape};
 
 /// One line of a shape.
@@ -25,8 +25,8 @@ pub struct Any {
 #[derive(Clone, Debug)]
 pub struct Fields {
     lines: Box<[Field]>,
-    /// Each line's key with quotes and colon, as compact JSON has it; empty if it needs escapes.
-    openings: Box<[Box<[u8]>]>,
+    /// Of each line, how it begins in a message.
+    openings: Box<[Opening]>,
     table: KeyTable,
     constants: Box<[usize]>,
     derived: Box<[Derived]>,
@@ -87,7 +87,7 @@ impl Fields {
         let is_source = |line: usize| derived.iter().any(|one| one.of == line);
         Self {
             table: KeyTable::new(&keys),
-            openings: lines.iter().map(|line| keys::opening(&line.key)).collect(),
+            openings: lines.iter().map(|line| Opening::new(&line.key)).collect(),
             constants: lines.iter().enumerate().filter_map(constant).collect(),
             sources: (0..lines.len()).map(is_source).collect(),
             derived,
@@ -100,7 +100,7 @@ impl Fields {
 
     /// The line of that key, by its [hash](super::key_hash) and its unescaped bytes.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &Field)> {
         let is = |line: &Field| keys::same(line.key.as_bytes(), key);
         let place = self
@@ -109,16 +109,13 @@ impl Fields {
         Some((place, self.lines.get(place)?))
     }
 
-    /// Whether `bytes` begin with the key of the line at that place, as compact JSON has it: how
-    /// long the key is with its quotes, and the line.
+    /// Whether the key of the line at that place stands at `at`, as compact JSON has it: where the
+    /// key ends with its quotes, and the line. With less than sixteen bytes there it is not known.
     #[must_use]
     #[inline]
-    pub fn begins(&self, place: usize, bytes: &[u8]) -> Option<(usize, &Field)> {
-        let opening = self.openings.get(place)?;
-        let length = opening.len().checked_sub(1)?;
-        let here = bytes.get(..opening.len())?;
-        let line = self.lines.get(place)?;
-        keys::same(opening, here).then_some((length, line))
+    pub fn begins(&self, place: usize, bytes: &[u8], at: usize) -> Option<(usize, &Field)> {
+        let behind_colon = self.openings.get(place)?.end(bytes, at)?;
+        Some((behind_colon.checked_sub(1)?, self.lines.get(place)?))
     }
 
     /// The line at that place.
@@ -174,8 +171,9 @@ mod tests {
         };
         let fields = Fields::new(keys.map(line).into(), None, Unlisted::Drop);
         let begins = |place, text: &str| {
-            let found = fields.begins(place, text.as_bytes());
-            found.map(|(length, field)| (length, &*field.key))
+            let text = format!("{{{text:16}");
+            let found = fields.begins(place, text.as_bytes(), 1);
+            found.map(|(end, field)| (end - 1, &*field.key))
         };
         assert_eq!(begins(0, r#""id":1"#), Some((4, "id")));
         assert_eq!(
@@ -193,9 +191,15 @@ mod tests {
             (2, r#""back\slash":1"#),
             (3, "\"line\n\":1"),
             (4, r#""dateLastModifieD":1"#),
+            (4, r#""dateLastModified"""#),
+            (4, r#""dateLastModified"#),
             (7, r#""id":1"#),
         ] {
             assert_eq!(begins(place, text), None, "{text}");
         }
+        let text = br#"{"id":12345678901"#;
+        assert!(fields.begins(0, text, 1).is_some());
+        assert!(fields.begins(0, &text[..16], 1).is_none());
+        assert!(fields.begins(1, &[0; 64], 1).is_none());
     }
 }

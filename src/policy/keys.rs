@@ -38,7 +38,7 @@ impl KeyTable {
     }
 
     /// The place with that hash whose key `is` the one that is looked for.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, is: impl Fn(usize) -> bool) -> Option<usize> {
         let (mut at, check) = parts(hash);
         loop {
@@ -70,7 +70,7 @@ const fn parts(hash: u64) -> (usize, u32) {
 /// collide are told apart by their bytes where a line is looked up; where keys are only compared
 /// with each other (duplicates), a made-up collision refuses the message of the one who made it.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn key_hash(key: &[u8]) -> u64 {
     let (first, last) = ends(key);
     // Ends that overlap say all of the key, together with its length.
@@ -139,13 +139,62 @@ fn fold(left: u64, right: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// `"key":`, or nothing if the key would have to be escaped.
-pub(super) fn opening(key: &str) -> Box<[u8]> {
-    let plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
-    if key.bytes().all(plain) {
-        [b"\"", key.as_bytes(), b"\":"].concat().into()
-    } else {
-        Box::default()
+/// A key as compact JSON has it, `"key":`, to look for at a place in a message.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    /// Its first sixteen bytes, or what it has of them.
+    first: u128,
+    /// The bits of these that count.
+    counting: u128,
+    /// What follows them.
+    rest: Box<[u8]>,
+    length: usize,
+}
+
+impl Opening {
+    const FIRST_BYTES: usize = 16;
+
+    pub(super) fn new(key: &str) -> Self {
+        let plain = |byte: u8| byte >= b' ' && !matches!(byte, b'"' | b'\\');
+        if !key.bytes().all(plain) {
+            return Self::nowhere();
+        }
+        let bytes = [b"\"", key.as_bytes(), b"\":"].concat();
+        let word = |of: fn(u8) -> u8| {
+            let bytes = bytes.iter().take(Self::FIRST_BYTES).rev();
+            bytes.fold(0, |word, byte| word << 8 | u128::from(of(*byte)))
+        };
+        Self {
+            first: word(|byte| byte),
+            counting: word(|_| u8::MAX),
+            rest: bytes.get(Self::FIRST_BYTES..).unwrap_or_default().into(),
+            length: bytes.len(),
+        }
+    }
+
+    /// Of a key that would have to be escaped: it ends before its rest, so it stands nowhere.
+    fn nowhere() -> Self {
+        Self {
+            first: 0,
+            counting: u128::MAX,
+            rest: [0].into(),
+            length: 0,
+        }
+    }
+
+    /// If it stands at `at`, and sixteen bytes are there: where it ends.
+    #[inline]
+    pub(super) fn end(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        let first = bytes.get(at..)?.first_chunk()?;
+        if (u128::from_le_bytes(*first) ^ self.first) & self.counting != 0 {
+            return None;
+        }
+        let end = at.wrapping_add(self.length);
+        let goes_on = self.rest.is_empty() || {
+            let from = at.wrapping_add(Self::FIRST_BYTES);
+            bytes.get(from..end) == Some(&*self.rest)
+        };
+        goes_on.then_some(end)
     }
 }
 

@@ -21,11 +21,10 @@ impl<'a, W: Watch> Pass<'a, W> {
         start: usize,
     ) -> Option<(usize, &'a Rule)> {
         let (fields, line) = (fields?, self.state.frame.line_next);
-        let (length, field) = fields.begins(line, self.bytes.get(start..)?)?;
-        if length > self.state.bounds.string_max {
+        let (end, field) = fields.begins(line, self.bytes, start)?;
+        if end.wrapping_sub(start) > self.state.bounds.string_max {
             return None;
         }
-        let end = start.wrapping_add(length);
         self.stands = Place::Key;
         self.key = Key {
             start,
