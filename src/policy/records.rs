@@ -126,6 +126,14 @@ impl Policy {
         self.records.gates.get(shape.place())
     }
 
+    /// Whether every object of a shape is sent, whatever is in it.
+    #[must_use]
+    #[inline]
+    pub fn sends_all(&self, shape: Index<Shape>) -> bool {
+        let gate = self.gate(shape);
+        gate.is_none_or(|gate| gate.only.is_empty() && gate.glimpses.is_empty())
+    }
+
     /// Whether identifiers of that kind are looked for on a list.
     #[must_use]
     pub fn excepts(&self, kind: Index<IdKind>) -> bool {

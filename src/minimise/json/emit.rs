@@ -20,7 +20,7 @@ impl<'a> Emit<'a> {
     }
 
     /// The bytes from `from` to `to` leave as they are.
-    #[inline]
+    #[inline(always)]
     pub(super) fn copy(&mut self, from: usize, to: usize) {
         if self.to == from && self.from < self.to {
             self.to = to;
@@ -31,7 +31,7 @@ impl<'a> Emit<'a> {
     }
 
     /// A comma leaves, and then the bytes from `from` to `to`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn comma_and_copy(&mut self, from: usize, to: usize) {
         let joined = self.to.wrapping_add(1) == from && self.bytes.get(self.to) == Some(&b',');
         if joined && self.from < self.to {
@@ -58,12 +58,13 @@ impl<'a> Emit<'a> {
     }
 
     /// Copies the run that is waiting. Must be called before the input goes away.
-    #[inline]
+    #[inline(always)]
     pub(super) fn flush(&mut self) {
-        if let Some(run) = self.bytes.get(self.from..self.to) {
-            self.out.extend_from_slice(run);
+        if self.from < self.to {
+            let run = self.bytes.get(self.from..self.to);
+            self.out.extend_from_slice(run.unwrap_or_default());
+            (self.from, self.to) = (0, 0);
         }
-        (self.from, self.to) = (0, 0);
     }
 }
 

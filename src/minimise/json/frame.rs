@@ -292,7 +292,7 @@ impl State {
     }
 
     /// Notes a key without a line, by its hash and its place in the body.
-    #[inline]
+    #[inline(always)]
     pub(super) fn see_unlisted(&mut self, hash: u64, at: u64) {
         let bit = 1 << (hash >> 58);
         if self.frame.unlisted.bits & bit != 0 && !self.frame.unlisted.twice {

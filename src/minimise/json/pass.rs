@@ -194,7 +194,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         };
     }
 
-    fn pass_over(&mut self) -> Result<Step, Refusal> {
+    pub(super) fn pass_over(&mut self) -> Result<Step, Refusal> {
         let depth_left = self.depth_left();
         let run = self.state.skip.run(self.bytes, self.at, depth_left);
         self.at = run.map_err(|fault| self.found(fault))?;
@@ -256,7 +256,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         Ok(self.closed())
     }
 
-    fn close_object(&mut self) -> Result<Step, Refusal> {
+    pub(super) fn close_object(&mut self) -> Result<Step, Refusal> {
         let kind = self.state.frame.kind;
         if !kind.is_object() {
             return Err(self.fault(JsonFault::Syntax, self.at));

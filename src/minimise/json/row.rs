@@ -2,31 +2,67 @@
 //!
 //! What every field goes through is inlined by order: as calls it costs a twentieth of the time.
 
-use super::frame::{Expect, FrameKind, fields};
+use super::block::{self, Task, Width};
+use super::frame::{self, Expect, FrameKind};
 use super::pass::{Pass, Step};
-use super::plan::{Token, TokenKind};
+use super::plan::{Token, TokenKind, text_of};
 use super::scan::{self, Text};
 use crate::limits;
 use crate::minimise::Action;
+use crate::minimise::crossing::Turned;
 use crate::minimise::watch::Watch;
-use crate::policy::{Fields, Rule, Unlisted, key_hash};
-use crate::refusal::{JsonFault, Refusal};
+use crate::policy::{Fields, IdKind, Index, Keep, Rule, Side, Unlisted, ValueType, key_hash};
+use crate::pseudonym::Form;
+use crate::refusal::{Bug, JsonFault, Refusal};
 
 impl<'a, W: Watch> Pass<'a, W> {
-    /// Reads keys with their values, as long as one stands right behind the other.
+    /// Reads keys with their values, as long as one stands right behind the other, from object to
+    /// object.
     #[inline(never)]
     pub(super) fn fields_in_a_row(&mut self) -> Result<Step, Refusal> {
-        let law = self.law;
-        let fields = fields(&law.policy, self.state.frame.kind);
+        block::widest(Row(self))
+    }
+
+    #[inline(always)]
+    fn row<B: Width>(&mut self) -> Result<Step, Refusal> {
+        let policy = &self.law.policy;
+        let mut fields = frame::fields(policy, self.state.frame.kind);
         loop {
-            let step = self.field(fields)?;
-            let next = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk);
-            let done = self.state.expect == Expect::Next && !self.state.skip.is_active();
-            if step == Step::Waits || !done || next != Some(b",\"") {
-                return Ok(step);
+            if self.field::<B>(fields)? == Step::Waits {
+                return Ok(Step::Waits);
             }
-            self.at = self.at.wrapping_add(1);
-            self.state.expect = Expect::Key;
+            match self.behind_field()? {
+                Behind::Key => {}
+                Behind::KeyOfAnother => fields = frame::fields(policy, self.state.frame.kind),
+                Behind::Other(step) => return Ok(step),
+            }
+        }
+    }
+
+    /// Goes on to the next key, if that stands right behind the field: over what is dropped, into
+    /// the object that the field is, out of those that end with it.
+    #[inline(always)]
+    fn behind_field(&mut self) -> Result<Behind, Refusal> {
+        let mut key = Behind::Key;
+        loop {
+            if self.state.skip.is_active() && self.pass_over()? == Step::Waits {
+                return Ok(Behind::Other(Step::Waits));
+            }
+            let next = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk);
+            match (self.state.expect, next) {
+                (Expect::Next, Some(b",\"")) => {
+                    self.at = self.at.wrapping_add(1);
+                    self.state.expect = Expect::Key;
+                    return Ok(key);
+                }
+                (Expect::Next, Some([b'}', _])) => self.close_object()?,
+                (Expect::FirstKey, Some([b'"', _])) => return Ok(Behind::KeyOfAnother),
+                _ => return Ok(Behind::Other(Step::Taken)),
+            };
+            key = Behind::KeyOfAnother;
+            if !self.state.frame.kind.is_object() {
+                return Ok(Behind::Other(Step::Taken));
+            }
         }
     }
 
@@ -34,12 +70,12 @@ impl<'a, W: Watch> Pass<'a, W> {
     ///
     /// Nothing is noted before all of that is here, so that it can be read again.
     #[inline(always)]
-    fn field(&mut self, fields: Option<&'a Fields>) -> Result<Step, Refusal> {
+    fn field<B: Width>(&mut self, fields: Option<&'a Fields>) -> Result<Step, Refusal> {
         let start = self.at;
         let expected = self.expected_line(fields, start);
         let done = match expected {
-            Some((end, rule)) => self.keep_text(end, rule)?,
-            None => self.drop_unlisted_text(fields),
+            Some((end, rule)) => self.text_of_line::<B>(end, rule)?,
+            None => self.drop_unlisted_text::<B>(fields),
         };
         if done {
             return Ok(Step::Taken);
@@ -94,13 +130,13 @@ impl<'a, W: Watch> Pass<'a, W> {
     /// between. Done as [`Self::field`] would, without what that asks for others; `false` if it is
     /// anything else, and then nothing has been done.
     #[inline(always)]
-    fn drop_unlisted_text(&mut self, fields: Option<&Fields>) -> bool {
+    fn drop_unlisted_text<B: Width>(&mut self, fields: Option<&Fields>) -> bool {
         let (start, bytes) = (self.at, self.bytes);
         let Some(fields) = fields.filter(|it| it.any.is_none() && it.unlisted == Unlisted::Drop)
         else {
             return false;
         };
-        let Some(quote) = scan::plain_text(bytes, start.wrapping_add(1)) else {
+        let Some(quote) = scan::plain_text::<B>(bytes, start.wrapping_add(1)) else {
             return false;
         };
         let behind = bytes.get(quote..).and_then(<[u8]>::first_chunk);
@@ -115,7 +151,7 @@ impl<'a, W: Watch> Pass<'a, W> {
         if fields.find(hash, key).is_some() {
             return false;
         }
-        let Some(end) = scan::plain_text(bytes, quote.wrapping_add(3)) else {
+        let Some(end) = scan::plain_text::<B>(bytes, quote.wrapping_add(3)) else {
             return false;
         };
         let at = self.place(start);
@@ -131,19 +167,50 @@ impl<'a, W: Watch> Pass<'a, W> {
         true
     }
 
-    /// A text under a rule that keeps texts, right behind the key of a line that ends at `end`. As
+    /// What the list or object at `at` is, if it is what `rule` asks for and is entered whatever is
+    /// in it.
+    #[inline(always)]
+    pub(super) fn opens(&self, at: usize, rule: &Rule) -> Option<FrameKind> {
+        match (self.bytes.get(at), *rule) {
+            (Some(b'['), Rule::List(item)) => Some(FrameKind::List(item)),
+            (Some(b'{'), Rule::Object(shape)) => {
+                let policy = &self.law.policy;
+                let open = policy.fields(shape).is_some() && policy.sends_all(shape);
+                open.then_some(FrameKind::Object(shape))
+            }
+            _ => None,
+        }
+    }
+
+    /// Enters what [`Self::opens`] found, as is done with any value, without what that asks for
+    /// others.
+    #[inline(always)]
+    pub(super) fn enter_unread(&mut self, at: usize, kind: FrameKind) -> Result<Step, Refusal> {
+        self.note()?;
+        let end = at.wrapping_add(1);
+        self.lead(Token {
+            kind: TokenKind::Object,
+            start: at,
+            end,
+        });
+        self.emit.copy(at, end);
+        self.enter(kind, at)?;
+        Ok(Step::Taken)
+    }
+
+    /// A text that is kept or an identifier, right behind the key of a line that ends at `end`. As
     /// [`Self::drop_unlisted_text`] is to keys without a line.
     #[inline(always)]
-    fn keep_text(&mut self, end: usize, rule: &Rule) -> Result<bool, Refusal> {
-        let Rule::Keep(keep) = *rule else {
-            return Ok(false);
-        };
+    fn text_of_line<B: Width>(&mut self, end: usize, rule: &Rule) -> Result<bool, Refusal> {
         let start = end.wrapping_add(1);
         let (bytes, most) = (self.bytes, self.state.bounds.string_max);
+        let Some(what) = self.of_text(rule) else {
+            return Ok(false);
+        };
         if W::LOOKS || self.key.source || bytes.get(start) != Some(&b'"') {
             return Ok(false);
         }
-        let quote = scan::plain_text(bytes, start.wrapping_add(1));
+        let quote = scan::plain_text::<B>(bytes, start.wrapping_add(1));
         let Some(end) = quote.map(|quote| quote.wrapping_add(1)) else {
             return Ok(false);
         };
@@ -155,15 +222,101 @@ impl<'a, W: Watch> Pass<'a, W> {
             start,
             end,
         };
-        let dropped = self.kept(keep, token)?;
-        self.note()?;
-        if dropped.is_none() {
-            self.lead(token);
-            self.emit.copy(start, end);
-        }
-        self.state.count(dropped.unwrap_or(Action::Kept));
+        let action = match what {
+            OfText::Keep(keep) => {
+                let dropped = self.text_kept(keep, token)?;
+                self.note()?;
+                if dropped.is_none() {
+                    self.copy_field(end);
+                }
+                dropped.unwrap_or(Action::Kept)
+            }
+            OfText::Pseudonym(kind) => {
+                self.note()?;
+                self.write_pseudonym(kind, token)?
+            }
+        };
+        self.state.count(action);
         self.at = end;
         self.state.expect = Expect::Next;
         Ok(true)
+    }
+
+    #[inline(always)]
+    fn of_text(&self, rule: &Rule) -> Option<OfText> {
+        if let Rule::Keep(keep) = *rule {
+            return Some(OfText::Keep(keep));
+        }
+        let Rule::Identifier(kind) = *rule else {
+            return None;
+        };
+        let sent = self.crossing.to == Side::Vendor && !self.law.policy.excepts(kind);
+        sent.then_some(OfText::Pseudonym(kind))
+    }
+
+    /// As [`Self::kept`], of a text; most may be any.
+    #[inline(always)]
+    fn text_kept(&mut self, keep: Keep, token: Token) -> Result<Option<Action>, Refusal> {
+        let any = keep.of == ValueType::Any && keep.rules.is_none();
+        match any && self.crossing.guarded().is_none() {
+            true => Ok(None),
+            false => self.kept(keep, token),
+        }
+    }
+
+    /// Writes a key with the value right behind its colon, up to `end`, as they came.
+    #[inline(always)]
+    fn copy_field(&mut self, end: usize) {
+        if self.take_comma() {
+            self.emit.comma_and_copy(self.key.start, end);
+        } else {
+            self.emit.copy(self.key.start, end);
+        }
+    }
+
+    /// Writes a key and what a vendor gets in place of the text right behind its colon. The quotes
+    /// stay.
+    #[inline(always)]
+    fn write_pseudonym(&mut self, kind: Index<IdKind>, token: Token) -> Result<Action, Refusal> {
+        self.copy_field(token.start.wrapping_add(1));
+        let (crossing, state) = (self.crossing, &mut *self.state);
+        let id = (text_of(self.bytes, token, &mut state.text), Form::Text);
+        let turned = crossing.turn(kind, id, self.emit.out(), &mut state.trail);
+        let action = match turned {
+            Ok(Turned::Done(action, Form::Text)) => action,
+            Ok(Turned::Empty) => Action::IdentifierEmpty,
+            Ok(_) => return Err(Refusal::Bug(Bug::Rewriter)),
+            Err(refused) => return Err(refused.at(self.place(token.start))),
+        };
+        self.emit.copy(token.end.wrapping_sub(1), token.end);
+        Ok(action)
+    }
+}
+
+/// What stands behind a field.
+enum Behind {
+    /// A key of the same object.
+    Key,
+    /// A key of an object within it, or around it.
+    KeyOfAnother,
+    /// Anything else.
+    Other(Step),
+}
+
+/// What becomes of a text, if it is soon done.
+enum OfText {
+    Keep(Keep),
+    Pseudonym(Index<IdKind>),
+}
+
+/// [`Pass::fields_in_a_row`] in whatever width there is.
+struct Row<'p, 'a, W>(&'p mut Pass<'a, W>);
+
+impl<W: Watch> Task for Row<'_, '_, W> {
+    type Done = Result<Step, Refusal>;
+
+    #[inline(always)]
+    fn run<B: Width>(self) -> Self::Done {
+        self.0.row::<B>()
     }
 }

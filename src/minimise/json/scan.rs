@@ -3,7 +3,7 @@
 //! Every function is given all bytes at hand and a place in them, and tells how far the token goes,
 //! that it may go on beyond the bytes at hand, or that it can never become a token.
 
-use super::block::{self, Block};
+use super::block::{Narrow, Width};
 use crate::pseudonym::Form;
 use crate::refusal::JsonFault;
 
@@ -50,7 +50,7 @@ pub(super) fn space(bytes: &[u8], mut at: usize) -> usize {
 /// Scans the content of a string from `at`, a place behind its opening quote.
 #[inline(always)]
 pub(super) fn text(bytes: &[u8], at: usize) -> Result<Text, Fault> {
-    let stop = plain(bytes, at);
+    let stop = plain::<Narrow>(bytes, at);
     if bytes.get(stop) != Some(&b'"') {
         return text_from_stop(bytes, stop);
     }
@@ -63,8 +63,8 @@ pub(super) fn text(bytes: &[u8], at: usize) -> Result<Text, Fault> {
 /// The closing quote of a string without escapes, scanned from `at`, a place behind its opening
 /// quote; `None` if it is no such string, or not here whole.
 #[inline(always)]
-pub(super) fn plain_text(bytes: &[u8], at: usize) -> Option<usize> {
-    let stop = plain(bytes, at);
+pub(super) fn plain_text<W: Width>(bytes: &[u8], at: usize) -> Option<usize> {
+    let stop = plain::<W>(bytes, at);
     (bytes.get(stop) == Some(&b'"')).then_some(stop)
 }
 
@@ -87,45 +87,24 @@ fn text_from_stop(bytes: &[u8], mut at: usize) -> Result<Text, Fault> {
             },
             Some(_) => return Err(Fault::new(JsonFault::RawControl, at)),
         }
-        at = plain(bytes, at);
+        at = plain::<Narrow>(bytes, at);
     }
 }
 
-/// The first quote, backslash or control character at or after `at`, or the end.
+/// The first quote, backslash or control character at or after `at`, or the end: by blocks, the
+/// last few bytes one by one.
 #[inline(always)]
-fn plain(bytes: &[u8], at: usize) -> usize {
-    first(bytes, at, block::stop, |byte| {
-        matches!(byte, 0..0x20 | b'"' | b'\\')
-    })
-}
-
-/// The first quote or backslash at or after `at`, or the end.
-#[inline(always)]
-pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> usize {
-    first(bytes, at, block::quote_or_backslash, |byte| {
-        matches!(byte, b'"' | b'\\')
-    })
-}
-
-/// The first byte at or after `at` that is of a kind: by blocks, the last few one by one.
-#[inline(always)]
-fn first(
-    bytes: &[u8],
-    mut at: usize,
-    of: impl Fn(&Block) -> usize,
-    is: impl Fn(u8) -> bool,
-) -> usize {
+pub(super) fn plain<W: Width>(bytes: &[u8], mut at: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
-    while let Some((block, after)) = rest.split_first_chunk() {
-        let place = of(block);
+    while let Some(place) = W::stop(rest) {
         at = at.wrapping_add(place);
-        if place < block::BYTES {
+        if place < W::BYTES {
             return at;
         }
-        rest = after;
+        rest = rest.get(W::BYTES..).unwrap_or_default();
     }
-    let last = rest.iter().take_while(|byte| !is(**byte));
-    at.wrapping_add(last.count())
+    let is_plain = |byte: &&u8| !matches!(byte, 0..0x20 | b'"' | b'\\');
+    at.wrapping_add(rest.iter().take_while(is_plain).count())
 }
 
 /// The end of the escape at `at`; `None` if it may go on beyond the bytes at hand.
@@ -329,6 +308,7 @@ pub(super) fn escape_into(text: &str, into: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::block::{self, Task};
     use super::*;
 
     #[test]
@@ -353,17 +333,28 @@ mod tests {
         let stops = [b'"', b'\\', 0, 0x1F];
         let places = stops
             .into_iter()
-            .flat_map(|stop| (0..40).map(move |at| (stop, at)));
+            .flat_map(|stop| (0..80).map(move |at| (stop, at)));
         for (stop, place) in places {
-            let mut bytes = [b'a'; 40];
+            let mut bytes = [b'a'; 80];
             bytes[place] = stop;
-            let mark = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'));
             for from in 0..=place {
-                assert_eq!(plain(&bytes, from), place, "{bytes:?} from {from}");
-                assert_eq!(quote_or_backslash(&bytes, from), mark.unwrap_or(40));
+                block::widest(Stops(&bytes, from, place));
+                Stops(&bytes, from, place).run::<Narrow>();
             }
         }
-        assert_eq!(plain(b"ab", 2), 2);
+        block::widest(Stops(b"ab", 2, 2));
+    }
+
+    /// That scanning some bytes from a place stops at another one.
+    struct Stops<'a>(&'a [u8], usize, usize);
+
+    impl Task for Stops<'_> {
+        type Done = ();
+
+        fn run<W: Width>(self) {
+            let Self(bytes, from, stop) = self;
+            assert_eq!(plain::<W>(bytes, from), stop, "{bytes:?} from {from}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A dropped string is checked in full; within a dropped list or object only strings, brackets and
 //! depth are looked at (and UTF-8, before everything).
 
-use super::block::{self, PIECE_BYTES};
+use super::block::{self, PIECE_BYTES, Task, Width};
 use super::scan::{self, Fault, Text};
 use crate::refusal::JsonFault;
 
@@ -55,6 +55,21 @@ impl Skip {
     pub(super) fn run(
         &mut self,
         bytes: &[u8],
+        at: usize,
+        depth_max: usize,
+    ) -> Result<usize, Fault> {
+        block::widest(Run {
+            skip: self,
+            bytes,
+            at,
+            depth_max,
+        })
+    }
+
+    #[inline(always)]
+    fn run_in<W: Width>(
+        &mut self,
+        bytes: &[u8],
         mut at: usize,
         depth_max: usize,
     ) -> Result<usize, Fault> {
@@ -62,7 +77,7 @@ impl Skip {
         let mut pieces_from = at;
         loop {
             if at >= pieces_from {
-                at = self.pieces(bytes, at, depth_max)?;
+                at = self.pieces::<W>(bytes, at, depth_max)?;
                 pieces_from = at.saturating_add(PIECE_BYTES);
             }
             at = match self.inside {
@@ -75,11 +90,12 @@ impl Skip {
                     Text::Part { safe } => return Ok(safe),
                 },
                 Inside::ContainerText => {
-                    let at = scan::quote_or_backslash(bytes, at);
+                    let at = scan::plain::<W>(bytes, at);
                     self.inside = match bytes.get(at) {
                         None => return Ok(at),
                         Some(b'"') => Inside::Container,
-                        Some(_) => Inside::ContainerTextEscape,
+                        Some(b'\\') => Inside::ContainerTextEscape,
+                        Some(_) => Inside::ContainerText,
                     };
                     at.wrapping_add(1)
                 }
@@ -105,7 +121,13 @@ impl Skip {
     }
 
     /// Goes on in a list or object by whole pieces, as long as no backslash stands in them.
-    fn pieces(&mut self, bytes: &[u8], mut at: usize, depth_max: usize) -> Result<usize, Fault> {
+    #[inline(always)]
+    fn pieces<W: Width>(
+        &mut self,
+        bytes: &[u8],
+        mut at: usize,
+        depth_max: usize,
+    ) -> Result<usize, Fault> {
         // All bits of those in a string, from its opening quote on.
         let mut carried = match self.inside {
             Inside::Container => 0,
@@ -114,7 +136,7 @@ impl Skip {
         };
         let mut behind = at;
         while let Some(piece) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-            let marks = block::marks(piece);
+            let marks = W::marks(piece);
             if marks.backslashes != 0 {
                 break;
             }
@@ -159,6 +181,23 @@ impl Skip {
             self.inside = Inside::Nothing;
         }
         Ok(())
+    }
+}
+
+/// [`Skip::run`] in whatever width there is.
+struct Run<'a> {
+    skip: &'a mut Skip,
+    bytes: &'a [u8],
+    at: usize,
+    depth_max: usize,
+}
+
+impl Task for Run<'_> {
+    type Done = Result<usize, Fault>;
+
+    #[inline(always)]
+    fn run<W: Width>(self) -> Self::Done {
+        self.skip.run_in::<W>(self.bytes, self.at, self.depth_max)
     }
 }
 

@@ -15,10 +15,13 @@ impl<W: Watch> Pass<'_, W> {
     #[inline(always)]
     pub(super) fn value(&mut self, at: usize, rule: &Rule) -> Result<Step, Refusal> {
         let source = self.source();
-        if matches!(rule, Rule::Drop) && source.is_none() && !W::LOOKS {
-            self.drop_unread(at)
-        } else {
-            self.read(at, rule, source)
+        if W::LOOKS {
+            return self.read(at, rule, source);
+        }
+        match (self.opens(at, rule), rule) {
+            (Some(kind), _) => self.enter_unread(at, kind),
+            (None, Rule::Drop) if source.is_none() => self.drop_unread(at),
+            (None, _) => self.read(at, rule, source),
         }
     }
 
@@ -216,7 +219,7 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Whether a comma must come first; from now on it must.
-    fn take_comma(&mut self) -> bool {
+    pub(super) fn take_comma(&mut self) -> bool {
         std::mem::replace(&mut self.state.frame.comma, true)
     }
 
