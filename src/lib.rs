@@ -13,7 +13,7 @@
 //! | | what these share | [`body`] [`gate`] [`tls`] [`alarm`] |
 //! | memory | files and state | [`config`] [`store`] [`events`] |
 //! | law | pure: no clock, file, socket or log | [`minimise`] [`policy`] [`pseudonym`] [`guard`] |
-//! | words | types for everyone | [`names`] [`limits`] [`secret`] [`clock`] [`refusal`] |
+//! | words | types for everyone | [`names`] [`limits`] [`secret`] [`clock`] [`cores`] [`refusal`] |
 //!
 //! # Four walls
 //! 1. Only one room lets data out: what goes to a vendor is a [`minimise::Cleared`], and only
@@ -36,6 +36,7 @@ pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cores;
 pub mod demo;
 #[cfg(test)]
 mod dice;

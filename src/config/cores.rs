@@ -1,9 +1,9 @@
 //! The same for many files, on all cores.
 
-use std::panic::resume_unwind;
 use std::thread;
 
 use super::problem::Problems;
+use crate::cores::{self, InOrder};
 
 /// Does the same with each, on as many threads as there are cores: it is most of the work of a
 /// start with hundreds of vendors. What is made and the problems are in order all the same.
@@ -12,7 +12,7 @@ pub(super) fn on_all_cores<T: Send, U: Send>(
     problems: &mut Problems,
     act: impl Fn(T, &mut Problems) -> U + Sync,
 ) -> Vec<U> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores::count();
     let share = each.len().div_ceil(cores).max(1);
     let mut left = each.into_iter();
     let shares = (0..cores).map(|_| left.by_ref().take(share).collect::<Vec<_>>());
@@ -24,12 +24,14 @@ pub(super) fn on_all_cores<T: Send, U: Send>(
         (made, problems)
     };
     thread::scope(|scope| {
-        let threads = { shares.into_iter() }.map(|share| scope.spawn(|| act(share)));
-        // All are begun before the first is waited for.
-        let threads: Vec<_> = threads.collect();
+        let (act, mut line) = (&act, InOrder::new(scope));
+        // All are begun before the first is waited for: they are no more than there are cores.
+        let begun = shares
+            .into_iter()
+            .filter_map(|share| line.begin(move || act(share)));
+        let begun: Vec<_> = begun.collect();
         let mut all = Vec::new();
-        for thread in threads {
-            let (made, found) = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        for (made, found) in begun.into_iter().chain(line) {
             all.extend(made);
             problems.append(found);
         }
