@@ -105,6 +105,10 @@ pub const REGISTER_WAITING_MAX: usize = 4_096;
 pub const REGISTER_COMMIT_ROWS: usize = 10_000;
 /// Identifiers of an import that are written in one commit: some 50 MiB in memory.
 pub const REGISTER_IMPORT_ROWS: usize = 200_000;
+/// Rows of the register that a thread opens at a time: some three milliseconds of work.
+pub const REGISTER_OPEN_ROWS: usize = 2_048;
+/// And so many bytes of them, of which one may have more.
+pub const REGISTER_OPEN_BYTES: usize = 1 << 20;
 /// What the register's file may hold of itself in memory, in bytes.
 pub const REGISTER_CACHE_BYTES: usize = 64 << 20;
 /// The journal of the register's file, in bytes: some 8,000 identifiers, or 256 commits of one.

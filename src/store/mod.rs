@@ -17,12 +17,14 @@
 
 mod arena;
 mod backend;
+mod drawers;
 mod file;
 mod ids;
 mod index;
 mod journal;
 mod keeper;
 mod offline;
+mod opening;
 mod places;
 mod postgres;
 mod reader;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::backend::{Backend, Mark};
+use super::backend::Backend;
 use super::postgres::Postgres;
-use super::reader::{Reader, Taken};
+use super::reader::{self, Taken};
 use super::view::View;
 use super::{Fault, Place, Shared, Store, StoreFault, file, journal};
 use crate::clock::Clock;
@@ -216,13 +216,11 @@ fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, Fault> + Send) -> Resul
 }
 
 pub(super) fn verified(backend: &mut dyn Backend, shared: &Shared) -> Result<Verified, Fault> {
-    let (mut reader, mut verified) = (Reader::default(), Verified::default());
-    let named = |name: &str| shared.school_named(name);
-    let mut full = false;
-    backend.read(Mark::default(), &mut |row| {
+    let (mut verified, mut full) = (Verified::default(), false);
+    reader::read_all(backend, shared, &mut |number, taken| {
         verified.rows = verified.rows.saturating_add(1);
-        match reader.take(&named, row) {
-            Taken::Damaged => verified.add_damaged(row.number),
+        match taken {
+            Taken::Damaged => verified.add_damaged(number),
             Taken::Full => full = true,
             Taken::In => {}
             Taken::Unkeyed => verified.unkeyed = verified.unkeyed.saturating_add(1),

@@ -1,26 +1,28 @@
 //! From rows to what is known.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::Shared;
-use super::backend::{Backend, Damage, Fault, Mark, NewRow, Row, Writers};
-use super::ids::Ids;
+use super::backend::{Backend, Damage, Fault, Mark, NewRow, Writers};
+use super::drawers::{Drawers, Seals};
+use super::opening::{self, Belongs, Head, Opened};
 use super::school::School;
 use super::view::View;
-use crate::pseudonym::{Form, Identifier, Seal};
+use crate::pseudonym::{Form, Identifier};
 
 /// Takes rows in, and remembers how far it came.
 #[derive(Default)]
 pub(super) struct Reader {
     mark: Mark,
-    /// By school and kind.
-    kept: BTreeMap<String, BTreeMap<String, Kept>>,
-    /// The schools that have a row which cannot be taken in, by their names.
-    stopped: BTreeMap<String, Stopped>,
-    opened: Vec<u8>,
+    drawers: Drawers,
+    seals: Seals,
+    stopped: AllStopped,
 }
+
+/// The schools that have a row which cannot be taken in, by their names.
+#[derive(Default)]
+struct AllStopped(BTreeMap<String, Stopped>);
 
 /// A school of which a row does not open, or finds no room.
 ///
@@ -34,12 +36,6 @@ struct Stopped {
     damage: Damage,
     /// The last row that was tried.
     tried: u64,
-}
-
-/// One kind of one school.
-pub(super) struct Kept {
-    seal: Seal,
-    ids: Arc<Ids>,
 }
 
 /// What became of a row.
@@ -63,29 +59,33 @@ impl Reader {
     /// Takes in all rows behind the last one that was taken in. A school of which one does not
     /// open, or finds no room, is stopped there; the others go on.
     pub(super) fn read(&mut self, shared: &Shared, backend: &mut dyn Backend) -> Result<(), Fault> {
-        let named = |name: &str| shared.school_named(name);
         let mut mark = self.mark;
-        backend.read(self.mark, &mut |row| {
-            match self.take_or_stop(&named, row, mark) {
+        let (drawers, stopped) = (&mut self.drawers, &mut self.stopped);
+        opening::read(
+            backend,
+            self.mark,
+            &mut self.seals,
+            &mut |row| drawers.belongs(row, |name| shared.school_named(name)),
+            &mut |head, opened| match stopped.take(head, opened, mark) {
                 // Such a row may be done away with: nothing is lost then.
                 Taken::Damaged | Taken::Full => {}
-                Taken::In | Taken::Unkeyed => mark = row.mark(),
-            }
-        })?;
+                Taken::In | Taken::Unkeyed => mark = head.mark,
+            },
+        )?;
         self.mark = mark;
         Ok(())
     }
 
     /// Reads again the rows of schools that were stopped, from the first one that did not open.
     pub(super) fn mend(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
-        let stopped = self.stopped.iter();
+        let stopped = self.stopped.0.values();
         let stopped: Vec<_> = stopped
-            .map(|(name, it)| (name.clone(), Arc::clone(&it.school), it.before))
+            .map(|it| (Arc::clone(&it.school), it.before))
             .collect();
-        stopped.into_iter().try_for_each(|(name, school, before)| {
-            match self.mend_one(name.clone(), &school, before, backend) {
+        stopped.into_iter().try_for_each(|(school, before)| {
+            match self.mend_one(&school, before, backend) {
                 // That row has been done away with, too: what is left is read from the first one.
-                Err(Fault::Lost { .. }) => self.mend_one(name, &school, Mark::default(), backend),
+                Err(Fault::Lost { .. }) => self.mend_one(&school, Mark::default(), backend),
                 mended => mended,
             }
         })
@@ -93,22 +93,31 @@ impl Reader {
 
     fn mend_one(
         &mut self,
-        name: String,
         school: &Arc<School>,
         before: Mark,
         backend: &mut dyn Backend,
     ) -> Result<(), Fault> {
+        let name = school.id.as_str();
         let named = |of: &str| (of == name).then(|| Arc::clone(school));
-        let (mut rows, mut mark) = (Self::default(), before);
-        backend.read(before, &mut |row| match row.school == name {
-            true => drop(rows.take_or_stop(&named, row, mark)),
-            false if self.stopped.contains_key(row.school) => {}
-            false => mark = row.mark(),
-        })?;
-        match rows.stopped.remove(&name) {
-            Some(stopped) => drop(self.stopped.insert(name, stopped)),
+        let (mut drawers, mut mark) = (Drawers::default(), before);
+        let (mut rows, others) = (AllStopped::default(), &self.stopped.0);
+        opening::read(
+            backend,
+            before,
+            &mut Seals::default(),
+            &mut |row| match row.school != name && others.contains_key(row.school) {
+                true => Belongs::Nowhere,
+                false => drawers.belongs(row, named),
+            },
+            &mut |head, opened| match rows.take(head, opened, mark) {
+                Taken::Damaged | Taken::Full | Taken::In => {}
+                Taken::Unkeyed => mark = head.mark,
+            },
+        )?;
+        match rows.0.remove(name) {
+            Some(stopped) => drop(self.stopped.0.insert(name.to_owned(), stopped)),
             None => {
-                self.stopped.remove(&name);
+                self.stopped.0.remove(name);
                 school.go_on();
             }
         }
@@ -117,13 +126,13 @@ impl Reader {
 
     /// Whether a school is stopped.
     pub(super) fn is_any_stopped(&self) -> bool {
-        !self.stopped.is_empty()
+        !self.stopped.0.is_empty()
     }
 
     /// Why schools are stopped: the rows that do not open, of all of them, or else that there is no
     /// room; none while every school is whole.
     pub(super) fn fault(&self) -> Option<Fault> {
-        let damage = self.stopped.values().map(|it| it.damage);
+        let damage = self.stopped.0.values().map(|it| it.damage);
         let damage = damage.filter(|it| it.rows > 0).reduce(|all, one| Damage {
             rows: all.rows.saturating_add(one.rows),
             first: all.first.min(one.first),
@@ -136,41 +145,9 @@ impl Reader {
 
     /// Whether no school that has rows is whole: then it is the register or the ring that is wrong.
     pub(super) fn is_all_stopped(&self) -> bool {
-        self.kept.keys().all(|name| self.stopped.contains_key(name))
-    }
-
-    /// As [`Self::take`], with a school stopped whose row cannot be taken in, and none of its rows
-    /// taken in from there on. All before the mark are known.
-    fn take_or_stop(
-        &mut self,
-        named: &impl Fn(&str) -> Option<Arc<School>>,
-        row: Row<'_>,
-        before: Mark,
-    ) -> Taken {
-        let is_stopped = self.stopped.contains_key(row.school);
-        let taken = match (is_stopped, self.open(named, row)) {
-            (_, Err(taken)) => taken,
-            (true, Ok(_)) => return Taken::Damaged,
-            (false, Ok(opened)) => opened.taken(row.day),
-        };
-        if matches!(taken, Taken::Damaged | Taken::Full)
-            && let Some(school) = named(row.school)
-        {
-            school.stop();
-            let stopped = self.stopped.entry(row.school.to_owned());
-            let stopped = stopped.or_insert_with(|| Stopped {
-                school,
-                before,
-                damage: Damage::default(),
-                tried: 0,
-            });
-            // It is met again as long as nothing whole lies behind it.
-            if taken == Taken::Damaged && row.number > stopped.tried {
-                stopped.damage.add(row.number);
-                stopped.tried = row.number;
-            }
-        }
-        taken
+        self.drawers
+            .schools()
+            .all(|name| self.stopped.0.contains_key(name))
     }
 
     /// Takes in all rows of a school that has come, from the first one on.
@@ -186,12 +163,18 @@ impl Reader {
         backend: &mut dyn Backend,
     ) -> Result<(), Fault> {
         let named = |name: &str| (name == school.id.as_str()).then(|| Arc::clone(school));
-        let (mut reader, mut outside) = (Self::default(), Outside::default());
+        let (mut drawers, mut outside) = (Drawers::default(), Outside::default());
         let mut marked = self.mark == Mark::default();
-        backend.read(Mark::default(), &mut |row| {
-            marked = marked || row.mark() == self.mark;
-            outside.add(row.number, reader.take(&named, row));
-        })?;
+        opening::read(
+            backend,
+            Mark::default(),
+            &mut Seals::default(),
+            &mut |row| drawers.belongs(row, named),
+            &mut |head, opened| {
+                marked = marked || head.mark == self.mark;
+                outside.add(head.mark.number, take(head, opened));
+            },
+        )?;
         match marked {
             true => outside.told(),
             false => Err(Fault::Lost {
@@ -200,53 +183,16 @@ impl Reader {
         }
     }
 
-    /// Takes in one row, if its school is one of these.
-    pub(super) fn take(
-        &mut self,
-        named: &impl Fn(&str) -> Option<Arc<School>>,
-        row: Row<'_>,
-    ) -> Taken {
-        match self.open(named, row) {
-            Ok(opened) => opened.taken(row.day),
-            Err(taken) => taken,
-        }
-    }
-
-    /// Opens one row, if its school is one of these.
-    fn open(
-        &mut self,
-        named: &impl Fn(&str) -> Option<Arc<School>>,
-        row: Row<'_>,
-    ) -> Result<Opened<'_>, Taken> {
-        let known = self
-            .kept
-            .get(row.school)
-            .is_some_and(|kinds| kinds.contains_key(row.kind));
-        if !known {
-            let school = named(row.school).ok_or(Taken::Unkeyed)?;
-            self.kept(&school, row.kind);
-        }
-        let kinds = self.kept.get_mut(row.school);
-        let kept = kinds.and_then(|kinds| kinds.get_mut(row.kind));
-        let kept = kept.ok_or(Taken::Unkeyed)?;
-        self.opened.clear();
-        self.opened.extend_from_slice(row.sealed);
-        let (form, id) = kept.seal.open(&mut self.opened).ok_or(Taken::Damaged)?;
-        let ids = &kept.ids;
-        Ok(Opened { ids, form, id })
-    }
-
     /// Takes in rows that were appended behind all that was read, and are on disk.
     ///
     /// # Errors
     /// [`Fault::Full`].
     pub(super) fn take_own(&mut self, rows: &[NewRow<'_>], last: Mark) -> Result<(), Fault> {
         for row in rows {
-            let kinds = self.kept.get(row.school.as_str());
-            let Some(kept) = kinds.and_then(|kinds| kinds.get(row.kind)) else {
+            let Some(drawer) = self.drawers.find(row.school.as_str(), row.kind) else {
                 continue;
             };
-            let added = kept.ids.add(row.form, row.day, row.id);
+            let added = drawer.ids.add(row.form, row.day, row.id);
             added.map_err(|_full| Fault::Full)?;
         }
         self.mark = last;
@@ -262,9 +208,10 @@ impl Reader {
     ) -> Option<NewRow<'a>> {
         let way = view.way(kind).filter(|way| way.ids.place(id).is_none())?;
         let canonical = way.canonical.form(id).ok()?;
-        let kept = self.kept(&view.school, &way.kind);
+        let drawer = self.drawers.of(&view.school, &way.kind);
+        let seal = self.seals.of(drawer);
         let spelling = match writers {
-            Writers::Many => Some(kept.seal.spelling(id)),
+            Writers::Many => Some(seal.spelling(id)),
             Writers::One => None,
         };
         Some(NewRow {
@@ -272,40 +219,74 @@ impl Reader {
             kind: &way.kind,
             form,
             id,
-            lookup: kept.seal.lookup(&canonical),
+            lookup: seal.lookup(&canonical),
             spelling,
-            sealed: kept.seal.close(form, id),
+            sealed: seal.close(form, id),
             day,
         })
     }
+}
 
-    /// What seals and opens one kind of one school.
-    fn kept(&mut self, school: &School, kind: &str) -> &mut Kept {
-        let kinds = self.kept.entry(school.id.to_string()).or_default();
-        match kinds.entry(kind.to_owned()) {
-            Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(room) => room.insert(Kept {
-                seal: Seal::new(&school.key, &school.id, kind),
-                ids: school.ids(kind),
-            }),
+impl AllStopped {
+    /// As [`take`], with a school stopped whose row cannot be taken in, and none of its rows taken
+    /// in from there on. All before the mark are known.
+    fn take(&mut self, head: &Head, opened: Opened<'_>, before: Mark) -> Taken {
+        let Some(drawer) = &head.drawer else {
+            return Taken::Unkeyed;
+        };
+        let school = &drawer.school;
+        let is_stopped = self.0.contains_key(school.id.as_str());
+        if is_stopped && opened.is_some() {
+            return Taken::Damaged;
         }
+        let taken = take(head, opened);
+        if matches!(taken, Taken::Damaged | Taken::Full) {
+            school.stop();
+            let stopped = self.0.entry(school.id.to_string());
+            let stopped = stopped.or_insert_with(|| Stopped {
+                school: Arc::clone(school),
+                before,
+                damage: Damage::default(),
+                tried: 0,
+            });
+            // It is met again as long as nothing whole lies behind it.
+            if taken == Taken::Damaged && head.mark.number > stopped.tried {
+                stopped.damage.add(head.mark.number);
+                stopped.tried = head.mark.number;
+            }
+        }
+        taken
     }
 }
 
-/// A row that opened, and where it belongs.
-struct Opened<'r> {
-    ids: &'r Ids,
-    form: Form,
-    id: Identifier<'r>,
+/// Takes in one row, if its school is asked for.
+fn take(head: &Head, opened: Opened<'_>) -> Taken {
+    let Some(drawer) = &head.drawer else {
+        return Taken::Unkeyed;
+    };
+    let Some((form, id)) = opened else {
+        return Taken::Damaged;
+    };
+    match drawer.ids.add(form, head.day, id) {
+        Ok(()) => Taken::In,
+        Err(_) => Taken::Full,
+    }
 }
 
-impl Opened<'_> {
-    fn taken(self, day: u32) -> Taken {
-        match self.ids.add(self.form, day, self.id) {
-            Ok(()) => Taken::In,
-            Err(_) => Taken::Full,
-        }
-    }
+/// Reads all rows, and says of each what became of it.
+pub(super) fn read_all(
+    backend: &mut dyn Backend,
+    shared: &Shared,
+    each: &mut dyn FnMut(u64, Taken),
+) -> Result<(), Fault> {
+    let mut drawers = Drawers::default();
+    opening::read(
+        backend,
+        Mark::default(),
+        &mut Seals::default(),
+        &mut |row| drawers.belongs(row, |name| shared.school_named(name)),
+        &mut |head, opened| each(head.mark.number, take(head, opened)),
+    )
 }
 
 /// Rows that could not be taken in.

@@ -254,6 +254,10 @@ const LAWS: &[(&str, Law)] = &[
         a_damaged_row_stops_its_own_school,
     ),
     (
+        "a damaged row among many is found",
+        a_damaged_row_among_many_is_found,
+    ),
+    (
         "a school without room stops nobody else",
         a_school_without_room_stops_nobody_else,
     ),
@@ -595,6 +599,46 @@ fn a_damaged_row_stops_its_own_school(bed: &dyn Bed) {
     read.unwrap();
     let of_it = rows.iter().filter(|school| *school == "zonnebloem");
     assert_eq!(of_it.count(), 3, "nothing is written for who is stopped");
+}
+
+fn a_damaged_row_among_many_is_found(bed: &dyn Bed) {
+    let many = u64::try_from(2 * limits::REGISTER_OPEN_ROWS + 100).unwrap();
+    let let_out = |view: &Arc<View>, from| {
+        let ids = pupils(from..from + many);
+        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+        let_out(view, PUPIL, &ids).unwrap();
+    };
+    let store = bed.open();
+    let_out(&view(&store, "regenboog", 7), 0);
+    let_out(&view(&store, "zonnebloem", 7), 0);
+    drop(store);
+    damage(bed, "zonnebloem", 1);
+    let mut known = schools();
+    known.truncate(1);
+    let_out(&view(&bed.open_with(known).unwrap(), "regenboog", 7), many);
+    let shared = Shared::new(schools(), sync_channel(1).0, Writers::One, Clock::test(NOW));
+    let verified = offline::verified(bed.backend().unwrap().as_mut(), &shared).unwrap();
+    assert_eq!(verified.rows, 3 * many + 1);
+    assert_eq!(verified.damaged, 1);
+
+    let (backend, wanted) = (bed.backend().unwrap(), (Clock::test(NOW), Wanted::Usable));
+    let store = Store::on(move |_| Ok(backend), schools(), wanted).unwrap();
+    assert_eq!(store.state().stopped, [school("zonnebloem")]);
+    let trouble = store.state().trouble.unwrap();
+    let Fault::Damaged(damage) = *trouble else {
+        panic!("{trouble}");
+    };
+    assert_eq!((damage.rows, damage.first), (1, verified.damaged_first[0]));
+    for (of, known) in [("regenboog", 2 * many), ("zonnebloem", many)] {
+        let mut exported = Vec::new();
+        let each = |it: Exported<'_>| -> Result<(), ()> {
+            exported.push(it.id.text().to_owned());
+            Ok(())
+        };
+        store.export(&school(of), each).unwrap();
+        // As they came into the register, which decides who has a pseudonym.
+        assert!(exported == pupils(0..known), "of {of}");
+    }
 }
 
 fn a_school_can_come_later(bed: &dyn Bed) {
