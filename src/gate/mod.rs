@@ -54,7 +54,8 @@ impl<S, R: Reader> Gate<S, R> {
         }
     }
 
-    /// Whether a part of something is held of which the rest has not come.
+    /// Whether anything is held: a part of something of which the rest has not come, or what was
+    /// taken back.
     pub fn holds_a_part(&self) -> bool {
         !self.held.is_empty()
     }
@@ -63,6 +64,15 @@ impl<S, R: Reader> Gate<S, R> {
     pub fn show_instead(&mut self, bytes: &[u8]) {
         self.held = BytesMut::from(bytes);
         self.shown = bytes.len();
+    }
+
+    /// Takes back what was seen last: it is seen again before anything else.
+    pub fn take_back(&mut self, seen: &[u8]) {
+        if !seen.is_empty() {
+            let held = std::mem::replace(&mut self.held, BytesMut::from(seen));
+            self.held.extend_from_slice(&held);
+            self.shown = self.shown.saturating_add(seen.len());
+        }
     }
 
     fn give(&mut self, into: &mut ReadBuf<'_>) {

@@ -83,6 +83,12 @@ fn read<R: Reader + Unpin>(
             ask(&mut gate.reader, expected);
         }
         match read_once(&mut gate, &mut seen, dice) {
+            // Some of it is seen twice, and nothing else is.
+            None if dice.happens(10) => {
+                let back = dice.place(seen.len().min(ROOM) + 1);
+                let back = seen.split_off(seen.len() - back);
+                gate.take_back(&back);
+            }
             None => {}
             Some(end @ End::Fault(_)) => {
                 for _ in 0..3 {

@@ -1,22 +1,26 @@
 //! One caller's connection, under the HTTP server.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use http::request::Parts;
+use http_body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::Gateway;
 use super::grammar::{self, Entrance};
-use super::pace::{Pace, Paced, STAND_IN_METHOD};
+use super::pace::{Pace, Paced, Readable, STAND_IN_METHOD};
 use super::record::Exchanges;
 use super::refuse::Then;
 use super::streams::Streams;
@@ -89,7 +93,7 @@ impl Gateway {
         self: Arc<Self>,
         stream: Stream,
         address: SocketAddr,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) {
         let config = self.shared.deployed.current();
         let limits = &config.limits;
@@ -106,27 +110,17 @@ impl Gateway {
             pace: Arc::clone(&pace),
             protocol,
         });
-        let mut paced = Paced::new(
+        let paced = Paced::new(
             stream,
             protocol,
             Arc::clone(&pace),
             (&self.shared.clock, &self.shared.events),
             limits,
         );
-        // A server's buffers are for who says something: many connections never do.
-        let begins = tokio::select! {
-            biased;
-            begins = poll_fn(|cx| paced.poll_begin(cx)) => begins,
-            _ = stop.wait_for(|stop| *stop) => true,
-        };
-        if !begins {
-            return;
-        }
-        let io = TokioIo::new(paced);
         let gateway = Arc::clone(&self);
         let ended = match protocol {
-            Protocol::Http1 => Box::pin(gateway.serve_http1(io, entry, limits, stop)).await,
-            Protocol::Http2 => Box::pin(gateway.serve_http2(io, entry, limits, stop)).await,
+            Protocol::Http1 => gateway.serve_http1(paced, entry, limits, stop).await,
+            Protocol::Http2 => Box::pin(gateway.serve_http2(paced, entry, limits, stop)).await,
         };
         if let Some(fault) = fault(ended.err().as_ref(), &pace, protocol) {
             self.shared.events.emit(ConnectionFailed { fault });
@@ -135,22 +129,22 @@ impl Gateway {
 
     async fn serve_http1(
         self: Arc<Self>,
-        io: TokioIo<Paced<Stream>>,
+        paced: Paced<Stream>,
         entry: Arc<Entry>,
         limits: &Limits,
         stop: watch::Receiver<bool>,
     ) -> hyper::Result<()> {
-        // hyper keeps room for the exchange as long as the connection lasts.
+        let pace = Arc::clone(&entry.pace);
+        // hyper keeps room for the exchange as long as it is there.
         let service = service_fn(move |request| {
             Box::pin(Arc::clone(&self).serve(Arc::clone(&entry), request, None))
         });
-        let connection = http1_server(limits).serve_connection(io, service);
-        drive(connection, |it| it.graceful_shutdown(), stop).await
+        drive_http1(paced, service, limits, stop, &pace).await
     }
 
     async fn serve_http2(
         self: Arc<Self>,
-        io: TokioIo<Paced<Stream>>,
+        paced: Paced<Stream>,
         entry: Arc<Entry>,
         limits: &Limits,
         stop: watch::Receiver<bool>,
@@ -162,9 +156,78 @@ impl Gateway {
             let progress = Some(streams.begin());
             Arc::clone(&self).serve(Arc::clone(&entry), request, progress)
         });
-        let connection = server.serve_connection(io, service);
+        let connection = server.serve_connection(TokioIo::new(paced), service);
         drive_http2(connection, |it| it.graceful_shutdown(), stop, &pace).await
     }
+}
+
+/// Drives a connection over HTTP/1.1 to its end. hyper's server is there only while something is
+/// said: its buffers are most of what a connection needs, and many connections are silent.
+pub(super) async fn drive_http1<S, V, B>(
+    mut paced: Paced<S>,
+    mut service: V,
+    limits: &Limits,
+    mut stop: watch::Receiver<bool>,
+    pace: &Pace,
+) -> hyper::Result<()>
+where
+    S: Readable + AsyncRead + AsyncWrite + Unpin + 'static,
+    V: HttpService<Incoming, ResBody = B>,
+    V::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    loop {
+        tokio::select! {
+            biased;
+            () = poll_fn(|cx| paced.poll_begin(cx)) => {}
+            // It is for the server to end it.
+            stopped = stop.wait_for(|stop| *stop) => drop(stopped),
+        }
+        paced.begin();
+        let server = http1_server(limits);
+        let turn = turn(
+            server.serve_connection(TokioIo::new(paced), service),
+            &mut stop,
+            pace,
+        );
+        let Some(parts) = Box::pin(turn).await? else {
+            return Ok(());
+        };
+        (paced, service) = (parts.io.into_inner(), parts.service);
+        paced.rest(&parts.read_buf);
+    }
+}
+
+/// Serves until the connection comes to rest, and gives what it was made of then, or to its end.
+async fn turn<S, V, B>(
+    mut connection: http1::Connection<TokioIo<Paced<S>>, V>,
+    stop: &mut watch::Receiver<bool>,
+    pace: &Pace,
+) -> hyper::Result<Option<http1::Parts<TokioIo<Paced<S>>, V>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    V: HttpService<Incoming, ResBody = B>,
+    V::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        // It found nothing to read and has nothing to write.
+        Poll::Pending if pace.is_at_rest.load(Ordering::Relaxed) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    tokio::select! {
+        biased;
+        ended = ended => return match ended {
+            Some(ended) => ended.map(|()| None),
+            None => Ok(Some(connection.into_parts())),
+        },
+        stopped = stop.wait_for(|stop| *stop) => drop(stopped),
+    }
+    Pin::new(&mut connection).graceful_shutdown();
+    connection.await.map(|()| None)
 }
 
 /// As [`drive`]; a connection on which the preface of HTTP/2 has not come by the time that `stop`

@@ -19,6 +19,7 @@ mod grammar;
 mod inward;
 mod issue;
 mod lines;
+mod lingering;
 mod load;
 mod media;
 mod pace;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Protocol;
+use super::lingering::Lingering;
 use super::record::Exchanges;
 use super::unseen::Sent;
 use crate::alarm::{Alarm, after};
@@ -43,6 +44,11 @@ const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// How long a connection is read on that was refused in mid-body, or drained.
 const LINGER: Duration = Duration::from_secs(1);
+/// A connection over HTTP/1.1 that has been silent for so long comes to rest: its server is let go,
+/// whose buffers are most of what it needs, until something comes. Whoever asks more often keeps
+/// them; for who does not, that they are made again is little beside a request. No longer, since
+/// what many connections need at once stays with the process: what rests lies between it.
+pub(super) const REST: Duration = Duration::from_millis(200);
 
 /// What the exchanges on a connection and its [`Paced`] stream tell each other.
 #[derive(Debug, Default)]
@@ -61,6 +67,20 @@ pub(super) struct Pace {
     pub(super) is_drained: AtomicBool,
     /// Set once it was silent for too long.
     pub(super) is_given_up: AtomicBool,
+    /// Set while it is silent and nothing of it is on its way in or out: its server may be let go.
+    pub(super) is_at_rest: AtomicBool,
+}
+
+/// A stream that can tell whether there is something to read without reading it.
+pub(super) trait Readable {
+    /// Ready once something can be read, or the end.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl Readable for Stream {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_readable(self, cx)
+    }
 }
 
 /// A caller's connection that does not wait for ever.
@@ -76,13 +96,6 @@ pub(super) struct Paced<S> {
     reading: Alarm,
     writing: Option<Alarm>,
     lingering: Option<Lingering>,
-}
-
-/// How far a connection is still read that has nothing more to say, so that its caller gets to read
-/// what was said: one that is closed on unread bytes is reset, and what was sent is lost with it.
-struct Lingering {
-    until: Alarm,
-    bytes_left: usize,
 }
 
 /// What comes from a caller.
@@ -108,6 +121,8 @@ struct Times {
     idle: Duration,
     /// `None` for HTTP/2, whose heads come among other frames.
     head: Option<Duration>,
+    /// `None` for HTTP/2, whose server knows what was said before.
+    rest: Option<Duration>,
     write: Duration,
 }
 
@@ -116,8 +131,8 @@ struct Times {
 enum Phase {
     /// The rest of a head.
     Head,
-    /// The first byte of a head.
-    Idle,
+    /// The first byte of a head, until then.
+    Idle(Instant),
 }
 
 impl<S> Paced<S> {
@@ -128,17 +143,22 @@ impl<S> Paced<S> {
         (clock, events): (&Clock, &Events),
         limits: &Limits,
     ) -> Self {
-        let (incoming, head) = match protocol {
+        let (incoming, head, rest) = match protocol {
             Protocol::Http1 => {
                 let head = limits.time(Bound::HeadTime);
-                (Incoming::Http1(Requests::new(limits)), Some(head))
+                (
+                    Incoming::Http1(Requests::new(limits)),
+                    Some(head),
+                    Some(REST),
+                )
             }
-            Protocol::Http2 => (Incoming::Http2(Frames::of_caller(limits)), None),
+            Protocol::Http2 => (Incoming::Http2(Frames::of_caller(limits)), None, None),
         };
         let times = Times {
             clock: clock.clone(),
             idle: limits.time(Bound::KeepAliveIdle),
             head,
+            rest,
             write: limits.time(Bound::AnswerWriteIdle),
         };
         let reading = Alarm::at(clock.now());
@@ -190,10 +210,33 @@ impl<S> Paced<S> {
             return Poll::Pending;
         }
         if self.silence_begins(ended) {
-            self.phase = Some((Phase::Idle, ended));
-            self.reading.set(self.times.until(self.times.idle));
+            let until = self.times.until(self.times.idle);
+            self.phase = Some((Phase::Idle(until), ended));
+            self.await_rest();
         }
-        self.reading.poll(cx)
+        ready!(self.reading.poll(cx));
+        match self.phase {
+            Some((Phase::Idle(until), _)) if self.times.clock.now() < until => {
+                let is_open = self.lingering.is_none();
+                self.pace.is_at_rest.store(is_open, Ordering::Relaxed);
+                self.reading.set(until);
+                self.reading.poll(cx)
+            }
+            Some(_) | None => Poll::Ready(()),
+        }
+    }
+
+    /// Lets the alarm of a silent connection ring when it may rest, or else at the end of silence.
+    fn await_rest(&mut self) {
+        if let Some((Phase::Idle(until), _)) = self.phase {
+            let rest = self.times.rest.map(|rest| self.times.until(rest));
+            self.reading.set(rest.map_or(until, |rest| rest.min(until)));
+        }
+    }
+
+    /// It is to have a server.
+    fn end_rest(&self) {
+        self.pace.is_at_rest.store(false, Ordering::Relaxed);
     }
 
     /// Whether nothing is under way only now that so many exchanges have ended.
@@ -229,7 +272,7 @@ impl<S> Paced<S> {
                 // If it cannot be written at once, it is not written.
                 drop(Pin::new(&mut self.gate).poll_write(cx, HEAD_TIMEOUT));
             }
-            Some((Phase::Idle, _)) if is_first => {
+            Some((Phase::Idle(_), _)) if is_first => {
                 let (why, count) = (Closing::Idle, 1);
                 self.events.emit(ConnectionsClosed { why, count });
             }
@@ -250,8 +293,7 @@ impl<S> Paced<S> {
             None if is_set(&self.pace.is_drained) => (LINGER, LINGER_BYTES_MAX),
             None => return None,
         };
-        let until = Alarm::at(self.times.until(wait));
-        Some(Lingering { until, bytes_left })
+        Some(Lingering::until(self.times.until(wait), bytes_left))
     }
 
     /// Before its preface a connection over HTTP/2 cannot be told anything.
@@ -296,6 +338,7 @@ impl<S> Paced<S> {
             self.writing = None;
             return polled;
         }
+        self.end_rest();
         let times = &self.times;
         let alarm = self
             .writing
@@ -305,37 +348,25 @@ impl<S> Paced<S> {
     }
 }
 
-impl Paced<Stream> {
-    /// Whether anything comes at all: ready once it may have, or once nothing has for too long.
-    pub(super) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.gate.stream().poll_readable(cx).is_ready() {
-            return Poll::Ready(true);
-        }
-        ready!(self.poll_silence(cx));
-        self.give_up(cx);
-        Poll::Ready(false)
-    }
-}
-
-impl Lingering {
-    /// Reads on and lets go of it: ready once the caller closes too, or it has lasted too long.
-    fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()> {
-        // Whoever always has more to say is not read on either.
-        if self.until.poll(cx).is_ready() {
+impl<S: Readable> Paced<S> {
+    /// Waits while no server is needed: ready once something may have come, or once nothing has for
+    /// too long.
+    pub(super) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.gate.holds_a_part() || self.gate.stream().poll_readable(cx).is_ready() {
             return Poll::Ready(());
         }
-        let mut scrap = [0; 4 << 10];
-        while self.bytes_left > 0 {
-            let mut into = ReadBuf::new(&mut scrap);
-            match Pin::new(&mut *stream).poll_read(cx, &mut into) {
-                Poll::Ready(Ok(())) if !into.filled().is_empty() => {
-                    self.bytes_left = self.bytes_left.saturating_sub(into.filled().len());
-                }
-                Poll::Ready(_ended) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(())
+        self.poll_silence(cx)
+    }
+
+    /// A server is made for it. If nothing comes after all, it rests again.
+    pub(super) fn begin(&mut self) {
+        self.end_rest();
+        self.await_rest();
+    }
+
+    /// Its server was let go, and had read so much that it had not looked at.
+    pub(super) fn rest(&mut self, unread: &[u8]) {
+        self.gate.take_back(unread);
     }
 }
 
@@ -354,6 +385,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         let before = into.filled().len();
         self.note_time();
         let polled = Pin::new(&mut self.gate).poll_read(cx, into);
+        if polled.is_ready() || self.gate.holds_a_part() {
+            self.end_rest();
+        }
         if into.filled().len() > before || self.gate.holds_a_part() {
             self.begin_head();
             self.note_preface();
@@ -398,6 +432,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.end_rest();
         if self.lingering.is_none() {
             let polled = Pin::new(&mut self.gate).poll_shutdown(cx);
             ready!(self.pace_write(polled, cx))?;

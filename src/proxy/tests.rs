@@ -7,17 +7,20 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::pin::pin;
-use std::sync::atomic::AtomicU64;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::task::{Context, Poll};
 
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
+};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::connection::{Protocol, drive, fault, http1_server};
-use super::pace::{Pace, Paced};
+use super::connection::{Protocol, drive_http1, fault};
+use super::pace::{Pace, Paced, REST, Readable};
 use super::*;
 use crate::body::{Wait, discard};
 use crate::clock::tests::in_paused_time;
@@ -69,8 +72,75 @@ const SINS: [Sin; 8] = [
 /// What is told of a connection: when it ended, and what was wrong with it.
 pub(super) type Ended = (Instant, Option<ConnectionFault>);
 
+/// The gateway's end of a connection, which knows whether it is at rest.
+struct Wire {
+    stream: DuplexStream,
+    /// What was looked at and not taken.
+    peeked: Option<u8>,
+    is_at_rest: Arc<AtomicBool>,
+}
+
+impl Readable for Wire {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.is_at_rest.store(true, Ordering::Relaxed);
+        if self.peeked.is_some() {
+            return Poll::Ready(());
+        }
+        let mut byte = [0];
+        let mut into = ReadBuf::new(&mut byte);
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut into);
+        self.peeked = into.filled().first().copied();
+        polled.map(drop)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.is_at_rest.store(false, Ordering::Relaxed);
+        if let Some(byte) = self.peeked.take() {
+            into.put_slice(&[byte]);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Two ends of a connection with so much room in between, and whether the gateway's is at rest.
+fn connection(room: usize) -> (DuplexStream, Wire, Arc<AtomicBool>) {
+    let (peer, stream) = tokio::io::duplex(room);
+    let is_at_rest = Arc::<AtomicBool>::default();
+    let wire = Wire {
+        stream,
+        peeked: None,
+        is_at_rest: Arc::clone(&is_at_rest),
+    };
+    (peer, wire, is_at_rest)
+}
+
 /// Serves a connection as the gateway does, from a service that answers `/delay-ms/bytes`.
-async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) -> Ended {
+async fn serve(server: Wire, house: House, stop: watch::Receiver<bool>) -> Ended {
     let pace = Arc::new(Pace::default());
     let (clock, limits) = (house.clock.clone(), house.limits.clone());
     let voice = (&clock, &house.events);
@@ -79,12 +149,7 @@ async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) 
     let service = service_fn(move |request| {
         answered(Arc::clone(&house), Arc::clone(&of_service), request, None)
     });
-    let connection = http1_server(&limits).serve_connection(TokioIo::new(paced), service);
-    let ended = drive(
-        connection,
-        |connection| connection.graceful_shutdown(),
-        stop,
-    );
+    let ended = drive_http1(paced, service, &limits, stop, &pace);
     let ended = without_spinning(ended).await;
     let fault = fault(ended.err().as_ref(), &pace, Protocol::Http1);
     let held = Arc::strong_count(&pace);
@@ -182,6 +247,9 @@ struct Peer {
     trace: String,
     /// How many answers came whole.
     whole: u64,
+    /// Whether the other end is at rest.
+    is_at_rest: Arc<AtomicBool>,
+    stops_at: Option<Instant>,
 }
 
 impl Peer {
@@ -234,10 +302,36 @@ impl Peer {
     /// connection may end for that.
     async fn live(&mut self, sin: Sin, limits: &Limits) -> Result<(Instant, Instant), Cut> {
         for _ in 0..self.dice.below(4) {
-            self.pause(limits.time(Bound::KeepAliveIdle) * 9 / 10).await;
+            self.silence(limits).await;
             self.exchange().await?;
+            if self.dice.happens(20) {
+                self.pipelined().await?;
+            }
         }
         self.sin(sin, limits).await
+    }
+
+    /// Nothing, within what is allowed: the other end comes to rest.
+    async fn silence(&mut self, limits: &Limits) {
+        let silent = self.pause(limits.time(Bound::KeepAliveIdle) * 9 / 10).await;
+        if silent > REST + SLACK && self.stops_at.is_none_or(|at| at > Instant::now()) {
+            let is_at_rest = self.is_at_rest.load(Ordering::Relaxed);
+            assert!(is_at_rest, "a server waits\n{}", self.trace);
+            self.note(format_args!("a rest"));
+        }
+    }
+
+    /// Two short ones at once, of which the second comes while the first is served.
+    async fn pipelined(&mut self) -> Result<(), Cut> {
+        let first = self.head(0, 1);
+        let second = self.head(0, 2);
+        let at_once = [first, second].concat();
+        self.send(&at_once, Duration::from_millis(9_900)).await?;
+        for bytes in [1, 2] {
+            self.read_answer(bytes).await?;
+            self.whole += 1;
+        }
+        Ok(())
     }
 
     /// One exchange, every part of it within the bounds.
@@ -405,10 +499,9 @@ async fn day(seed: u64) -> Day {
     let mut limits = Limits::default();
     let idle = *dice.pick(&[400, 60_000]);
     limits.set(Bound::KeepAliveIdle, idle).unwrap();
-    let most = *dice.pick(&[100, 8_000, 70_000]);
     // A refusal fits.
-    let room = 400 + dice.place(most);
-    let (stream, server) = tokio::io::duplex(room);
+    let room = 400 + dice.place(*dice.clone().pick(&[100, 8_000, 70_000]));
+    let (stream, server, is_at_rest) = connection(room);
     let house = House {
         clock: clock.clone(),
         events,
@@ -426,6 +519,8 @@ async fn day(seed: u64) -> Day {
         clock,
         trace: format!("{sin:?}, {room} on the way\n"),
         whole: 0,
+        is_at_rest,
+        stops_at,
         dice,
     };
     let life = async {
@@ -469,7 +564,7 @@ fn served<T>(work: impl AsyncFnOnce(DuplexStream) -> T) -> (T, Duration, Option<
             limits: Limits::default(),
             taken: Arc::default(),
         };
-        let (stream, server) = tokio::io::duplex(400);
+        let (stream, server, _) = connection(400);
         let (_stop, stops) = watch::channel(false);
         let serving = tokio::spawn(serve(server, house, stops));
         let done = work(stream).await;
@@ -614,6 +709,7 @@ fn the_days_are_bad_enough() {
         "Idle",
         "StallBody",
         "SlowBody",
+        "a rest",
     ] {
         assert!(all.matches(thing).count() > 5, "{thing}");
     }

@@ -30,18 +30,19 @@ impl Stream {
         }
     }
 
-    /// Ready once something can be read, or the end. Of one with TLS that is at once: only reading
-    /// tells.
+    /// Ready once something can be read, or the end. Of one with TLS it may be nothing that was
+    /// said: only reading tells.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            // What the runtime takes a new socket for is no sign: it has to be looked at.
-            Self::Plain(socket) => {
-                let mut byte = [MaybeUninit::uninit()];
-                let mut byte = ReadBuf::uninit(&mut byte);
-                socket.as_tcp().poll_peek(cx, &mut byte).map(drop)
-            }
-            Self::Tls(_) => Poll::Ready(()),
-        }
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            // What was said is unlocked already, or the end is known.
+            Self::Tls(tls) if !tls.get_ref().1.wants_read() => return Poll::Ready(()),
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        // What the runtime takes a new socket for is no sign: it has to be looked at.
+        let mut byte = [MaybeUninit::uninit()];
+        let mut byte = ReadBuf::uninit(&mut byte);
+        socket.as_tcp().poll_peek(cx, &mut byte).map(drop)
     }
 
     /// The name that a caller asked for in its handshake (SNI, RFC 6066 section 3).

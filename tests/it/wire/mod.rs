@@ -20,6 +20,7 @@ mod h2_resets;
 mod limits;
 mod pace;
 mod refused;
+mod silent;
 mod targets;
 mod vendor;
 
