@@ -11,7 +11,7 @@ use super::{Fault, Look, Reader};
 use crate::limits::{Bound, Limits};
 
 /// Section 3.4. Whether it is one, the library sees.
-const PREFACE_BYTES: usize = 24;
+pub const PREFACE_BYTES: usize = 24;
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
@@ -60,8 +60,6 @@ impl FrameHead {
 pub struct Frames {
     /// So many bytes come before the head of a frame.
     skip: usize,
-    /// Whether those are of the preface.
-    in_preface: bool,
     budget: Budget,
     /// Heads that have been paid for, of answers that have not ended; `None` for requests, of which
     /// the library bounds the heads.
@@ -86,7 +84,6 @@ impl Frames {
         let frames_max = limits.of(Bound::H2ControlFrames);
         Self {
             skip: preface,
-            in_preface: preface > 0,
             budget: Budget {
                 frames_max,
                 window: limits.time(Bound::H2ControlWindow),
@@ -104,10 +101,10 @@ impl Frames {
         self.budget.at(now);
     }
 
-    /// Whether all of the preface has come.
+    /// Whether what has been shown ends with a frame.
     #[must_use]
-    pub const fn have_begun(&self) -> bool {
-        !self.in_preface
+    pub const fn are_whole(&self) -> bool {
+        self.skip == 0
     }
 
     /// So many bytes were sent to who sends these.
@@ -122,7 +119,6 @@ impl Frames {
         if self.skip > 0 {
             let skipped = self.skip.min(bytes.len());
             self.skip = self.skip.saturating_sub(skipped);
-            self.in_preface &= self.skip > 0;
             return Ok(Some(skipped));
         }
         // A head is shown as a whole, so that what is shown before a fault ends with a frame.

@@ -19,8 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::Gateway;
+use super::begin::Readable;
 use super::grammar::{self, Entrance};
-use super::pace::{Pace, Paced, Readable, STAND_IN_METHOD};
+use super::pace::{Pace, Paced, STAND_IN_METHOD};
 use super::record::Exchanges;
 use super::refuse::Then;
 use super::streams::Streams;
@@ -156,8 +157,8 @@ impl Gateway {
             let progress = Some(streams.begin());
             Arc::clone(&self).serve(Arc::clone(&entry), request, progress)
         });
-        let connection = server.serve_connection(TokioIo::new(paced), service);
-        drive_http2(connection, |it| it.graceful_shutdown(), stop, &pace).await
+        let serve = |io| server.serve_connection(io, service);
+        drive_http2(paced, serve, |it| it.graceful_shutdown(), stop, &pace).await
     }
 }
 
@@ -230,33 +231,35 @@ where
     connection.await.map(|()| None)
 }
 
-/// As [`drive`]; a connection on which the preface of HTTP/2 has not come by the time that `stop`
-/// turns true ends then: hyper would wait for that to say farewell.
-pub(super) async fn drive_http2<C>(
-    connection: C,
+/// Drives a connection over HTTP/2 to its end. hyper's server is made once the preface has come: it
+/// would wait for that to say farewell.
+pub(super) async fn drive_http2<S, C>(
+    mut paced: Paced<S>,
+    serve: impl FnOnce(TokioIo<Paced<S>>) -> C,
     finish: impl FnOnce(Pin<&mut C>),
     mut stop: watch::Receiver<bool>,
     pace: &Pace,
 ) -> hyper::Result<()>
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     C: Future<Output = hyper::Result<()>>,
 {
+    let has_begun = tokio::select! {
+        biased;
+        () = paced.await_preface() => true,
+        _ = stop.wait_for(|stop| *stop) => false,
+    };
+    let drained = || pace.is_drained.store(true, Ordering::Relaxed);
+    if !has_begun {
+        drained();
+        paced.decline().await;
+        return Ok(());
+    }
     let farewell = |connection: Pin<&mut C>| {
-        pace.is_drained.store(true, Ordering::Relaxed);
+        drained();
         finish(connection);
     };
-    let drained = drive(connection, farewell, stop.clone());
-    let unbegun = async {
-        drop(stop.wait_for(|stop| *stop).await);
-        if pace.has_begun.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        ended = drained => ended,
-        () = unbegun => Ok(()),
-    }
+    drive(serve(TokioIo::new(paced)), farewell, stop).await
 }
 
 /// What the handshake told of the way in.
@@ -269,7 +272,7 @@ fn entrance(stream: &Stream) -> Entrance {
 }
 
 /// Drives a connection to its end; lets it `finish` when `stop` turns true.
-pub(super) async fn drive<C>(
+async fn drive<C>(
     connection: C,
     finish: impl FnOnce(Pin<&mut C>),
     mut stop: watch::Receiver<bool>,

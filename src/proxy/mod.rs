@@ -9,6 +9,7 @@
 
 mod admit;
 mod answer;
+mod begin;
 mod caller;
 mod connection;
 mod document;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::begin::{Hearing, Readable};
 use super::connection::Protocol;
 use super::lingering::Lingering;
 use super::record::Exchanges;
@@ -22,7 +23,6 @@ use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
 use crate::limits::{Bound, FLOOD_LINGER, LINGER_BYTES_MAX, Limits};
 use crate::refusal::Refusal;
-use crate::tls::Stream;
 
 /// What hyper gets to see instead of a head that the guard refused: the service answers it, after
 /// the answers to all requests before it. No caller can send it, since the guard knows no such
@@ -61,26 +61,12 @@ pub(super) struct Pace {
     pub(super) refused: OnceLock<Refusal>,
     /// Why the stream itself ended the connection.
     pub(super) fault: OnceLock<ConnectionFault>,
-    /// Set once the preface of HTTP/2 has come.
-    pub(super) has_begun: AtomicBool,
     /// Set once it was told over HTTP/2 that it ends with what is under way.
     pub(super) is_drained: AtomicBool,
     /// Set once it was silent for too long.
     pub(super) is_given_up: AtomicBool,
     /// Set while it is silent and nothing of it is on its way in or out: its server may be let go.
     pub(super) is_at_rest: AtomicBool,
-}
-
-/// A stream that can tell whether there is something to read without reading it.
-pub(super) trait Readable {
-    /// Ready once something can be read, or the end.
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-impl Readable for Stream {
-    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Self::poll_readable(self, cx)
-    }
 }
 
 /// A caller's connection that does not wait for ever.
@@ -96,6 +82,7 @@ pub(super) struct Paced<S> {
     reading: Alarm,
     writing: Option<Alarm>,
     lingering: Option<Lingering>,
+    hearing: Hearing,
 }
 
 /// What comes from a caller.
@@ -173,7 +160,13 @@ impl<S> Paced<S> {
             reading,
             writing,
             lingering,
+            hearing: Hearing::default(),
         }
+    }
+
+    /// Its server was let go, and had read so much that it had not looked at.
+    pub(super) fn rest(&mut self, unread: &[u8]) {
+        self.gate.take_back(unread);
     }
 
     /// Has hyper see something instead of what the guard refused, once; nothing comes after it.
@@ -296,13 +289,18 @@ impl<S> Paced<S> {
         Some(Lingering::until(self.times.until(wait), bytes_left))
     }
 
-    /// Before its preface a connection over HTTP/2 cannot be told anything.
-    fn note_preface(&mut self) {
-        if let Incoming::Http2(frames) = self.gate.reader()
-            && frames.have_begun()
-        {
-            self.pace.has_begun.store(true, Ordering::Relaxed);
+    /// Has hyper see that its farewell was heard, where the caller does not say so.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let holds_a_part = self.gate.holds_a_part();
+        let is_drained = self.pace.is_drained.load(Ordering::Relaxed);
+        match self.gate.reader() {
+            Incoming::Http2(frames) if is_drained && frames.are_whole() && !holds_a_part => {}
+            Incoming::Http1(_) | Incoming::Http2(_) => return Poll::Pending,
         }
+        let times = &self.times;
+        let heard = ready!(self.hearing.poll(|wait| times.until(wait), cx));
+        self.gate.take_back(heard);
+        Poll::Ready(())
     }
 
     /// What comes over HTTP/2 has a budget for some time.
@@ -363,11 +361,6 @@ impl<S: Readable> Paced<S> {
         self.end_rest();
         self.await_rest();
     }
-
-    /// Its server was let go, and had read so much that it had not looked at.
-    pub(super) fn rest(&mut self, unread: &[u8]) {
-        self.gate.take_back(unread);
-    }
 }
 
 impl Times {
@@ -390,7 +383,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         }
         if into.filled().len() > before || self.gate.holds_a_part() {
             self.begin_head();
-            self.note_preface();
         }
         match (polled, self.gate.fault()) {
             (Poll::Ready(Err(_)), Some(fault)) if self.stand_in(fault) => {
@@ -399,6 +391,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
             // Its stand-in is answered, and the connection closed then.
             (Poll::Ready(Err(_)), Some(Fault::Head(_))) => {}
             (Poll::Ready(read), _) => return Poll::Ready(read),
+            (Poll::Pending, _) if self.poll_heard(cx).is_ready() => {
+                return Pin::new(&mut self.gate).poll_read(cx, into);
+            }
             (Poll::Pending, _) => {}
         }
         ready!(self.poll_silence(cx));

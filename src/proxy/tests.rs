@@ -19,8 +19,9 @@ use tokio::io::{
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::begin::Readable;
 use super::connection::{Protocol, drive_http1, fault};
-use super::pace::{Pace, Paced, REST, Readable};
+use super::pace::{Pace, Paced, REST};
 use super::*;
 use crate::body::{Wait, discard};
 use crate::clock::tests::in_paused_time;
@@ -35,7 +36,7 @@ use crate::policy::{self, Policy, Rule};
 /// How far two clocks of one runtime are apart: timers go by whole milliseconds.
 pub(super) const SLACK: Duration = Duration::from_millis(5);
 /// How long a connection that was refused in mid-body is read on.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// More than any connection of a day needs.
 const POLLS_MAX: u64 = 100_000;
 /// The longest pause of one who keeps every bound.

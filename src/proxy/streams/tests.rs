@@ -13,7 +13,6 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::Request;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
@@ -27,7 +26,7 @@ use crate::events::tests::voice;
 use crate::limits::FLOOD_LINGER;
 use crate::proxy::connection::{Protocol, drive_http2, fault, http2_server};
 use crate::proxy::pace::{Pace, Paced};
-use crate::proxy::tests::{Cut, Ended, House, PAUSE, SLACK, answered, without_spinning};
+use crate::proxy::tests::{Cut, Ended, House, LINGER, PAUSE, SLACK, answered, without_spinning};
 
 /// What a caller does at last with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +99,8 @@ async fn serve(server: DuplexStream, house: House, stop: watch::Receiver<bool>) 
         let (house, pace) = (Arc::clone(&house), Arc::clone(&of_service));
         answered(house, pace, request, Some(streams.begin()))
     });
-    let connection = server.serve_connection(TokioIo::new(paced), service);
-    let ended = drive_http2(connection, |it| it.graceful_shutdown(), stop, &pace);
+    let serve = |io| server.serve_connection(io, service);
+    let ended = drive_http2(paced, serve, |it| it.graceful_shutdown(), stop, &pace);
     let ended = Box::pin(ended);
     let ended = without_spinning(ended).await;
     let fault = fault(ended.err().as_ref(), &pace, Protocol::Http2);
@@ -665,13 +664,21 @@ impl Day {
             self.hold(stopped.is_some(), "who keeps the pace is not cut off");
             return;
         };
-        self.hold(ended <= ends.until, "nobody waits beyond the bounds");
+        // Told so, it is read on for a moment.
+        let linger = match (stopped, self.sin) {
+            (Some(_), Sin::PartOfPreface) => LINGER,
+            _ => Duration::ZERO,
+        };
+        self.hold(
+            ended <= ends.until + linger,
+            "nobody waits beyond the bounds",
+        );
         let early = ended < ends.from && stopped.is_none();
         self.hold(!early, "nobody is cut off before");
         if let Some(stopped) = stopped
             && [Sin::Idle, Sin::PartOfPreface].contains(&self.sin)
         {
-            let in_time = ended <= stopped.max(ends.since) + SLACK;
+            let in_time = ended <= stopped.max(ends.since) + linger + SLACK;
             self.hold(in_time, "nothing holds a drain up");
         }
         if ended >= ends.from {

@@ -150,6 +150,47 @@ fn a_connection_with_nothing_on_it_is_told_too() {
 }
 
 #[test]
+fn who_does_not_say_that_it_heard_the_farewell_holds_no_drain_up() {
+    let (mut house, vendor) = open();
+    let mut asked = Connection::new(&house);
+    asked.send(&pull(1, FIRST));
+    await_frame(&mut asked, DATA);
+    house.drain();
+    assert_eq!(farewell(&mut asked), (ANY, NO_ERROR));
+    await_frame(&mut asked, PING);
+    // It is told which request is the last, and that is served.
+    asked.send(&pull(3, FIRST + 1));
+    await_frame(&mut asked, DATA);
+    assert_eq!(farewell(&mut asked), (3, NO_ERROR));
+    assert_eq!(asked.next(), None);
+    assert!(house.closed_within(PATIENCE));
+    house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+}
+
+#[test]
+fn who_has_not_begun_at_a_drain_is_told_that_nothing_was_carried_out() {
+    let whole = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &pull(1, FIRST)].concat();
+    for part in [0, 1, PREFACE.len() - 1] {
+        let (mut house, vendor) = open();
+        let mut begun = Connection::bare(&house);
+        let (now, later) = whole.split_at(part);
+        begun.send(now);
+        house.await_metric("sluis_connections_open 1\n");
+        house.drain();
+        let settings = begun.next().unwrap();
+        assert_eq!((settings.0, settings.1), (SETTINGS, 0));
+        // It was on its way.
+        begun.send(later);
+        assert_eq!(farewell(&mut begun), (0, NO_ERROR));
+        assert_eq!(begun.next(), None);
+        drop(begun);
+        assert!(house.closed_within(PATIENCE), "{part}");
+        assert!(vendor.seen_of(FIRST).is_empty(), "it was served unsaid");
+        house.search(&markers(), &[("the vendor", &vendor.bytes())]);
+    }
+}
+
+#[test]
 fn a_connection_on_which_nothing_was_ever_sent_holds_no_drain_up() {
     let (mut house, vendor) = open();
     let mut bare = Connection::bare(&house);
@@ -166,8 +207,7 @@ fn a_connection_on_which_a_part_of_the_preface_was_sent_holds_no_drain_up() {
         let (mut house, vendor) = open();
         let mut begun = Connection::bare(&house);
         begun.send(&PREFACE[..part]);
-        // It is waited for.
-        await_frame(&mut begun, SETTINGS);
+        house.await_metric("sluis_connections_open 1\n");
         house.drain();
         assert!(house.closed_within(Duration::from_secs(5)), "{part}");
         while begun.next().is_some() {}
