@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -107,7 +109,7 @@ fn frames_that_nobody_needs_end_their_connection_and_it_is_told_why() {
     // The last one is over a moment after it was told.
     while !house.metrics().contains(&line) {
         assert!(begun.elapsed() < SOON, "{}", house.metrics());
-        std::thread::yield_now();
+        thread::yield_now();
     }
     assert_eq!(
         vendor.seen().len(),
@@ -233,23 +235,54 @@ fn a_caller_may_acknowledge_every_piece_of_every_answer() {
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
+/// Floods on one connection after the other until it is over, and counts those that were ended.
+fn flood_on(house: &House, flood: &Flood, (ended, over): (&AtomicU32, &AtomicBool)) {
+    let (_, first, again) = flood;
+    let numbers = (0..MANY).collect::<Vec<_>>();
+    while !over.load(Ordering::Relaxed) {
+        let mut connection = Connection::new(house);
+        connection.send(first);
+        // As many as it takes; the socket may swallow them all before the first is looked at.
+        let pieces = numbers.chunks(500);
+        let mut pieces = pieces.map(|piece| piece.iter().flat_map(|at| again(*at)).collect());
+        pieces.all(|piece: Vec<u8>| connection.send(&piece));
+        // To the end: a connection that goes on has nothing to say, and nobody waits for that.
+        while connection.next().is_some() {}
+        ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_flood_is_ended_and_hinders_nobody() {
     let (house, vendor) = open();
-    for (number, (name, first, again)) in (50_000..).zip(floods()) {
-        let mut connection = Connection::new(&house);
-        connection.send(&first);
-        // As many as it takes; the socket may swallow them all before the first is looked at.
-        (0..20_000).all(|sent| connection.send(&again(sent)));
-        // To the end: a connection that goes on has nothing to say, and nobody waits for that.
-        while connection.next().is_some() {}
-        let mut other = Connection::new(&house);
-        other.send(&numbered(&in_frames(&block(&pulling())), number));
-        assert_eq!(other.end_of(1), End::Answered(200), "{name}");
+    let (mut asked, mut resets) = (0, 0);
+    for flood in all_floods() {
+        let (ended, over) = (AtomicU32::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let flooding = scope.spawn(|| flood_on(&house, &flood, (&ended, &over)));
+            let mut other = Connection::new(&house);
+            // For as long as one flood lasts, and a little longer.
+            let goes_on = || !flooding.is_finished() && ended.load(Ordering::Relaxed) == 0;
+            for stream in (1..).step_by(2).take_while(|it| *it < 40 || goes_on()) {
+                let head = numbered(&block(&pulling()), FIRST + 1);
+                other.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &head));
+                assert_eq!(other.end_of(stream), End::Answered(200), "{}", flood.0);
+                asked += 1;
+            }
+            over.store(true, Ordering::Relaxed);
+            flooding.join().unwrap();
+        });
+        if flood.0 == "requests that are reset" {
+            resets = ended.into_inner();
+        }
     }
+    assert_eq!(vendor.seen_of(FIRST + 1).len(), asked);
     // Of those that were reset at once, few were begun at all.
-    let begun = vendor.seen_of(FIRST).len();
-    assert!(begun < 200, "{begun} requests were forwarded");
+    let (begun, most) = (vendor.seen_of(FIRST).len(), 200 * resets);
+    assert!(
+        begun < usize::try_from(most).unwrap(),
+        "{begun} requests were forwarded"
+    );
     house.search(&markers(), &[("the vendor", &vendor.bytes())]);
 }
 
@@ -364,7 +397,7 @@ impl Flooded<'_> {
         };
         let ended = begun.elapsed();
         // What is under way on a processor is counted when it rests.
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
         Figures {
             ended,
             end,
@@ -376,7 +409,7 @@ impl Flooded<'_> {
     /// The longest that another caller waits for an answer while `work` is done, and at least so
     /// often.
     fn slowest_meanwhile(&self, count: u32, work: impl FnOnce() + Send) -> Duration {
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let work = scope.spawn(work);
             let mut other = (self.connect)();
             let again = (0..).take_while(|number| *number <= count || !work.is_finished());
