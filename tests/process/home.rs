@@ -67,11 +67,12 @@ impl School {
 /// Answers requests until the caller closes.
 fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>, links: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream);
-    while let Some((line, body)) = read_request(&mut reader) {
+    while let Some((head, body)) = read_request(&mut reader) {
+        let line = &head[0];
         let links = links.lock().unwrap().clone();
         let answer = if line.starts_with("GET ") {
-            let first = PUPILS * group(&line);
-            let count = match group(&line) {
+            let first = PUPILS * group(line);
+            let count = match group(line) {
                 GROUP_OF_MANY => MANY,
                 _ => PUPILS,
             };
@@ -91,11 +92,7 @@ fn serve(stream: &TcpStream, received: &Mutex<Vec<(String, Value)>>, links: &Mut
         // At once: in pieces, each would wait for the other end.
         let lines = links.collect::<String>();
         let answer = format!("{head} {}\r\n{lines}\r\n{body}", body.len());
-        let pieces = if group(&line) == GROUP_IN_PIECES {
-            8
-        } else {
-            1
-        };
+        let pieces = if group(line) == GROUP_IN_PIECES { 8 } else { 1 };
         for piece in answer.as_bytes().chunks(answer.len().div_ceil(pieces)) {
             if stream.write_all(piece).is_err() {
                 return;
@@ -114,8 +111,8 @@ fn group(line: &str) -> usize {
     number.map_or(0, |number| number.parse().unwrap())
 }
 
-/// The first line and the body of a request; `None` when there are no more.
-fn read_request(reader: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)> {
+/// The lines of the head and the body of a request; `None` when there are no more.
+pub(crate) fn read_request(reader: &mut impl std::io::BufRead) -> Option<(Vec<String>, Vec<u8>)> {
     let (mut head, mut length) = (Vec::new(), 0);
     loop {
         let mut line = String::new();
@@ -135,7 +132,7 @@ fn read_request(reader: &mut impl std::io::BufRead) -> Option<(String, Vec<u8>)>
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((head.first()?.clone(), body))
+    (!head.is_empty()).then_some((head, body))
 }
 
 /// A gateway between a vendor that pulls and sends results, and a school.

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and waits by the machine's clock"
 )]
 
+mod broken;
 mod days;
 mod examples;
 mod farewell;
