@@ -677,6 +677,27 @@ fn what_came_home_does_not_leave_again_in_a_kept_value() {
     assert_eq!(rewriter.counts().echo(), note, "the first");
 }
 
+/// In the order of the policy, which is the quick way through an object.
+#[test]
+fn what_came_home_does_not_leave_again_in_texts_that_stand_in_order() {
+    let mut law = Arc::into_inner(law()).unwrap();
+    let keep = Rule::Keep(Keep {
+        of: ValueType::Any,
+        rules: None,
+    });
+    let lines = ["one", "two", "three"].map(|key| Field {
+        key: key.into(),
+        rule: keep,
+    });
+    let fields = Fields::new(lines.into(), None, Unlisted::Drop);
+    law.policy.shapes[0].body = ShapeBody::Fields(fields.into());
+    let body = r#"{"one":"of S-64003","two":"of S-64004","three":"S-64003"}        "#;
+    let (left, counts) = after(&["S-64003"], Side::Vendor, Arc::new(law), body);
+    assert_eq!(left, r#"{"two":"of S-64004"}"#);
+    assert_eq!(counts.of(Action::DroppedEcho), 2);
+    assert_eq!(counts.of(Action::Kept), 1);
+}
+
 #[test]
 fn what_came_home_does_not_leave_again_in_a_rounded_number() {
     let mut law = Arc::into_inner(law()).unwrap();
