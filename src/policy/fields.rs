@@ -202,4 +202,30 @@ mod tests {
         assert!(fields.begins(0, &text[..16], 1).is_none());
         assert!(fields.begins(1, &[0; 64], 1).is_none());
     }
+
+    /// Sixteen bytes are compared at once: keys that end before, there and behind.
+    #[test]
+    fn no_key_is_taken_for_one_that_differs_in_a_byte() {
+        for letters in [1, 11, 12, 13, 14, 15, 16, 40] {
+            let key = "k".repeat(letters);
+            let line = Field {
+                key: key.as_str().into(),
+                rule: Rule::Drop,
+            };
+            let fields = Fields::new(vec![line], None, Unlisted::Drop);
+            let opening = format!("{:16}", format!("\"{key}\":"));
+            let begins = |bytes: &[u8]| fields.begins(0, bytes, 0).map(|(end, _)| end);
+            assert_eq!(begins(opening.as_bytes()), Some(letters + 2));
+            for at in 0..letters + 3 {
+                let mut other = opening.clone().into_bytes();
+                other[at] ^= 1;
+                assert_eq!(begins(&other), None, "{letters} letters, {at}");
+                assert_eq!(
+                    begins(&opening.as_bytes()[..at]),
+                    None,
+                    "{letters} cut at {at}"
+                );
+            }
+        }
+    }
 }

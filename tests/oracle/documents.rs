@@ -25,6 +25,7 @@ const DEPTH: usize = 7;
 pub(crate) fn document(way: &Way, rule: Rule, dice: &mut Dice<'_>) -> Vec<u8> {
     let mut writer = Writer {
         way,
+        plain: dice.once_in(2),
         dice,
         out: Vec::new(),
         fuel: FUEL,
@@ -173,6 +174,8 @@ struct Chosen<'s> {
 struct Writer<'a, 'd> {
     way: &'a Way,
     dice: &'a mut Dice<'d>,
+    /// As machines write: nothing between tokens, keys in the order of the policy.
+    plain: bool,
     out: Vec<u8>,
     fuel: usize,
     depth: usize,
@@ -242,6 +245,9 @@ impl Writer<'_, '_> {
     }
 
     fn blanks(&mut self) {
+        if self.plain {
+            return;
+        }
         let blanks = *self
             .dice
             .pick(&["", "", "", "", "", "", " ", "\n", "\t\r\n  "]);
@@ -707,8 +713,10 @@ impl Writer<'_, '_> {
         if self.dice.once_in(30) {
             entries.extend(entries.first().copied()); // a key given twice
         }
-        entries.extend(vec![None; self.dice.below(3)]);
-        for place in (1..entries.len()).rev() {
+        for _ in 0..self.dice.below(3) {
+            entries.insert(self.dice.below(entries.len() + 1), None);
+        }
+        for place in (1..entries.len()).rev().filter(|_| !self.plain) {
             entries.swap(place, self.dice.below(place + 1));
         }
         // Beyond all cases and none of them lies the object in which the field does not come.

@@ -25,6 +25,9 @@ impl<'a, W: Watch> Pass<'a, W> {
 
     #[inline(always)]
     fn row<B: Width>(&mut self) -> Result<Step, Refusal> {
+        if self.state.missed {
+            return Ok(Step::Waits);
+        }
         let policy = &self.law.policy;
         let mut fields = frame::fields(policy, self.state.frame.kind);
         loop {
@@ -275,18 +278,23 @@ impl<'a, W: Watch> Pass<'a, W> {
     }
 
     /// Writes a key and what a vendor gets in place of the text right behind its colon. The quotes
-    /// stay.
+    /// stay; of one that is refused there is nothing.
     #[inline(always)]
     fn write_pseudonym(&mut self, kind: Index<IdKind>, token: Token) -> Result<Action, Refusal> {
-        self.copy_field(token.start.wrapping_add(1));
+        self.copy_field(token.start);
         let (crossing, state) = (self.crossing, &mut *self.state);
         let id = (text_of(self.bytes, token, &mut state.text), Form::Text);
-        let turned = crossing.turn(kind, id, self.emit.out(), &mut state.trail);
-        let action = match turned {
+        let out = self.emit.out();
+        let start = out.len();
+        out.push(b'"');
+        let action = match crossing.turn(kind, id, out, &mut state.trail) {
             Ok(Turned::Done(action, Form::Text)) => action,
             Ok(Turned::Empty) => Action::IdentifierEmpty,
             Ok(_) => return Err(Refusal::Bug(Bug::Rewriter)),
-            Err(refused) => return Err(refused.at(self.place(token.start))),
+            Err(refused) => {
+                out.truncate(start);
+                return Err(refused.at(self.place(token.start)));
+            }
         };
         self.emit.copy(token.end.wrapping_sub(1), token.end);
         Ok(action)

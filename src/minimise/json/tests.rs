@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::block::tests::in_every_width;
 use super::*;
 use crate::limits::{Bound, Limits};
 use crate::minimise::Law;
@@ -174,9 +175,19 @@ fn pieces(law: &Arc<Law>, rule: Rule, pieces: &[&[u8]]) -> Result<Vec<u8>, Refus
     Ok(out.release())
 }
 
-/// Whole, byte by byte, and cut in two at every place: always the same.
+/// Whole, byte by byte, and cut in two at every place, in every width, with something behind it and
+/// without: always the same.
 fn rewrite_under(law: &Arc<Law>, rule: Rule, input: &[u8]) -> Result<String, Refusal> {
     let whole = pieces(law, rule, &[input]);
+    for width in in_every_width(|| pieces(law, rule, &[input])) {
+        assert_eq!(width, whole, "in another width");
+    }
+    if whole.is_ok() {
+        let blanks = [b' '; 40];
+        for width in in_every_width(|| pieces(law, rule, &[&[input, &blanks].concat()])) {
+            assert_eq!(width, whole, "with blanks behind it");
+        }
+    }
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
     assert_eq!(pieces(law, rule, &bytes), whole, "byte by byte");
     for cut in 0..input.len() {
@@ -254,6 +265,21 @@ fn identifiers_become_pseudonyms() {
         user(r#"{"number":"95312"}"#),
         format!(r#"{{"number":"{digits}"}}"#)
     );
+    // In the order of the policy, with something behind it.
+    assert_eq!(
+        user(r#"{"gone":1,"number":"95312","x":"0123456789"}"#),
+        format!(r#"{{"number":"{digits}"}}"#)
+    );
+    assert_eq!(
+        user(r#"{"gone":1,"number":"","x":"0123456789abcdef"}"#),
+        r#"{"number":""}"#
+    );
+    for bad in ["a\u{200B}", &"9".repeat(1_025)] {
+        let body = format!(r#"{{"gone":1,"number":"{bad}","x":"0123456789abcdef"}}"#);
+        let law = law(Limits::default());
+        let refused = rewrite_under(&law, Rule::Object(at(0)), body.as_bytes());
+        assert_eq!(refused, Err(Refusal::IdentifierInvalid { at: 19 }), "{bad}");
+    }
     assert_eq!(
         user(r#"{"pupils":["S-1",{"a":1},17,null,[]]}"#),
         format!(r#"{{"pupils":["{text}","{number}",null]}}"#)
@@ -424,6 +450,8 @@ fn an_expected_key_is_read_as_any_other() {
         fault(r#"{"name":1,"name":2,"gone":3}"#),
         (JsonFault::DuplicateKey, 10)
     );
+    let twice = r#"{"gone":1,"name":2,"gone":"0123456789abcdef"}"#;
+    assert_eq!(fault(twice), (JsonFault::DuplicateKey, 19));
     assert_eq!(fault(r#"{"name":1,"gone""#), (JsonFault::Cut, 16));
     assert_eq!(fault(r#"{"name":1,"gone":"#), (JsonFault::Cut, 17));
     assert_eq!(fault(r#"{"name":1,"gone":}"#), (JsonFault::Syntax, 17));
