@@ -28,8 +28,7 @@ const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"sluis\"");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// RFC 9209.
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-/// When to try again after [`Refusal::Overloaded`] or [`Refusal::UpstreamResting`], in seconds: as
-/// soon as anything has ended, or the upstream has been tried.
+/// When to try again after [`Refusal::Overloaded`], in seconds: as soon as anything has ended.
 const SOON_S: u64 = 1;
 
 /// On which side the fault was found.
@@ -140,8 +139,11 @@ impl Refused {
         if number == 401 {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        let soon = [Refusal::Overloaded, Refusal::UpstreamResting].contains(&self.refusal);
-        let soon = soon.then_some(SOON_S);
+        let soon = if let Refusal::UpstreamResting { wait_s } = self.refusal {
+            Some(wait_s)
+        } else {
+            (self.refusal == Refusal::Overloaded).then_some(SOON_S)
+        };
         if let Some(seconds) = self.retry_after_s.or(soon) {
             headers.insert(RETRY_AFTER, seconds.into());
         }
@@ -254,7 +256,7 @@ const fn statuses(refusal: Refusal) -> (u16, u16) {
         | Refusal::Overloaded
         | Refusal::PseudonymCollision
         | Refusal::RegisterUnavailable
-        | Refusal::UpstreamResting
+        | Refusal::UpstreamResting { .. }
         | Refusal::VendorObserved => (503, 503),
     }
 }
@@ -272,7 +274,7 @@ const fn proxy_error(refusal: Refusal, side: Side) -> &'static str {
         (Refusal::Overloaded, _) => "connection_limit_reached",
         (Refusal::PrivateAddress, _) => "destination_ip_prohibited",
         (Refusal::UpstreamBroken, _) => "http_protocol_error",
-        (Refusal::UpstreamResting | Refusal::UpstreamUnreachable { .. }, _) => {
+        (Refusal::UpstreamResting { .. } | Refusal::UpstreamUnreachable { .. }, _) => {
             "destination_unavailable"
         }
         (Refusal::UpstreamTimeout { .. }, _) => "http_response_timeout",
@@ -346,7 +348,7 @@ fn shown(refusal: Refusal) -> (String, String) {
         | Refusal::PrivateAddress
         | Refusal::UpstreamAuthentication
         | Refusal::UpstreamBroken
-        | Refusal::UpstreamResting
+        | Refusal::UpstreamResting { .. }
         | Refusal::UpstreamTimeout { .. }
         | Refusal::UpstreamUnexpected { .. }
         | Refusal::UpstreamUnreachable { .. } => (dash(), outward.to_string()),

@@ -22,6 +22,9 @@ pub enum Bug {
     Rewriter,
 }
 
+/// The words of [`Refusal::UpstreamResting`].
+const RESTING: &str = "the upstream failed again and again, and has a moment's rest";
+
 /// Why a request is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
@@ -146,7 +149,10 @@ pub enum Refusal {
         status: u16,
     },
     /// The upstream failed again and again, and is left alone for a moment.
-    UpstreamResting,
+    UpstreamResting {
+        /// Until one request tries it, in seconds, rounded up.
+        wait_s: u64,
+    },
     /// The upstream did not answer in time.
     UpstreamTimeout {
         /// What took so long.
@@ -235,7 +241,7 @@ impl Refusal {
         Self::UpstreamAuthentication,
         Self::UpstreamBroken,
         Self::UpstreamError { status: 500 },
-        Self::UpstreamResting,
+        Self::UpstreamResting { wait_s: 1 },
         Self::UPSTREAM_SILENT,
         Self::UpstreamUnexpected { status: 302 },
         Self::UpstreamUnreachable {
@@ -296,7 +302,7 @@ impl Refusal {
             Self::UpstreamAuthentication => "upstream_authentication",
             Self::UpstreamBroken => "upstream_broken",
             Self::UpstreamError { .. } => "upstream_error",
-            Self::UpstreamResting => "upstream_resting",
+            Self::UpstreamResting { .. } => "upstream_resting",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
             Self::UpstreamUnexpected { .. } => "upstream_unexpected",
             Self::UpstreamUnreachable { .. } => "upstream_unreachable",
@@ -360,7 +366,7 @@ impl Refusal {
             }
             Self::UpstreamBroken => "the upstream broke off or did not speak HTTP",
             Self::UpstreamError { .. } => "the upstream answered with an error",
-            Self::UpstreamResting => "the upstream failed again and again, and has a moment's rest",
+            Self::UpstreamResting { .. } => RESTING,
             Self::UpstreamTimeout { .. } => "the upstream did not answer in time",
             Self::UpstreamUnexpected { .. } => "the upstream sent a redirect or a partial answer",
             Self::UpstreamUnreachable { .. } => "the upstream cannot be reached",

@@ -1,7 +1,7 @@
 //! Whether an upstream is called at all: one that fails again and again is left alone for a moment.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::standing::Rules;
 use crate::alarm::after;
@@ -28,8 +28,8 @@ struct Open {
 pub(super) enum Entry {
     /// It may.
     Open,
-    /// It may not: the upstream rests.
-    Shut,
+    /// It may not: the upstream rests, for so long still.
+    Shut(Duration),
 }
 
 /// What became of the circuit.
@@ -48,7 +48,9 @@ impl Circuit {
     pub(super) fn enter(&mut self, now: Instant, rules: &Rules) -> Entry {
         match &mut self.open {
             None => Entry::Open,
-            Some(open) if now < open.tries_at => Entry::Shut,
+            Some(open) if now < open.tries_at => {
+                Entry::Shut(open.tries_at.saturating_duration_since(now))
+            }
             Some(open) => {
                 open.tries_at = after(now, rules.circuit_rest);
                 Entry::Open
@@ -108,8 +110,6 @@ impl Circuit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::Clock;
     use crate::limits::Limits;
@@ -131,12 +131,13 @@ mod tests {
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Open);
         let opened = clock.now();
         assert_eq!(circuit.failed(opened, &rules), Turn::Opened);
-        assert_eq!(circuit.enter(clock.now(), &rules), Entry::Shut);
+        let shut = |ms| Entry::Shut(Duration::from_millis(ms));
+        assert_eq!(circuit.enter(clock.now(), &rules), shut(1_000));
         clock.turn(Duration::from_millis(999));
-        assert_eq!(circuit.enter(clock.now(), &rules), Entry::Shut);
+        assert_eq!(circuit.enter(clock.now(), &rules), shut(1));
         clock.turn(Duration::from_millis(1));
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Open, "a try");
-        assert_eq!(circuit.enter(clock.now(), &rules), Entry::Shut, "one only");
+        assert_eq!(circuit.enter(clock.now(), &rules), shut(1_000), "one only");
         assert_eq!(circuit.failed(clock.now(), &rules), Turn::Same);
         clock.turn(Duration::from_secs(1));
         assert_eq!(circuit.enter(clock.now(), &rules), Entry::Open, "another");

@@ -92,7 +92,9 @@ impl Standing {
         }
         match self.look(|shown, rules| shown.circuit.enter(now, rules)) {
             Entry::Open => Ok(()),
-            Entry::Shut => Err(Refusal::UpstreamResting),
+            Entry::Shut(rest) => Err(Refusal::UpstreamResting {
+                wait_s: whole_seconds(rest),
+            }),
         }
     }
 
@@ -172,6 +174,12 @@ impl Standing {
         self.quiet.store(quiet, Ordering::Relaxed);
         seen
     }
+}
+
+/// Nobody who waits for so long comes too soon.
+fn whole_seconds(time: Duration) -> u64 {
+    let begun = u64::from(time.subsec_nanos() > 0);
+    time.as_secs().saturating_add(begun)
 }
 
 impl fmt::Debug for Standing {

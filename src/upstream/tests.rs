@@ -346,8 +346,10 @@ impl World {
         match rests_until {
             None => self.hold(may.is_ok(), "an upstream that does not rest is called"),
             Some(until) if now < until => {
+                let left = until.saturating_duration_since(now);
+                let wait_s = u64::try_from(left.as_millis().div_ceil(1_000)).unwrap();
                 self.hold(
-                    may == Err(Refusal::UpstreamResting),
+                    may == Err(Refusal::UpstreamResting { wait_s }),
                     "one that rests is not",
                 );
             }

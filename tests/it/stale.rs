@@ -226,6 +226,7 @@ fn to_an_upstream_that_rests_no_connection_is_tried() {
     for threads in [1, 2] {
         let plans = Plans {
             threads,
+            clock: Clock::test(1_790_000_000),
             ..Plans::limits("upstream-circuit-rest = \"10m\"")
         };
         let (upstream, count) = breaking(usize::MAX);
@@ -242,8 +243,10 @@ fn to_an_upstream_that_rests_no_connection_is_tried() {
         for request in [&post, &put].repeat(10) {
             let got = house.ask(request);
             assert_eq!((got.status(), &*got.code()), (503, "upstream_resting"));
-            assert_eq!(got.lines("retry-after"), ["1"]);
+            assert_eq!(got.lines("retry-after"), ["600"]);
         }
+        house.clock.turn(Duration::from_millis(2_500));
+        assert_eq!(house.ask(&post).lines("retry-after"), ["598"]);
         let after = TcpStream::connect(house.upstream.address).unwrap();
         after.shutdown(Shutdown::Write).unwrap();
         // Once this one is over, all before it have been taken.
