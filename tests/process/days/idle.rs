@@ -25,8 +25,9 @@ enum Said {
     Request,
 }
 
-/// KiB that each of so many silent connections takes, and how long others wait meanwhile.
-fn silence(peer: &Peer, plan: &Plan, (said, count): (Said, u32)) -> (f64, Waits) {
+/// KiB that each of so many silent connections takes, beside so many others that were silent before,
+/// and how long others wait meanwhile.
+fn silence(peer: &Peer, plan: &Plan, said: Said, (count, earlier): (u32, u32)) -> (f64, Waits) {
     let trusting = plan.tls.then(|| peer.trusting());
     let connect = || match &trusting {
         Some(trusting) => Caller::over(peer.address, trusting),
@@ -39,8 +40,6 @@ fn silence(peer: &Peer, plan: &Plan, (said, count): (Said, u32)) -> (f64, Waits)
             asked.get() <= times
         })
     };
-    ask(100);
-    let before = peer.memory();
     let begin = |_| {
         let mut caller = connect();
         if said == Said::Request {
@@ -48,24 +47,30 @@ fn silence(peer: &Peer, plan: &Plan, (said, count): (Said, u32)) -> (f64, Waits)
         }
         caller
     };
+    ask(100);
+    let resting: Vec<Caller> = (0..earlier).map(begin).collect();
+    std::thread::sleep(SILENCE);
+    let before = peer.memory();
     let silent: Vec<Caller> = (0..count).map(begin).collect();
     std::thread::sleep(SILENCE);
     let waits = ask(200);
     let more = peer.memory().saturating_sub(before);
-    drop(silent);
+    drop((resting, silent));
     (
         f64::from(u32::try_from(more).unwrap()) / f64::from(count),
         waits,
     )
 }
 
+/// What the earlier ones needed while they were served stays with the process, and is enough for
+/// the later ones if it was let go: about 18 KiB and 30 with TLS is what each needs if it is not.
 #[test]
 fn silent_connections_take_little_and_hinder_nobody() {
     let vendors = Vendors::open();
-    for (plan, most_kib) in plans().iter().zip([24.0, 40.0]) {
+    for (plan, most_kib) in plans().iter().zip([13.0, 21.0]) {
         for said in [Said::Nothing, Said::Request] {
             let peer = ours(plan, &vendors);
-            let (each, waits) = silence(&peer, plan, (said, 300));
+            let (each, waits) = silence(&peer, plan, said, (300, 300));
             assert!(each < most_kib, "{each} KiB each");
             assert!(waits.longest() < Duration::from_secs(5));
         }
@@ -87,7 +92,7 @@ fn long_figures_of_ten_thousand_silent_connections_beside_other_proxies() {
     let plans = plans.iter().flat_map(|plan| [plan, plan]);
     for (plan, (what, said, most_kib)) in plans.zip(ways) {
         for peer in all(plan, &vendors) {
-            let (each, waits) = silence(&peer, plan, (said, 10_000));
+            let (each, waits) = silence(&peer, plan, said, (10_000, 0));
             let (most, longest) = (ms(waits.within(99)), ms(waits.longest()));
             row(&[peer.name, what, &format!("{each:.1}"), &most, &longest]);
             assert!(peer.gateway().is_none() || each <= most_kib, "{each} KiB");
