@@ -19,6 +19,8 @@ const FIRST_LINE_BYTES: usize = 12;
 #[derive(Clone, Debug)]
 pub struct Requests {
     state: State,
+    /// So many heads have come.
+    heads: u64,
     sizes: Sizes,
     target_bytes_max: usize,
 }
@@ -36,12 +38,23 @@ impl Requests {
     pub fn new(limits: &Limits) -> Self {
         Self {
             state: State::Head(Head::default()),
+            heads: 0,
             sizes: Sizes {
                 all: limits.size(Bound::Head),
                 line: limits.size(Bound::Header),
                 lines: limits.size(Bound::Headers),
             },
             target_bytes_max: limits.size(Bound::Target),
+        }
+    }
+
+    /// How many requests have come, if all of them are whole, and nothing was wrong. The beginning
+    /// of a head is none yet.
+    #[must_use]
+    pub const fn whole(&self) -> Option<u64> {
+        match self.state {
+            State::Body(Body::Ended) | State::Head(_) => Some(self.heads),
+            State::Body(_) | State::Over(_) => None,
         }
     }
 
@@ -56,6 +69,7 @@ impl Requests {
                 let read = head.read(bytes, &self.sizes, self.target_bytes_max);
                 let end = read.map_err(Fault::Head)?;
                 if end.is_some() {
+                    self.heads = self.heads.wrapping_add(1);
                     self.state = State::Body(head.framing.into());
                 }
                 Ok(end)

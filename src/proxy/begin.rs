@@ -44,7 +44,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Paced<S> {
                 Ok(_) | Err(_) => break,
             }
         }
-        self.rest(preface.get(..came).unwrap_or_default());
+        self.take_back(preface.get(..came).unwrap_or_default());
     }
 
     /// Ends it before its preface was read. A request may be behind that: its caller learns that

@@ -195,8 +195,11 @@ where
         let Some(parts) = Box::pin(turn).await? else {
             return Ok(());
         };
+        if !parts.read_buf.is_empty() {
+            // All requests are answered, so that is none: of a body which nobody reads any more.
+            return Ok(());
+        }
         (paced, service) = (parts.io.into_inner(), parts.service);
-        paced.rest(&parts.read_buf);
     }
 }
 

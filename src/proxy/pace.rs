@@ -164,8 +164,8 @@ impl<S> Paced<S> {
         }
     }
 
-    /// Its server was let go, and had read so much that it had not looked at.
-    pub(super) fn rest(&mut self, unread: &[u8]) {
+    /// What was read of it by somebody else than its server: that is to see it too.
+    pub(super) fn take_back(&mut self, unread: &[u8]) {
         self.gate.take_back(unread);
     }
 
@@ -210,8 +210,8 @@ impl<S> Paced<S> {
         ready!(self.reading.poll(cx));
         match self.phase {
             Some((Phase::Idle(until), _)) if self.times.clock.now() < until => {
-                let is_open = self.lingering.is_none();
-                self.pace.is_at_rest.store(is_open, Ordering::Relaxed);
+                let may_rest = self.may_rest(ended);
+                self.pace.is_at_rest.store(may_rest, Ordering::Relaxed);
                 self.reading.set(until);
                 self.reading.poll(cx)
             }
@@ -224,6 +224,17 @@ impl<S> Paced<S> {
         if let Some((Phase::Idle(until), _)) = self.phase {
             let rest = self.times.rest.map(|rest| self.times.until(rest));
             self.reading.set(rest.map_or(until, |rest| rest.min(until)));
+        }
+    }
+
+    /// Whether its server may be let go now that so many exchanges have ended: if it is between two
+    /// requests. An answer may be over before its request is, and then the server alone knows that
+    /// what comes next is of a body. What is taken for a head was judged as one.
+    fn may_rest(&mut self, ended: u64) -> bool {
+        let is_silent = self.lingering.is_none() && !self.gate.holds_a_part();
+        match self.gate.reader() {
+            Incoming::Http1(requests) => is_silent && requests.whole() == Some(ended),
+            Incoming::Http2(_) => false,
         }
     }
 

@@ -12,6 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::task::{Context, Poll};
 
+use http_body_util::BodyExt as _;
 use hyper::service::service_fn;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
@@ -186,7 +187,18 @@ pub(super) async fn answered(
     let unknown = house.events.meters().unknown().clone();
     let record = Record::begin(unknown, &house.clock, &house.events, &pace.exchanges);
     house.taken.fetch_add(1, Ordering::Relaxed);
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
+    if let Some(how) = head.uri.path().strip_prefix("/early/") {
+        // As an upstream over HTTP/2 does, and what is sent to it goes on or not.
+        let goes_on = how == "read";
+        drop(tokio::spawn(async move {
+            while goes_on && body.frame().await.is_some() {}
+            sleep(Duration::from_secs(3_600)).await;
+            drop(body);
+        }));
+        let answer = Response::new(Body::Whole(cleared(10)));
+        return Ok(Answer::new(answer, record, progress));
+    }
     let limits = &house.limits;
     let wait = Wait::new(
         &house.clock,
@@ -613,6 +625,61 @@ fn silence_begins_with_the_end_of_the_answer() {
     let idle = Limits::default().time(Bound::KeepAliveIdle);
     assert!(ended >= idle && ended <= idle + SLACK, "{ended:?}");
     assert_eq!(fault, None);
+}
+
+/// A request in the body of another one, but for its last line.
+const WITHIN: &[u8] = b"GET /0/20 HTTP/1.1\r\nhost: a\r\nx: 01234\r\n";
+
+/// All that comes within some seconds.
+async fn what_comes(stream: &mut DuplexStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let within = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut all));
+    drop(within.await);
+    all
+}
+
+fn count_of_answers(bytes: &[u8]) -> usize {
+    let answers = bytes.windows(9).filter(|it| it == b"HTTP/1.1 ");
+    answers.count()
+}
+
+#[test]
+fn what_comes_of_a_body_behind_its_answer_is_no_request() {
+    for pause in [0, 100, 199, 200, 201, 1_000, 9_000] {
+        let (answers, ..) = served(async |mut stream| {
+            let head = b"POST /early/read HTTP/1.1\r\nhost: a\r\ncontent-length: 41\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            let early = what_comes_at_once(&mut stream).await;
+            sleep(Duration::from_millis(pause)).await;
+            stream.write_all(WITHIN).await.unwrap();
+            stream.write_all(b"\r\n").await.unwrap();
+            let within = what_comes(&mut stream).await;
+            stream
+                .write_all(&[WITHIN, &b"\r\n"[..]].concat())
+                .await
+                .unwrap();
+            let behind = what_comes(&mut stream).await;
+            [early, within, behind].map(|bytes| count_of_answers(&bytes))
+        });
+        assert_eq!(answers, [1, 0, 1], "{pause} ms");
+    }
+}
+
+async fn what_comes_at_once(stream: &mut DuplexStream) -> Vec<u8> {
+    let mut room = [0; 400];
+    let count = stream.read(&mut room).await.unwrap();
+    room[..count].to_vec()
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_no_request() {
+    let (answers, _, fault) = served(async |mut stream| {
+        let head = b"POST /early/unread HTTP/1.1\r\nhost: a\r\ncontent-length: 41\r\n\r\n";
+        let whole = [&head[..], WITHIN, b"\r\n"].concat();
+        stream.write_all(&whole).await.unwrap();
+        count_of_answers(&what_comes(&mut stream).await)
+    });
+    assert_eq!((answers, fault), (1, None));
 }
 
 fn run(seed: u64) -> String {
