@@ -11,12 +11,13 @@ use super::{Fault, Look, Reader};
 use crate::limits::{Bound, Limits};
 
 /// Section 3.4. Whether it is one, the library sees.
-pub const PREFACE_BYTES: usize = 24;
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
 /// The flag of a frame of DATA or HEADERS that is the last of its message.
 const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
 
 /// So many bytes that we send pay for one frame: whoever reads a body may open a window for each
 /// piece of it, and one for its connection. No message with a body is shorter; what we say to PING
@@ -64,13 +65,15 @@ pub struct Frames {
     /// Heads that have been paid for, of answers that have not ended; `None` for requests, of which
     /// the library bounds the heads.
     heads: Option<u64>,
+    /// Whether the head of a message goes on in the next frame.
+    in_head: bool,
 }
 
 impl Frames {
     /// For a caller's connection on which nothing has come.
     #[must_use]
     pub fn of_caller(limits: &Limits) -> Self {
-        Self::behind(PREFACE_BYTES, None, limits)
+        Self::behind(PREFACE.len(), None, limits)
     }
 
     /// For an upstream's connection on which nothing has come.
@@ -93,6 +96,7 @@ impl Frames {
                 is_spent: false,
             },
             heads,
+            in_head: false,
         }
     }
 
@@ -101,10 +105,11 @@ impl Frames {
         self.budget.at(now);
     }
 
-    /// Whether what has been shown ends with a frame.
+    /// Whether any frame may follow what has been shown: it ends with one, and with no head that
+    /// goes on (section 6.10).
     #[must_use]
     pub const fn are_whole(&self) -> bool {
-        self.skip == 0
+        self.skip == 0 && !self.in_head
     }
 
     /// So many bytes were sent to who sends these.
@@ -126,6 +131,9 @@ impl Frames {
             return Ok(None);
         };
         self.count(head)?;
+        if let HEADERS | CONTINUATION = head.kind {
+            self.in_head = head.flags & END_HEADERS == 0;
+        }
         self.skip = head.length;
         Ok(Some(FrameHead::BYTES))
     }
@@ -205,5 +213,31 @@ impl Budget {
             return Err(Fault::Flood);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_whole_between_two_of_them_and_outside_of_heads() {
+        let mut frames = Frames::of_caller(&Limits::default());
+        for (bytes, whole) in [
+            (&PREFACE[..9], false),
+            (&PREFACE[9..], true),
+            (b"\0\0\x02\x08\0\0\0\0\x01", false),
+            (b"a", false),
+            (b"b", true),
+            // HEADERS that go on, and their end in CONTINUATION.
+            (b"\0\0\0\x01\0\0\0\0\x01", false),
+            (b"\0\0\x01\x09\0\0\0\0\x01", false),
+            (b"c", false),
+            (b"\0\0\0\x09\x04\0\0\0\x01", true),
+            (b"\0\0\0\x01\x04\0\0\0\x03", true),
+        ] {
+            assert_eq!(frames.look(bytes).fault, None);
+            assert_eq!(frames.are_whole(), whole, "{}", bytes.escape_ascii());
+        }
     }
 }

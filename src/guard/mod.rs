@@ -28,7 +28,7 @@ mod lines;
 mod requests;
 
 pub use answers::{Answers, Expected};
-pub use frames::{FrameHead, Frames, PREFACE_BYTES};
+pub use frames::{FrameHead, Frames, PREFACE};
 pub use host::Host;
 pub use requests::Requests;
 

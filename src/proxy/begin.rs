@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::pace::Paced;
 use crate::alarm::Alarm;
-use crate::guard::PREFACE_BYTES;
+use crate::guard::PREFACE;
 use crate::tls::Stream;
 
 /// How the library hears that its farewell was heard: the acknowledgement of its PING.
@@ -31,20 +31,23 @@ impl Readable for Stream {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Paced<S> {
-    /// Waits for the preface, the end, or until nothing has come for too long: for the server to
-    /// see.
+    /// Waits for the preface, something else, the end, or until nothing has come for too long: for
+    /// the server to see.
     pub(super) async fn await_preface(&mut self) {
-        let mut preface = [0; PREFACE_BYTES];
-        let mut came = 0_usize;
-        while let Some(room) = preface.get_mut(came..)
-            && !room.is_empty()
-        {
-            match self.read(room).await {
-                Ok(count) if count > 0 => came = came.saturating_add(count),
-                Ok(_) | Err(_) => break,
+        let mut preface = [0; PREFACE.len()];
+        let mut came = &[][..];
+        while came.len() < PREFACE.len() && PREFACE.starts_with(came) {
+            let count = came.len();
+            let room = preface.get_mut(count..).unwrap_or_default();
+            let more = self.read(room).await.unwrap_or(0);
+            came = preface
+                .get(..count.saturating_add(more))
+                .unwrap_or_default();
+            if more == 0 {
+                break;
             }
         }
-        self.take_back(preface.get(..came).unwrap_or_default());
+        self.take_back(came);
     }
 
     /// Ends it before its preface was read. A request may be behind that: its caller learns that

@@ -1,12 +1,19 @@
 //! How a connection is read on that has nothing more to say.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::pace::Pace;
 use crate::alarm::Alarm;
+use crate::events::ConnectionFault;
+use crate::limits::{FLOOD_LINGER, LINGER_BYTES_MAX};
+
+/// How long a connection is read on that was refused in mid-body, or drained.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How far a connection is still read that has nothing more to say, so that its caller gets to read
 /// what was said: one that is closed on unread bytes is reset, and what was sent is lost with it.
@@ -16,11 +23,21 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
-    pub(super) const fn until(moment: Instant, bytes_left: usize) -> Self {
-        Self {
-            until: Alarm::at(moment),
-            bytes_left,
-        }
+    /// Whether a connection is read on when all is said, and how far.
+    pub(super) fn of(pace: &Pace, until: impl FnOnce(Duration) -> Instant) -> Option<Self> {
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let (wait, bytes_left) = match pace.fault.get() {
+            // Whoever does that would go on.
+            Some(ConnectionFault::Http2Flood) => (FLOOD_LINGER, LINGER_BYTES_MAX),
+            Some(_) => return None,
+            None if is_set(&pace.cut_short) => (LINGER, usize::MAX),
+            None if is_set(&pace.is_given_up) => return None,
+            // It opens windows for an answer that is on its way to it still.
+            None if is_set(&pace.is_drained) => (LINGER, LINGER_BYTES_MAX),
+            None => return None,
+        };
+        let until = Alarm::at(until(wait));
+        Some(Self { until, bytes_left })
     }
 
     /// Reads on and lets go of it: ready once the caller closes too, or it has lasted too long.

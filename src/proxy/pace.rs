@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::events::{Closing, ConnectionFault, ConnectionsClosed, Events, StreamRefused};
 use crate::gate::Gate;
 use crate::guard::{Fault, Frames, Look, Reader, Requests};
-use crate::limits::{Bound, FLOOD_LINGER, LINGER_BYTES_MAX, Limits};
+use crate::limits::{Bound, Limits};
 use crate::refusal::Refusal;
 
 /// What hyper gets to see instead of a head that the guard refused: the service answers it, after
@@ -42,8 +42,6 @@ const MORE_TIMES: usize = 100;
 /// What a caller is told whose head comes too slowly, before its connection is closed.
 const HEAD_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-/// How long a connection is read on that was refused in mid-body, or drained.
-const LINGER: Duration = Duration::from_secs(1);
 /// A connection over HTTP/1.1 that has been silent for so long comes to rest: its server is let go,
 /// whose buffers are most of what it needs, until something comes. Whoever asks more often keeps
 /// them; for who does not, that they are made again is little beside a request. No longer, since
@@ -284,22 +282,6 @@ impl<S> Paced<S> {
         }
     }
 
-    /// Whether the connection is read on when all is said, and how far.
-    fn lingering(&self) -> Option<Lingering> {
-        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let (wait, bytes_left) = match self.pace.fault.get() {
-            // Whoever does that would go on.
-            Some(ConnectionFault::Http2Flood) => (FLOOD_LINGER, LINGER_BYTES_MAX),
-            Some(_) => return None,
-            None if is_set(&self.pace.cut_short) => (LINGER, usize::MAX),
-            None if is_set(&self.pace.is_given_up) => return None,
-            // It opens windows for an answer that is on its way to it still.
-            None if is_set(&self.pace.is_drained) => (LINGER, LINGER_BYTES_MAX),
-            None => return None,
-        };
-        Some(Lingering::until(self.times.until(wait), bytes_left))
-    }
-
     /// Has hyper see that its farewell was heard, where the caller does not say so.
     fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let holds_a_part = self.gate.holds_a_part();
@@ -442,7 +424,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         if self.lingering.is_none() {
             let polled = Pin::new(&mut self.gate).poll_shutdown(cx);
             ready!(self.pace_write(polled, cx))?;
-            self.lingering = self.lingering();
+            let until = |wait| self.times.until(wait);
+            self.lingering = Lingering::of(&self.pace, until);
         }
         let this = self.get_mut();
         let Some(lingering) = &mut this.lingering else {

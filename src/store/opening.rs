@@ -190,7 +190,7 @@ mod tests {
             let text = format!("pupil-{number}");
             let sealed = match number {
                 _ if number % 7 > 0 => seal.close(Form::Text, Identifier::new(&text)),
-                70 => vec![7; limits::REGISTER_OPEN_BYTES],
+                77 => vec![7; limits::REGISTER_OPEN_BYTES],
                 _ => text.clone().into_bytes(),
             };
             let of = ["zonnebloem", "regenboog"][usize::from(number % 5 > 0)];
