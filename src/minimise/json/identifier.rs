@@ -47,6 +47,19 @@ impl<W: Watch> Pass<'_, W> {
             }
         })
     }
+
+    /// Writes what a vendor gets in place of an identifier.
+    pub(super) fn write_identifier(
+        &mut self,
+        kind: Index<IdKind>,
+        token: Token,
+    ) -> Result<Action, Refusal> {
+        let (crossing, state) = (self.crossing, &mut *self.state);
+        let text = text_of(self.bytes, token, &mut state.text);
+        let out = self.emit.out();
+        let made = make(crossing, kind, (text, form(token)), out, &mut state.trail);
+        made.map_err(|refused| refused.at(self.place(token.start)))
+    }
 }
 
 /// Makes the JSON text that a vendor gets in place of an identifier: a pseudonym, or what it made

@@ -5,15 +5,13 @@
 use super::block::{self, Task, Width};
 use super::frame::{self, Expect, FrameKind};
 use super::pass::{Pass, Step};
-use super::plan::{Token, TokenKind, text_of};
+use super::plan::{Token, TokenKind};
 use super::scan::{self, Text};
 use crate::limits;
 use crate::minimise::Action;
-use crate::minimise::crossing::Turned;
 use crate::minimise::watch::Watch;
 use crate::policy::{Fields, IdKind, Index, Keep, Rule, Side, Unlisted, ValueType, key_hash};
-use crate::pseudonym::Form;
-use crate::refusal::{Bug, JsonFault, Refusal};
+use crate::refusal::{JsonFault, Refusal};
 
 impl<'a, W: Watch> Pass<'a, W> {
     /// Reads keys with their values, as long as one stands right behind the other, from object to
@@ -190,13 +188,8 @@ impl<'a, W: Watch> Pass<'a, W> {
     #[inline(always)]
     pub(super) fn enter_unread(&mut self, at: usize, kind: FrameKind) -> Result<Step, Refusal> {
         self.note()?;
-        let end = at.wrapping_add(1);
-        self.lead(Token {
-            kind: TokenKind::Object,
-            start: at,
-            end,
-        });
-        self.emit.copy(at, end);
+        self.lead(at);
+        self.emit.copy(at, at.wrapping_add(1));
         self.enter(kind, at)?;
         Ok(Step::Taken)
     }
@@ -236,7 +229,8 @@ impl<'a, W: Watch> Pass<'a, W> {
             }
             OfText::Pseudonym(kind) => {
                 self.note()?;
-                self.write_pseudonym(kind, token)?
+                self.copy_field(token.start);
+                self.write_identifier(kind, token)?
             }
         };
         self.state.count(action);
@@ -265,39 +259,6 @@ impl<'a, W: Watch> Pass<'a, W> {
             true => Ok(None),
             false => self.kept(keep, token),
         }
-    }
-
-    /// Writes a key with the value right behind its colon, up to `end`, as they came.
-    #[inline(always)]
-    fn copy_field(&mut self, end: usize) {
-        if self.take_comma() {
-            self.emit.comma_and_copy(self.key.start, end);
-        } else {
-            self.emit.copy(self.key.start, end);
-        }
-    }
-
-    /// Writes a key and what a vendor gets in place of the text right behind its colon. The quotes
-    /// stay; of one that is refused there is nothing.
-    #[inline(always)]
-    fn write_pseudonym(&mut self, kind: Index<IdKind>, token: Token) -> Result<Action, Refusal> {
-        self.copy_field(token.start);
-        let (crossing, state) = (self.crossing, &mut *self.state);
-        let id = (text_of(self.bytes, token, &mut state.text), Form::Text);
-        let out = self.emit.out();
-        let start = out.len();
-        out.push(b'"');
-        let action = match crossing.turn(kind, id, out, &mut state.trail) {
-            Ok(Turned::Done(action, Form::Text)) => action,
-            Ok(Turned::Empty) => Action::IdentifierEmpty,
-            Ok(_) => return Err(Refusal::Bug(Bug::Rewriter)),
-            Err(refused) => {
-                out.truncate(start);
-                return Err(refused.at(self.place(token.start)));
-            }
-        };
-        self.emit.copy(token.end.wrapping_sub(1), token.end);
-        Ok(action)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::frame::{FrameKind, Ready, bit, fields};
 use super::identifier::{form, make};
-use super::pass::{Key, Pass, Place, Step, Wanted};
+use super::pass::{Pass, Place, Step, Wanted};
 use super::plan::{Plan, Token, TokenKind, text_of};
 use super::scan;
 use crate::minimise::Action;
 use crate::minimise::watch::{Entered, Seen, Watch, Withheld};
-use crate::policy::{Constant, Derived, IdKind, Index, Rule, Side};
+use crate::policy::{Constant, Derived, Index, Rule, Side};
 use crate::refusal::{Bug, Refusal};
 
 impl<W: Watch> Pass<'_, W> {
@@ -107,41 +107,41 @@ impl<W: Watch> Pass<'_, W> {
         let done = match plan {
             Plan::Blank => {
                 let empty = self.empty_of(token);
-                self.lead(token);
+                self.lead(token.start);
                 self.emit.text(empty);
                 Some(Action::Blanked)
             }
             Plan::Constant(constant) => {
-                self.lead(token);
+                self.lead(token.start);
                 self.write_constant(constant)?;
                 Some(Action::Constant)
             }
             Plan::Derived => self.write_derived(rule, token)?,
             Plan::Drop(why) => Some(why),
             Plan::Enter(kind) => {
-                self.lead(token);
+                self.lead(token.start);
                 self.emit.copy(token.start, token.end);
                 self.enter_watched(entered(kind));
                 self.enter(kind, token.start)?;
                 return Ok(None);
             }
             Plan::Identifier(kind) => {
-                self.lead(token);
+                self.lead(token.start);
                 Some(self.write_identifier(kind, token)?)
             }
             Plan::Keep => {
-                self.lead(token);
+                self.lead(token.start);
                 self.emit.copy(token.start, token.end);
                 Some(Action::Kept)
             }
             Plan::Made(action) => {
-                self.lead(token);
+                self.lead(token.start);
                 self.emit.text(&self.state.made);
                 Some(action)
             }
             Plan::Missed | Plan::Wait => return Err(Refusal::Bug(Bug::Rewriter)),
             Plan::Stub(stub, why) => {
-                self.lead(token);
+                self.lead(token.start);
                 self.enter_stub((stub, why), token)?;
                 return Ok(None);
             }
@@ -173,12 +173,15 @@ impl<W: Watch> Pass<'_, W> {
 
     /// Writes what stands before a value: comma, key, colon.
     #[inline]
-    pub(super) fn lead(&mut self, token: Token) {
-        let comma = self.take_comma();
+    pub(super) fn lead(&mut self, at: usize) {
         match self.stands {
-            Place::Item if comma => self.emit.comma_and_copy(token.start, token.start),
-            Place::Item => {}
+            Place::Item => {
+                if self.take_comma() {
+                    self.emit.comma_and_copy(at, at);
+                }
+            }
             Place::Any => {
+                let comma = self.take_comma();
                 let out = self.emit.out();
                 if comma {
                     out.push(b',');
@@ -187,19 +190,24 @@ impl<W: Watch> Pass<'_, W> {
                 out.push(b':');
             }
             Place::Key => {
-                let Key { start, end, .. } = self.key;
-                let colon = end.wrapping_add(1);
-                let joined = token.start == colon;
-                let to = if joined { colon } else { end };
-                if comma {
-                    self.emit.comma_and_copy(start, to);
+                let colon = self.key.end.wrapping_add(1);
+                if at == colon {
+                    self.copy_field(colon);
                 } else {
-                    self.emit.copy(start, to);
-                }
-                if !joined {
+                    self.copy_field(self.key.end);
                     self.emit.text(b":");
                 }
             }
+        }
+    }
+
+    /// Writes comma and key, and what stands right behind it up to `end`, as they came.
+    #[inline(always)]
+    pub(super) fn copy_field(&mut self, end: usize) {
+        if self.take_comma() {
+            self.emit.comma_and_copy(self.key.start, end);
+        } else {
+            self.emit.copy(self.key.start, end);
         }
     }
 
@@ -219,7 +227,7 @@ impl<W: Watch> Pass<'_, W> {
     }
 
     /// Whether a comma must come first; from now on it must.
-    pub(super) fn take_comma(&mut self) -> bool {
+    fn take_comma(&mut self) -> bool {
         std::mem::replace(&mut self.state.frame.comma, true)
     }
 
@@ -239,14 +247,6 @@ impl<W: Watch> Pass<'_, W> {
         self.emit
             .text(&constant.ok_or(Refusal::Bug(Bug::Policy))?.json);
         Ok(())
-    }
-
-    fn write_identifier(&mut self, kind: Index<IdKind>, token: Token) -> Result<Action, Refusal> {
-        let (crossing, state) = (self.crossing, &mut *self.state);
-        let text = text_of(self.bytes, token, &mut state.text);
-        let out = self.emit.out();
-        let made = make(crossing, kind, (text, form(token)), out, &mut state.trail);
-        made.map_err(|refused| refused.at(self.place(token.start)))
     }
 
     /// A field that others are made from has come: writes those that wait for it, and makes the
@@ -302,7 +302,7 @@ impl<W: Watch> Pass<'_, W> {
             .unwrap_or_default();
         if let Some(ready) = ready.iter_mut().find(|ready| ready.field == line) {
             let (action, json) = (ready.action, std::mem::take(&mut ready.json));
-            self.lead(token);
+            self.lead(token.start);
             self.emit.text(&json);
             return Ok(Some(action));
         }
