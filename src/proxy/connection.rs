@@ -216,19 +216,24 @@ where
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-        Poll::Ready(ended) => Poll::Ready(Some(ended)),
-        // It found nothing to read and has nothing to write.
-        Poll::Pending if pace.is_at_rest.load(Ordering::Relaxed) => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    let ended = poll_fn(|cx| {
+        // An answer that is ready in the same moment is to say that it is the last.
+        let is_under_way = pace.exchanges.all_ended().is_none();
+        if is_under_way && stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(Some(ended))),
+            // It found nothing to read and has nothing to write.
+            Poll::Pending if pace.is_at_rest.load(Ordering::Relaxed) => Poll::Ready(Some(None)),
+            Poll::Pending => stopped.as_mut().poll(cx).map(|_| None),
+        }
     });
-    tokio::select! {
-        biased;
-        ended = ended => return match ended {
-            Some(ended) => ended.map(|()| None),
-            None => Ok(Some(connection.into_parts())),
-        },
-        stopped = stop.wait_for(|stop| *stop) => drop(stopped),
+    match ended.await {
+        Some(Some(ended)) => return ended.map(|()| None),
+        Some(None) => return Ok(Some(connection.into_parts())),
+        None => {}
     }
     Pin::new(&mut connection).graceful_shutdown();
     connection.await.map(|()| None)

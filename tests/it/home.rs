@@ -578,6 +578,9 @@ fn results_that_are_under_way_at_a_drain_land_once() {
     };
     // Of one the answer is awaited, of the other half of the body is here.
     let (mut waits, mut half) = (house.caller(), house.caller());
+    let mut idle = house.caller();
+    idle.send(request("GET", "/pull/users", ""));
+    assert_eq!(idle.answer().status(), 200);
     waits.send(send(1));
     house.upstream.await_text("r-1/of/pupil-zzq-901");
     let second = send(2);
@@ -585,6 +588,8 @@ fn results_that_are_under_way_at_a_drain_land_once() {
     half.send(begin);
     house.await_metric("sluis_requests_in_flight{vendor=\"bron\"} 2\n");
     house.drain();
+    // The connections have heard of it.
+    assert!(idle.is_closed());
     half.send(end);
     go_on.send(()).unwrap();
     go_on.send(()).unwrap();
