@@ -77,7 +77,7 @@ pub(super) fn arrive<'p>(
 ) -> Result<Found<'p>, Refusal> {
     let config = plan.config();
     entry.check(head, &config.limits)?;
-    let host = grammar::host(head, &entry.entrance)?;
+    let host = grammar::host_of(head, &entry.entrance)?;
     let found = plan.find(&host, head.uri.path())?;
     record.meter = found.meters.unknown().clone();
     Ok(found)

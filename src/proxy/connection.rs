@@ -68,7 +68,7 @@ impl Entry {
     pub(super) fn check(&self, head: &Parts, limits: &Limits) -> Result<(), Refusal> {
         match self.protocol {
             Protocol::Http1 => self.guarded(head).map_or(Ok(()), Err),
-            Protocol::Http2 => grammar::check(head, limits),
+            Protocol::Http2 => grammar::check_head(head, limits),
         }
     }
 

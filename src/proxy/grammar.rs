@@ -18,11 +18,11 @@ const LINE_BYTES: usize = 4;
 
 /// How a connection was made, as far as a request on it can disagree.
 #[derive(Clone, Debug)]
-pub(super) struct Entrance {
+pub struct Entrance {
     /// Whether it is TLS.
-    pub(super) secure: bool,
+    pub secure: bool,
     /// The name asked for in the TLS handshake, lower case.
-    pub(super) server_name: Option<Box<str>>,
+    pub server_name: Option<Box<str>>,
 }
 
 impl Entrance {
@@ -48,7 +48,7 @@ impl Entrance {
 ///
 /// # Errors
 /// The first of these that is not as it should be.
-pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
+pub fn check_head(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
     check_sizes(head, limits)?;
     if head.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(Refusal::FramingInvalid);
@@ -70,7 +70,7 @@ pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
 /// # Errors
 /// [`Refusal::HostInvalid`] if none is named, two are, or it is no host; [`Refusal::HostUnknown`]
 /// if `Host`, authority, scheme and TLS name disagree.
-pub(super) fn host<'h>(head: &'h Parts, entrance: &Entrance) -> Result<Cow<'h, str>, Refusal> {
+pub fn host_of<'h>(head: &'h Parts, entrance: &Entrance) -> Result<Cow<'h, str>, Refusal> {
     let line = match head.headers.contains_key(HOST) {
         true => Some(only(&head.headers, HOST).ok_or(Refusal::HostInvalid)?),
         false => None,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn checked(lines: &[(&'static str, &str)]) -> Result<(), Refusal> {
-        check(&head("/", lines), &Limits::default())
+        check_head(&head("/", lines), &Limits::default())
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
             let mut head = head("/", &[]);
             head.method = method.parse().unwrap();
             assert_eq!(
-                check(&head, &Limits::default()),
+                check_head(&head, &Limits::default()),
                 Err(Refusal::MethodNotListed),
                 "{method}"
             );
@@ -206,9 +206,9 @@ mod tests {
     fn sizes_are_held_to_the_byte() {
         let limits = Limits::default();
         let target = |length: usize| head(&format!("/{}", "a".repeat(length - 1)), &[]);
-        assert_eq!(check(&target(8 << 10), &limits), Ok(()));
+        assert_eq!(check_head(&target(8 << 10), &limits), Ok(()));
         assert_eq!(
-            check(&target((8 << 10) + 1), &limits),
+            check_head(&target((8 << 10) + 1), &limits),
             Err(Refusal::TargetTooLong)
         );
         let line = |length: usize| "a".repeat(length - LINE_BYTES - "x-a".len());
@@ -229,7 +229,7 @@ mod tests {
     fn a_host_is_compared_in_one_form() {
         let named = |line: &str| {
             let head = head("/", &[("host", line)]);
-            host(&head, &plain()).map(Cow::into_owned)
+            host_of(&head, &plain()).map(Cow::into_owned)
         };
         assert_eq!(named("A.Example"), Ok("a.example".to_owned()));
         assert_eq!(named("a.example:80"), Ok("a.example".to_owned()));
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn host_authority_scheme_and_tls_name_must_agree() {
         let told = |target: &str, lines: &[(&'static str, &str)], entrance: &Entrance| {
-            host(&head(target, lines), entrance).map(Cow::into_owned)
+            host_of(&head(target, lines), entrance).map(Cow::into_owned)
         };
         let a = [("host", "a.example")];
         assert_eq!(
@@ -288,8 +288,8 @@ mod tests {
             secure: true,
             server_name: Some("a.example".into()),
         };
-        assert_eq!(host(&head, &entrance), Err(Refusal::HostInvalid));
+        assert_eq!(host_of(&head, &entrance), Err(Refusal::HostInvalid));
         head.version = Version::HTTP_2;
-        assert_eq!(host(&head, &entrance).unwrap(), "a.example");
+        assert_eq!(host_of(&head, &entrance).unwrap(), "a.example");
     }
 }

@@ -38,6 +38,7 @@ mod streams;
 mod tests;
 mod unseen;
 
+pub use grammar::{Entrance, check_head, host_of};
 pub use refuse::{Side, status, table};
 
 use std::fmt;

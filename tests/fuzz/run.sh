@@ -10,12 +10,13 @@ main() {
     local seconds=$1
     shift
     local targets=("$@")
-    ((${#targets[@]})) || targets=(json policy filter link target token guard guard_splits answer)
+    ((${#targets[@]})) || targets=(json policy filter link target authority token guard guard_splits answer)
     seed_json
     seed_policy
     seed_lines filter '\000\001'
     seed_lines link '\000\001\002\003'
     seed_lines target '\000\001'
+    seed_lines authority '\000\001\003\005\010\011\015\035'
     seed_http guard guard 00000000
     seed_http guard_splits guard 00000000
     seed_http guard_splits answer 00000000
