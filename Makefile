@@ -61,7 +61,7 @@ mutants:
 # nginx and HAProxy. H2SPEC=program runs h2spec too. Two hours on a machine that does nothing else.
 soak:
 	tests/setup.sh soak
-	cargo nextest run --locked --release --run-ignored only long_
+	cargo nextest run --locked --release --no-fail-fast --run-ignored only -E 'test(long_)$(if $(H2SPEC),, - test(h2spec))'
 
 # Advisories about what we depend on: the one check that asks the network.
 audit:

@@ -53,6 +53,7 @@ main() {
     fi
     fail_if_missing
     say_what_is_not_looked_at
+    [[ ${1:-} != soak || -n ${H2SPEC:-} ]] || echo "setup: no H2SPEC=program, so h2spec is not run"
 }
 
 # The few tests that need what not everyone has pass without it: this is where that is said.
