@@ -67,6 +67,8 @@ pub struct Frames {
     heads: Option<u64>,
     /// Whether the head of a message goes on in the next frame.
     in_head: bool,
+    /// So many frames have begun; all of a head are one.
+    begun: u64,
 }
 
 impl Frames {
@@ -97,6 +99,7 @@ impl Frames {
             },
             heads,
             in_head: false,
+            begun: 0,
         }
     }
 
@@ -105,11 +108,14 @@ impl Frames {
         self.budget.at(now);
     }
 
-    /// Whether any frame may follow what has been shown: it ends with one, and with no head that
-    /// goes on (section 6.10).
+    /// The number of the frame, or of the head that goes on (section 6.10), in the midst of which
+    /// what has been shown ends; `None` if any frame may follow.
     #[must_use]
-    pub const fn are_whole(&self) -> bool {
-        self.skip == 0 && !self.in_head
+    pub const fn under_way(&self) -> Option<u64> {
+        match self.skip == 0 && !self.in_head {
+            true => None,
+            false => Some(self.begun),
+        }
     }
 
     /// So many bytes were sent to who sends these.
@@ -131,6 +137,9 @@ impl Frames {
             return Ok(None);
         };
         self.count(head)?;
+        if !self.in_head {
+            self.begun = self.begun.wrapping_add(1);
+        }
         if let HEADERS | CONTINUATION = head.kind {
             self.in_head = head.flags & END_HEADERS == 0;
         }
@@ -223,21 +232,24 @@ mod tests {
     #[test]
     fn frames_are_whole_between_two_of_them_and_outside_of_heads() {
         let mut frames = Frames::of_caller(&Limits::default());
-        for (bytes, whole) in [
-            (&PREFACE[..9], false),
-            (&PREFACE[9..], true),
-            (b"\0\0\x02\x08\0\0\0\0\x01", false),
-            (b"a", false),
-            (b"b", true),
+        for (bytes, under_way) in [
+            (&PREFACE[..9], Some(0)),
+            (&PREFACE[9..], None),
+            (b"\0\0\x02\x08\0\0\0\0\x01", Some(1)),
+            (b"a", Some(1)),
+            (b"b", None),
             // HEADERS that go on, and their end in CONTINUATION.
-            (b"\0\0\0\x01\0\0\0\0\x01", false),
-            (b"\0\0\x01\x09\0\0\0\0\x01", false),
-            (b"c", false),
-            (b"\0\0\0\x09\x04\0\0\0\x01", true),
-            (b"\0\0\0\x01\x04\0\0\0\x03", true),
+            (b"\0\0\0\x01\0\0\0\0\x01", Some(2)),
+            (b"\0\0\x01\x09\0\0\0\0\x01", Some(2)),
+            (b"c", Some(2)),
+            (b"\0\0\0\x09\x04\0\0\0\x01", None),
+            (b"\0\0\0\x01\x04\0\0\0\x03", None),
+            // The end of a frame, and the beginning of another.
+            (b"\0\0\x01\0\0\0\0\0\x01", Some(4)),
+            (b"d\0\0\x01\0\0\0\0\0\x01", Some(5)),
         ] {
             assert_eq!(frames.look(bytes).fault, None);
-            assert_eq!(frames.are_whole(), whole, "{}", bytes.escape_ascii());
+            assert_eq!(frames.under_way(), under_way, "{}", bytes.escape_ascii());
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::pace::Paced;
 use crate::alarm::Alarm;
 use crate::guard::PREFACE;
+use crate::limits::{Bound, Limits};
 use crate::tls::Stream;
 
 /// How the library hears that its farewell was heard: the acknowledgement of its PING.
@@ -18,6 +19,7 @@ const HEARING: Duration = Duration::from_secs(3);
 /// What a caller over HTTP/2 is told that has said nothing when it is time to go: SETTINGS, and
 /// GOAWAY by which nothing was carried out (RFC 9113 section 6.8).
 const DECLINED: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
 /// A stream that can tell whether there is something to read without reading it.
 pub(super) trait Readable {
     /// Ready once something can be read, or the end.
@@ -68,9 +70,11 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    /// Waits for so long after the farewell; gives what the library is to see then, once.
+    /// Waits for so long after the farewell, and until nothing ends `within` a frame: there the
+    /// library takes no other. Gives what the library is to see then, once.
     pub(super) fn poll(
         &mut self,
+        within: Option<u64>,
         until: impl FnOnce(Duration) -> Instant,
         cx: &mut Context<'_>,
     ) -> Poll<&'static [u8]> {
@@ -79,7 +83,48 @@ impl Hearing {
         }
         let due = self.due.get_or_insert_with(|| Alarm::at(until(HEARING)));
         ready!(due.poll(cx));
+        if within.is_some() {
+            return Poll::Pending;
+        }
         self.is_over = true;
         Poll::Ready(HEARD)
+    }
+}
+
+/// How long a caller over HTTP/2 has for a frame, or a head that goes on, after the farewell. The
+/// library says nothing in the midst of one, and would wait for its end as long as for silence.
+/// Nothing else is under way then, and no window is opened either before it ends: whatever was
+/// answered is written, and what has not come whole was not carried out.
+#[derive(Debug)]
+pub(super) struct Parting {
+    wait: Duration,
+    /// With the number of what is waited for.
+    due: Option<(Alarm, u64)>,
+}
+
+impl Parting {
+    pub(super) fn of(limits: &Limits) -> Self {
+        let wait = HEARING.min(limits.time(Bound::HeadTime));
+        Self { wait, due: None }
+    }
+
+    /// Nothing else is under way only now.
+    pub(super) fn begin(&mut self) {
+        self.due = None;
+    }
+
+    /// Ready once it is in the midst of the same for too long.
+    pub(super) fn poll(
+        &mut self,
+        within: Option<u64>,
+        until: impl FnOnce(Duration) -> Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        self.due = self.due.take().filter(|(_, of)| within == Some(*of));
+        let Some(of) = within else {
+            return Poll::Pending;
+        };
+        let due = || (Alarm::at(until(self.wait)), of);
+        self.due.get_or_insert_with(due).0.poll(cx)
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::begin::{Hearing, Readable};
+use super::begin::{Hearing, Parting, Readable};
 use super::connection::Protocol;
 use super::lingering::Lingering;
 use super::record::Exchanges;
@@ -81,6 +81,7 @@ pub(super) struct Paced<S> {
     writing: Option<Alarm>,
     lingering: Option<Lingering>,
     hearing: Hearing,
+    parting: Parting,
 }
 
 /// What comes from a caller.
@@ -159,6 +160,7 @@ impl<S> Paced<S> {
             writing,
             lingering,
             hearing: Hearing::default(),
+            parting: Parting::of(limits),
         }
     }
 
@@ -203,7 +205,11 @@ impl<S> Paced<S> {
         if self.silence_begins(ended) {
             let until = self.times.until(self.times.idle);
             self.phase = Some((Phase::Idle(until), ended));
+            self.parting.begin();
             self.await_rest();
+        }
+        if self.poll_parting(cx).is_ready() {
+            return Poll::Ready(());
         }
         ready!(self.reading.poll(cx));
         match self.phase {
@@ -274,7 +280,8 @@ impl<S> Paced<S> {
                 // If it cannot be written at once, it is not written.
                 drop(Pin::new(&mut self.gate).poll_write(cx, HEAD_TIMEOUT));
             }
-            Some((Phase::Idle(_), _)) if is_first => {
+            // Who is sent away in the midst of a frame was not silent for so long.
+            Some((Phase::Idle(until), _)) if is_first && self.times.clock.now() >= until => {
                 let (why, count) = (Closing::Idle, 1);
                 self.events.emit(ConnectionsClosed { why, count });
             }
@@ -282,18 +289,33 @@ impl<S> Paced<S> {
         }
     }
 
-    /// Has hyper see that its farewell was heard, where the caller does not say so.
-    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let holds_a_part = self.gate.holds_a_part();
+    /// The frames of a caller that was told over HTTP/2 to go.
+    fn drained(&mut self) -> Option<&Frames> {
         let is_drained = self.pace.is_drained.load(Ordering::Relaxed);
         match self.gate.reader() {
-            Incoming::Http2(frames) if is_drained && frames.are_whole() && !holds_a_part => {}
-            Incoming::Http1(_) | Incoming::Http2(_) => return Poll::Pending,
+            Incoming::Http2(frames) if is_drained => Some(frames),
+            Incoming::Http1(_) | Incoming::Http2(_) => None,
         }
+    }
+
+    /// Has hyper see that its farewell was heard, where the caller does not say so. What the gate
+    /// holds of the next frame comes behind that.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(within) = self.drained().map(Frames::under_way) else {
+            return Poll::Pending;
+        };
         let times = &self.times;
-        let heard = ready!(self.hearing.poll(|wait| times.until(wait), cx));
-        self.gate.take_back(heard);
+        let polled = self.hearing.poll(within, |wait| times.until(wait), cx);
+        self.gate.take_back(ready!(polled));
         Poll::Ready(())
+    }
+
+    /// Nothing is under way but a frame, or a head that goes on, of a caller that was told to go:
+    /// ready once that has lasted too long.
+    fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let within = self.drained().and_then(Frames::under_way);
+        let times = &self.times;
+        self.parting.poll(within, |wait| times.until(wait), cx)
     }
 
     /// What comes over HTTP/2 has a budget for some time.

@@ -801,12 +801,19 @@ async fn day(seed: u64) -> Day {
 
 /// A connection that is served until it is told to end.
 fn served() -> (DuplexStream, JoinHandle<Ended>, watch::Sender<bool>) {
-    let (caller, server) = tokio::io::duplex(4 << 10);
     let (events, ..) = voice(LogFormat::Json, LogLevel::Error);
+    served_within(&Limits::default(), &events)
+}
+
+fn served_within(
+    limits: &Limits,
+    events: &Events,
+) -> (DuplexStream, JoinHandle<Ended>, watch::Sender<bool>) {
+    let (caller, server) = tokio::io::duplex(4 << 10);
     let house = House {
         clock: Clock::paused(),
-        events,
-        limits: Limits::default(),
+        events: events.clone(),
+        limits: limits.clone(),
         taken: Arc::default(),
     };
     let (stop, stops) = watch::channel(false);
@@ -830,14 +837,38 @@ fn what_ends_for_a_fault_is_not_read_on() {
     });
 }
 
+/// The head of a request.
+fn head(path: &str) -> Vec<u8> {
+    let length = u8::try_from(path.len()).unwrap();
+    [&[0x83, 0x87, 0x41, 1, b'a', 0x44, length], path.as_bytes()].concat()
+}
+
+/// A request without a body.
+fn ask(stream: u32, path: &str) -> Vec<u8> {
+    frame(1, 5, stream, &head(path))
+}
+
+fn has(got: &[u8], part: &[u8]) -> bool {
+    got.windows(part.len()).any(|it| it == part)
+}
+
+/// Whether the whole answer of so many bytes is there.
+fn is_answered(got: &[u8], stream: u32, bytes: usize) -> bool {
+    let text = format!("[{}", "1,".repeat(bytes));
+    has(got, &frame(0, 1, stream, &text.as_bytes()[..bytes]))
+}
+
+/// GOAWAY without an error: this stream is the last.
+fn farewell(last: u32) -> Vec<u8> {
+    frame(7, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
+}
+
 #[test]
 fn a_drained_connection_is_read_on_until_its_caller_has_all() {
     for closes in [true, false] {
         let lasted = in_paused_time(async {
             let (mut caller, serving, stop) = served();
-            let head = [&[0x83, 0x87, 0x41, 1, b'a', 0x44, 5][..], b"/9/99"].concat();
-            let [settings, asked] = [frame(4, 0, 0, &[]), frame(1, 5, 1, &head)];
-            let begun = [PREFACE, &settings, &asked].concat();
+            let begun = [PREFACE, &frame(4, 0, 0, &[]), &ask(1, "/9/99")].concat();
             caller.write_all(&begun).await.unwrap();
             // Not answered yet.
             sleep(Duration::from_millis(1)).await;
@@ -852,10 +883,7 @@ fn a_drained_connection_is_read_on_until_its_caller_has_all() {
             caller.write_all(&window).await.expect("it is lost");
             let mut got = Vec::new();
             caller.read_to_end(&mut got).await.unwrap();
-            let answer = "[1,".to_owned() + &"1,".repeat(48);
-            let whole = frame(0, 1, 1, answer.as_bytes());
-            let at = got.windows(whole.len()).position(|it| it == whole);
-            assert!(at.is_some(), "{got:?}");
+            assert!(is_answered(&got, 1, 99), "{got:?}");
             if closes {
                 drop(caller);
                 return serving.await.unwrap().0 - over;
@@ -864,6 +892,168 @@ fn a_drained_connection_is_read_on_until_its_caller_has_all() {
         });
         let most = if closes { 0 } else { 1_000 };
         assert!(lasted <= Duration::from_millis(most), "{lasted:?}");
+    }
+}
+
+/// So long a farewell is waited for.
+const HEARING: Duration = Duration::from_secs(3);
+/// Nobody waits longer than that for something that takes no time.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// A connection that was asked something and is told to end then, while a part of something else
+/// has come, and more comes so long after that: how long it lasts then, and all that its caller got.
+fn told_to_end(limits: &Limits, begin: &[u8], rest: &[(Duration, &[u8])]) -> (Duration, Vec<u8>) {
+    in_paused_time(async {
+        let (events, ..) = voice(LogFormat::Json, LogLevel::Error);
+        let (mut caller, serving, stop) = served_within(limits, &events);
+        let begun = [PREFACE, &frame(4, 0, 0, &[]), &ask(1, "/0/9")].concat();
+        caller.write_all(&begun).await.unwrap();
+        sleep(MOMENT).await;
+        caller.write_all(begin).await.unwrap();
+        sleep(MOMENT).await;
+        stop.send_replace(true);
+        let told = Instant::now();
+        for (at, part) in rest {
+            sleep_until(told + *at).await;
+            caller.write_all(part).await.expect("it has ended");
+        }
+        let mut got = Vec::new();
+        caller.read_to_end(&mut got).await.unwrap();
+        let (ended, fault) = serving.await.unwrap();
+        assert_eq!(fault, None);
+        let idle = "sluis_connections_closed_total{reason=\"idle\"} 1\n";
+        assert!(!events.metrics_page().contains(idle));
+        assert!(is_answered(&got, 1, 9));
+        (ended - told, got)
+    })
+}
+
+fn about(lasted: Duration, expected: Duration) -> bool {
+    lasted >= expected && lasted <= expected + SLACK
+}
+
+/// A head in two frames, as it is cut behind the first byte of its second.
+fn in_two(stream: u32, path: &str) -> Vec<u8> {
+    let head = head(path);
+    let (first, last) = head.split_at(4);
+    [frame(1, 1, stream, first), frame(9, 4, stream, last)].concat()
+}
+
+#[test]
+fn who_stops_in_the_midst_of_a_head_holds_no_drain_up() {
+    let limits = Limits::default();
+    let whole = in_two(3, "/0/20");
+    for part in 1..whole.len() {
+        let (lasted, got) = told_to_end(&limits, &whole[..part], &[]);
+        // Nothing of it has been shown before its frame has a head: then all is as ever.
+        let linger = if part < 9 { LINGER } else { Duration::ZERO };
+        assert!(about(lasted, HEARING + linger), "{part}: {lasted:?}");
+        assert_eq!(has(&got, &farewell(1)), part < 9, "{part}");
+    }
+}
+
+#[test]
+fn a_frame_that_comes_during_a_drain_has_the_time_of_a_head_at_most() {
+    let mut limits = Limits::default();
+    limits.set(Bound::HeadTime, 700).unwrap();
+    let (lasted, _) = told_to_end(&limits, &in_two(3, "/0/20")[..15], &[]);
+    assert!(about(lasted, Duration::from_millis(700)), "{lasted:?}");
+}
+
+#[test]
+fn each_frame_that_comes_during_a_drain_has_its_time() {
+    // No request, and one.
+    let window = frame(8, 0, 0, &99_u32.to_be_bytes());
+    let asked = in_two(3, "/0/20");
+    let ([begin, rest], [and, last]) = (window.split_at(11).into(), halves(&asked));
+    let time = HEARING - 10 * MOMENT;
+    let later = [rest, and].concat();
+    let rest = [(time, &later[..]), (2 * time, last)];
+    let (lasted, got) = told_to_end(&Limits::default(), begin, &rest);
+    assert!(is_answered(&got, 3, 20) && has(&got, &farewell(3)));
+    assert!(about(lasted, 2 * time + LINGER), "{lasted:?}");
+}
+
+fn halves(whole: &[u8]) -> [&[u8]; 2] {
+    whole.split_at(15).into()
+}
+
+#[test]
+fn what_is_answered_during_a_drain_is_waited_for_also_in_the_midst_of_a_frame() {
+    let second = in_two(5, "/0/30");
+    let [begin, rest] = halves(&second);
+    let slow = [&ask(3, "/9000/20"), begin].concat();
+    let over = Duration::from_secs(9);
+    let (lasted, got) = told_to_end(&Limits::default(), &[], &[(MOMENT, &slow)]);
+    assert!(is_answered(&got, 3, 20));
+    assert!(about(lasted, over + MOMENT + HEARING), "{lasted:?}");
+    // Its time begins when nothing else is under way.
+    let later = over + HEARING - 10 * MOMENT;
+    let parts = [(MOMENT, &slow[..]), (later, rest)];
+    let (_, got) = told_to_end(&Limits::default(), &[], &parts);
+    assert!(is_answered(&got, 3, 20) && is_answered(&got, 5, 30));
+}
+
+#[test]
+fn who_was_silent_before_a_drain_is_waited_for_no_longer() {
+    in_paused_time(async {
+        let (mut caller, serving, stop) = served();
+        let begun = [PREFACE, &frame(4, 0, 0, &[])].concat();
+        caller.write_all(&begun).await.unwrap();
+        sleep(2 * HEARING).await;
+        let told = Instant::now();
+        stop.send_replace(true);
+        let (ended, fault) = serving.await.unwrap();
+        let lasted = ended - told;
+        assert!(about(lasted, HEARING + LINGER), "{lasted:?}");
+        assert_eq!(fault, None);
+        let mut got = Vec::new();
+        caller.read_to_end(&mut got).await.unwrap();
+        assert!(has(&got, &farewell(0)));
+    });
+}
+
+#[test]
+fn who_is_told_before_its_preface_that_nothing_was_carried_out_gets_to_read_it() {
+    for (part, closes) in [(0, true), (0, false), (23, true), (23, false)] {
+        in_paused_time(async {
+            let (mut caller, serving, stop) = served();
+            let (now, later) = PREFACE.split_at(part);
+            caller.write_all(now).await.unwrap();
+            sleep(MOMENT).await;
+            stop.send_replace(true);
+            let told = Instant::now();
+            sleep(MOMENT).await;
+            // It was on its way.
+            let rest = [later, &frame(4, 0, 0, &[]), &ask(1, "/0/9")].concat();
+            caller.write_all(&rest).await.expect("it is lost");
+            let mut got = Vec::new();
+            caller.read_to_end(&mut got).await.unwrap();
+            assert_eq!(got, [frame(4, 0, 0, &[]), farewell(0)].concat());
+            if closes {
+                drop(caller);
+            }
+            let (ended, fault) = serving.await.unwrap();
+            let most = if closes { MOMENT } else { LINGER };
+            assert!(about(ended - told, most), "{:?}", ended - told);
+            assert_eq!(fault, None);
+        });
+    }
+}
+
+#[test]
+fn what_is_no_preface_is_refused_at_its_first_wrong_byte() {
+    for place in 0..PREFACE.len() {
+        in_paused_time(async {
+            let (mut caller, serving, _stop) = served();
+            let begun = Instant::now();
+            let wrong = [&PREFACE[..place], &[PREFACE[place] ^ 1]].concat();
+            caller.write_all(&wrong).await.unwrap();
+            let (ended, fault) = serving.await.unwrap();
+            let lasted = ended - begun;
+            assert!(lasted < SLACK, "{place}: {lasted:?}");
+            assert_eq!(fault, Some(ConnectionFault::Http2), "{place}");
+        });
     }
 }
 
