@@ -82,6 +82,8 @@ pub(super) struct Paced<S> {
     lingering: Option<Lingering>,
     hearing: Hearing,
     parting: Parting,
+    /// How many exchanges had ended when more was asked for last, if nothing was there.
+    asked: Option<u64>,
 }
 
 /// What comes from a caller.
@@ -161,6 +163,7 @@ impl<S> Paced<S> {
             lingering,
             hearing: Hearing::default(),
             parting: Parting::of(limits),
+            asked: None,
         }
     }
 
@@ -197,6 +200,10 @@ impl<S> Paced<S> {
         let Some(ended) = self.pace.exchanges.all_ended() else {
             return Poll::Pending;
         };
+        if self.lingering.is_some() {
+            // All is said.
+            return Poll::Pending;
+        }
         if self.writing.is_some() {
             // It reads its answer still. This is asked again when that is flushed.
             self.phase = self.phase.filter(|(phase, _)| *phase == Phase::Head);
@@ -232,14 +239,22 @@ impl<S> Paced<S> {
     }
 
     /// Whether its server may be let go now that so many exchanges have ended: if it is between two
-    /// requests. An answer may be over before its request is, and then the server alone knows that
-    /// what comes next is of a body. What is taken for a head was judged as one.
+    /// requests, and has asked for the next. An answer may be over before its request is, and then
+    /// the server alone knows that what comes next is of a body, or has some of it unread. What is
+    /// taken for a head was judged as one.
     fn may_rest(&mut self, ended: u64) -> bool {
-        let is_silent = self.lingering.is_none() && !self.gate.holds_a_part();
+        let is_asked = self.asked == Some(ended);
         match self.gate.reader() {
-            Incoming::Http1(requests) => is_silent && requests.whole() == Some(ended),
+            Incoming::Http1(requests) => is_asked && requests.whole() == Some(ended),
             Incoming::Http2(_) => false,
         }
+    }
+
+    /// Whether nothing is under way and nobody waits for more.
+    fn is_unread(&self) -> bool {
+        let ended = self.pace.exchanges.all_ended();
+        let waits = |ended| self.asked == Some(ended) && !self.silence_begins(ended);
+        ended.is_some_and(|ended| !waits(ended))
     }
 
     /// It is to have a server.
@@ -252,19 +267,29 @@ impl<S> Paced<S> {
         self.phase.is_none_or(|(_, since)| since != ended)
     }
 
-    /// Something came. The first bytes of a head: from now on it has only so long.
+    /// The first bytes of a head came: from now on it has only so long.
     fn begin_head(&mut self) {
-        let head = self
-            .pace
-            .exchanges
-            .all_ended()
-            .map(|ended| (Phase::Head, ended));
+        let is_of_head = match self.gate.reader() {
+            Incoming::Http1(requests) => requests.whole().is_some(),
+            Incoming::Http2(_) => false,
+        };
+        let ended = self.pace.exchanges.all_ended();
+        let head = ended.map(|ended| (Phase::Head, ended));
         if let Some(time) = self.times.head
+            && is_of_head
             && head.is_some()
             && self.phase != head
         {
             self.phase = head;
             self.reading.set(self.times.until(time));
+        }
+    }
+
+    /// Something is shown to the server. If that is of a body behind its answer, silence begins
+    /// anew; what comes over HTTP/2 may be anything.
+    fn go_on(&mut self) {
+        if let Incoming::Http1(_) = self.gate.reader() {
+            self.phase = None;
         }
     }
 
@@ -396,9 +421,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         if polled.is_ready() || self.gate.holds_a_part() {
             self.end_rest();
         }
-        if into.filled().len() > before || self.gate.holds_a_part() {
+        if into.filled().len() > before {
+            self.go_on();
+        }
+        if self.gate.holds_a_part() {
             self.begin_head();
         }
+        let ended = self.pace.exchanges.all_ended();
+        self.asked = ended.filter(|_| polled.is_pending());
         match (polled, self.gate.fault()) {
             (Poll::Ready(Err(_)), Some(fault)) if self.stand_in(fault) => {
                 return Pin::new(&mut self.gate).poll_read(cx, into);
@@ -432,11 +462,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         let polled = Pin::new(&mut self.gate).poll_flush(cx);
         let flushed = self.pace_write(polled, cx);
         // Silence begins with the end of an answer, and hyper does not read again then if it found
-        // nothing before.
-        let ended = self.pace.exchanges.all_ended();
-        let begins = ended.is_some_and(|ended| self.silence_begins(ended));
-        if flushed.is_ready() && begins && self.poll_silence(cx).is_ready() {
-            cx.waker().wake_by_ref();
+        // nothing before, or at all if nobody takes what came of a body.
+        if flushed.is_ready() && self.is_unread() && self.poll_silence(cx).is_ready() {
+            self.give_up(cx);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         flushed
     }

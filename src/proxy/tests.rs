@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use super::begin::Readable;
 use super::connection::{Protocol, drive_http1, fault};
-use super::pace::{Pace, Paced, REST};
+use super::pace::{Pace, Paced, REST, STAND_IN_METHOD};
 use super::*;
 use crate::body::{Wait, discard};
 use crate::clock::tests::in_paused_time;
@@ -188,11 +188,22 @@ pub(super) async fn answered(
     let record = Record::begin(unknown, &house.clock, &house.events, &pace.exchanges);
     house.taken.fetch_add(1, Ordering::Relaxed);
     let (head, mut body) = request.into_parts();
+    if head.method.as_str() == STAND_IN_METHOD {
+        pace.cut_short.store(true, Ordering::Relaxed);
+        let mut answer = Response::new(Body::empty());
+        *answer.status_mut() = http::StatusCode::BAD_REQUEST;
+        answer.headers_mut().insert(CONNECTION, CLOSE);
+        return Ok(Answer::new(answer, record, progress));
+    }
     if let Some(how) = head.uri.path().strip_prefix("/early/") {
         // As an upstream over HTTP/2 does, and what is sent to it goes on or not.
         let goes_on = how == "read";
+        if how == "rest" {
+            // Said without reason.
+            pace.is_at_rest.store(true, Ordering::Relaxed);
+        }
         drop(tokio::spawn(async move {
-            while goes_on && body.frame().await.is_some() {}
+            while goes_on && matches!(body.frame().await, Some(Ok(_))) {}
             sleep(Duration::from_secs(3_600)).await;
             drop(body);
         }));
@@ -569,12 +580,19 @@ async fn day(seed: u64) -> Day {
 
 /// A connection on which everything is as it should be, and what becomes of it.
 fn served<T>(work: impl AsyncFnOnce(DuplexStream) -> T) -> (T, Duration, Option<ConnectionFault>) {
+    served_within(Limits::default(), work)
+}
+
+fn served_within<T>(
+    limits: Limits,
+    work: impl AsyncFnOnce(DuplexStream) -> T,
+) -> (T, Duration, Option<ConnectionFault>) {
     in_paused_time(async {
         let (events, _, _) = voice(LogFormat::Json, LogLevel::Error);
         let house = House {
             clock: Clock::paused(),
             events,
-            limits: Limits::default(),
+            limits,
             taken: Arc::default(),
         };
         let (stream, server, _) = connection(400);
@@ -647,9 +665,7 @@ fn count_of_answers(bytes: &[u8]) -> usize {
 fn what_comes_of_a_body_behind_its_answer_is_no_request() {
     for pause in [0, 100, 199, 200, 201, 1_000, 9_000] {
         let (answers, ..) = served(async |mut stream| {
-            let head = b"POST /early/read HTTP/1.1\r\nhost: a\r\ncontent-length: 41\r\n\r\n";
-            stream.write_all(head).await.unwrap();
-            let early = what_comes_at_once(&mut stream).await;
+            answered_early(&mut stream, "read", "content-length: 41", b"").await;
             sleep(Duration::from_millis(pause)).await;
             stream.write_all(WITHIN).await.unwrap();
             stream.write_all(b"\r\n").await.unwrap();
@@ -659,9 +675,9 @@ fn what_comes_of_a_body_behind_its_answer_is_no_request() {
                 .await
                 .unwrap();
             let behind = what_comes(&mut stream).await;
-            [early, within, behind].map(|bytes| count_of_answers(&bytes))
+            [within, behind].map(|bytes| count_of_answers(&bytes))
         });
-        assert_eq!(answers, [1, 0, 1], "{pause} ms");
+        assert_eq!(answers, [0, 1], "{pause} ms");
     }
 }
 
@@ -680,6 +696,120 @@ fn a_body_that_nobody_reads_is_no_request() {
         count_of_answers(&what_comes(&mut stream).await)
     });
     assert_eq!((answers, fault), (1, None));
+}
+
+/// Both ways to frame a body of [`WITHIN`] and its last line, each in two pieces.
+fn framed() -> [(&'static str, [Vec<u8>; 2]); 2] {
+    let whole = [WITHIN, b"\r\n"].concat();
+    let (first, last) = whole.split_at(9);
+    let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
+    let chunks = [chunk(first), [&chunk(last), &b"0\r\n\r\n"[..]].concat()];
+    [
+        ("content-length: 41", [first.to_vec(), last.to_vec()]),
+        ("transfer-encoding: chunked", chunks),
+    ]
+}
+
+/// Asks for an answer that comes before the rest of its body, of which this comes with the head,
+/// and gets it. How the body is read is said in the path.
+async fn answered_early(stream: &mut DuplexStream, how: &str, framing: &str, begin: &[u8]) {
+    let head = format!("POST /early/{how} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+    let both = [head.as_bytes(), begin].concat();
+    stream.write_all(&both).await.unwrap();
+    let early = what_comes_at_once(stream).await;
+    assert_eq!(count_of_answers(&early), 1);
+}
+
+#[test]
+fn a_body_behind_its_answer_may_take_longer_than_a_head() {
+    for (framing, body) in framed() {
+        let ((), ..) = served(async |mut stream| {
+            answered_early(&mut stream, "read", framing, b"").await;
+            let mut all = Vec::new();
+            for byte in body.concat() {
+                stream.write_all(&[byte]).await.unwrap();
+                let within = tokio::time::timeout(PAUSE, stream.read_to_end(&mut all));
+                assert!(within.await.is_err(), "{}", all.escape_ascii());
+            }
+            // Also once all of it is here.
+            sleep(Duration::from_secs(50)).await;
+            let next = b"GET /0/20 HTTP/1.1\r\nhost: a\r\n\r\n";
+            stream.write_all(next).await.unwrap();
+            let behind = what_comes(&mut stream).await;
+            assert!(behind.starts_with(b"HTTP/1.1 200 "));
+            assert_eq!((all.len(), count_of_answers(&behind)), (0, 1));
+        });
+    }
+}
+
+#[test]
+fn who_is_silent_in_a_body_behind_its_answer_is_let_go() {
+    let idle = Limits::default().time(Bound::KeepAliveIdle);
+    // So many pieces come with the head, and so many behind the answer.
+    let splits = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0)];
+    let framed = framed();
+    let all = framed
+        .iter()
+        .flat_map(|body| splits.map(|split| (body, split)));
+    for (((framing, pieces), (begin, more)), how) in
+        all.flat_map(|case| ["read", "unread"].map(|how| (case, how)))
+    {
+        let (lasted, ended, fault) = served(async |mut stream| {
+            answered_early(&mut stream, how, framing, &pieces[..begin].concat()).await;
+            sleep(PAUSE).await;
+            let since = Instant::now();
+            let later = pieces[begin..begin + more].concat();
+            stream.write_all(&later).await.unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, b"");
+            since.elapsed()
+        });
+        // What nobody takes is no word of the caller's.
+        let least = match (how, more) {
+            ("read", 1..) => idle,
+            _ => idle - PAUSE,
+        };
+        let most = if more > 0 { idle } else { least };
+        let in_time = lasted >= least && lasted <= most + SLACK;
+        assert!(in_time, "{how}, {framing}, {begin} and {more}: {lasted:?}");
+        assert_eq!((ended, fault), (Duration::ZERO, None));
+    }
+}
+
+#[test]
+fn what_is_refused_is_read_on_also_where_silence_may_be_shorter() {
+    let mut limits = Limits::default();
+    limits.set(Bound::KeepAliveIdle, 400).unwrap();
+    let (refused, lasted, fault) = served_within(limits, async |mut stream| {
+        stream.write_all(b"GET / HTTP/9.9\r\n\r\n").await.unwrap();
+        let mut refused = Vec::new();
+        stream.read_to_end(&mut refused).await.unwrap();
+        tokio::spawn(async move {
+            // Held open.
+            let _stream = stream;
+            std::future::pending::<()>().await;
+        });
+        refused
+    });
+    assert!(refused.starts_with(b"HTTP/1.1 400 "));
+    assert!(lasted >= LINGER && lasted <= LINGER + SLACK, "{lasted:?}");
+    assert_eq!(fault, None);
+}
+
+#[test]
+fn what_a_server_has_read_and_not_looked_at_is_never_followed_by_a_request() {
+    let [_, (framing, pieces)] = framed();
+    let (answers, ended, fault) = served(async |mut stream| {
+        answered_early(&mut stream, "rest", framing, &pieces.concat()).await;
+        let next = [WITHIN, b"\r\n"].concat();
+        let sent = stream.write_all(&next).await;
+        (
+            sent.is_ok(),
+            count_of_answers(&what_comes(&mut stream).await),
+        )
+    });
+    assert_eq!((answers, ended, fault), ((false, 0), Duration::ZERO, None));
 }
 
 fn run(seed: u64) -> String {

@@ -1057,6 +1057,35 @@ fn what_is_no_preface_is_refused_at_its_first_wrong_byte() {
     }
 }
 
+#[test]
+fn who_is_silent_in_a_body_behind_its_answer_is_let_go() {
+    let limits = Limits::default();
+    for (how, more) in [("read", 0), ("read", 9), ("unread", 0), ("unread", 9)] {
+        in_paused_time(async {
+            let (mut caller, serving, _stop) = served();
+            let asked = frame(1, 4, 1, &head(&format!("/early/{how}")));
+            let begun = [PREFACE, &frame(4, 0, 0, &[]), &asked].concat();
+            let answered = Instant::now();
+            caller.write_all(&begun).await.unwrap();
+            sleep(PAUSE).await;
+            caller
+                .write_all(&frame(0, 0, 1, &vec![b'b'; more]))
+                .await
+                .unwrap();
+            let (ended, fault) = serving.await.unwrap();
+            let lasted = ended - answered;
+            assert!(
+                about(lasted, limits.time(Bound::KeepAliveIdle)),
+                "{how}: {lasted:?}"
+            );
+            assert_eq!(fault, None);
+            let mut got = Vec::new();
+            caller.read_to_end(&mut got).await.unwrap();
+            assert!(is_answered(&got, 1, 10));
+        });
+    }
+}
+
 fn counted(metrics: &str) -> u64 {
     let name = "sluis_connections_failed_total{fault=\"answer_unread\"} ";
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
