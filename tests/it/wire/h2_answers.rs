@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use ::h2::client::{SendRequest, handshake};
 use bytes::Bytes;
 use http::Response;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf, join, split};
 use tokio::task::JoinSet;
 
 use super::answers::{all, fault, faults_at, good, in_every_way};
@@ -33,7 +33,7 @@ struct Got {
     head: Option<Response<()>>,
 }
 
-/// One end of a connection, of which every byte that comes is kept.
+/// What comes on a connection, of which every byte is kept.
 struct Tapped<S> {
     stream: S,
     came: Arc<Mutex<Vec<u8>>>,
@@ -50,24 +50,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
         let new = &into.filled()[before..];
         self.came.lock().unwrap().extend_from_slice(new);
         polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, from)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -121,7 +103,9 @@ async fn pull_all(house: &House, kinds: usize) -> (Vec<Got>, Vec<Vec<u8>>) {
     for connection in 0..CONNECTIONS {
         let (stream, came) = (agreed(house).await, Arc::default());
         taps.push(Arc::clone(&came));
-        let (requests, driven) = handshake(Tapped { stream, came }).await.unwrap();
+        let (stream, sent) = split(stream);
+        let both = join(Tapped { stream, came }, sent);
+        let (requests, driven) = handshake(both).await.unwrap();
         tokio::spawn(driven);
         for _ in 0..AT_ONCE {
             let next = Arc::clone(&next);
