@@ -17,6 +17,7 @@ mod fetch;
 mod form;
 mod forward;
 mod grammar;
+mod incoming;
 mod inward;
 mod issue;
 mod lines;

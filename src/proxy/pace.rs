@@ -13,15 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::begin::{Hearing, Parting, Readable};
 use super::connection::Protocol;
+use super::incoming::{Incoming, Times};
 use super::lingering::Lingering;
 use super::record::Exchanges;
 use super::unseen::Sent;
-use crate::alarm::{Alarm, after};
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::events::{Closing, ConnectionFault, ConnectionsClosed, Events, StreamRefused};
 use crate::gate::Gate;
-use crate::guard::{Fault, Frames, Look, Reader, Requests};
-use crate::limits::{Bound, Limits};
+use crate::guard::{Fault, Frames};
+use crate::limits::Limits;
 use crate::refusal::Refusal;
 
 /// What hyper gets to see instead of a head that the guard refused: the service answers it, after
@@ -86,34 +87,6 @@ pub(super) struct Paced<S> {
     asked: Option<u64>,
 }
 
-/// What comes from a caller.
-#[derive(Debug)]
-enum Incoming {
-    Http1(Requests),
-    Http2(Frames),
-}
-
-impl Reader for Incoming {
-    fn look(&mut self, bytes: &[u8]) -> Look {
-        match self {
-            Self::Http1(requests) => requests.look(bytes),
-            Self::Http2(frames) => frames.look(bytes),
-        }
-    }
-}
-
-/// How long to wait.
-#[derive(Clone, Debug)]
-struct Times {
-    clock: Clock,
-    idle: Duration,
-    /// `None` for HTTP/2, whose heads come among other frames.
-    head: Option<Duration>,
-    /// `None` for HTTP/2, whose server knows what was said before.
-    rest: Option<Duration>,
-    write: Duration,
-}
-
 /// What is waited for while no exchange is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -131,24 +104,10 @@ impl<S> Paced<S> {
         (clock, events): (&Clock, &Events),
         limits: &Limits,
     ) -> Self {
-        let (incoming, head, rest) = match protocol {
-            Protocol::Http1 => {
-                let head = limits.time(Bound::HeadTime);
-                (
-                    Incoming::Http1(Requests::new(limits)),
-                    Some(head),
-                    Some(REST),
-                )
-            }
-            Protocol::Http2 => (Incoming::Http2(Frames::of_caller(limits)), None, None),
-        };
-        let times = Times {
-            clock: clock.clone(),
-            idle: limits.time(Bound::KeepAliveIdle),
-            head,
-            rest,
-            write: limits.time(Bound::AnswerWriteIdle),
-        };
+        let (incoming, times) = (
+            Incoming::of(protocol, limits),
+            Times::of(protocol, clock, limits),
+        );
         let reading = Alarm::at(clock.now());
         let (writing, lingering) = (None, None);
         Self {
@@ -243,11 +202,7 @@ impl<S> Paced<S> {
     /// the server alone knows that what comes next is of a body, or has some of it unread. What is
     /// taken for a head was judged as one.
     fn may_rest(&mut self, ended: u64) -> bool {
-        let is_asked = self.asked == Some(ended);
-        match self.gate.reader() {
-            Incoming::Http1(requests) => is_asked && requests.whole() == Some(ended),
-            Incoming::Http2(_) => false,
-        }
+        self.asked == Some(ended) && self.gate.reader().whole() == Some(ended)
     }
 
     /// Whether nothing is under way and nobody waits for more.
@@ -269,10 +224,7 @@ impl<S> Paced<S> {
 
     /// The first bytes of a head came: from now on it has only so long.
     fn begin_head(&mut self) {
-        let is_of_head = match self.gate.reader() {
-            Incoming::Http1(requests) => requests.whole().is_some(),
-            Incoming::Http2(_) => false,
-        };
+        let is_of_head = self.gate.reader().whole().is_some();
         let ended = self.pace.exchanges.all_ended();
         let head = ended.map(|ended| (Phase::Head, ended));
         if let Some(time) = self.times.head
@@ -400,12 +352,6 @@ impl<S: Readable> Paced<S> {
     pub(super) fn begin(&mut self) {
         self.end_rest();
         self.await_rest();
-    }
-}
-
-impl Times {
-    fn until(&self, wait: Duration) -> Instant {
-        after(self.clock.now(), wait)
     }
 }
 

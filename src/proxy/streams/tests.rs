@@ -901,7 +901,7 @@ const HEARING: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// A connection that was asked something and is told to end then, while a part of something else
-/// has come, and more comes so long after that: how long it lasts then, and all that its caller got.
+/// has come, and more comes so long after that: how long it lasts, and all that its caller got.
 fn told_to_end(limits: &Limits, begin: &[u8], rest: &[(Duration, &[u8])]) -> (Duration, Vec<u8>) {
     in_paused_time(async {
         let (events, ..) = voice(LogFormat::Json, LogLevel::Error);
