@@ -185,7 +185,7 @@ mod tests {
         let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        set_mode(&path, 0o600);
     }
 
     /// A certificate and its key under that name.
@@ -224,63 +224,135 @@ mod tests {
         assert!(of_upstream.contains(&expires), "{page}");
     }
 
-    #[test]
-    fn a_certificate_that_changed_is_taken_and_one_that_is_no_use_is_told_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        let admin = write_all(path);
-        config::keys::new(path).map(drop).unwrap();
-        let (config, _) = config::load(path).unwrap();
-        let log = Sink::memory();
-        let events = Events::new(config.log, log.clone(), Clock::system()).unwrap();
-        let house = House::open(config, 1, events, Clock::system()).unwrap();
-        let gauge = |name: &str| {
-            let page = house.events().metrics_page();
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A gateway with certificates, and what it tells of them.
+    struct Running {
+        folder: tempfile::TempDir,
+        admin: SocketAddr,
+        house: House,
+        log: Sink,
+    }
+
+    impl Running {
+        fn open() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let admin = write_all(folder.path());
+            config::keys::new(folder.path()).map(drop).unwrap();
+            let (config, _) = config::load(folder.path()).unwrap();
+            let log = Sink::memory();
+            let events = Events::new(config.log, log.clone(), Clock::system()).unwrap();
+            let house = House::open(config, 1, events, Clock::system()).unwrap();
+            Self {
+                folder,
+                admin,
+                house,
+                log,
+            }
+        }
+
+        fn gauge(&self, name: &str) -> String {
+            let page = self.house.events().metrics_page();
             let line = page.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("{page}")).trim().to_owned()
-        };
-        let server = || gauge("sluis_tls_certificate_expiry_timestamp_seconds");
-        let us = || {
-            let name = "sluis_upstream_certificate_expiry_timestamp_seconds";
-            gauge(&format!("{name}{{school=\"proef\",vendor=\"bron\"}}"))
-        };
-        let usable = || gauge("sluis_tls_files_usable");
-        let told = || {
-            let log = String::from_utf8(log.bytes()).unwrap();
-            log.matches("tls.files_unusable").count()
-        };
-        let first = ("2574374400".to_owned(), "2605996800".to_owned());
-        assert_eq!((server(), us()), first);
-        assert_shown(admin, 2052);
-        assert_eq!((usable().as_str(), told()), ("1", 0));
+        }
+
+        /// When the certificates expire that callers and upstreams are shown.
+        fn expiries(&self) -> (String, String) {
+            let us = "sluis_upstream_certificate_expiry_timestamp_seconds";
+            (
+                self.gauge("sluis_tls_certificate_expiry_timestamp_seconds"),
+                self.gauge(&format!("{us}{{school=\"proef\",vendor=\"bron\"}}")),
+            )
+        }
+
+        /// Whether the files can be used, and how often it was told that they cannot.
+        fn usable(&self) -> (String, usize) {
+            let told = self.log().matches("tls.files_unusable").count();
+            (self.gauge("sluis_tls_files_usable"), told)
+        }
+
+        fn log(&self) -> String {
+            String::from_utf8(self.log.bytes()).unwrap()
+        }
+
+        fn look_often(&self) {
+            (0..4).for_each(|_| self.house.look_at_certificates());
+        }
+    }
+
+    fn expiries(server: &str, us: &str) -> (String, String) {
+        (server.to_owned(), us.to_owned())
+    }
+
+    #[test]
+    fn a_certificate_that_changed_is_taken_and_one_that_is_no_use_is_told_once() {
+        let it = Running::open();
+        let path = it.folder.path();
+        let first = expiries("2574374400", "2605996800");
+        assert_eq!(it.expiries(), first);
+        assert_shown(it.admin, 2052);
+        assert_eq!(it.usable(), ("1".to_owned(), 0));
 
         certificate(path, "server", 2053);
         certificate(path, "us", 2054);
-        house.look_at_certificates();
-        assert_eq!((server(), us()), first, "it may be half written");
-        house.look_at_certificates();
-        let second = ("2637532800".to_owned(), "2669068800".to_owned());
-        assert_eq!((server(), us()), second);
-        assert_shown(admin, 2054);
+        it.house.look_at_certificates();
+        assert_eq!(it.expiries(), first, "it may be half written");
+        it.house.look_at_certificates();
+        let second = expiries("2637532800", "2669068800");
+        assert_eq!(it.expiries(), second);
+        assert_shown(it.admin, 2054);
 
-        for name in ["server.pem", "us.key"] {
+        for (name, told) in [("server.pem", 1), ("us.key", 2)] {
             let good = fs::read_to_string(path.join(name)).unwrap();
-            let before = told();
             write(path, name, "nothing here\n");
-            (0..4).for_each(|_| house.look_at_certificates());
-            assert_eq!((usable().as_str(), told()), ("0", before + 1), "{name}");
-            assert_eq!((server(), us()), second, "what was in use stays");
+            it.look_often();
+            assert_eq!(it.usable(), ("0".to_owned(), told), "{name}");
+            assert_eq!(it.expiries(), second, "what was in use stays");
             write(path, name, &good);
-            (0..4).for_each(|_| house.look_at_certificates());
-            assert_eq!((usable().as_str(), told()), ("1", before + 1), "{name}");
+            it.look_often();
+            assert_eq!(it.usable(), ("1".to_owned(), told), "{name}");
         }
         write(path, "us.pem", "nothing here\n");
-        house.reload(path);
-        let log = String::from_utf8(log.bytes()).unwrap();
+        it.house.reload(path);
+        let log = it.log();
         assert!(
             log.contains("config.reload_failed") && log.contains("us.pem holds no"),
             "{log}"
         );
-        house.close();
+        it.house.close();
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_not_taken_until_they_cannot() {
+        let it = Running::open();
+        let path = it.folder.path();
+        let first = expiries("2574374400", "2605996800");
+        let next = expiries("2700604800", "2605996800");
+        let last = expiries("2700604800", "2732227200");
+        let turns = [
+            ("server", 2055, first, &next),
+            ("us", 2056, next.clone(), &last),
+        ];
+        for (place, (name, year, before, after)) in turns.into_iter().enumerate() {
+            let told = place + 1;
+            let key = path.join(format!("{name}.key"));
+            certificate(path, name, year);
+            set_mode(&key, 0o644);
+            it.look_often();
+            assert_eq!(it.usable(), ("0".to_owned(), told), "{name}");
+            assert_eq!(it.expiries(), before, "what was in use stays");
+            let key_shown = key.display();
+            let why = "has the mode 0644: others must not read it";
+            let why = format!("`{key_shown}` {why} (chmod 600 {key_shown})");
+            assert!(it.log().contains(&why), "{}", it.log());
+            set_mode(&key, 0o640);
+            it.look_often();
+            assert_eq!(it.usable(), ("1".to_owned(), told), "{name}");
+            assert_eq!(it.expiries(), *after, "{name}");
+        }
+        it.house.close();
     }
 }

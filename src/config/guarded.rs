@@ -55,6 +55,16 @@ pub(super) fn check(path: &Path, guard: Guard) -> Result<(), Problems> {
     opened.map_err(|fault| problem(path, guard, &fault).into())
 }
 
+/// A file that others must not read, opened by whoever reads it while the gateway runs: what is
+/// seen of it and what is read of it are of one file.
+///
+/// # Errors
+/// What is wrong with it, as it would be told at a start.
+pub fn open_secret(path: &Path) -> Result<File, Box<Problem>> {
+    let guard = Guard::Secret;
+    open(path, guard).map_err(|fault| Box::new(problem(path, guard, &fault)))
+}
+
 /// Whether nothing at all is there, not even a broken link.
 pub(super) fn is_absent(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)

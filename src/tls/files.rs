@@ -10,7 +10,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::VerifierBuilderError;
 
-use crate::config::{ListenTls, UpstreamTls};
+use crate::config::{ListenTls, Problem, UpstreamTls, open_secret};
 
 /// Why a certificate, key or list of roots cannot be used.
 #[derive(Debug)]
@@ -47,6 +47,13 @@ pub enum Unusable {
         /// What went wrong.
         cause: rustls::Error,
     },
+    /// The file cannot be opened, or is not kept from others.
+    NotKept {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: Box<Problem>,
+    },
     /// A certificate in the file cannot be used as a root.
     Root {
         /// The file.
@@ -64,6 +71,7 @@ impl Unusable {
             Self::Authorities { file, .. }
             | Self::Empty { file, .. }
             | Self::File { file, .. }
+            | Self::NotKept { file, .. }
             | Self::Root { file, .. } => Some(file),
             Self::Mismatch { key, .. } => Some(key),
             Self::Library(_) => None,
@@ -83,6 +91,10 @@ impl fmt::Display for Unusable {
             Self::Mismatch { cert, key, .. } => {
                 write!(f, "{} is not the key of {}", key.display(), cert.display())
             }
+            Self::NotKept { problem, .. } => {
+                f.write_str(&problem.message)?;
+                { problem.help.iter() }.try_for_each(|help| write!(f, " ({help})"))
+            }
             Self::Root { file, .. } => write!(f, "{} holds an unusable root", file.display()),
         }
     }
@@ -92,7 +104,7 @@ impl std::error::Error for Unusable {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Authorities { cause, .. } => Some(cause),
-            Self::Empty { .. } => None,
+            Self::Empty { .. } | Self::NotKept { .. } => None,
             Self::File { cause, .. } => Some(cause),
             Self::Library(cause) | Self::Mismatch { cause, .. } | Self::Root { cause, .. } => {
                 Some(cause)
@@ -106,7 +118,7 @@ impl std::error::Error for Unusable {
 pub struct Stamps(Vec<Option<Stamp>>);
 
 /// What changes when a file does; `None` if it is not there.
-type Stamp = (i64, i64, u64, u64);
+type Stamp = (i64, i64, u64, u64, u32);
 
 impl Stamps {
     /// Of the files of a listener.
@@ -130,7 +142,8 @@ impl Stamps {
     fn of(files: &[&PathBuf]) -> Self {
         let stamp = |file: &&PathBuf| {
             let seen = fs::metadata(file).ok()?;
-            Some((seen.mtime(), seen.mtime_nsec(), seen.size(), seen.ino()))
+            let (size, file, mode) = (seen.size(), seen.ino(), seen.mode());
+            Some((seen.mtime(), seen.mtime_nsec(), size, file, mode))
         };
         Self(files.iter().map(stamp).collect())
     }
@@ -139,7 +152,11 @@ impl Stamps {
 /// A certificate chain, leaf first, and its key. Whether they go together is not known yet.
 pub(super) fn pair(cert: &Path, key: &Path) -> Result<Pair, Unusable> {
     let chain = certificates(cert)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|cause| {
+    let opened = open_secret(key).map_err(|problem| Unusable::NotKept {
+        file: key.to_owned(),
+        problem,
+    })?;
+    let key = PrivateKeyDer::from_pem_reader(opened).map_err(|cause| {
         let file = key.to_owned();
         match matches!(cause, pem::Error::NoItemsFound) {
             true => Unusable::Empty {

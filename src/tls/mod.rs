@@ -142,6 +142,9 @@ fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::config::{Http2, UpstreamTls};
 
@@ -151,13 +154,15 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(vec!["school.example".to_owned()]).unwrap();
         let other = rcgen::KeyPair::generate().unwrap();
         std::fs::write(folder.path().join("server.pem"), made.cert.pem()).unwrap();
-        std::fs::write(
-            folder.path().join("server.key"),
-            made.signing_key.serialize_pem(),
-        )
-        .unwrap();
-        std::fs::write(folder.path().join("other.key"), other.serialize_pem()).unwrap();
-        std::fs::write(folder.path().join("empty.pem"), "nothing here\n").unwrap();
+        for (name, text) in [
+            ("server.key", made.signing_key.serialize_pem()),
+            ("other.key", other.serialize_pem()),
+            ("empty.pem", "nothing here\n".to_owned()),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        }
         folder
     }
 
