@@ -344,15 +344,41 @@ mod tests {
             it.look_often();
             assert_eq!(it.usable(), ("0".to_owned(), told), "{name}");
             assert_eq!(it.expiries(), before, "what was in use stays");
-            let key_shown = key.display();
-            let why = "has the mode 0644: others must not read it";
-            let why = format!("`{key_shown}` {why} (chmod 600 {key_shown})");
+            let why = "has the mode 0644: others must not read it (chmod 600 ";
+            let why = format!("{name}.key` {why}");
             assert!(it.log().contains(&why), "{}", it.log());
             set_mode(&key, 0o640);
             it.look_often();
             assert_eq!(it.usable(), ("1".to_owned(), told), "{name}");
             assert_eq!(it.expiries(), *after, "{name}");
         }
+        it.house.close();
+    }
+
+    #[test]
+    fn authorities_and_files_that_others_can_write_are_not_taken() {
+        let it = Running::open();
+        let authorities = it.folder.path().join("ca.pem");
+        set_mode(&authorities, 0o606);
+        it.look_often();
+        // Once for callers and once for upstreams.
+        assert_eq!(it.usable(), ("0".to_owned(), 2));
+        let why = "ca.pem` has the mode 0606: others must not write it (chmod o-w ";
+        assert_eq!(it.log().matches(why).count(), 2, "{}", it.log());
+        set_mode(&authorities, 0o664);
+        it.look_often();
+        assert_eq!(it.usable(), ("1".to_owned(), 2));
+        for file in ["sluis.toml", "schools/proef/vendors/bron.toml", "ca.pem"] {
+            let path = it.folder.path().join(file);
+            set_mode(&path, 0o646);
+            it.house.reload(it.folder.path());
+            let why = format!("{file}` has the mode 0646: others must not write it");
+            assert!(it.log().contains(&why), "{}", it.log());
+            set_mode(&path, 0o664);
+        }
+        assert_eq!(it.log().matches("config.reload_failed").count(), 3);
+        it.house.reload(it.folder.path());
+        assert_eq!(it.log().matches("config.reloaded").count(), 1);
         it.house.close();
     }
 }

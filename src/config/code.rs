@@ -2,7 +2,7 @@
 //!
 //! `E` is an error, `F` a finding. A code is never used again for something else.
 
-/// A file cannot be read.
+/// A file cannot be read, or can be written by others.
 pub const FILE: &str = "E001";
 /// A file is not TOML.
 pub const TOML: &str = "E002";

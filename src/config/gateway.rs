@@ -1,6 +1,5 @@
 //! `sluis.toml`: where this gateway listens, and with which keys, bounds and log.
 
-use std::iter;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,8 +36,9 @@ pub(super) struct Gateway {
 /// The files of the listener, each where the file names it.
 #[derive(Debug)]
 pub(super) struct ListenFiles {
-    pub(super) certificates: Vec<At<PathBuf>>,
+    pub(super) cert: At<PathBuf>,
     pub(super) key: At<PathBuf>,
+    pub(super) client_ca: Option<At<PathBuf>>,
 }
 
 /// Where the keys lie.
@@ -159,8 +159,12 @@ fn listen_tls(
         client_ca: client_ca.as_ref().map(|it| it.value.clone()),
         min,
     };
-    let certificates = iter::once(cert).chain(client_ca).collect();
-    Some((tls, ListenFiles { certificates, key }))
+    let files = ListenFiles {
+        cert,
+        key,
+        client_ca,
+    };
+    Some((tls, files))
 }
 
 /// `min = "1.2"`; 1.3 if it is not written.

@@ -28,6 +28,9 @@ pub(super) enum Guard {
     /// A token for an upstream, or a private key of TLS: others cannot read it. Links are followed,
     /// because that is how containers are handed their secrets.
     Secret,
+    /// What decides who is served and trusted: others cannot write it. The group may, unlike with a
+    /// ring or a list: these files lie in check-outs that a team works on (umask 002).
+    Trusted,
 }
 
 /// Why a guarded file is not read.
@@ -61,7 +64,18 @@ pub(super) fn check(path: &Path, guard: Guard) -> Result<(), Problems> {
 /// # Errors
 /// What is wrong with it, as it would be told at a start.
 pub fn open_secret(path: &Path) -> Result<File, Box<Problem>> {
-    let guard = Guard::Secret;
+    open_guarded(path, Guard::Secret)
+}
+
+/// The same of a file that others must not write.
+///
+/// # Errors
+/// What is wrong with it, as it would be told at a start.
+pub fn open_trusted(path: &Path) -> Result<File, Box<Problem>> {
+    open_guarded(path, Guard::Trusted)
+}
+
+fn open_guarded(path: &Path, guard: Guard) -> Result<File, Box<Problem>> {
     open(path, guard).map_err(|fault| Box::new(problem(path, guard, &fault)))
 }
 
@@ -75,7 +89,7 @@ fn open(path: &Path, guard: Guard) -> Result<File, Fault> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let flags = match guard {
         Guard::Credential | Guard::Key => flags | OFlags::NOFOLLOW,
-        Guard::Ring | Guard::Secret => flags,
+        Guard::Ring | Guard::Secret | Guard::Trusted => flags,
     };
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
@@ -89,6 +103,7 @@ fn open(path: &Path, guard: Guard) -> Result<File, Fault> {
         Guard::Key => ([0o400, 0o600].contains(&mode), seen.uid() == me),
         Guard::Ring => (mode & 0o022 == 0, true),
         Guard::Secret => (mode & 0o007 == 0, true),
+        Guard::Trusted => (mode & 0o002 == 0, true),
     };
     match (seen.is_file(), mode_fits, owner_fits) {
         (false, _, _) => Err(Fault::NotAFile),
@@ -140,6 +155,7 @@ fn problem(path: &Path, guard: Guard, fault: &Fault) -> Problem {
                 Guard::Credential | Guard::Secret => ("others must not read it", "600"),
                 Guard::Key => ("it must be 0600 or 0400", "600"),
                 Guard::Ring => ("others must not write it", "go-w"),
+                Guard::Trusted => ("others must not write it", "o-w"),
             };
             let what = format!("has the mode {mode:04o}: {wanted}");
             (what, Some(format!("chmod {to} {name}")))
@@ -157,7 +173,11 @@ fn problem(path: &Path, guard: Guard, fault: &Fault) -> Problem {
             None,
         ),
     };
-    let problem = Problem::error(code::KEY_FILE, format!("{} {what}", shown(&name)));
+    let code = match guard {
+        Guard::Credential | Guard::Key | Guard::Ring | Guard::Secret => code::KEY_FILE,
+        Guard::Trusted => code::FILE,
+    };
+    let problem = Problem::error(code, format!("{} {what}", shown(&name)));
     match help {
         Some(help) => problem.help(help),
         None => problem,
@@ -332,6 +352,23 @@ mod tests {
         for (mode, fits) in [(0o400, true), (0o440, true), (0o460, false), (0o404, false)] {
             let path = file(folder.path(), mode, "text");
             assert_eq!(read(&path, Guard::Credential).is_ok(), fits, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn what_is_trusted_may_be_written_by_the_group_and_by_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o400, 0o600, 0o644, 0o664, 0o775] {
+            let path = file(folder.path(), mode, "text");
+            assert!(open_trusted(&path).is_ok(), "{mode:o}");
+        }
+        for mode in [0o602, 0o646, 0o666, 0o777] {
+            let path = file(folder.path(), mode, "text");
+            let problem = open_trusted(&path).unwrap_err();
+            let name = path.display();
+            let told = format!("`{name}` has the mode {mode:04o}: others must not write it");
+            assert_eq!((problem.code, &problem.message), (code::FILE, &told));
+            assert_eq!(problem.help, [format!("chmod o-w {name}")]);
         }
     }
 

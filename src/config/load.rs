@@ -319,8 +319,7 @@ fn finish_flow(flow: FlowDraft, folder: &Path, problems: &mut Problems) -> Optio
     };
     let mut upstream: Upstream = flow.upstream.value;
     if let Some(roots) = &flow.roots {
-        let path = folder.join(&roots.value);
-        machine::check_present(&path, problems, |problem| problem.at(&roots.place));
+        let path = machine::roots(roots, folder, problems);
         upstream.trust(&path);
         if let Some(UpstreamAuth::Oauth2(grant)) = &mut upstream_auth {
             grant.server.trust(&path);

@@ -42,7 +42,7 @@ pub(super) fn secret(
 }
 
 /// Whether a file is there; if not, says so as something that this machine lacks.
-pub(super) fn check_present(
+fn check_present(
     path: &Path,
     problems: &mut Problems,
     at: impl FnOnce(Problem) -> Problem,
@@ -55,17 +55,33 @@ pub(super) fn check_present(
     present
 }
 
-/// Whether the files of the listener are there, and its key is kept from others.
+/// Whether the files of the listener are there, and kept from others as they must be.
 pub(super) fn check_tls(files: &ListenFiles, problems: &mut Problems) {
-    for file in &files.certificates {
-        check_present(&file.value, problems, |problem| problem.at(&file.place));
+    let cert = &files.cert;
+    check_present(&cert.value, problems, |problem| problem.at(&cert.place));
+    check_kept(&files.key, Guard::Secret, problems);
+    if let Some(authorities) = &files.client_ca {
+        check_kept(authorities, Guard::Trusted, problems);
     }
-    let key = &files.key;
-    if check_present(&key.value, problems, |problem| problem.at(&key.place))
-        && let Err(wrong) = guarded::check(&key.value, Guard::Secret)
+}
+
+/// Whether a file is there, and kept as it must be.
+fn check_kept(file: &At<PathBuf>, guard: Guard, problems: &mut Problems) {
+    if check_present(&file.value, problems, |problem| problem.at(&file.place))
+        && let Err(wrong) = guarded::check(&file.value, guard)
     {
-        problems.append(wrong.at(&key.place));
+        problems.append(wrong.at(&file.place));
     }
+}
+
+/// The roots to trust, by their whole name: whether they are there, and others cannot write them.
+pub(super) fn roots(file: &At<String>, folder: &Path, problems: &mut Problems) -> PathBuf {
+    let path = At {
+        value: folder.join(&file.value),
+        place: file.place.clone(),
+    };
+    check_kept(&path, Guard::Trusted, problems);
+    path.value
 }
 
 /// A file that must be there, by its whole name.

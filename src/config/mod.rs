@@ -39,7 +39,7 @@ mod units;
 pub use draft::{Draft, SchoolDraft, VendorFile};
 pub use environment::{handed_over, notify_socket, watchdog};
 pub use folder::find;
-pub use guarded::open_secret;
+pub use guarded::{open_secret, open_trusted};
 pub use language::{
     CallersDraft, Catalogue, Class, ClientDraft, Context, FlowDraft, GrantDraft, IdentityDraft,
     ObjectionsDraft, Presets, ShapeCount, UpstreamAuthDraft, VendorDraft, read_vendor,

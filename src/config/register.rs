@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::code;
 use super::gateway::{path, tls_min};
-use super::machine::{check_present, secret};
+use super::machine::{self, secret};
 use super::problem::{Problem, Problems, shown};
 use super::raw::{At, Table, TextOrTable, Value};
 use super::school::one_of;
@@ -155,11 +155,7 @@ impl RegisterDraft {
             Self::File(place) => return Some(place),
             Self::Postgres { url, roots, tls } => (url, roots, tls),
         };
-        if let Some(At { value, place }) = roots {
-            let path = folder.join(value);
-            check_present(&path, problems, |problem: Problem| problem.at(&place));
-            tls.roots = Some(path);
-        }
+        tls.roots = roots.map(|file| machine::roots(&file, folder, problems));
         let url = secret(&url, folder, problems)?;
         Some(RegisterPlace::Postgres(RegisterServer {
             url: Arc::new(url),

@@ -1,13 +1,13 @@
 //! The text of one configuration file, with its lines.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use super::code;
+use super::guarded::open_trusted;
 use super::problem::{Problem, Problems, shown};
 use crate::limits;
 
@@ -52,12 +52,15 @@ impl SourceFile {
         })
     }
 
-    /// Reads a file of at most [`limits::CONFIG_FILE_BYTES_MAX`]; otherwise says why not.
+    /// Reads a file of at most [`limits::CONFIG_FILE_BYTES_MAX`] that others cannot write;
+    /// otherwise says why not.
     pub fn read(path: &Path, name: &str, problems: &mut Problems) -> Option<Arc<Self>> {
+        let opened = open_trusted(path).map_err(|problem| problems.push(*problem));
         let mut bytes = Vec::new();
         let most = limits::CONFIG_FILE_BYTES_MAX;
-        let read = File::open(path)
-            .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
+        let read = { opened.ok()? }
+            .take(most.saturating_add(1))
+            .read_to_end(&mut bytes);
         let (fault, help) = match read {
             Err(error) => (format!("cannot be read: {error}"), None),
             Ok(_) if u64::try_from(bytes.len()).is_ok_and(|size| size > most) => {

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::VerifierBuilderError;
 
-use crate::config::{ListenTls, Problem, UpstreamTls, open_secret};
+use crate::config::{ListenTls, Problem, UpstreamTls, open_secret, open_trusted};
 
 /// Why a certificate, key or list of roots cannot be used.
 #[derive(Debug)]
@@ -152,10 +152,7 @@ impl Stamps {
 /// A certificate chain, leaf first, and its key. Whether they go together is not known yet.
 pub(super) fn pair(cert: &Path, key: &Path) -> Result<Pair, Unusable> {
     let chain = certificates(cert)?;
-    let opened = open_secret(key).map_err(|problem| Unusable::NotKept {
-        file: key.to_owned(),
-        problem,
-    })?;
+    let opened = open_secret(key).map_err(|problem| not_kept(key, problem))?;
     let key = PrivateKeyDer::from_pem_reader(opened).map_err(|cause| {
         let file = key.to_owned();
         match matches!(cause, pem::Error::NoItemsFound) {
@@ -170,12 +167,14 @@ pub(super) fn pair(cert: &Path, key: &Path) -> Result<Pair, Unusable> {
 }
 
 /// A certificate chain and a key.
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+type Pair = (Certificates, PrivateKeyDer<'static>);
 
 /// The authorities to trust.
 pub(super) fn roots(file: &Path) -> Result<RootCertStore, Unusable> {
+    let opened = open_trusted(file).map_err(|problem| not_kept(file, problem))?;
+    let read = CertificateDer::pem_reader_iter(opened).collect();
     let mut store = RootCertStore::empty();
-    for root in certificates(file)? {
+    for root in some(file, read)? {
         store.add(root).map_err(|cause| Unusable::Root {
             file: file.to_owned(),
             cause,
@@ -184,8 +183,15 @@ pub(super) fn roots(file: &Path) -> Result<RootCertStore, Unusable> {
     Ok(store)
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+fn certificates(file: &Path) -> Result<Certificates, Unusable> {
+    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    some(file, read)
+}
+
+type Certificates = Vec<CertificateDer<'static>>;
+
+/// What was read of a file, if that is a certificate at least.
+fn some(file: &Path, read: Result<Certificates, pem::Error>) -> Result<Certificates, Unusable> {
     match read {
         Ok(none) if none.is_empty() => Err(Unusable::Empty {
             file: file.to_owned(),
@@ -196,5 +202,12 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
             file: file.to_owned(),
             cause,
         }),
+    }
+}
+
+fn not_kept(file: &Path, problem: Box<Problem>) -> Unusable {
+    Unusable::NotKept {
+        file: file.to_owned(),
+        problem,
     }
 }

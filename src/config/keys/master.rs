@@ -39,13 +39,17 @@ fn present_master(
         let missing = Problem::error(code::ABSENT, format!("the master key {name} is missing"));
         let help = match guard {
             Guard::Credential => credential_help(&path),
-            Guard::Key | Guard::Ring | Guard::Secret if guarded::is_absent(&places.ring) => {
+            Guard::Key | Guard::Ring | Guard::Secret | Guard::Trusted
+                if guarded::is_absent(&places.ring) =>
+            {
                 match in_use.is_empty() {
                     true => signs::help_for_a_missing_master(places, folder),
                     false => signs::help_for_a_master_in_use(places),
                 }
             }
-            Guard::Key | Guard::Ring | Guard::Secret => MASTER_FROM_BACKUP.to_owned(),
+            Guard::Key | Guard::Ring | Guard::Secret | Guard::Trusted => {
+                MASTER_FROM_BACKUP.to_owned()
+            }
         };
         return Err(missing.help(help).into());
     }
