@@ -12,8 +12,9 @@ fn house() -> House {
     House::open(Upstream::json("{}"))
 }
 
-/// Asks, and checks status and code; nothing may have been forwarded.
+/// Asks, and checks status, code and count; nothing may have been forwarded.
 fn refused(house: &House, request: impl AsRef<[u8]>, status: u16, code: &str) -> Message {
+    let before = house.refusals(code);
     let answer = house.ask(request);
     assert_eq!(
         (answer.status(), &*answer.code()),
@@ -22,6 +23,7 @@ fn refused(house: &House, request: impl AsRef<[u8]>, status: u16, code: &str) ->
         answer.head
     );
     assert_eq!(house.upstream.connections(), 0, "something was forwarded");
+    house.await_refusals(code, before + 1);
     answer
 }
 
@@ -399,27 +401,100 @@ fn body_missing_or_not_wanted() {
 
 #[test]
 fn body_over_its_limit() {
-    let house = Plans::limits("body = 100").open(Upstream::json("{}"));
-    let long = format!(r#"{{"zzq":"{}"}}"#, "a".repeat(100));
-    let head = "content-type: application/json\r\n";
-    let declared = with(
-        "POST /push/users",
-        PUSH_TOKEN,
-        &format!("{head}content-length: 101\r\n"),
-    );
-    let begun = Instant::now();
-    refused(&house, declared, 413, "body_too_large");
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "before anything of it is read"
-    );
-    let chunks = format!("{head}transfer-encoding: chunked\r\n\r\n6a\r\n{long}\r\n0\r\n\r\n");
-    refused(
-        &house,
-        with("POST /push/users", PUSH_TOKEN, &chunks),
-        413,
-        "body_too_large",
-    );
+    let of_gateway = Plans::limits("body = 100");
+    let of_vendor = Plans {
+        more: "[limits]\nbody = 100\n".to_owned(),
+        ..Plans::default()
+    };
+    for plans in [of_gateway, of_vendor] {
+        let house = plans.open(Upstream::json("{}"));
+        let long = format!(r#"{{"zzq":"{}"}}"#, "a".repeat(100));
+        let head = "content-type: application/json\r\n";
+        let declared = with(
+            "POST /push/users",
+            PUSH_TOKEN,
+            &format!("{head}content-length: 101\r\n"),
+        );
+        let begun = Instant::now();
+        refused(&house, declared, 413, "body_too_large");
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "before anything of it is read"
+        );
+        let chunks = format!("{head}transfer-encoding: chunked\r\n\r\n6a\r\n{long}\r\n0\r\n\r\n");
+        refused(
+            &house,
+            with("POST /push/users", PUSH_TOKEN, &chunks),
+            413,
+            "body_too_large",
+        );
+    }
+}
+
+/// The last body that a bound of JSON lets pass, and the first that it does not.
+fn bodies(bound: &str) -> [String; 2] {
+    match bound {
+        "json-depth = 3" => [r#"{"users":[{}]}"#, r#"{"users":[{"x":[]}]}"#].map(str::to_owned),
+        "json-keys = 2" => ["", r#","y":1"#].map(|more| format!(r#"{{"users":[],"x":1{more}}}"#)),
+        "json-number = 5" => {
+            [5, 6].map(|length| format!(r#"{{"users":[{{"grade":{}}}]}}"#, "1".repeat(length)))
+        }
+        "json-string = 64" => [64, 65]
+            .map(|length| format!(r#"{{"users":[{{"sourcedId":"{}"}}]}}"#, "a".repeat(length))),
+        // From the bracket to the end of the field that chooses.
+        "json-switch = 64" => [40, 41]
+            .map(|length| format!(r#"{{"x":"{}","role":"student"}}"#, "a".repeat(length)))
+            .map(|person| format!(r#"{{"people":[{person}]}}"#)),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn json_beyond_each_of_its_limits() {
+    let more = r#"
+[[flow.push.route]]
+match = "POST /people"
+to-vendor = { people = "Person[]" }
+from-vendor = "Receipt"
+[shape.Person]
+_switch = "role"
+[shape.Person-student]
+grade = "keep:int"
+"#;
+    for bound in [
+        "json-depth = 3",
+        "json-keys = 2",
+        "json-number = 5",
+        "json-string = 64",
+        "json-switch = 64",
+    ] {
+        let plans = Plans {
+            limits: bound.to_owned(),
+            more: more.to_owned(),
+            ..Plans::default()
+        };
+        let house = plans.open(Upstream::json(r#"{"id":"r-1"}"#));
+        let [last, first] = bodies(bound);
+        let path = match last.contains("people") {
+            true => "/people",
+            false => "/users",
+        };
+        let beyond = || push("POST", path, &first);
+        let answer = refused(&house, beyond(), 400, "body_malformed");
+        let (name, _) = bound.split_once(' ').unwrap();
+        assert!(answer.text().contains(name), "{}", answer.text());
+        let within = house.ask(push("POST", path, &last));
+        assert_eq!(within.status(), 200, "{bound}: {}", within.text());
+
+        // A reload sets it anew.
+        let file = house.folder.path().join("sluis.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace(bound, &format!("{name} = 70"))).unwrap();
+        house.redeploy();
+        let answer = house.ask(beyond());
+        assert_eq!(answer.status(), 200, "{bound}: {}", answer.text());
+        assert_eq!(house.refusals("body_malformed"), 1);
+    }
 }
 
 #[test]
@@ -856,6 +931,7 @@ fn body_too_slow() {
     caller.send(with("POST /push/users", PUSH_TOKEN, lines));
     let answer = caller.answer();
     assert_eq!((answer.status(), &*answer.code()), (408, "body_timeout"));
+    house.await_refusals("body_timeout", 1);
     assert_eq!(answer.lines("connection"), ["close"]);
     assert!(caller.is_closed());
     assert_eq!(house.upstream.connections(), 0);
@@ -876,6 +952,7 @@ fn a_body_that_trickles_gets_no_more_time() {
     }
     let answer = caller.answer();
     assert_eq!((answer.status(), &*answer.code()), (408, "body_timeout"));
+    house.await_refusals("body_timeout", 1);
 }
 
 #[test]

@@ -450,6 +450,28 @@ impl House {
         }
     }
 
+    /// How many requests have been refused so far with a code.
+    pub(crate) fn refusals(&self, code: &str) -> usize {
+        let line = format!("sluis_refusals_total{{reason=\"{code}\",");
+        let page = self.metrics();
+        let counts = page.lines().filter(|it| it.starts_with(&line));
+        let counts = counts.map(|it| it.rsplit(' ').next().unwrap());
+        counts.map(|it| it.parse::<usize>().unwrap()).sum()
+    }
+
+    /// Waits until so many requests have been refused with a code.
+    pub(crate) fn await_refusals(&self, code: &str, count: usize) {
+        let begun = std::time::Instant::now();
+        while self.refusals(code) != count {
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "not {count} of {code:?} in:\n{}",
+                self.metrics()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// How many tasks it has, with nobody inside too.
     pub(crate) fn tasks(&self) -> usize {
         let runtimes = self.runtimes.iter();
