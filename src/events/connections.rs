@@ -65,6 +65,17 @@ impl Event for ConnectionRefused {
     }
 }
 
+/// A connection has to wait for a place: there are as many as `connections` allows, and its thread
+/// takes no others meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionDelayed;
+
+impl Event for ConnectionDelayed {
+    fn tell(self, voice: &Voice) {
+        voice.metrics.connections_delayed.inc();
+    }
+}
+
 /// Connections were closed because a bound said so, and nothing was wrong with them.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionsClosed {

@@ -7,7 +7,7 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 /// What every metric says, under its name without the prefix.
-const HELP: [(&str, &str); 41] = [
+const HELP: [(&str, &str); 42] = [
     (
         "aborts_total",
         "Exchanges that were broken off after the head of the answer.",
@@ -37,6 +37,10 @@ const HELP: [(&str, &str); 41] = [
     (
         "connections_closed_total",
         "Connections closed by a bound, with nothing wrong with them.",
+    ),
+    (
+        "connections_delayed_total",
+        "Connections that waited for a place because there were as many as may be.",
     ),
     (
         "connections_failed_total",

@@ -83,6 +83,7 @@ pub(super) struct Metrics {
     pub(super) register_journal_failures: IntCounter,
     log_messages: [IntCounter; 4],
     pub(super) body_bytes_in_flight: IntGauge,
+    pub(super) connections_delayed: IntCounter,
     pub(super) connections_open: IntGauge,
     pub(super) reload_successful: IntGauge,
     pub(super) reload_success_at: IntGauge,
@@ -96,6 +97,7 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn new(clock: &Clock) -> Result<Self, BadMetric> {
         let r = Maker::new()?;
+        let client = "http_client_request_duration_seconds";
         let transform = "transform_duration_seconds";
         let commits = "register_commit_duration_seconds";
         let made = Self {
@@ -104,11 +106,7 @@ impl Metrics {
                 REQUEST_SECONDS,
                 ["vendor", "route", "method", "code"],
             )?,
-            client_seconds: r.histograms(
-                "http_client_request_duration_seconds",
-                REQUEST_SECONDS,
-                ["vendor", "code"],
-            )?,
+            client_seconds: r.histograms(client, REQUEST_SECONDS, ["vendor", "code"])?,
             transform_seconds: r.histograms(transform, TRANSFORM_SECONDS, ["vendor", "format"])?,
             request_body_bytes: r.histograms("request_body_bytes", BODY_BYTES, ["vendor"])?,
             body_bytes: r.counters("body_bytes_total", ["vendor", "direction", "stage"])?,
@@ -139,6 +137,7 @@ impl Metrics {
             register_journal_failures: r.counter("register_journal_failures_total")?,
             log_messages: r.log_messages()?,
             body_bytes_in_flight: r.gauge("body_bytes_in_flight")?,
+            connections_delayed: r.counter("connections_delayed_total")?,
             connections_open: r.gauge("connections_open")?,
             reload_successful: r.gauge("config_last_reload_successful")?,
             reload_success_at: r.gauge("config_last_reload_success_timestamp_seconds")?,

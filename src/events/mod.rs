@@ -21,8 +21,8 @@ mod traffic;
 mod upstreams;
 
 pub use connections::{
-    Closing, ConnectionFailed, ConnectionFault, ConnectionRefused, ConnectionsClosed, Crowd,
-    OpenConnection, StreamRefusal, StreamRefused,
+    Closing, ConnectionDelayed, ConnectionFailed, ConnectionFault, ConnectionRefused,
+    ConnectionsClosed, Crowd, OpenConnection, StreamRefusal, StreamRefused,
 };
 pub use life::{
     ConfigurationDeployed, Draining, FindingMade, Leaving, PanicMet, Ready, ReloadFailed,

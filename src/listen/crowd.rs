@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::events::{ConnectionRefused, Crowd, Events, OpenConnection};
+use crate::events::{ConnectionDelayed, ConnectionRefused, Crowd, Events, OpenConnection};
 use crate::limits::{Bound, Limits};
 use crate::tls::Acceptor;
 
@@ -58,8 +58,14 @@ impl Doorkeeper {
             });
             return None;
         };
-        // The semaphore is never closed.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_none_is_free) => {
+                self.events.emit(ConnectionDelayed);
+                // The semaphore is never closed.
+                Arc::clone(&self.places).acquire_owned().await.ok()?
+            }
+        };
         let open = self.events.connection_opened();
         Some(Guest {
             _place: place,

@@ -42,6 +42,7 @@ fn more_requests_than_the_limit_wait_outside() {
         answer.send(()).unwrap();
         assert_eq!(
             house.ask(pull("/pull/users")).status(),
+        house.await_refusals("overloaded", 1);
             200,
             "there is room again"
         );
@@ -73,6 +74,7 @@ fn bodies_take_no_more_memory_together_than_the_limit() {
         200,
         "a small one has room"
     );
+    house.await_refusals("overloaded", 1);
     first.send("}");
     assert_eq!(first.answer().status(), 200);
     let third = house.ask(push(
@@ -116,6 +118,7 @@ fn answers_take_no_more_memory_together_than_the_limit() {
     assert!(asked.contains("limit=200000"), "the upstream was asked");
     go.send(()).unwrap();
     assert_eq!(first.answer().status(), 200);
+    house.await_refusals("overloaded", 1);
     let third = house.ask(pull("/pull/users?limit=200000"));
     assert_eq!(third.status(), 200, "there is room again");
 }
@@ -156,12 +159,19 @@ fn more_connections_than_the_limit_wait() {
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(house.upstream.received_text().matches("GET").count(), 1);
     drop(first);
+    let delayed = |count| format!("\nsluis_connections_delayed_total {count}\n");
+    assert!(house.metrics().contains(&delayed(0)));
     assert_eq!(second.answer().status(), 200);
 }
+    house.await_metric(&delayed(1));
 
 #[test]
 fn a_drain_finishes_what_is_under_way_and_takes_nothing_more() {
     let (upstream, asked, answer) = patient();
+    assert!(
+        house.metrics().contains(&delayed(1)),
+        "as often as one waits"
+    );
     let mut house = House::open(upstream);
     let mut idle = house.caller();
     idle.send(pull("/pull/nothing"));

@@ -25,6 +25,7 @@ fn refused(answer: &str, status: u16, code: &str) {
         (status, code),
         "for {answer:?}"
     );
+    house.await_refusals(code, 1);
     if answer.contains("zzq-secret") {
         let seen = [got.head.as_bytes(), &got.body].concat();
         house.search(
@@ -123,6 +124,7 @@ fn upstream_body_over_its_limit() {
         let house = Plans::limits("body = 200").open(Upstream::answering(answer));
         let got = house.ask(pull("/pull/users"));
         assert_eq!((got.status(), &*got.code()), (502, "body_too_large"));
+        house.await_refusals("body_too_large", 1);
     }
 }
 
@@ -249,6 +251,7 @@ fn upstream_too_slow() {
     let begun = Instant::now();
     let got = house.ask(pull("/pull/users"));
     assert_eq!((got.status(), &*got.code()), (504, "upstream_timeout"));
+    house.await_refusals("upstream_timeout", 1);
     house.await_log(r#""sluis.upstream.cause":"http_response_timeout""#);
     assert!(begun.elapsed() >= Duration::from_millis(190));
 }
@@ -264,6 +267,7 @@ fn upstream_body_too_slow() {
     }));
     let got = house.ask(pull("/pull/users"));
     assert_eq!((got.status(), &*got.code()), (504, "upstream_timeout"));
+    house.await_refusals("upstream_timeout", 1);
 }
 
 #[test]
