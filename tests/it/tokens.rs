@@ -561,3 +561,23 @@ fn a_token_server_over_tls_is_held_to_the_roots_of_the_flow() {
         search(&house, &[&answer]);
     }
 }
+
+#[test]
+fn a_token_server_by_name_may_not_lead_inside() {
+    let (server, _) = good();
+    let upstream = upstream(|_| true);
+    let mut plans = plans(&upstream, server.address, "");
+    let (inside, url) = (
+        format!("http://{}/o", server.address),
+        format!("https://localhost:{}/o", server.address.port()),
+    );
+    plans.more = plans.more.replace(&inside, &url);
+    let house = plans.open(upstream);
+    let answer = refused(&house, &get());
+    assert_eq!(server.connections(), 0);
+    assert_eq!(house.upstream.connections(), 0);
+    let page = house.events.metrics_page();
+    let counted = "sluis_upstream_token_fetches_total{outcome=\"unreachable\",vendor=\"bron\"} 1";
+    assert!(page.contains(counted), "{page}");
+    search(&house, &[&answer]);
+}
