@@ -31,7 +31,12 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options, out: &mut Out) -> Exit {
     seal_process();
-    match unfit(&selftest::answers(), out) {
+    run_given(&selftest::answers(), options, out)
+}
+
+/// Serves, if these published answers are given; else nothing is read at all.
+fn run_given(answers: &[Answer], options: &Options, out: &mut Out) -> Exit {
+    match unfit(answers, out) {
         Some(exit) => exit,
         None => serve(options, out),
     }
@@ -97,5 +102,19 @@ mod tests {
             assert_eq!(unfit(&answers, &mut Out::default()), Some(Exit::Bug));
             answers[place].1 = true;
         }
+    }
+
+    #[test]
+    fn a_build_that_is_unfit_does_not_even_read_its_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            config: Some(folder.path().to_owned()),
+            threads: None,
+        };
+        let mut answers = selftest::answers();
+        let run = |answers: &[Answer]| run_given(answers, &options, &mut Out::default());
+        assert_eq!(run(&answers), Exit::Config, "there is no sluis.toml");
+        answers[0].1 = false;
+        assert_eq!(run(&answers), Exit::Bug);
     }
 }
