@@ -144,7 +144,7 @@ pub enum ConnectionFault {
     Io,
     /// The TLS handshake failed.
     Tls,
-    /// The TLS handshake took longer than `tls-handshake`.
+    /// The TLS handshake took longer than `tls-handshake`, or than a second once the gateway stops.
     TlsTimeout,
 }
 

@@ -29,6 +29,8 @@ use crowd::Guest;
 
 /// How long to wait when the operating system has no more sockets to give.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
+/// What a handshake gets once the gateway stops: who says nothing holds up no drain.
+const HANDSHAKE_AT_END: Duration = Duration::from_secs(1);
 
 /// Accepts connections on one thread and hands each to `serve`, until `stop` turns true; then gives
 /// those that are open `drain` to finish, and breaks the rest off.
@@ -61,7 +63,7 @@ where
                     let Some(guest) = welcome(&doorkeeper, address, stop.clone()).await else {
                         continue;
                     };
-                    let opened = open(stream, Arc::clone(&doorkeeper));
+                    let opened = open(stream, Arc::clone(&doorkeeper), stop.clone());
                     connections.spawn(host(guest, opened, address, serve.clone()));
                 }
                 Err(error) => pause(&error, &doorkeeper).await,
@@ -72,7 +74,8 @@ where
     let listener = listener.into_std()?;
     while let Ok((stream, address)) = listener.accept() {
         stream.set_nonblocking(true)?;
-        let opened = open(TcpStream::from_std(stream)?, Arc::clone(&doorkeeper));
+        let stream = TcpStream::from_std(stream)?;
+        let opened = open(stream, Arc::clone(&doorkeeper), stop.clone());
         if let Some(guest) = doorkeeper.admit_at_once(address.ip()) {
             connections.spawn(host(guest, opened, address, serve.clone()));
         }
@@ -120,21 +123,46 @@ async fn host<S, F>(
 }
 
 /// The TLS handshake, if there is TLS; `None` if it fails or takes too long.
-async fn open(stream: TcpStream, doorkeeper: Arc<Doorkeeper>) -> Option<Stream> {
+async fn open(
+    stream: TcpStream,
+    doorkeeper: Arc<Doorkeeper>,
+    stop: watch::Receiver<bool>,
+) -> Option<Stream> {
     // Every message is written whole: waiting for more would only be waiting.
     stream.set_nodelay(true).ok()?;
     let socket = Socket::new(stream);
     let Some(tls) = doorkeeper.tls() else {
         return Some(Stream::Plain(socket));
     };
-    let limit = doorkeeper.limits().time(Bound::TlsHandshake);
-    let fault = match timeout(limit, tls.accept(socket)).await {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(_failed)) => ConnectionFault::Tls,
-        Err(_late) => ConnectionFault::TlsTimeout,
+    // Apart, since a connection keeps the room for it to its end.
+    let shaken = Box::pin(async {
+        tokio::select! {
+            biased;
+            accepted = tls.accept(socket) => Some(accepted),
+            () = handshake_over(&doorkeeper, stop) => None,
+        }
+    });
+    let fault = match shaken.await {
+        Some(Ok(stream)) => return Some(stream),
+        Some(Err(_failed)) => ConnectionFault::Tls,
+        None => ConnectionFault::TlsTimeout,
     };
     doorkeeper.events().emit(ConnectionFailed { fault });
     None
+}
+
+/// Until a handshake that begins now has had its time.
+async fn handshake_over(doorkeeper: &Doorkeeper, mut stop: watch::Receiver<bool>) {
+    let limit = doorkeeper.limits().time(Bound::TlsHandshake);
+    let at_end = async {
+        // Whoever could stop it is gone: that is an end too.
+        drop(stop.wait_for(|stop| *stop).await);
+        sleep(HANDSHAKE_AT_END).await;
+    };
+    tokio::select! {
+        () = sleep(limit) => {}
+        () = at_end => {}
+    }
 }
 
 /// Most failures to accept are over at once; when there are no more sockets, connections have to

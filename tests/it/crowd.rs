@@ -1,15 +1,20 @@
 //! Too much at once, and the end.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use sluis::limits::Limits;
 use sluis::listen::{self, Doorkeeper};
 use tokio::sync::watch;
 
+use crate::harness::tls::Hello;
 use crate::harness::upstream::ok;
-use crate::harness::{House, Peer, Plans, Upstream, pull, push};
+use crate::harness::{HOST, House, Peer, Plans, Upstream, pull, push};
 
 /// An upstream that answers when it is told to, and says when it was asked.
 fn patient() -> (Upstream, mpsc::Receiver<()>, mpsc::Sender<()>) {
@@ -37,12 +42,12 @@ fn more_requests_than_the_limit_wait_outside() {
         let second = house.ask(pull("/pull/users"));
         assert_eq!((second.status(), &*second.code()), (503, "overloaded"));
         assert_eq!(second.lines("retry-after"), ["1"]);
+        house.await_refusals("overloaded", 1);
         answer.send(()).unwrap();
         assert_eq!(first.answer().status(), 200);
         answer.send(()).unwrap();
         assert_eq!(
             house.ask(pull("/pull/users")).status(),
-        house.await_refusals("overloaded", 1);
             200,
             "there is room again"
         );
@@ -69,12 +74,12 @@ fn bodies_take_no_more_memory_together_than_the_limit() {
         }
     };
     assert_eq!((second.status(), &*second.code()), (503, "overloaded"));
+    house.await_refusals("overloaded", 1);
     assert_eq!(
         house.ask(push("POST", "/users", "{}")).status(),
         200,
         "a small one has room"
     );
-    house.await_refusals("overloaded", 1);
     first.send("}");
     assert_eq!(first.answer().status(), 200);
     let third = house.ask(push(
@@ -113,12 +118,12 @@ fn answers_take_no_more_memory_together_than_the_limit() {
     }
     let second = house.ask(pull("/pull/users?limit=200000"));
     assert_eq!((second.status(), &*second.code()), (503, "overloaded"));
+    house.await_refusals("overloaded", 1);
     assert_eq!(second.lines("retry-after"), ["1"]);
     let asked = house.upstream.received_text();
     assert!(asked.contains("limit=200000"), "the upstream was asked");
     go.send(()).unwrap();
     assert_eq!(first.answer().status(), 200);
-    house.await_refusals("overloaded", 1);
     let third = house.ask(pull("/pull/users?limit=200000"));
     assert_eq!(third.status(), 200, "there is room again");
 }
@@ -154,24 +159,24 @@ fn more_connections_than_the_limit_wait() {
     let mut first = house.caller();
     first.send(pull("/pull/users"));
     assert_eq!(first.answer().status(), 200);
+    let delayed = |count| format!("\nsluis_connections_delayed_total {count}\n");
+    assert!(house.metrics().contains(&delayed(0)));
     let mut second = house.caller();
     second.send(pull("/pull/users"));
+    house.await_metric(&delayed(1));
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(house.upstream.received_text().matches("GET").count(), 1);
     drop(first);
-    let delayed = |count| format!("\nsluis_connections_delayed_total {count}\n");
-    assert!(house.metrics().contains(&delayed(0)));
     assert_eq!(second.answer().status(), 200);
-}
-    house.await_metric(&delayed(1));
-
-#[test]
-fn a_drain_finishes_what_is_under_way_and_takes_nothing_more() {
-    let (upstream, asked, answer) = patient();
     assert!(
         house.metrics().contains(&delayed(1)),
         "as often as one waits"
     );
+}
+
+#[test]
+fn a_drain_finishes_what_is_under_way_and_takes_nothing_more() {
+    let (upstream, asked, answer) = patient();
     let mut house = House::open(upstream);
     let mut idle = house.caller();
     idle.send(pull("/pull/nothing"));
@@ -193,7 +198,7 @@ fn a_drain_finishes_what_is_under_way_and_takes_nothing_more() {
     );
     assert!(busy.is_closed());
     assert!(house.closed_within(Duration::from_secs(5)));
-    assert!(std::net::TcpStream::connect(house.address).is_err());
+    assert!(TcpStream::connect(house.address).is_err());
     let metrics = house.metrics();
     assert!(
         !metrics.contains("sluis_connections_closed_total{"),
@@ -215,6 +220,54 @@ fn a_drain_waits_no_longer_than_its_limit() {
     assert!(busy.is_closed());
     let cut = "sluis_connections_closed_total{reason=\"drain\"} 1\n";
     assert!(house.metrics().contains(cut), "{}", house.metrics());
+}
+
+fn over_tls() -> House {
+    let plans = Plans {
+        tls: true,
+        ..Plans::default()
+    };
+    plans.open(Upstream::json(r#"{"users":[]}"#))
+}
+
+#[test]
+fn a_drain_does_not_wait_for_a_handshake_that_does_not_begin() {
+    let mut house = over_tls();
+    let mut silent = house.caller();
+    house.await_metric("\nsluis_connections_open 1\n");
+    house.drain();
+    // `tls-handshake` would give it ten.
+    assert!(house.closed_within(Duration::from_secs(5)));
+    assert!(silent.is_closed());
+    house.await_metric("sluis_connections_failed_total{fault=\"tls_timeout\"} 1\n");
+}
+
+#[test]
+fn a_handshake_that_goes_on_as_a_drain_begins_is_not_harmed() {
+    let mut house = over_tls();
+    let config = Arc::new(Hello::default().config(&house));
+    let mut client = ClientConnection::new(config, ServerName::try_from(HOST).unwrap()).unwrap();
+    let mut socket = TcpStream::connect(house.address).unwrap();
+    client.write_tls(&mut socket).unwrap();
+    while client.is_handshaking() {
+        client.read_tls(&mut socket).unwrap();
+        client.process_new_packets().unwrap();
+    }
+    house.drain();
+    assert!(!house.closed_within(Duration::from_millis(100)));
+    // The end of the handshake and a request, at once.
+    client
+        .writer()
+        .write_all(pull("/pull/users").as_bytes())
+        .unwrap();
+    let mut last = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut last).unwrap();
+    }
+    socket.write_all(&last).unwrap();
+    let stream = StreamOwned::new(client, socket.try_clone().unwrap());
+    assert_eq!(Peer::through(socket, stream).answer().status(), 200);
+    assert!(house.closed_within(Duration::from_secs(5)));
 }
 
 #[test]
