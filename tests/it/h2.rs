@@ -1,6 +1,9 @@
 //! Callers over HTTP/2.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,12 +13,16 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::harness::peer::Seen;
 use crate::harness::tls::Hello;
 use crate::harness::upstream::ok;
-use crate::harness::{HOST, House, Markers, PULL_TOKEN, PUSH_TOKEN, Plans, Upstream};
+use crate::harness::{
+    HOST, House, Markers, PULL_TOKEN, PUSH_TOKEN, Plans, Upstream, assert_looked_at, keep,
+};
 
 fn open(upstream: Upstream) -> House {
     Plans {
@@ -42,8 +49,46 @@ async fn connect(house: &House) -> SendRequest<Full<Bytes>> {
     connect_with(house, &http2::Builder::new(TokioExecutor::new())).await
 }
 
-/// A connection over TLS on which HTTP/2 was agreed on.
-pub(crate) async fn agreed(house: &House) -> TlsStream<TcpStream> {
+/// One end of a connection, of which every byte that comes is kept.
+pub(crate) struct Tapped<S> {
+    stream: S,
+    pub(crate) came: Seen,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, into);
+        let new = &into.filled()[before..];
+        self.came.lock().unwrap().extend_from_slice(new);
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A connection over TLS on which HTTP/2 was agreed on, which the leak search looks at.
+pub(crate) async fn agreed(house: &House) -> Tapped<TlsStream<TcpStream>> {
     let hello = Hello {
         protocols: &[b"h2", b"http/1.1"],
         ..Hello::default()
@@ -55,7 +100,9 @@ pub(crate) async fn agreed(house: &House) -> TlsStream<TcpStream> {
         .await
         .unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    stream
+    let came = Seen::default();
+    keep(house.address, &Seen::default(), &came);
+    Tapped { stream, came }
 }
 
 async fn connect_with(
@@ -79,6 +126,21 @@ async fn text(answer: Response<Incoming>) -> (u16, String) {
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[test]
+fn what_a_caller_over_http2_got_is_found_when_the_house_goes() {
+    let plans = Plans {
+        tls: true,
+        ..Plans::default()
+    };
+    assert_looked_at(plans, |house| {
+        run(async {
+            let get = request("GET", "/pull/users", PULL_TOKEN).body(Full::default());
+            let answer = connect(house).await.send_request(get.unwrap()).await;
+            assert_eq!(text(answer.unwrap()).await.0, 200);
+        });
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The leak search that no test can forget: it looks when a house goes.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +13,7 @@ use sluis::proxy::Shared;
 
 use super::leak;
 use super::peer::{Peer, Seen};
-use super::{Plans, Upstream, request};
+use super::{House, Plans, Upstream, request};
 
 /// All that somebody else than the school got to see of a house: its log, the pages for operators,
 /// and what the vendors' ends of its connections received. What is made up stands in none of it.
@@ -24,17 +25,42 @@ pub(super) struct LastLook {
     pub(super) deployed: Arc<Deployed>,
     /// What the upstream received.
     pub(super) upstream: Seen,
-    /// What each caller said, and what it received.
-    pub(super) callers: Mutex<Vec<(Seen, Seen)>>,
+    /// Where callers came.
+    pub(super) address: SocketAddr,
     /// What of what is made up they are meant to see.
     pub(super) meant: &'static [&'static str],
 }
 
+/// What whoever connected said and received, for each house that is open.
+static CALLERS: Mutex<BTreeMap<SocketAddr, Vec<(Seen, Seen)>>> = Mutex::new(BTreeMap::new());
+
+/// Keeps who connects there from now on.
+pub(super) fn keep_callers_of(address: SocketAddr) {
+    CALLERS.lock().unwrap().insert(address, Vec::new());
+}
+
+/// Has what a caller says and receives looked at when the house goes to which it has connected, if
+/// that is one.
+pub(crate) fn keep(address: SocketAddr, said: &Seen, seen: &Seen) {
+    if let Some(callers) = CALLERS.lock().unwrap().get_mut(&address) {
+        callers.push((Arc::clone(said), Arc::clone(seen)));
+    }
+}
+
+/// What each caller of a house has said, as far as that was kept, and received.
+fn callers_of(address: SocketAddr) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let all = CALLERS.lock().unwrap();
+    let callers = all.get(&address).into_iter().flatten();
+    callers
+        .map(|(said, seen)| (copy(said), copy(seen)))
+        .collect()
+}
+
 impl LastLook {
-    /// Looks at what this caller received, too.
-    pub(super) fn keep(&self, peer: &Peer) {
-        let kept = (Arc::clone(&peer.said), Arc::clone(&peer.seen));
-        self.callers.lock().unwrap().push(kept);
+    /// All that callers received so far.
+    pub(super) fn told(&self) -> Vec<u8> {
+        let callers = callers_of(self.address).into_iter();
+        callers.flat_map(|(_, seen)| seen).collect()
     }
 
     /// What is told to operators: the metrics, and how things stand.
@@ -67,9 +93,8 @@ impl LastLook {
             let of_school = homes.iter().filter(|(caller, _)| *caller == Side::School);
             { of_school }.any(|(_, prefix)| said.contains(&format!(" {prefix}/")))
         };
-        let callers = std::mem::take(&mut *self.callers.lock().unwrap()).into_iter();
-        let callers = callers.map(|(said, seen)| (copy(&said), copy(&seen)));
-        let mut all: Vec<_> = callers
+        let mut all: Vec<_> = callers_of(self.address)
+            .into_iter()
             .filter(|(said, _)| !is_school(said))
             .map(|(_, seen)| ("what a caller got", seen))
             .collect();
@@ -86,12 +111,12 @@ impl LastLook {
 impl Drop for LastLook {
     fn drop(&mut self) {
         // A second panic would hide what went wrong first.
-        if std::thread::panicking() {
-            return;
+        if !std::thread::panicking() {
+            let log = [("the log", self.log.bytes())];
+            let all = log.into_iter().chain(self.pages()).chain(self.vendors());
+            all.for_each(|(place, bytes)| leak::assert_nothing_made_up(place, &bytes));
         }
-        let log = [("the log", self.log.bytes())];
-        let all = log.into_iter().chain(self.pages()).chain(self.vendors());
-        all.for_each(|(place, bytes)| leak::assert_nothing_made_up(place, &bytes));
+        CALLERS.lock().unwrap().remove(&self.address);
     }
 }
 
@@ -148,22 +173,28 @@ to-vendor = { name = "keep" }
 from-vendor = "nothing"
 "#;
 
+const NAME: &str = r#"{"name":"Fenna-zzq"}"#;
+
+/// Fails unless it is found, when a house goes, what somebody got that way.
+pub(crate) fn assert_looked_at(plans: Plans, ask: impl FnOnce(&House)) {
+    let ask = std::panic::AssertUnwindSafe(|| {
+        let instead = Some(KEEPING);
+        let house = Plans { instead, ..plans }.open(Upstream::json(NAME));
+        ask(&house);
+    });
+    let found = std::panic::catch_unwind(ask);
+    let why = found.unwrap_err().downcast::<String>().unwrap();
+    assert!(why.starts_with("something made up stands in what"), "{why}");
+}
+
 #[test]
 fn what_reaches_a_vendor_is_found_when_its_house_goes() {
-    let name = r#"{"name":"Fenna-zzq"}"#;
     for asked in [
         request("GET", "/pull/users", ""),
-        request("POST", "/push/users", name),
+        request("POST", "/push/users", NAME),
     ] {
-        let found = std::panic::catch_unwind(|| {
-            let plans = Plans {
-                instead: Some(KEEPING),
-                ..Plans::default()
-            };
-            let house = plans.open(Upstream::json(name));
+        assert_looked_at(Plans::default(), |house| {
             assert!(house.ask(&asked).status() < 300);
         });
-        let why = found.unwrap_err().downcast::<String>().unwrap();
-        assert!(why.starts_with("something made up stands in what"), "{why}");
     }
 }

@@ -8,7 +8,7 @@ pub(crate) mod upstream;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use last_look::LastLook;
+pub(crate) use last_look::{assert_looked_at, keep};
 pub(crate) use leak::Markers;
 pub(crate) use peer::{Message, Peer};
 pub(crate) use upstream::Upstream;
@@ -149,6 +150,7 @@ impl Plans {
             (handle, std::thread::spawn(serve))
         });
         let (runtimes, threads) = started.unzip();
+        last_look::keep_callers_of(address);
         let last_look = LastLook {
             events: events.clone(),
             log: log.clone(),
@@ -156,7 +158,7 @@ impl Plans {
             shared: Arc::clone(&shared),
             deployed: Arc::clone(&deployed),
             upstream: Arc::clone(&upstream.seen),
-            callers: Mutex::default(),
+            address,
             meant: self.meant,
         };
         House {
@@ -353,13 +355,12 @@ impl House {
 
     /// A caller, just connected.
     pub(crate) fn caller(&self) -> Peer {
-        self.kept(Peer::connect(self.address))
+        Peer::connect(self.address)
     }
 
-    /// The same peer, which the leak search looks at.
-    fn kept(&self, peer: Peer) -> Peer {
-        self.last_look.keep(&peer);
-        peer
+    /// All that callers received so far.
+    pub(crate) fn told(&self) -> Vec<u8> {
+        self.last_look.told()
     }
 
     /// Sends one request on a connection of its own and reads the answer.

@@ -22,7 +22,7 @@ pub(crate) struct Peer {
     /// Every byte that was read here, and at all other peers that share it.
     pub(crate) seen: Seen,
     /// The beginning of each piece that was written here.
-    pub(super) said: Seen,
+    said: Seen,
 }
 
 trait Both: Read + Write + Send {}
@@ -32,7 +32,13 @@ impl<T: Read + Write + Send> Both for T {}
 impl Peer {
     /// Connects, in plain.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::new(TcpStream::connect(address).unwrap())
+        Self::new(TcpStream::connect(address).unwrap()).kept(address)
+    }
+
+    /// The same peer, which the leak search looks at if it is a house that it has connected to.
+    pub(super) fn kept(self, address: SocketAddr) -> Self {
+        super::keep(address, &self.said, &self.seen);
+        self
     }
 
     /// Takes a connection over.

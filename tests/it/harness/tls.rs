@@ -114,6 +114,6 @@ impl Hello<'_> {
         client.complete_io(&mut socket).ok()?;
         let group = client.negotiated_key_exchange_group()?.name();
         let stream = StreamOwned::new(client, socket.try_clone().unwrap());
-        Some((group, house.kept(Peer::through(socket, stream))))
+        Some((group, Peer::through(socket, stream).kept(house.address)))
     }
 }

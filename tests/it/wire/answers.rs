@@ -574,7 +574,7 @@ fn what_came_behind_an_answer_answers_nobody() {
         assert_eq!((seen.place, bed.foreign(&seen)), (0, None));
     }
     assert_eq!(bed.vendor.seen().len(), 60);
-    bed.search(b"");
+    bed.search();
 }
 
 /// A pull that is the last on its connection.
@@ -681,8 +681,7 @@ fn answered_in_every_way(limits: &str) {
         faults.len(),
         kinds.len()
     );
-    let callers: Vec<u8> = outcomes.into_iter().flat_map(|it| it.bytes).collect();
-    bed.search(&callers);
+    bed.search();
 }
 
 #[test]

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::PATIENCE;
 use super::vendor::values;
+use crate::harness::peer::Seen;
+use crate::harness::{Plans, assert_looked_at, keep, request};
 
 /// One end of a connection.
 pub(crate) struct Caller {
     socket: TcpStream,
     unread: Vec<u8>,
-    /// Every byte that came.
-    pub(crate) seen: Vec<u8>,
+    /// Every byte that came, for the leak search.
+    seen: Seen,
 }
 
 /// What came next.
@@ -95,10 +97,12 @@ impl Caller {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let seen = Seen::default();
+        keep(address, &Seen::default(), &seen);
         Self {
             socket,
             unread: Vec::new(),
-            seen: Vec::new(),
+            seen,
         }
     }
 
@@ -258,7 +262,8 @@ impl Caller {
         match self.socket.read(&mut buffer) {
             Ok(count) => {
                 self.unread.extend_from_slice(&buffer[..count]);
-                self.seen.extend_from_slice(&buffer[..count]);
+                let mut seen = self.seen.lock().unwrap();
+                seen.extend_from_slice(&buffer[..count]);
                 Some(count)
             }
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
@@ -279,4 +284,13 @@ fn status(head: &[u8]) -> Option<u16> {
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
+}
+
+#[test]
+fn what_such_a_caller_got_is_found_when_the_house_goes() {
+    assert_looked_at(Plans::default(), |house| {
+        let mut caller = Caller::new(house.address);
+        caller.send(request("GET", "/pull/users", ""));
+        assert_eq!(caller.answered().status, 200);
+    });
 }

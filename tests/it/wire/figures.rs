@@ -207,6 +207,7 @@ fn long_framing_figures_beside_other_proxies() {
     std::io::stdout().write_all(table.as_bytes()).unwrap();
     let strict = measured[0].1.values().map(|it| it[0]).sum::<usize>();
     assert_eq!(strict, cases.len(), "{table}");
+    bed.search();
 }
 
 /// Broken answers that looked whole to a caller, by what was broken: with the body that was meant,
@@ -262,4 +263,5 @@ fn long_answer_figures_beside_other_proxies() {
         .write_all((head + &table).as_bytes())
         .unwrap();
     assert!(measured[0].1.values().all(|it| *it == [0, 0]), "{table}");
+    bed.search();
 }

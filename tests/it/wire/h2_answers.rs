@@ -1,16 +1,12 @@
 //! The same answers of vendors, broken and good, to callers over HTTP/2: what a caller got is read
 //! from the frames themselves, since a library may make something whole of what is not.
 
-use std::io;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 
 use ::h2::client::{SendRequest, handshake};
 use bytes::Bytes;
 use http::Response;
-use tokio::io::{AsyncRead, ReadBuf, join, split};
 use tokio::task::JoinSet;
 
 use super::answers::{all, fault, faults_at, good, in_every_way};
@@ -31,26 +27,6 @@ struct Got {
     connection: usize,
     stream: u32,
     head: Option<Response<()>>,
-}
-
-/// What comes on a connection, of which every byte is kept.
-struct Tapped<S> {
-    stream: S,
-    came: Arc<Mutex<Vec<u8>>>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, into);
-        let new = &into.filled()[before..];
-        self.came.lock().unwrap().extend_from_slice(new);
-        polled
-    }
 }
 
 /// Pulls with that number, and reads to the end, whatever that is.
@@ -101,11 +77,9 @@ async fn pull_on(
 async fn pull_all(house: &House, kinds: usize) -> (Vec<Got>, Vec<Vec<u8>>) {
     let (next, mut callers, mut taps) = (Arc::<AtomicUsize>::default(), JoinSet::new(), vec![]);
     for connection in 0..CONNECTIONS {
-        let (stream, came) = (agreed(house).await, Arc::default());
-        taps.push(Arc::clone(&came));
-        let (stream, sent) = split(stream);
-        let both = join(Tapped { stream, came }, sent);
-        let (requests, driven) = handshake(both).await.unwrap();
+        let stream = agreed(house).await;
+        taps.push(Arc::clone(&stream.came));
+        let (requests, driven) = handshake(stream).await.unwrap();
         tokio::spawn(driven);
         for _ in 0..AT_ONCE {
             let next = Arc::clone(&next);

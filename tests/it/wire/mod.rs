@@ -81,11 +81,11 @@ impl Bed {
     }
 
     /// The leak search, in what the vendor got and in what callers got.
-    fn search(&self, callers: &[u8]) {
-        let vendor = self.vendor.bytes();
+    fn search(&self) {
+        let (vendor, callers) = (self.vendor.bytes(), self.house.told());
         let places = [
             ("what the vendor got", &*vendor),
-            ("what callers got", callers),
+            ("what callers got", &*callers),
         ];
         self.house.search(&markers(), &places);
     }
@@ -117,8 +117,6 @@ struct Outcome {
     answers: Vec<Answer>,
     /// Whether the other end closed by itself.
     closed: bool,
-    /// Every byte of it.
-    bytes: Vec<u8>,
 }
 
 /// Sends some bytes on a connection of their own, and reads two answers, or to the end.
@@ -140,7 +138,6 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> Outcome {
             Got::Silence => break,
         }
     }
-    outcome.bytes = caller.seen;
     outcome
 }
 
