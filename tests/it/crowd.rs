@@ -16,6 +16,16 @@ use crate::harness::tls::Hello;
 use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Peer, Plans, Upstream, pull, push};
 
+/// What a vendor says of what it got.
+const RECEIPT: &str = r#"{"id":"r-1","name":"Fenna-zzq"}"#;
+/// What a school has.
+const USERS: &str = r#"{"users":[{"name":"Fenna-zzq"}]}"#;
+
+/// The same with so many spaces.
+fn wide(spaces: usize) -> String {
+    USERS.replace("]}", &format!("]{}}}", " ".repeat(spaces)))
+}
+
 /// An upstream that answers when it is told to, and says when it was asked.
 fn patient() -> (Upstream, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (asked, ask) = mpsc::channel();
@@ -25,7 +35,7 @@ fn patient() -> (Upstream, mpsc::Receiver<()>, mpsc::Sender<()>) {
         while peer.request().is_some() {
             asked.send(()).unwrap();
             answers.lock().unwrap().recv().unwrap();
-            peer.send(ok(r#"{"users":[]}"#));
+            peer.send(ok(USERS));
         }
     });
     (upstream, ask, answer)
@@ -57,18 +67,14 @@ fn more_requests_than_the_limit_wait_outside() {
 #[test]
 fn bodies_take_no_more_memory_together_than_the_limit() {
     let limits = "body-bytes-in-flight = \"1 MiB\"\nhold-back = \"1 MiB\"";
-    let house = Plans::limits(limits).open(Upstream::json(r#"{"id":"r-1"}"#));
+    let house = Plans::limits(limits).open(Upstream::json(RECEIPT));
     let mut first = house.caller();
-    let whole = push("POST", "/users", &format!("{{{}}}", " ".repeat(900_000)));
+    let whole = push("POST", "/users", &wide(900_000));
     first.send(&whole[..whole.len() - 1]);
     // The first is on its way in as soon as the second is refused: poll until it is.
     let begun = Instant::now();
     let second = loop {
-        let second = house.ask(push(
-            "POST",
-            "/users",
-            &format!("{{{}}}", " ".repeat(200_000)),
-        ));
+        let second = house.ask(push("POST", "/users", &wide(200_000)));
         if second.status() != 200 || begun.elapsed() > Duration::from_secs(5) {
             break second;
         }
@@ -76,17 +82,13 @@ fn bodies_take_no_more_memory_together_than_the_limit() {
     assert_eq!((second.status(), &*second.code()), (503, "overloaded"));
     house.await_refusals("overloaded", 1);
     assert_eq!(
-        house.ask(push("POST", "/users", "{}")).status(),
+        house.ask(push("POST", "/users", &wide(0))).status(),
         200,
         "a small one has room"
     );
     first.send("}");
     assert_eq!(first.answer().status(), 200);
-    let third = house.ask(push(
-        "POST",
-        "/users",
-        &format!("{{{}}}", " ".repeat(900_000)),
-    ));
+    let third = house.ask(push("POST", "/users", &wide(900_000)));
     assert_eq!(third.status(), 200, "there is room again");
 }
 
@@ -99,7 +101,7 @@ fn answers_take_no_more_memory_together_than_the_limit() {
         while let Some(request) = peer.request() {
             let is_large = request.head.contains("limit=900000");
             let length = if is_large { 900_000 } else { 200_000 };
-            let whole = ok(&format!(r#"{{"users":[]{}}}"#, " ".repeat(length)));
+            let whole = ok(&wide(length));
             let (most, last) = whole.split_at(whole.len() - 1);
             peer.send(most);
             if is_large {
@@ -130,7 +132,7 @@ fn answers_take_no_more_memory_together_than_the_limit() {
 
 #[test]
 fn one_address_gets_no_more_than_its_share_of_connections() {
-    let house = Plans::limits("connections-per-client = 2").open(Upstream::json(r#"{"users":[]}"#));
+    let house = Plans::limits("connections-per-client = 2").open(Upstream::json(USERS));
     let mut inside = [house.caller(), house.caller()];
     for caller in &mut inside {
         caller.send(pull("/pull/users"));
@@ -155,7 +157,7 @@ fn one_address_gets_no_more_than_its_share_of_connections() {
 
 #[test]
 fn more_connections_than_the_limit_wait() {
-    let house = Plans::limits("connections = 1").open(Upstream::json(r#"{"users":[]}"#));
+    let house = Plans::limits("connections = 1").open(Upstream::json(USERS));
     let mut first = house.caller();
     first.send(pull("/pull/users"));
     assert_eq!(first.answer().status(), 200);
@@ -294,7 +296,7 @@ fn threads_share_the_work_and_the_limits() {
         threads: 2,
         ..Plans::default()
     };
-    let house = Arc::new(plans.open(Upstream::json(r#"{"users":[]}"#)));
+    let house = Arc::new(plans.open(Upstream::json(USERS)));
     let callers = (0..8).map(|_| {
         let (house, served) = (Arc::clone(&house), Arc::clone(&served));
         std::thread::spawn(move || {
@@ -313,7 +315,7 @@ fn threads_share_the_work_and_the_limits() {
 #[test]
 fn a_new_configuration_holds_from_the_next_request_on() {
     let house = House::open(Upstream::json(
-        r#"{"users":[{"grade":7,"role":"student"}]}"#,
+        r#"{"users":[{"grade":7,"role":"student","name":"Fenna-zzq"}]}"#,
     ));
     let mut caller = house.caller();
     caller.send(pull("/pull/users"));

@@ -24,6 +24,13 @@ use crate::harness::{
     HOST, House, Markers, PULL_TOKEN, PUSH_TOKEN, Plans, Upstream, assert_looked_at, keep,
 };
 
+/// What a school has, and what of it goes on.
+const USERS: &str = r#"{"users":[{"name":"Fenna-zzq"}]}"#;
+const CLEARED: &str = r#"{"users":[{}]}"#;
+/// One of many pupils of a school, and what of it goes on.
+const PUPIL: &str = r#"{"grade":7,"name":"Fenna-zzq"},"#;
+const CLEARED_PUPIL: &str = r#"{"grade":7},"#;
+
 fn open(upstream: Upstream) -> House {
     Plans {
         tls: true,
@@ -208,7 +215,8 @@ fn many_requests_at_once_do_not_get_crossed() {
         while let Some(request) = peer.request() {
             let limit = request.head.split(['=', ' ']).nth(2).unwrap().to_owned();
             std::thread::sleep(Duration::from_millis(5));
-            peer.send(ok(&format!(r#"{{"users":[{{"grade":{limit}}}]}}"#)));
+            let users = format!(r#"{{"users":[{{"grade":{limit},"name":"Fenna-zzq"}}]}}"#);
+            peer.send(ok(&users));
         }
     }));
     run(async {
@@ -232,10 +240,10 @@ fn many_requests_at_once_do_not_get_crossed() {
 
 #[test]
 fn a_refusal_ends_the_stream_and_not_the_connection() {
-    let house = open(Upstream::json(r#"{"users":[]}"#));
+    let house = open(Upstream::json(USERS));
     run(async {
         let mut requests = connect(&house).await;
-        let large = Full::from(vec![b' '; 1 << 20]);
+        let large = Full::from("Fenna-zzq ".repeat(100_000));
         let bad = request("POST", "/push/users", PUSH_TOKEN)
             .body(large)
             .unwrap();
@@ -246,13 +254,13 @@ fn a_refusal_ends_the_stream_and_not_the_connection() {
             .body(Full::default())
             .unwrap();
         let answer = requests.send_request(get).await.unwrap();
-        assert_eq!(text(answer).await, (200, r#"{"users":[]}"#.to_owned()));
+        assert_eq!(text(answer).await, (200, CLEARED.to_owned()));
     });
 }
 
 #[test]
 fn host_and_authority_must_agree() {
-    let house = open(Upstream::json("{}"));
+    let house = open(Upstream::json(USERS));
     run(async {
         let mut requests = connect(&house).await;
         for uri in [
@@ -261,6 +269,7 @@ fn host_and_authority_must_agree() {
         ] {
             let get = request("GET", "/", PULL_TOKEN)
                 .uri(uri)
+                .header("x-caller", "Fenna-zzq")
                 .body(Full::default())
                 .unwrap();
             assert_eq!(
@@ -269,7 +278,7 @@ fn host_and_authority_must_agree() {
                 "{uri}"
             );
         }
-        let host = request("GET", "/pull/users", PULL_TOKEN).header("host", "other.example");
+        let host = request("GET", "/pull/users", PULL_TOKEN).header("host", "zzq.example");
         let get = host.body(Full::default()).unwrap();
         assert_eq!(requests.send_request(get).await.unwrap().status(), 421);
     });
@@ -279,7 +288,7 @@ fn host_and_authority_must_agree() {
 #[test]
 fn a_fault_after_the_window_resets_the_stream() {
     let mut body = String::from(r#"{"users":["#);
-    body += &r#"{"grade":7},"#.repeat(60_000);
+    body += &PUPIL.repeat(60_000);
     body += "]}";
     let house = open(Upstream::answering(ok(&body)));
     run(async {
@@ -299,7 +308,7 @@ fn a_fault_after_the_window_resets_the_stream() {
 
 #[test]
 fn a_stream_that_is_not_read_is_let_go() {
-    let body = format!(r#"{{"users":[{}{{}}]}}"#, r#"{"grade":7},"#.repeat(400_000));
+    let body = format!(r#"{{"users":[{}{{}}]}}"#, PUPIL.repeat(400_000));
     let limits = "answer-write-idle = \"300ms\"".to_owned();
     let house = Plans {
         limits,
@@ -329,7 +338,8 @@ fn a_stream_that_is_not_read_is_let_go() {
 
 #[test]
 fn an_answer_of_which_one_byte_is_read_is_let_go_too() {
-    let body = format!(r#"{{"users":[{}{{}}]}}"#, r#"{"grade":7},"#.repeat(5_000));
+    let [body, right] =
+        [PUPIL, CLEARED_PUPIL].map(|it| format!(r#"{{"users":[{}{{}}]}}"#, it.repeat(5_000)));
     let limits = "answer-write-idle = \"300ms\"".to_owned();
     let house = Plans {
         limits,
@@ -345,7 +355,7 @@ fn an_answer_of_which_one_byte_is_read_is_let_go_too() {
             .body(Full::default())
             .unwrap();
         let unread = requests.send_request(get).await.unwrap();
-        assert_eq!(unread.headers()["content-length"], body.len().to_string());
+        assert_eq!(unread.headers()["content-length"], right.len().to_string());
         tokio::time::sleep(Duration::from_millis(900)).await;
         assert!(unread.into_body().collect().await.is_err());
     });
@@ -359,7 +369,7 @@ fn a_drain_finishes_the_streams_that_are_open() {
         while peer.request().is_some() {
             asked.send(()).unwrap();
             std::thread::sleep(Duration::from_millis(100));
-            peer.send(ok(r#"{"users":[]}"#));
+            peer.send(ok(USERS));
         }
     }));
     run(async {
@@ -374,7 +384,7 @@ fn a_drain_finishes_the_streams_that_are_open() {
         }
         house.drain();
         let answer = first.await.unwrap().unwrap();
-        assert_eq!(text(answer).await, (200, r#"{"users":[]}"#.to_owned()));
+        assert_eq!(text(answer).await, (200, CLEARED.to_owned()));
         assert!(
             requests.send_request(get(2)).await.is_err(),
             "nothing more is taken"

@@ -14,7 +14,13 @@ use crate::harness::upstream::{Nobody, ok};
 use crate::harness::{House, Markers, Peer, Plans, Upstream, pull, push};
 use crate::wire::figures::{OTHERS, Recipe, start};
 
-const USERS: &str = r#"{"users":[]}"#;
+/// What a school has, and what of it goes on.
+const USERS: &str = r#"{"users":[{"name":"Fenna-zzq"}]}"#;
+const CLEARED: &str = r#"{"users":[{}]}"#;
+/// What a vendor says.
+const RECEIPT: &str = r#"{"id":"r-1","name":"Fenna-zzq"}"#;
+/// A pupil that is pushed.
+const PUPIL: &str = r#"{"grade":7,"name":"Fenna-zzq"}"#;
 
 /// Whether the metrics say so.
 fn says(house: &House, metric: &str, count: u64) -> bool {
@@ -37,7 +43,7 @@ fn breaking(broken: usize) -> (Upstream, Arc<AtomicUsize>) {
             if their_count.fetch_add(1, Ordering::SeqCst) < broken {
                 return;
             }
-            peer.send(ok(r#"{"id":"r-1","users":[]}"#));
+            peer.send(ok(r#"{"id":"r-1","users":[{"name":"Fenna-zzq"}]}"#));
         }
     });
     (upstream, count)
@@ -77,7 +83,7 @@ fn once_more_and_not_twice() {
 
 #[test]
 fn what_may_do_more_is_never_sent_twice() {
-    for request in [push("POST", "/users", "{}"), push("POST", "/start", "")] {
+    for request in [push("POST", "/users", USERS), push("POST", "/start", "")] {
         let (upstream, count) = breaking(1);
         let house = House::open(upstream);
         let got = house.ask(&request);
@@ -108,7 +114,7 @@ fn of_an_answer_that_has_begun_nothing_is_asked_again() {
 fn a_body_that_went_on_while_it_came_is_not_sent_again() {
     let (upstream, count) = breaking(1);
     let house = Plans::limits("hold-back = 0").open(upstream);
-    let got = house.ask(push("PUT", "/users/7", r#"{"grade":7}"#));
+    let got = house.ask(push("PUT", "/users/7", PUPIL));
     assert_eq!((got.status(), &*got.code()), (502, "upstream_broken"));
     assert_eq!(count.load(Ordering::SeqCst), 1);
     end(&house);
@@ -141,11 +147,11 @@ from-vendor = "nothing"
         ..Plans::default()
     };
     let house = plans.open(upstream);
-    let post = push("POST", "/users", r#"{"users":[]}"#).replace("/push/", "/keyed/");
+    let post = push("POST", "/users", USERS).replace("/push/", "/keyed/");
     assert_eq!(house.ask(&post).status(), 200);
     assert_eq!(count.load(Ordering::SeqCst), 2);
     assert_eq!(house.ask(&post).status(), 200);
-    let put = push("PUT", "/users/7", "{}").replace("/push/", "/keyed/");
+    let put = push("PUT", "/users/7", PUPIL).replace("/push/", "/keyed/");
     assert_eq!(house.ask(&put).status(), 200);
     let received = house.upstream.received_text();
     let keys = { received.lines() }.filter_map(|line| line.strip_prefix("idempotency-key: "));
@@ -239,7 +245,7 @@ fn to_an_upstream_that_rests_no_connection_is_tried() {
         }
         assert_eq!(house.upstream.connections(), 5);
         // Also what would be sent twice.
-        let put = push("PUT", "/users/7", r#"{"grade":7}"#);
+        let put = push("PUT", "/users/7", PUPIL);
         for request in [&post, &put].repeat(10) {
             let got = house.ask(request);
             assert_eq!((got.status(), &*got.code()), (503, "upstream_resting"));
@@ -259,14 +265,14 @@ fn to_an_upstream_that_rests_no_connection_is_tried() {
 
 #[test]
 fn only_what_is_the_upstreams_fault_counts_against_it() {
-    let answer = "HTTP/1.1 500 x\r\ncontent-length: 0\r\n\r\n";
+    let answer = ok(USERS).replace("200 OK", "500 x");
     let house = House::open(Upstream::answering(answer));
     for _ in 0..7 {
         assert_eq!(house.ask(pull("/pull/users")).code(), "upstream_error");
     }
     let mut caller = house.caller();
     for _ in 0..7 {
-        caller.send(push("POST", "/users", "{]"));
+        caller.send(push("POST", "/users", r#"{"name":"Fenna-zzq"]"#));
         assert_eq!(caller.answer().code(), "body_malformed");
         caller = house.caller();
     }
@@ -276,7 +282,7 @@ fn only_what_is_the_upstreams_fault_counts_against_it() {
 
 #[test]
 fn answers_that_break_or_stall_count_against_the_upstream() {
-    let whole = ok(r#"{"users":[{"grade":7}]}"#);
+    let whole = ok(&format!(r#"{{"users":[{PUPIL}]}}"#));
     let cut = whole[..whole.len() - 1].to_owned();
     for stalls in [false, true] {
         let cut = cut.clone();
@@ -301,7 +307,7 @@ fn answers_that_break_or_stall_count_against_the_upstream() {
 #[test]
 fn threads_know_the_same_of_an_upstream() {
     let nobody = Nobody::new();
-    let mut upstream = Upstream::json("{}");
+    let mut upstream = Upstream::json(USERS);
     upstream.address = nobody.address();
     let plans = Plans {
         threads: 2,
@@ -309,7 +315,7 @@ fn threads_know_the_same_of_an_upstream() {
     };
     let house = plans.open(upstream);
     let codes: Vec<String> = (0..20)
-        .map(|_| house.ask(pull("/pull/users")).code())
+        .map(|_| house.ask(push("PUT", "/users/7", PUPIL)).code())
         .collect();
     let (before, after) = codes.split_at(5);
     assert!(
@@ -380,7 +386,7 @@ fn a_connection_that_is_always_busy_is_old_in_the_end() {
         clock: Clock::test(1_800_000_000),
         ..Plans::limits("upstream-age = \"1m\"")
     };
-    let house = plans.open(Upstream::json(r#"{"users":[]}"#));
+    let house = plans.open(Upstream::json(USERS));
     let seen = connections_over_time(&house, &pull("/pull/users"));
     assert_eq!(seen, [1, 1, 1, 2, 2, 2, 3, 3]);
     end(&house);
@@ -395,14 +401,14 @@ fn bytes_that_nobody_asked_for_are_seen_before_the_connection_is_used() {
         while peer.request().is_some() {
             peer.send(ok(USERS));
             if told.lock().unwrap().recv().is_ok() {
-                peer.send(ok(r#"{"users":[{"grade":99}]}"#));
+                peer.send(ok(r#"{"users":[{"grade":99,"name":"Fenna-zzq"}]}"#));
                 sent.send(()).unwrap();
             }
         }
     }));
     for _ in 0..3 {
         let got = house.ask(pull("/pull/users"));
-        assert_eq!((got.status(), got.text()), (200, USERS));
+        assert_eq!((got.status(), got.text()), (200, CLEARED));
         tell.send(()).unwrap();
         is_sent.recv().unwrap();
     }
@@ -414,7 +420,7 @@ fn bytes_that_nobody_asked_for_are_seen_before_the_connection_is_used() {
 
 #[test]
 fn a_host_by_name_may_lead_inside_where_the_file_says_so() {
-    let upstream = Upstream::json(r#"{"grade":7}"#);
+    let upstream = Upstream::json(PUPIL);
     let more = |flow: &str, private: &str| {
         format!(
             "[flow.{flow}]\ncaller = \"vendor\"\nat = \"/{flow}\"\ncallers = \"anyone\"\n\
@@ -438,12 +444,13 @@ fn a_host_by_name_may_lead_inside_where_the_file_says_so() {
 
 #[test]
 fn bodies_in_flight_are_counted() {
-    let house = House::open(Upstream::json("{}"));
+    let house = House::open(Upstream::json(RECEIPT));
     let mut caller = house.caller();
-    let whole = push("PUT", "/users/7", r#"{"grade":7}"#);
+    let whole = push("PUT", "/users/7", PUPIL);
     caller.send(&whole[..whole.len() - 1]);
     let begun = Instant::now();
-    while !says(&house, "body_bytes_in_flight", 11) {
+    let length = u64::try_from(PUPIL.len()).unwrap();
+    while !says(&house, "body_bytes_in_flight", length) {
         assert!(
             begun.elapsed() < Duration::from_secs(5),
             "{}",
@@ -478,7 +485,7 @@ fn impatient(patience: Duration) -> (Upstream, Got) {
             let line = request.head.lines().next().unwrap().to_owned();
             let request = line + &String::from_utf8(request.body).unwrap();
             *their_seen.lock().unwrap().entry(request).or_default() += 1;
-            if peer.try_send(ok(r#"{"id":"r-1"}"#)).is_err() {
+            if peer.try_send(ok(RECEIPT)).is_err() {
                 return;
             }
         }
@@ -493,10 +500,10 @@ fn ask(connect: impl Fn() -> Peer + Sync, patience: Duration, requests: usize) -
     let work = |caller| {
         let (mut failed, mut peer) = (0, connect());
         for number in (caller..requests).step_by(CALLERS) {
-            let body = format!(r#"{{"users":[{{"grade":{number}}}]}}"#);
+            let body = format!(r#"{{"users":[{{"grade":{number},"name":"Fenna-zzq"}}]}}"#);
             let request = match number % 2 {
                 0 => push("POST", "/users", &body),
-                _ => push("PUT", &format!("/users/{number}"), "{}"),
+                _ => push("PUT", &format!("/users/{number}"), PUPIL),
             };
             let sent = peer.try_send(request);
             let answer = sent.ok().and_then(|()| peer.try_answer());
