@@ -543,7 +543,7 @@ fn figure(patience: Duration, requests: usize) -> Figure {
     figure
 }
 
-/// The same of another proxy; `None` if it is not installed.
+/// The same of another proxy; `None` if it may be missing, and is.
 fn figure_of(other: &Recipe, patience: Duration, requests: usize) -> Option<Figure> {
     let folder = tempfile::tempdir().unwrap();
     let (upstream, seen) = impatient(patience);

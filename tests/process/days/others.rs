@@ -114,16 +114,21 @@ impl Drop for Other {
 }
 
 impl Other {
-    /// `None` if it is not installed.
-    pub(super) fn start(recipe: &'static Recipe, plan: &Plan, vendors: &Vendors) -> Option<Self> {
+    /// Fails if it is not installed: a table without it would look like one with it.
+    pub(super) fn start(recipe: &'static Recipe, plan: &Plan, vendors: &Vendors) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free();
         // They are told of it whether they use it or not.
         certificate(folder.path());
-        let conf = conf(recipe, plan, (vendors, address), folder.path().to_str()?);
+        let conf = conf(
+            recipe,
+            plan,
+            (vendors, address),
+            folder.path().to_str().unwrap(),
+        );
         fs::write(folder.path().join("conf"), conf).unwrap();
         let mut command = Command::new(recipe.name);
-        let path = folder.path().to_str()?;
+        let path = folder.path().to_str().unwrap();
         command.args(recipe.arguments.iter().map(|it| it.replace("FOLDER", path)));
         command.args(match plan.run {
             Run::Alone => recipe.alone,
@@ -135,7 +140,8 @@ impl Other {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // So that all of its processes can be killed.
         command.process_group(0);
-        let child = command.spawn().ok()?;
+        let child = command.spawn();
+        let child = child.unwrap_or_else(|missing| panic!("{}: {missing}", recipe.name));
         let other = Self {
             recipe,
             address,
@@ -143,8 +149,9 @@ impl Other {
             command,
             child,
         };
-        until(|| TcpStream::connect(address).is_ok().then_some(()))?;
-        Some(other)
+        let started = until(|| TcpStream::connect(address).is_ok().then_some(()));
+        assert!(started.is_some(), "{} does not start", recipe.name);
+        other
     }
 
     pub(super) fn id(&self) -> u32 {

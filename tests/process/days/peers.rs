@@ -85,7 +85,7 @@ enum Kept {
     Other(Other),
 }
 
-/// Ours, and those others that are installed.
+/// Ours, and the others.
 pub(super) fn all<'p>(plan: &'p Plan, vendors: &'p Vendors) -> impl Iterator<Item = Peer> + 'p {
     let other = |it: Other| Peer {
         name: it.recipe.name,
@@ -93,9 +93,7 @@ pub(super) fn all<'p>(plan: &'p Plan, vendors: &'p Vendors) -> impl Iterator<Ite
         process: it.id(),
         kept: Kept::Other(it),
     };
-    let others = OTHERS
-        .iter()
-        .filter_map(move |it| Other::start(it, plan, vendors));
+    let others = OTHERS.iter().map(move |it| Other::start(it, plan, vendors));
     let others = others.map(other);
     std::iter::once_with(move || ours(plan, vendors)).chain(others)
 }
