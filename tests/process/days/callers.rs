@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::gateway::{PATIENCE, status};
+use super::others;
+use crate::gateway::{PATIENCE, assert_nothing_made_up, status};
 
 /// Between two bytes of a slow peer.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
@@ -42,17 +43,25 @@ pub(crate) trait Wire: std::io::Read + std::io::Write + Send {}
 impl<W: std::io::Read + std::io::Write + Send> Wire for W {}
 
 /// A connection that is used again and again.
-pub(crate) struct Caller(Box<dyn Wire>);
+pub(crate) struct Caller {
+    wire: Box<dyn Wire>,
+    address: SocketAddr,
+}
 
 impl Caller {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self(Box::new(connect(address)))
+        Self::on(connect(address), address)
     }
 
     /// As [`new`](Self::new), if somebody listens.
     pub(super) fn reach(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
-        Some(Self(Box::new(patient(stream))))
+        Some(Self::on(patient(stream), address))
+    }
+
+    fn on(wire: impl Wire + 'static, address: SocketAddr) -> Self {
+        let wire = Box::new(wire);
+        Self { wire, address }
     }
 
     /// One over TLS, whose end trusts what `tls` says.
@@ -63,21 +72,26 @@ impl Caller {
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).unwrap();
         }
-        Self(Box::new(stream))
+        Self::on(stream, address)
     }
 
     /// Sends a request and gives its whole answer; what came of it if the connection ends first.
+    /// Nothing made up stands in it, if it is not of a proxy that passes everything on.
     pub(crate) fn ask(&mut self, request: &str) -> String {
-        self.0.write_all(request.as_bytes()).unwrap_or_default();
+        self.wire.write_all(request.as_bytes()).unwrap_or_default();
         let mut answer = Vec::new();
         let mut some = [0; 16 << 10];
         while !is_whole(&answer) {
-            match self.0.read(&mut some) {
+            match self.wire.read(&mut some) {
                 Ok(count) if count > 0 => answer.extend_from_slice(&some[..count]),
                 Ok(_) | Err(_) => break,
             }
         }
-        String::from_utf8(answer).unwrap()
+        let answer = String::from_utf8(answer).unwrap();
+        if !others::listens_at(self.address) {
+            assert_nothing_made_up("what a caller got", &answer);
+        }
+        answer
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -95,6 +96,14 @@ BACKENDS",
     },
 ];
 
+/// Where those listen that run.
+static ADDRESSES: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+
+/// Whether whoever listens there passes everything on.
+pub(super) fn listens_at(address: SocketAddr) -> bool {
+    ADDRESSES.lock().unwrap().contains(&address)
+}
+
 /// One that runs.
 pub(super) struct Other {
     pub(super) recipe: &'static Recipe,
@@ -106,6 +115,7 @@ pub(super) struct Other {
 
 impl Drop for Other {
     fn drop(&mut self) {
+        ADDRESSES.lock().unwrap().remove(&self.address);
         // It may have ended as it was told.
         if self.child.try_wait().unwrap().is_none() {
             self.kill();
@@ -140,6 +150,7 @@ impl Other {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         // So that all of its processes can be killed.
         command.process_group(0);
+        ADDRESSES.lock().unwrap().insert(address);
         let child = command.spawn();
         let child = child.unwrap_or_else(|missing| panic!("{}: {missing}", recipe.name));
         let other = Self {
