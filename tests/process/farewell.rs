@@ -5,12 +5,12 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use rustix::process::Signal;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 
 use crate::PUPILS;
 use crate::gateway::{Files, PATIENCE, Upstream};
+use crate::ways::{secure, trusting};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -32,25 +32,15 @@ struct Caller {
 
 impl Caller {
     fn new(files: &Files) -> Self {
-        let mut roots = RootCertStore::empty();
-        let pem = files.path().join("server.pem");
-        roots
-            .add(CertificateDer::from_pem_file(pem).unwrap())
-            .unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = trusting(files.path());
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let name = ServerName::try_from("localhost").unwrap();
+        let name = ServerName::from(files.public.ip());
         let client = ClientConnection::new(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect(files.public).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut caller = Self {
             stream: StreamOwned::new(client, socket),
-            authority: format!("localhost:{}", files.public.port()),
+            authority: files.public.to_string(),
         };
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         caller.stream.write_all(preface).unwrap();
@@ -109,32 +99,11 @@ fn farewell(last: u32) -> Vec<u8> {
     [last.to_be_bytes(), [0; 4]].concat()
 }
 
-/// Files of a gateway whose callers speak TLS.
-fn secure(upstream: &Upstream) -> Files {
-    let files = Files::new(upstream.address, "");
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    files.write("server.pem", &made.cert.pem());
-    files.write("server.key", &made.signing_key.serialize_pem());
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(files.path().join("server.key"), private).unwrap();
-    let tls = "[listen]\ntls = { cert = \"server.pem\", key = \"server.key\" }";
-    let public = format!("http://{}", files.public);
-    let secure = format!("https://localhost:{}", files.public.port());
-    for (file, from, to) in [
-        ("sluis.toml", "[listen]", tls),
-        ("schools/proef/school.toml", &public, &secure),
-    ] {
-        let text = std::fs::read_to_string(files.path().join(file)).unwrap();
-        assert!(text.contains(from));
-        files.write(file, &text.replace(from, to));
-    }
-    files
-}
-
 #[test]
 fn sigterm_says_farewell_to_a_caller_over_http2_and_finishes_what_it_asked() {
     let upstream = Upstream::patient();
-    let files = secure(&upstream);
+    let files = Files::new(upstream.address, "");
+    secure(&files);
     let gateway = files.serve();
     let mut caller = Caller::new(&files);
     caller.ask(1);

@@ -190,13 +190,17 @@ score = "keep:int"
 
 /// The pseudonyms of all pupils, in the school's order.
 pub(crate) fn pull(files: &Files) -> Vec<String> {
-    let answer = get(files.public, "/bron/pupils").unwrap();
-    assert_eq!(status(&answer), 200, "{answer}");
+    pseudonyms_of(0, &get(files.public, "/bron/pupils").unwrap())
+}
+
+/// The pseudonyms in an answer that shows that group.
+pub(crate) fn pseudonyms_of(group: usize, answer: &str) -> Vec<String> {
+    assert_eq!(status(answer), 200, "{answer}");
     assert!(!answer.contains("zzq"), "{answer}");
-    let pupils: Value = serde_json::from_str(crate::body(&answer)).unwrap();
-    let pupils = pupils["pupils"].as_array().unwrap().iter().enumerate();
-    let pseudonyms = pupils.map(|(place, pupil)| {
-        assert_eq!(pupil["number"], place);
+    let pupils: Value = serde_json::from_str(crate::body(answer)).unwrap();
+    let pupils = pupils["pupils"].as_array().unwrap().iter();
+    let pseudonyms = (PUPILS * group..).zip(pupils).map(|(number, pupil)| {
+        assert_eq!(pupil["number"], number);
         pupil["id"].as_str().unwrap().to_owned()
     });
     let pseudonyms: Vec<String> = pseudonyms.collect();

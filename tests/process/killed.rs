@@ -15,6 +15,7 @@ use crate::gateway::{Files, Gateway, PATIENCE, get, status, until};
 use crate::home::{PUPILS, School, files, landed, pull, send, stop};
 use crate::load::add_a_thousand_vendors;
 use crate::results::Results;
+use crate::ways::plain;
 
 /// Callers at once.
 const CALLERS: usize = 4;
@@ -115,7 +116,8 @@ fn kill(files: &Files, school: &School, rounds: usize, more: usize) -> (Vec<Dura
     let (mut gateway, time) = start(files);
     let mut took = vec![time];
     let pupils = pull(files);
-    let results = Results::to(files.public, &pupils);
+    let lines = plain(files);
+    let results = Results::to(&lines, "/bron", &pupils);
     for round in 0..rounds {
         kill_under_load((files, gateway), &known, (&results, round), more);
         let time;

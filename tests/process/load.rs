@@ -1,7 +1,7 @@
 //! `sluis serve` under load while it reloads, and while it ends.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, ScopedJoinHandle};
@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::gateway::{Files, PATIENCE, Upstream, free, get, status, until};
-use crate::home::{School, files, pull, vendor_file, write_vendor};
+use crate::home::{School, files, pseudonyms_of, vendor_file, write_vendor};
 use crate::results::{Results, says_close};
+use crate::ways::{Connection, Line, plain, secure};
 use crate::{PUPILS, body};
 
 /// Callers at once.
 const CALLERS: usize = 4;
+
+/// Groups of the school that they ask for in turn.
+const GROUPS: usize = 6;
 
 /// A shape that writes the version of the policy twice into a pupil.
 fn version(files: &Files, upstream: SocketAddr, number: usize) {
@@ -40,30 +44,69 @@ fn version_of(answer: &str) -> String {
     first.to_owned()
 }
 
+/// The pseudonyms in each group of the school.
+struct Groups(Vec<Vec<String>>);
+
+impl Groups {
+    fn pull(line: &Line) -> Self {
+        let requests: Vec<_> = (0..GROUPS).map(|group| of_group(line, group)).collect();
+        let answers = line.connect().ask_all(&requests).into_iter().enumerate();
+        Self(
+            answers
+                .map(|(group, answer)| pseudonyms_of(group, &answer.unwrap()))
+                .collect(),
+        )
+    }
+
+    /// Asks for groups, all at once where that can be, and fails unless each answer shows the one
+    /// that was asked for. Gives the answers; fewer if the caller was sent away before it could ask.
+    fn ask(&self, line: &Line, caller: &mut Connection, round: usize) -> Vec<String> {
+        let groups: Vec<_> = (round..round + line.at_once())
+            .map(|number| number % GROUPS)
+            .collect();
+        let requests: Vec<_> = groups.iter().map(|group| of_group(line, *group)).collect();
+        let answers = caller.ask_all(&requests);
+        for (group, answer) in groups.into_iter().zip(&answers) {
+            if let Some(answer) = answer {
+                assert!(self.0[group] == pseudonyms_of(group, answer), "{answer}");
+            }
+        }
+        answers.into_iter().flatten().collect()
+    }
+}
+
+fn of_group(line: &Line, group: usize) -> String {
+    line.get(&format!("/bron/groups/{group}/pupils"))
+}
+
+/// Makes the files of a gateway speak as callers do, and gives the lines to it.
+type Speak = fn(&Files) -> Vec<Line>;
+
 /// Reloads without a pause until so many requests were served, and half as many results taken.
-fn reload_under_load(least: usize) {
+fn reload_under_load(speak: Speak, least: usize) {
     let school = School::open();
     let upstream = school.address;
     let files = files(&school);
     version(&files, upstream, 0);
+    let lines = speak(&files);
     let gateway = files.serve();
-    let (public, served, over) = (files.public, AtomicUsize::new(0), AtomicBool::new(false));
-    let pseudonyms = pull(&files);
-    let results = Results::to(public, &pseudonyms);
+    let (served, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let groups = Groups::pull(&lines[0]);
+    let results = Results::to(&lines, "/bron", &groups.0[0]);
     let enough = || served.load(Ordering::Relaxed) >= least && results.taken() >= least / 2;
     let goes_on = |_: &str| !over.load(Ordering::Relaxed);
-    let mut versions = thread::scope(|scope| {
-        let ask_on = || {
-            let mut versions = Vec::new();
-            while goes_on("") {
-                let answer = get(public, PUPILS).unwrap();
-                assert_eq!(status(&answer), 200, "{answer}");
-                versions.push(version_of(&answer));
-                served.fetch_add(1, Ordering::Relaxed);
-            }
-            versions
-        };
-        let callers = [(); CALLERS].map(|()| scope.spawn(ask_on));
+    let ask_on = |line: &Line| {
+        let mut versions = Vec::new();
+        for round in (0..).take_while(|_| goes_on("")) {
+            let answers = groups.ask(line, &mut line.connect(), round);
+            assert_eq!(answers.len(), line.at_once(), "sent away");
+            served.fetch_add(answers.len(), Ordering::Relaxed);
+            versions.extend(answers.iter().map(|answer| version_of(answer)));
+        }
+        versions
+    };
+    let all = thread::scope(|scope| {
+        let callers = spread(&lines).map(|line| scope.spawn(|| ask_on(line)));
         let vendors = results.send_from(scope, "reload", &goes_on);
         let mut number = 0;
         let fails = || {
@@ -80,26 +123,44 @@ fn reload_under_load(least: usize) {
         for vendor in vendors {
             assert_eq!(vendor.join().unwrap(), None, "a result failed");
         }
-        callers.map(|caller| caller.join().unwrap()).concat()
+        callers.map(|caller| caller.join().unwrap())
     });
     results.assert_all_landed(&school);
-    assert!(versions.len() >= least);
-    versions.sort_unstable();
-    versions.dedup();
-    assert!(versions.len() > 2, "all by {versions:?}");
+    assert!(all.iter().map(Vec::len).sum::<usize>() >= least);
+    for mut versions in all {
+        versions.sort_unstable();
+        versions.dedup();
+        assert!(versions.len() > 2, "all by {versions:?}");
+    }
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().0, Some(0));
 }
 
+/// The lines of callers, who take them in turn.
+fn spread(lines: &[Line]) -> [&Line; CALLERS] {
+    std::array::from_fn(|caller| &lines[caller % lines.len()])
+}
+
 #[test]
 fn reloads_under_load_lose_no_request_and_mix_no_two_policies() {
-    reload_under_load(2_000);
+    reload_under_load(plain, 2_000);
+}
+
+#[test]
+fn reloads_under_load_lose_no_request_over_tls_and_http2() {
+    reload_under_load(secure, 2_000);
 }
 
 #[test]
 #[ignore = "long: make soak"]
 fn long_reloads_under_load_lose_no_request_and_mix_no_two_policies() {
-    reload_under_load(20_000);
+    reload_under_load(plain, 20_000);
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn long_reloads_under_load_lose_no_request_over_tls_and_http2() {
+    reload_under_load(secure, 20_000);
 }
 
 #[test]
@@ -139,60 +200,63 @@ fn an_answer_under_way_ends_under_the_policy_that_it_began_with() {
     assert_eq!(gateway.end().0, Some(0));
 }
 
-/// One request on a connection that is kept, and its answer; `None` if that is not whole.
-fn ask(stream: &mut TcpStream) -> Option<String> {
-    let head = format!(
-        "GET {PUPILS} HTTP/1.1\r\nhost: {}\r\n\r\n",
-        stream.peer_addr().ok()?
-    );
-    stream.write_all(head.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    loop {
-        let mut some = [0; 4_096];
-        let length = stream.read(&mut some).ok().filter(|length| *length > 0)?;
-        answer.extend_from_slice(&some[..length]);
-        if answer.ends_with(b"}]}") {
-            return String::from_utf8(answer).ok();
-        }
-    }
-}
-
-/// Asks and asks, as a caller does that keeps its connection until it is told otherwise.
-fn until_closed(stream: &mut TcpStream, served: &AtomicUsize) {
-    loop {
-        let answer = ask(stream).expect("a request was lost");
-        assert_eq!(status(&answer), 200, "{answer}");
-        assert!(!answer.contains("Noor"), "{answer}");
-        served.fetch_add(1, Ordering::Relaxed);
-        if says_close(&answer) {
+/// Asks and asks, as a caller does that keeps its connection until it is told otherwise: by an
+/// answer, or over HTTP/2 by GOAWAY.
+fn until_told_to_go(groups: &Groups, line: &Line, served: &AtomicUsize) {
+    let mut caller = line.connect();
+    for round in 0.. {
+        let answers = groups.ask(line, &mut caller, round);
+        served.fetch_add(answers.len(), Ordering::Relaxed);
+        let told = answers.iter().any(|it| says_close(it));
+        if told || answers.len() < line.at_once() {
             return;
         }
     }
 }
 
+/// What is done by the lines where an answer says that it is the last, and by the others.
+fn by_answer<T>(lines: &[Line], all: impl IntoIterator<Item = T>) -> [Vec<T>; 2] {
+    let all = lines.iter().cycle().zip(all);
+    let (told, others): (Vec<_>, Vec<_>) = all.partition(|(line, _)| line.says_close());
+    [told, others].map(|it| it.into_iter().map(|(_, one)| one).collect())
+}
+
+/// Callers, who say how often they were told to go, and vendors.
+type Load<'s> = (
+    Vec<ScopedJoinHandle<'s, usize>>,
+    Vec<ScopedJoinHandle<'s, Option<String>>>,
+);
+
+/// Waits until they have gone.
+fn end((callers, vendors): Load<'_>) -> Vec<usize> {
+    for vendor in vendors {
+        assert_eq!(vendor.join().unwrap(), None, "a result was lost");
+    }
+    callers.into_iter().map(|it| it.join().unwrap()).collect()
+}
+
 /// Ends it under load as a load balancer sees it, and gives how many results were taken.
-fn sigterm_under_load() -> usize {
+fn sigterm_under_load(speak: Speak) -> usize {
     let school = School::open();
     let files = Files::with(school.address, "[limits]\ndrain-delay = \"700ms\"\n");
     write_vendor(&files, &school, 2);
+    let lines = speak(&files);
     let gateway = files.serve();
-    let (public, elsewhere) = (files.public, AtomicBool::new(false));
+    let elsewhere = AtomicBool::new(false);
     let served = AtomicUsize::new(0);
-    let pseudonyms = pull(&files);
-    let results = Results::to(public, &pseudonyms);
+    let groups = Groups::pull(&lines[0]);
+    let results = Results::to(&lines, "/bron", &groups.0[0]);
     let goes_on = |answer: &str| !says_close(answer) || !elsewhere.load(Ordering::Relaxed);
-    let closed = thread::scope(|scope| {
-        let ask_on = || {
-            let mut closed = 0;
-            while !elsewhere.load(Ordering::Relaxed) {
-                let mut stream = TcpStream::connect(public).expect("refused too soon");
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                until_closed(&mut stream, &served);
-                closed += 1;
-            }
-            closed
-        };
-        let callers = [(); CALLERS].map(|()| scope.spawn(ask_on));
+    let ask_on = |line: &Line| {
+        let mut told = 0;
+        while !elsewhere.load(Ordering::Relaxed) {
+            until_told_to_go(&groups, line, &served);
+            told += 1;
+        }
+        told
+    };
+    let told = thread::scope(|scope| {
+        let callers = spread(&lines).map(|line| scope.spawn(|| ask_on(line)));
         let vendors = results.send_from(scope, "term", &goes_on);
         let busy = || served.load(Ordering::Relaxed) > 200 && results.taken() > 200;
         until(|| busy().then_some(())).unwrap();
@@ -201,18 +265,21 @@ fn sigterm_under_load() -> usize {
         until(|| (gateway.page("/readyz").0 == 503).then_some(())).unwrap();
         assert!(callers.iter().all(|caller| !caller.is_finished()));
         elsewhere.store(true, Ordering::Relaxed);
-        for vendor in vendors {
-            assert_eq!(vendor.join().unwrap(), None, "a result was lost");
-        }
-        let closed = callers.map(|caller| caller.join().unwrap());
+        let ([callers, more_callers], [vendors, more_vendors]) =
+            (by_answer(&lines, callers), by_answer(&lines, vendors));
+        let mut told = end((callers, vendors));
+        let served_on = more_callers.iter().all(|it| !it.is_finished())
+            && more_vendors.iter().all(|it| !it.is_finished());
         let log = gateway.log();
         assert!(
             !log.contains("process.draining"),
             "they were sent away by it"
         );
-        closed
+        assert!(served_on, "sent away too soon");
+        told.extend(end((more_callers, more_vendors)));
+        told
     });
-    assert!(closed.iter().all(|closed| *closed > 0), "{closed:?}");
+    assert!(told.iter().all(|told| *told > 0), "{told:?}");
     let taken = results.taken();
     results.assert_all_landed(&school);
     let (code, log) = gateway.end();
@@ -226,15 +293,22 @@ fn sigterm_under_load() -> usize {
 
 #[test]
 fn sigterm_under_load_loses_no_request_of_callers_who_are_sent_away_in_time() {
-    sigterm_under_load();
+    sigterm_under_load(plain);
+}
+
+#[test]
+fn sigterm_under_load_loses_no_request_over_tls_and_http2() {
+    sigterm_under_load(secure);
 }
 
 #[test]
 #[ignore = "long: make soak"]
 fn long_sigterm_under_load_loses_no_request_again_and_again() {
-    let mut taken = 0;
-    while taken < 20_000 {
-        taken += sigterm_under_load();
+    for speak in [plain, secure] {
+        let mut taken = 0;
+        while taken < 20_000 {
+            taken += sigterm_under_load(speak);
+        }
     }
 }
 

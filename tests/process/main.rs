@@ -25,6 +25,7 @@ mod schools;
 mod systemd;
 mod terminal;
 mod trust;
+mod ways;
 
 #[path = "../it/harness/leak.rs"]
 #[expect(

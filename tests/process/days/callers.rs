@@ -11,6 +11,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::others;
 use crate::gateway::{PATIENCE, assert_nothing_made_up, status};
+use crate::ways::Line;
 
 /// Between two bytes of a slow peer.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
@@ -53,6 +54,10 @@ impl Caller {
         Self::on(connect(address), address)
     }
 
+    pub(crate) fn through(wire: Box<dyn Wire>, address: SocketAddr) -> Self {
+        Self { wire, address }
+    }
+
     /// As [`new`](Self::new), if somebody listens.
     pub(super) fn reach(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
@@ -66,13 +71,7 @@ impl Caller {
 
     /// One over TLS, whose end trusts what `tls` says.
     pub(super) fn over(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
-        let name = ServerName::from(address.ip());
-        let connection = ClientConnection::new(Arc::clone(tls), name).unwrap();
-        let mut stream = StreamOwned::new(connection, connect(address));
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).unwrap();
-        }
-        Self::on(stream, address)
+        Self::on(secured(connect(address), tls), address)
     }
 
     /// Sends a request and gives its whole answer; what came of it if the connection ends first.
@@ -99,7 +98,21 @@ fn connect(address: SocketAddr) -> TcpStream {
     patient(TcpStream::connect(address).unwrap())
 }
 
-fn patient(stream: TcpStream) -> TcpStream {
+/// TLS on a connection, whose end trusts what `tls` says.
+pub(crate) fn secured(
+    socket: TcpStream,
+    tls: &Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let name = ServerName::from(socket.peer_addr().unwrap().ip());
+    let connection = ClientConnection::new(Arc::clone(tls), name).unwrap();
+    let mut stream = StreamOwned::new(connection, socket);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+    }
+    stream
+}
+
+pub(crate) fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
@@ -120,7 +133,7 @@ pub(super) fn is_whole(answer: &[u8]) -> bool {
     }
 }
 
-pub(super) fn get(address: SocketAddr, path: &str) -> String {
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n")
 }
 
@@ -187,7 +200,7 @@ pub(super) fn meanwhile<T: Send>(
 
 /// Connections that are all slow in the same way.
 pub(super) struct Crowd {
-    members: Vec<TcpStream>,
+    members: Vec<Box<dyn Wire>>,
     manner: Manner,
 }
 
@@ -202,7 +215,8 @@ pub(super) enum Manner {
 }
 
 impl Crowd {
-    pub(super) fn gather(address: SocketAddr, manner: Manner, count: usize) -> Self {
+    pub(super) fn gather(line: &Line, manner: Manner, count: usize) -> Self {
+        let address = line.address();
         let begin = match manner {
             Manner::Heads => format!("GET /bron/pupils HTTP/1.1\r\nhost: {address}\r\nx: "),
             Manner::Bodies => {
@@ -212,10 +226,12 @@ impl Crowd {
             Manner::Readers => get(address, "/bron/many"),
         };
         let member = |_| {
-            let mut stream = connect_narrow(address);
-            stream.write_all(begin.as_bytes()).unwrap();
-            stream.set_nonblocking(true).unwrap();
-            stream
+            let socket = connect_narrow(address);
+            let same = socket.try_clone().unwrap();
+            let mut wire = line.wire(socket);
+            wire.write_all(begin.as_bytes()).unwrap();
+            same.set_nonblocking(true).unwrap();
+            wire
         };
         Self {
             members: (0..count).map(member).collect(),
@@ -225,10 +241,10 @@ impl Crowd {
 
     /// A byte of each. Who is let go is not missed here.
     pub(super) fn go_on(&mut self) {
-        for mut stream in &self.members {
+        for wire in &mut self.members {
             let done = match self.manner {
-                Manner::Heads | Manner::Bodies => stream.write(b" "),
-                Manner::Readers => stream.read(&mut [0]),
+                Manner::Heads | Manner::Bodies => wire.write(b" "),
+                Manner::Readers => wire.read(&mut [0]),
             };
             done.map(drop).unwrap_or_default();
         }

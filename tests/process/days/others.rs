@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-use super::peers::{Plan, Run, Size, Vendors, certificate, within};
+use super::peers::{Plan, Run, Size, Vendors, within};
 use crate::gateway::{free, until};
+use crate::ways::certificate;
 
 /// How one is asked for, and what it is told.
 pub(super) struct Recipe {

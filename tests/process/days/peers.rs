@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use super::others::{OTHERS, Other};
 use super::vendors::Vendor;
 use crate::gateway::{Files, Gateway};
 use crate::load::add_a_thousand_vendors;
+use crate::ways::{secure, trusting};
 
 /// What a proxy is told.
 #[derive(Default)]
@@ -136,14 +135,7 @@ fn prepare(plan: &Plan, vendors: &Vendors) -> (Files, Command) {
     let keys = files.command(&["keys", "new"]).output().unwrap();
     assert!(keys.status.success(), "{keys:?}");
     if plan.tls {
-        certificate(files.path());
-        for (file, from, to) in [
-            ("sluis.toml", "[listen]", TLS),
-            ("schools/proef/school.toml", "http://", "https://"),
-        ] {
-            let text = fs::read_to_string(files.path().join(file)).unwrap();
-            files.write(file, &text.replace(from, to));
-        }
+        secure(&files);
     }
     if plan.size == Size::Thousand {
         add_a_thousand_vendors(&files);
@@ -156,8 +148,6 @@ fn prepare(plan: &Plan, vendors: &Vendors) -> (Files, Command) {
 fn serve(files: &Files) -> Command {
     files.command(&["serve", "--threads", "2"])
 }
-
-const TLS: &str = "[listen]\ntls = { cert = \"server.pem\", key = \"server.key\" }";
 
 /// The file of a vendor, which is found under its own name.
 fn vendor_file(name: &str, upstream: SocketAddr, more: &str) -> String {
@@ -186,25 +176,6 @@ pub(super) fn within(files: Option<usize>, command: Command) -> Command {
     shell.env_clear().args(["-c", &script]);
     shell.arg(command.get_program()).args(command.get_args());
     shell
-}
-
-/// A certificate that no jump of a clock ends.
-pub(super) fn certificate(folder: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let mut of = rcgen::CertificateParams::new(names).unwrap();
-    of.not_after = rcgen::date_time_ymd(2090, 1, 1);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let (pem, key) = (of.self_signed(&key).unwrap().pem(), key.serialize_pem());
-    for (file, text) in [
-        ("both.pem", pem.clone() + &key),
-        ("server.pem", pem),
-        ("server.key", key),
-    ] {
-        fs::write(folder.join(file), text).unwrap();
-        let private = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(folder.join(file), private).unwrap();
-    }
 }
 
 impl Peer {
@@ -286,11 +257,7 @@ impl Peer {
             Kept::Ours { files, .. } => files.path(),
             Kept::Other(other) => other.folder.path(),
         };
-        let certificate = CertificateDer::from_pem_file(folder.join("server.pem")).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate).unwrap();
-        let trusting = ClientConfig::builder().with_root_certificates(roots);
-        Arc::new(trusting.with_no_client_auth())
+        Arc::new(trusting(folder))
     }
 
     /// Connections of callers that are open; of others all that is open.

@@ -7,6 +7,7 @@ use super::callers::{Caller, Crowd, Manner, PAUSE, Waits, get, meanwhile, undist
 use super::peers::{Peer, Plan, Vendors, all, ours};
 use super::{ms, row, seconds};
 use crate::gateway::status;
+use crate::ways::Line;
 
 /// No proxy that cuts at all takes longer.
 const NEVER: Duration = Duration::from_secs(15);
@@ -16,7 +17,7 @@ const CALM: Duration = Duration::from_secs(4);
 /// How long it took until next to none of a crowd was connected any more; `None` if they stay.
 fn cut_after(peer: &Peer, manner: Manner, count: usize) -> Option<Duration> {
     let before = peer.open();
-    let mut crowd = Crowd::gather(peer.address, manner, count);
+    let mut crowd = Crowd::gather(&Line::plain(peer.address), manner, count);
     let begun = Instant::now();
     while begun.elapsed() < NEVER {
         crowd.go_on();

@@ -10,6 +10,7 @@ use super::callers::{Caller, Crowd, Manner, assert_served, get, post};
 use super::peers::{Peer, Plan, Vendors, metric, ours};
 use super::{row, seconds};
 use crate::gateway::{PATIENCE, status, until};
+use crate::ways::Line;
 
 /// What all days together may leave behind, in KiB.
 const MOST: u64 = 8 << 10;
@@ -80,7 +81,7 @@ fn day(peer: &Peer, time: Duration) -> usize {
     let slow = || {
         while go_on() {
             let mut crowds = [Manner::Heads, Manner::Bodies, Manner::Readers]
-                .map(|manner| Crowd::gather(address, manner, 5));
+                .map(|manner| Crowd::gather(&Line::plain(address), manner, 5));
             let begun = Instant::now();
             while go_on() && begun.elapsed() < Duration::from_secs(3) {
                 crowds.iter_mut().for_each(Crowd::go_on);
