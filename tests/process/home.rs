@@ -59,6 +59,11 @@ impl School {
         self.received.lock().unwrap().clone()
     }
 
+    /// As if nothing had been sent to it.
+    pub(crate) fn forget(&self) {
+        self.received.lock().unwrap().clear();
+    }
+
     pub(crate) fn links_to(&self, links: &[String]) {
         *self.links.lock().unwrap() = links.to_vec();
     }

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -156,6 +157,11 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
+    /// As [`ask_all`](Self::ask_all), of one.
+    pub(crate) fn ask(&mut self, request: &str) -> Option<String> {
+        self.ask_all(&[request.to_owned()]).remove(0)
+    }
+
     /// Sends requests, all at once where that can be, and gives their answers or what came instead;
     /// `None` of what was not sent, because the other end had said farewell (GOAWAY).
     pub(crate) fn ask_all(&mut self, requests: &[String]) -> Vec<Option<String>> {
@@ -167,6 +173,17 @@ impl Connection {
             assert_nothing_made_up("what a caller got", answer);
         }
         answers
+    }
+
+    /// Sends a request, and goes away after a moment, whatever has come by then.
+    pub(crate) fn abandon(self, request: &str, moment: Duration) {
+        match self {
+            Self::Lines(mut caller) => {
+                caller.begin(request);
+                std::thread::sleep(moment);
+            }
+            Self::Streams(streams) => streams.abandon(request, moment),
+        }
     }
 }
 
@@ -220,6 +237,15 @@ impl Streams {
             end.expect("it ended without a farewell");
         }
         answers
+    }
+
+    fn abandon(self, request: &str, moment: Duration) {
+        let asked = exchange(self.requests.clone(), read(request));
+        self.runtime.block_on(async {
+            timeout(moment, asked).await.map(drop).unwrap_or_default();
+            // So that it is told (RST_STREAM).
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        });
     }
 }
 

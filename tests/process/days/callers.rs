@@ -74,6 +74,11 @@ impl Caller {
         Self::on(secured(connect(address), tls), address)
     }
 
+    /// Sends a request, or some of it.
+    pub(crate) fn begin(&mut self, request: &str) {
+        self.0.write_all(request.as_bytes()).unwrap();
+    }
+
     /// Sends a request and gives its whole answer; what came of it if the connection ends first.
     /// Nothing made up stands in it, if it is not of a proxy that passes everything on.
     pub(crate) fn ask(&mut self, request: &str) -> String {
