@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -22,34 +23,44 @@ pub trait Source: Send + Unpin + 'static {
 
 /// The body of a caller's request.
 #[derive(Debug)]
-pub struct Caller(Incoming);
+pub struct Caller {
+    body: Incoming,
+    version: Version,
+}
 
 impl Caller {
-    /// Takes it over.
+    /// Takes it over, with the version of HTTP that it comes in.
     #[must_use]
-    pub const fn new(body: Incoming) -> Self {
-        Self(body)
+    pub const fn new(body: Incoming, version: Version) -> Self {
+        Self { body, version }
     }
 
     /// Whether it has ended; for a body just taken over: whether there is none.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     /// Its length in bytes, if it was declared.
     #[must_use]
     pub fn declared(&self) -> Option<u64> {
-        self.0.size_hint().exact()
+        self.body.size_hint().exact()
+    }
+
+    /// Whether it ended without saying so, as a stream does that was reset with `NO_ERROR`: hyper
+    /// takes that for an end.
+    fn is_cut(&self) -> bool {
+        self.version == Version::HTTP_2 && !self.body.is_end_stream()
     }
 }
 
 impl Source for Caller {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
         loop {
-            let frame = match ready!(Pin::new(&mut self.0).poll_frame(cx)) {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(blame(&error)))),
+                None if self.is_cut() => return Poll::Ready(Some(Err(Refusal::CallerGone))),
                 None => return Poll::Ready(None),
             };
             if let Ok(chunk) = frame.into_data() {

@@ -208,9 +208,9 @@ impl Gateway {
         let mut record = Record::begin(unknown, &shared.clock, &shared.events, &entry.exchanges);
         let (head, body) = request.into_parts();
         record.method = Method::parse(head.method.as_str());
-        let body = Caller::new(body);
-        let bodiless = body.has_ended();
         let version = head.version;
+        let body = Caller::new(body, version);
+        let bodiless = body.has_ended();
         let handled = self.handle(&plan, &entry, (&head, body), &mut record).await;
         // Asked first: an upstream may have answered a request that broke off on its way there.
         if let Some(fault) = record.fault_under_way() {

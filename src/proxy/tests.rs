@@ -217,7 +217,12 @@ pub(super) async fn answered(
         Refusal::BodyTimeout,
     );
     let wait = wait.within(limits.time(Bound::BodyTotal));
-    let read = discard(&mut Caller::new(body), limits.of(Bound::Body), wait).await;
+    let read = discard(
+        &mut Caller::new(body, head.version),
+        limits.of(Bound::Body),
+        wait,
+    )
+    .await;
     let mut parts = head.uri.path().split('/').skip(1);
     let mut number = || parts.next().unwrap().parse::<u64>().unwrap();
     let (delay, bytes) = (Duration::from_millis(number()), number());

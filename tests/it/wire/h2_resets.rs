@@ -13,8 +13,9 @@ use super::{DEADLINES, FIRST, PATIENCE, markers, right_answer};
 use crate::harness::{House, Plans};
 use crate::wire::grammar::{BODY, numbered};
 
-/// What says that a stream is not wanted any more (RFC 9113 section 7).
-const CANCEL: u32 = 8;
+/// What says that a stream is not wanted any more (RFC 9113 section 7), and what a library takes
+/// for the end of its body.
+const CODES: [u32; 2] = [8, 0];
 /// The request before the one that is reset, which is under way meanwhile, and the one after it.
 const BESIDE: u32 = FIRST + 1;
 const BEHIND: u32 = FIRST + 2;
@@ -61,6 +62,13 @@ fn most_of_a_push(stream: u32) -> Vec<u8> {
     .concat()
 }
 
+/// A push of which all has come but for the end of its stream.
+fn a_push_without_its_end(stream: u32) -> Vec<u8> {
+    let body = numbered(BODY.as_bytes(), FIRST);
+    let last = frame(DATA, 0, stream, &body[body.len() - 1..]);
+    [most_of_a_push(stream), last].concat()
+}
+
 fn stages() -> Vec<Stage> {
     let pull = |stream| pull(stream, FIRST);
     vec![
@@ -103,6 +111,13 @@ fn stages() -> Vec<Stage> {
             name: "half of its own body has gone on",
             limits: "hold-back = 0",
             sent: most_of_a_push,
+            answered: || vec![Step::Hold],
+            reached: Reached::Head,
+        },
+        Stage {
+            name: "all of its own body has gone on, and not its end",
+            limits: "hold-back = 0",
+            sent: a_push_without_its_end,
             answered: || vec![Step::Hold],
             reached: Reached::Head,
         },
@@ -188,7 +203,8 @@ fn await_given_up(stage: &Stage, vendor: &Vendor) {
 
 #[test]
 fn a_stream_that_is_reset_is_given_up_and_no_other_is() {
-    for stage in stages() {
+    let with = |code| stages().into_iter().map(move |stage| (stage, code));
+    for (stage, code) in CODES.into_iter().flat_map(with) {
         let name = stage.name;
         let (go_on, let_go) = channel();
         let (house, vendor, heads) = open(&stage, let_go);
@@ -197,7 +213,7 @@ fn a_stream_that_is_reset_is_given_up_and_no_other_is() {
         heads.recv_timeout(PATIENCE).unwrap();
         connection.send(&(stage.sent)(3));
         reach(&stage, &mut connection, &house, &vendor, &heads);
-        connection.send(&frame(RST_STREAM, 0, 3, &CANCEL.to_be_bytes()));
+        connection.send(&frame(RST_STREAM, 0, 3, &code.to_be_bytes()));
         house.await_metric("sluis_cancellations_total{vendor=\"bron\"} 1\n");
         await_given_up(&stage, &vendor);
         house.await_metric("sluis_requests_in_flight{vendor=\"bron\"} 1\n");
