@@ -23,10 +23,10 @@ use crate::wire::h2::{
     ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, field, frame,
 };
 
-const NO_ERROR: u32 = 0;
-const INTERNAL_ERROR: u32 = 2;
+pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
-const CANCEL: u32 = 8;
+pub(crate) const CANCEL: u32 = 8;
 
 pub(crate) const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
 pub(crate) const USER: &str = r#"{"sourcedId":"pupil-zzq-901","grade":7,"name":"Fenna-zzq"}"#;
@@ -243,41 +243,76 @@ pub(crate) fn shaken(
     Some((agreed, Peer::through(socket, stream)))
 }
 
+/// What a server does behind the frames that it wrote.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    /// Closes the connection, without a word.
+    Close,
+    GoOn,
+    /// Closes it with a reset.
+    Reset,
+}
+
 /// A server that writes, for each whole request, the frames that `script` gives for its stream and
 /// its number, and closes after no frames.
 pub(crate) fn frames(
     script: impl Fn(u32, usize) -> Vec<u8> + Send + Sync + 'static,
 ) -> (Upstream, String, Arc<AtomicUsize>) {
+    frames_then(move |stream, number| {
+        let bytes = script(stream, number);
+        let then = if bytes.is_empty() {
+            Then::Close
+        } else {
+            Then::GoOn
+        };
+        (bytes, then)
+    })
+}
+
+/// The same, which says too what follows.
+pub(crate) fn frames_then(
+    script: impl Fn(u32, usize) -> (Vec<u8>, Then) + Send + Sync + 'static,
+) -> (Upstream, String, Arc<AtomicUsize>) {
     let (config, pem) = server(BOTH);
     let count = Arc::<AtomicUsize>::default();
     let their_count = Arc::clone(&count);
     let upstream = Upstream::on_sockets(move |socket| {
-        let Some((_, mut peer)) = shaken(&config, socket) else {
-            return;
-        };
-        if peer.exactly(24).is_none() {
-            return;
-        }
-        peer.send(frame(SETTINGS, 0, 0, &[]));
-        while let Some((kind, flags, stream, payload)) = next(&mut peer) {
-            let sent = match kind {
-                SETTINGS if flags & ACK == 0 => peer.try_send(frame(SETTINGS, ACK, 0, &[])),
-                PING if flags & ACK == 0 => peer.try_send(frame(PING, ACK, 0, &payload)),
-                HEADERS | DATA if flags & END_STREAM != 0 => {
-                    let bytes = script(stream, their_count.fetch_add(1, Ordering::SeqCst));
-                    match bytes.is_empty() {
-                        true => return,
-                        false => peer.try_send(bytes),
-                    }
+        if let Some((_, peer)) = shaken(&config, socket) {
+            serve_frames(peer, |stream, peer| {
+                let number = their_count.fetch_add(1, Ordering::SeqCst);
+                let (bytes, then) = script(stream, number);
+                match peer.try_send(bytes) {
+                    Ok(()) => then,
+                    Err(_gone) => Then::Close,
                 }
-                _ => Ok(()),
-            };
-            if sent.is_err() {
-                return;
-            }
+            });
         }
     });
     (upstream, pem, count)
+}
+
+/// Serves a connection to its end, by a script that writes what it has for the stream of each whole
+/// request.
+pub(crate) fn serve_frames(mut peer: Peer, script: impl Fn(u32, &mut Peer) -> Then) {
+    if peer.exactly(24).is_none() {
+        return;
+    }
+    peer.send(frame(SETTINGS, 0, 0, &[]));
+    while let Some((kind, flags, stream, payload)) = next(&mut peer) {
+        let sent = match kind {
+            SETTINGS if flags & ACK == 0 => peer.try_send(frame(SETTINGS, ACK, 0, &[])),
+            PING if flags & ACK == 0 => peer.try_send(frame(PING, ACK, 0, &payload)),
+            HEADERS | DATA if flags & END_STREAM != 0 => match script(stream, &mut peer) {
+                Then::Close => return,
+                Then::GoOn => Ok(()),
+                Then::Reset => return peer.reset(),
+            },
+            _ => Ok(()),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
 }
 
 pub(crate) fn next(peer: &mut Peer) -> Option<(u8, u8, u32, Vec<u8>)> {
@@ -305,7 +340,7 @@ pub(crate) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-fn goaway(last: u32, code: u32) -> Vec<u8> {
+pub(crate) fn goaway(last: u32, code: u32) -> Vec<u8> {
     frame(
         GOAWAY,
         0,
@@ -319,11 +354,11 @@ pub(crate) fn whole(stream: u32, body: &str) -> Vec<u8> {
 }
 
 /// The frames of an answer on a stream.
-type Script = fn(u32) -> Vec<u8>;
+pub(crate) type Script = fn(u32) -> Vec<u8>;
 
 /// Answers that are none, or not whole.
 #[expect(clippy::too_many_lines, reason = "a list of cases")]
-fn broken_answers() -> Vec<(&'static str, Script)> {
+pub(crate) fn broken_answers() -> Vec<(&'static str, Script)> {
     vec![
         ("reset without an error, nothing sent", |at| {
             [head(at, 0, &[]), reset(at, NO_ERROR)].concat()

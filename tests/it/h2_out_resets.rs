@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::h2_out::{BOTH, USER, data, end, head, next, planned, shaken, whole};
+use crate::h2_out::{BOTH, CANCEL, USER, data, end, head, next, planned, shaken, whole};
 use crate::harness::{HOST, House, Peer, Plans, Upstream};
 use crate::tls::server;
 use crate::wire::h2::{
@@ -13,7 +13,6 @@ use crate::wire::h2::{
     frame,
 };
 
-const CANCEL: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A frame that an upstream got: kind, flags and stream, and the code of a reset.
@@ -88,7 +87,7 @@ fn serve(peer: &mut Peer, tell: &Sender<Got>, said: &Receiver<Vec<u8>>) {
 /// is answered.
 type Stage = (&'static str, fn(u32) -> Vec<u8>, fn(u32) -> Vec<u8>);
 
-fn request(method: &str, flags: u8, stream: u32) -> Vec<u8> {
+pub(crate) fn request(method: &str, flags: u8, stream: u32) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in [
         (":method", method),

@@ -21,6 +21,7 @@ mod errors;
 mod gradebook;
 mod h2;
 mod h2_out;
+mod h2_out_cut;
 mod h2_out_floods;
 mod h2_out_many;
 mod h2_out_resets;

@@ -200,7 +200,7 @@ impl Connection {
 }
 
 /// The status in the first field of a block: from the static table, or a literal of its name.
-pub(super) fn status_of(block: &[u8]) -> u16 {
+pub(crate) fn status_of(block: &[u8]) -> u16 {
     match block {
         [first @ 0x88..=0x8e, ..] => [200, 204, 206, 304, 400, 404, 500][usize::from(first - 0x88)],
         [0x08 | 0x48, length, text @ ..] if length & 0x80 == 0 => {
