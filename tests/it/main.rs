@@ -45,6 +45,7 @@ mod streaming;
 mod sweep;
 mod texts;
 mod tls;
+mod tls_cut;
 mod tokens;
 mod wire;
 
