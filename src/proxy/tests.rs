@@ -18,6 +18,7 @@ use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf,
 };
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use super::begin::Readable;
@@ -28,8 +29,8 @@ use crate::body::{Wait, discard};
 use crate::clock::tests::in_paused_time;
 use crate::config::{LogFormat, LogLevel};
 use crate::dice::{DAYS, Dice, LONG_DAYS, assert_repeatable, run_days};
-use crate::events::ConnectionFault;
 use crate::events::tests::voice;
+use crate::events::{ConnectionFault, Sink};
 use crate::limits::{self, Bound};
 use crate::minimise::{Crossing, Law, Rewriter};
 use crate::policy::{self, Policy, Rule};
@@ -195,6 +196,7 @@ pub(super) async fn answered(
         answer.headers_mut().insert(CONNECTION, CLOSE);
         return Ok(Answer::new(answer, record, progress));
     }
+    assert_ne!(head.uri.path(), "/panic", "a planned panic");
     if let Some(how) = head.uri.path().strip_prefix("/early/") {
         // As an upstream over HTTP/2 does, and what is sent to it goes on or not.
         let goes_on = how == "read";
@@ -568,10 +570,7 @@ async fn day(seed: u64) -> Day {
         over = life => over,
         () = stopping => unreachable!("it waits for ever"),
     };
-    let tasks = tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks();
-    assert_eq!(tasks, 0, "nothing is left of a connection");
+    assert_no_task_is_left().await;
     Day {
         trace: peer.trace,
         sin,
@@ -581,6 +580,17 @@ async fn day(seed: u64) -> Day {
         taken: taken.load(Ordering::Relaxed),
         whole: peer.whole,
     }
+}
+
+/// Nothing is left of a connection. No time passes while what read of it hears that it is over.
+pub(super) async fn assert_no_task_is_left() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    assert_eq!(tasks, 0, "nothing is left of a connection");
 }
 
 /// A connection on which everything is as it should be, and what becomes of it.
@@ -815,6 +825,46 @@ fn what_a_server_has_read_and_not_looked_at_is_never_followed_by_a_request() {
         )
     });
     assert_eq!((answers, ended, fault), ((false, 0), Duration::ZERO, None));
+}
+
+/// It was told once that an exchange panicked, and nothing else of exchanges.
+pub(super) fn assert_one_panic_is_told(log: &Sink) {
+    let text = String::from_utf8(log.bytes()).unwrap();
+    let both = ["\"request.ended\"", "\"sluis.outcome\":\"panicked\""];
+    let counts = both.map(|it| text.matches(it).count());
+    assert_eq!(counts, [1, 1], "{text}");
+}
+
+#[test]
+fn a_panic_in_an_exchange_ends_its_connection_and_no_other() {
+    in_paused_time(async {
+        let (events, log, _) = voice(LogFormat::Json, LogLevel::Warn);
+        let (_stop, stops) = watch::channel(false);
+        let open = || {
+            let (stream, server, _) = connection(400);
+            let house = House {
+                clock: Clock::paused(),
+                events: events.clone(),
+                limits: Limits::default(),
+                taken: Arc::default(),
+            };
+            (stream, tokio::spawn(serve(server, house, stops.clone())))
+        };
+        let ((mut bad, ended), (mut other, serving)) = (open(), open());
+        let say = async |stream: &mut DuplexStream, path: &str| {
+            let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).await.unwrap();
+            count_of_answers(&got)
+        };
+        assert_eq!(say(&mut bad, "/panic").await, 0, "it looks answered");
+        assert!(ended.await.unwrap_err().is_panic());
+        assert_eq!(say(&mut other, "/0/9").await, 1);
+        assert_eq!(serving.await.unwrap().1, None);
+        assert_no_task_is_left().await;
+        assert_one_panic_is_told(&log);
+    });
 }
 
 fn run(seed: u64) -> String {

@@ -26,7 +26,10 @@ use crate::events::tests::voice;
 use crate::limits::FLOOD_LINGER;
 use crate::proxy::connection::{Protocol, drive_http2, fault, http2_server};
 use crate::proxy::pace::{Pace, Paced};
-use crate::proxy::tests::{Cut, Ended, House, LINGER, PAUSE, SLACK, answered, without_spinning};
+use crate::proxy::tests::{
+    Cut, Ended, House, LINGER, PAUSE, SLACK, answered, assert_no_task_is_left,
+    assert_one_panic_is_told, without_spinning,
+};
 
 /// What a caller does at last with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -784,9 +787,7 @@ async fn day(seed: u64) -> Day {
         over = life((far, serving), manner, (sin, dice)) => over,
         () = stopping => unreachable!("it waits for ever"),
     };
-    let runtime = tokio::runtime::Handle::current();
-    let tasks = runtime.metrics().num_alive_tasks();
-    assert_eq!(tasks, 0, "nothing is left of a connection");
+    assert_no_task_is_left().await;
     Day {
         trace: format!("{sin:?}, {slow:?}, {room} on the way, windows of {window}\n{trace}"),
         sin,
@@ -1084,6 +1085,52 @@ fn who_is_silent_in_a_body_behind_its_answer_is_let_go() {
             assert!(is_answered(&got, 1, 10));
         });
     }
+}
+
+async fn get(send: &SendRequest<Bytes>, path: &str) -> ResponseFuture {
+    let mut send = send.clone().ready().await.unwrap();
+    let asked = Request::get(format!("https://a{path}")).body(()).unwrap();
+    send.send_request(asked, true).unwrap().0
+}
+
+/// The status of an answer, and how many bytes of it came.
+async fn whole(answered: ResponseFuture) -> (u16, usize) {
+    let (head, mut body) = answered.await.unwrap().into_parts();
+    let mut bytes = 0;
+    while let Some(piece) = body.data().await {
+        bytes += piece.unwrap().len();
+    }
+    (head.status.as_u16(), bytes)
+}
+
+#[test]
+fn a_panic_in_an_exchange_resets_its_stream_and_no_other() {
+    in_paused_time(async {
+        let (caller, server) = tokio::io::duplex(4 << 10);
+        let (events, log, _) = voice(LogFormat::Json, LogLevel::Warn);
+        let house = House {
+            clock: Clock::paused(),
+            events,
+            limits: Limits::default(),
+            taken: Arc::default(),
+        };
+        let (_stop, stops) = watch::channel(false);
+        let serving = tokio::spawn(serve(server, house, stops));
+        let (send, connection) = Builder::new().handshake(caller).await.unwrap();
+        let speaking = tokio::spawn(async { drop(connection.await) });
+        let beside = get(&send, "/1000/9").await;
+        let error = get(&send, "/panic").await.await.unwrap_err();
+        assert!(error.is_reset(), "{error}");
+        assert_eq!(error.reason(), Some(Reason::CANCEL), "no clean end");
+        let behind = get(&send, "/0/9").await;
+        assert_eq!(whole(behind).await, (200, 9));
+        assert_eq!(whole(beside).await, (200, 9));
+        drop(send);
+        speaking.await.unwrap();
+        assert_eq!(serving.await.unwrap().1, None);
+        assert_no_task_is_left().await;
+        assert_one_panic_is_told(&log);
+    });
 }
 
 fn counted(metrics: &str) -> u64 {
