@@ -16,17 +16,17 @@ use crate::wire::h2::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A frame that an upstream got: kind, flags and stream, and the code of a reset.
-type Got = (u8, u8, u32, Option<u32>);
+pub(crate) type Got = (u8, u8, u32, Option<u32>);
 
 /// What is done with an upstream's end: what it got is told, and what it says is said.
-struct Hand {
-    got: Receiver<Got>,
-    say: Sender<Vec<u8>>,
+pub(crate) struct Hand {
+    pub(crate) got: Receiver<Got>,
+    pub(crate) say: Sender<Vec<u8>>,
 }
 
 impl Hand {
     /// Waits for a frame of that kind with that flag.
-    fn await_frame(&self, wanted: u8, flag: u8) -> Got {
+    pub(crate) fn await_frame(&self, wanted: u8, flag: u8) -> Got {
         loop {
             let got = self.got.recv_timeout(PATIENCE).unwrap();
             if got.0 == wanted && got.1 & flag == flag {
@@ -36,9 +36,10 @@ impl Hand {
     }
 }
 
-/// An upstream over HTTP/2 whose frames are written by hand, on its one connection. What it is to
-/// say is said behind the next frame that it gets, or at once if it waits for none.
-fn by_hand() -> (Upstream, String, Hand) {
+/// An upstream over HTTP/2 with these settings whose frames are written by hand, on its one
+/// connection. What it is to say is said behind the next frame that it gets, or at once if it waits
+/// for none.
+pub(crate) fn by_hand(settings: &'static [u8]) -> (Upstream, String, Hand) {
     let (config, pem) = server(BOTH);
     let ((tell, got), (say, said)) = (channel(), channel());
     let ends = Arc::new(Mutex::new((tell, said)));
@@ -47,16 +48,16 @@ fn by_hand() -> (Upstream, String, Hand) {
             return;
         };
         let ends = ends.lock().unwrap();
-        serve(&mut peer, &ends.0, &ends.1);
+        serve(&mut peer, settings, &ends.0, &ends.1);
     });
     (upstream, pem, Hand { got, say })
 }
 
-fn serve(peer: &mut Peer, tell: &Sender<Got>, said: &Receiver<Vec<u8>>) {
+fn serve(peer: &mut Peer, settings: &[u8], tell: &Sender<Got>, said: &Receiver<Vec<u8>>) {
     if peer.exactly(24).is_none() {
         return;
     }
-    peer.send(frame(SETTINGS, 0, 0, &[]));
+    peer.send(frame(SETTINGS, 0, 0, settings));
     while let Some((kind, flags, stream, payload)) = next(peer) {
         let code =
             (kind == RST_STREAM).then(|| u32::from_be_bytes(payload[..4].try_into().unwrap()));
@@ -179,7 +180,7 @@ fn reset_at(stage: &Stage, house: &House, hand: &Hand) {
 #[test]
 fn a_stream_that_its_caller_resets_is_reset_at_its_upstream_and_no_other_is() {
     for stage in &STAGES {
-        let (upstream, pem, hand) = by_hand();
+        let (upstream, pem, hand) = by_hand(&[]);
         let (plans, folder) = planned(&upstream, &pem, "hold-back = 0", "");
         let plans = Plans { tls: true, ..plans };
         let house = plans.open_in(folder, upstream);

@@ -24,6 +24,7 @@ mod h2_out;
 mod h2_out_cut;
 mod h2_out_floods;
 mod h2_out_many;
+mod h2_out_pool;
 mod h2_out_resets;
 mod harness;
 mod home;
