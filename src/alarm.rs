@@ -61,11 +61,13 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::clock::tests::in_paused_time;
-    use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+    use crate::dice::{DAYS, Dice, LONG_DAYS, assert_repeatable, run_days};
 
     /// An alarm that is moved, looked at and left alone in any order rings when it is due.
-    async fn day(dice: &mut Dice) {
+    /// Gives when it was looked at, and whether it rang.
+    async fn day(dice: &mut Dice) -> String {
         let (clock, most) = (Clock::paused(), Duration::from_secs(60));
+        let (begun, mut trace) = (clock.now(), String::new());
         let close = Duration::from_millis(2);
         let mut due = after(clock.now(), dice.up_to(most));
         let mut alarm = Alarm::at(due);
@@ -81,6 +83,8 @@ mod tests {
                     let is_early = after(clock.now(), close) <= due;
                     let rang = rings(&mut alarm);
                     assert!((rang || !is_due) && !(rang && is_early));
+                    let at = clock.now().duration_since(begun);
+                    trace += &format!("{at:?} {rang}\n");
                 }
             }
         }
@@ -89,10 +93,16 @@ mod tests {
         let late_now = clock.now().saturating_duration_since(due);
         assert!(late_now <= late.max(close), "{late_now:?}");
         assert!(after(clock.now(), close) >= due, "too early");
+        format!("{trace}{:?}", clock.now().duration_since(begun))
     }
 
-    fn run(seed: u64) {
-        in_paused_time(day(&mut Dice::new(seed)));
+    fn run(seed: u64) -> String {
+        in_paused_time(day(&mut Dice::new(seed)))
+    }
+
+    #[test]
+    fn one_seed_runs_the_same_way_each_time() {
+        assert_repeatable(run);
     }
 
     #[test]

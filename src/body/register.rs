@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::body::{Body, Held, Passage, Source, Terms, Wait};
     use crate::clock::tests::in_paused_time;
-    use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+    use crate::dice::{DAYS, Dice, LONG_DAYS, assert_repeatable, run_days};
     use crate::limits::Limits;
     use crate::minimise::{Crossing, Law, Rewriter};
     use crate::policy::{IdKind, Index, Item, Policy, Rule, Side};
@@ -142,7 +142,8 @@ mod tests {
     use crate::store::tests::{Stoppable, promised};
 
     /// Many who wait for a register that keeps its promises late, or never, or breaks them.
-    async fn day(dice: &mut Dice, register: &Stoppable) {
+    async fn day(dice: &mut Dice, register: &Stoppable) -> String {
+        let mut trace = String::new();
         let (clock, most) = (Clock::paused(), dice.up_to(Duration::from_secs(20)));
         let desk = Desk::new(Arc::clone(&register.view), &clock, most);
         for _ in 0..10 {
@@ -174,17 +175,27 @@ mod tests {
             let took = begun.elapsed();
             let close = Duration::from_millis(2);
             assert!(took.abs_diff(at) <= close, "{took:?}, not {at:?}");
+            trace += &format!("{took:?} {told:?}\n");
             if takes.abs_diff(most) > close {
                 assert_eq!(told, wanted, "{takes:?} of {most:?}: {kept} {broken}");
             }
         }
+        trace
+    }
+
+    fn one_day(seed: u64, register: &Stoppable) -> String {
+        in_paused_time(day(&mut Dice::new(seed), register))
     }
 
     fn run(days: u64) {
         let register = Stoppable::open();
-        run_days(days, |seed| {
-            in_paused_time(day(&mut Dice::new(seed), &register));
-        });
+        run_days(days, |seed| one_day(seed, &register));
+    }
+
+    #[test]
+    fn one_seed_runs_the_same_way_each_time() {
+        let register = Stoppable::open();
+        assert_repeatable(|seed| one_day(seed, &register));
     }
 
     #[test]

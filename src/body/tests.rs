@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::*;
 use crate::clock::Clock;
 use crate::clock::tests::in_paused_time;
-use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+use crate::dice::{DAYS, Dice, LONG_DAYS, assert_repeatable, run_days};
 
 /// Timers go by whole milliseconds.
 const SLACK: Duration = Duration::from_millis(2);
@@ -71,7 +71,8 @@ enum Verdict {
     Whole(Duration),
 }
 
-async fn day(seed: u64) -> Option<Verdict> {
+/// How long it took, and what had to come of it.
+async fn day(seed: u64) -> (Duration, Option<Verdict>) {
     let (dice, clock) = (&mut Dice::new(seed), Clock::paused());
     let idle = Duration::from_millis(100 + dice.below(20_000));
     let total = dice
@@ -98,7 +99,10 @@ async fn day(seed: u64) -> Option<Verdict> {
     };
     clock.jump(dice.next() >> 30);
     let read = discard(&mut sender, u64::MAX, wait).await;
-    let (took, wanted) = (begun.elapsed(), due(&plan, idle, total)?);
+    let took = begun.elapsed();
+    let Some(wanted) = due(&plan, idle, total) else {
+        return (took, None);
+    };
     let given_up = over.look().state == State::Failed(Refusal::BodyTimeout);
     let (close, result) = match wanted {
         Verdict::GivenUp(at) => (took.abs_diff(at), Err(Refusal::BodyTimeout)),
@@ -109,10 +113,10 @@ async fn day(seed: u64) -> Option<Verdict> {
     let slack = SLACK * u32::try_from(plan.len()).unwrap();
     assert!(close <= slack && read == result, "{told}");
     assert_eq!(given_up, read.is_err(), "the source is told: {told}");
-    Some(wanted)
+    (took, Some(wanted))
 }
 
-fn run(seed: u64) -> Option<Verdict> {
+fn run(seed: u64) -> (Duration, Option<Verdict>) {
     in_paused_time(day(seed))
 }
 
@@ -122,8 +126,13 @@ fn five_hundred_days_of_bodies_at_any_pace() {
 }
 
 #[test]
+fn one_seed_runs_the_same_way_each_time() {
+    assert_repeatable(|seed| format!("{:?}", run(seed)));
+}
+
+#[test]
 fn the_days_are_bad_enough() {
-    let all: Vec<_> = (0..200).filter_map(run).collect();
+    let all: Vec<_> = (0..200).filter_map(|seed| run(seed).1).collect();
     let whole = all.iter().filter(|end| matches!(end, Verdict::Whole(_)));
     assert!((50..150).contains(&whole.count()), "{all:?}");
 }

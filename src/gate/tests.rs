@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::task::Waker;
 
 use super::*;
-use crate::dice::{DAYS, Dice, LONG_DAYS, run_days};
+use crate::dice::{DAYS, Dice, LONG_DAYS, assert_repeatable, run_days};
 use crate::guard::{Answers, Expected, Requests};
 use crate::limits::{Bound, Limits, TRAILER_BYTES_MAX};
 use slow::Verdict;
@@ -399,17 +399,22 @@ fn hurt(dice: &mut Dice, bytes: &mut Vec<u8>) {
     }
 }
 
-fn callers_day(seed: u64) -> End {
+/// What was sent on a day, how it ended, and what the dice give next: something else if only one
+/// throw of it was another.
+type Day = (Sent, End, u64);
+
+fn callers_day(seed: u64) -> Day {
     let (dice, mut sent) = (&mut Dice::new(seed), Sent::default());
     for _ in 0..=dice.below(5) {
         request(dice, &mut sent.bytes);
     }
     hurt(dice, &mut sent.bytes);
     sent.resets = dice.happens(20);
-    check(|| Requests::new(&limits()), &sent, |_, _| {}, dice)
+    let end = check(|| Requests::new(&limits()), &sent, |_, _| {}, dice);
+    (sent, end, dice.next())
 }
 
-fn upstreams_day(seed: u64) -> End {
+fn upstreams_day(seed: u64) -> Day {
     let (dice, mut sent) = (&mut Dice::new(seed), Sent::default());
     for _ in 0..=dice.below(5) {
         let expected = *dice.pick(&[Expected::Body, Expected::Body, Expected::HeadOnly]);
@@ -438,12 +443,13 @@ fn upstreams_day(seed: u64) -> End {
         }
     }
     sent.resets = dice.happens(20);
-    check(
+    let end = check(
         || Answers::new(&limits()),
         &sent,
         |answers, expected| answers.expect(expected),
         dice,
-    )
+    );
+    (sent, end, dice.next())
 }
 
 #[test]
@@ -458,9 +464,15 @@ fn long_run_of_callers_and_upstreams() {
 }
 
 #[test]
+fn one_seed_runs_the_same_way_each_time() {
+    assert_repeatable(|seed| format!("{:?}", callers_day(seed)));
+    assert_repeatable(|seed| format!("{:?}", upstreams_day(seed)));
+}
+
+#[test]
 fn some_days_are_good_and_some_are_bad() {
     for day in [callers_day, upstreams_day] {
-        let ends: Vec<End> = (0..300).map(day).collect();
+        let ends: Vec<End> = (0..300).map(|seed| day(seed).1).collect();
         let count = |what: fn(&End) -> bool| ends.iter().filter(|end| what(end)).count();
         let counts = [
             count(|end| *end == End::Closed),

@@ -660,6 +660,11 @@ fn long_run_of_upstreams_that_read_at_any_pace() {
 }
 
 #[test]
+fn one_seed_waits_the_same_way_each_time() {
+    assert_repeatable(|seed| format!("{:?}", wait_under(seed)));
+}
+
+#[test]
 fn five_hundred_bad_days() {
     run_days(DAYS, run);
 }
