@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{NamedGroup, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use crate::h2_out::{BOTH, Then, serve_frames, whole};
 use crate::harness::tls::{Authority, Hello, Identity};
 use crate::harness::upstream::ok;
 use crate::harness::{HOST, House, Markers, PULL_TOKEN, Peer, Plans, Upstream, digest_of};
@@ -134,6 +135,11 @@ fn every_answer_over_tls_asks_for_tls_the_next_time_too() {
     }
 }
 
+fn answer(stream: u32, peer: &mut Peer) -> Then {
+    peer.send(whole(stream, r#"{"grade":7}"#));
+    Then::GoOn
+}
+
 /// An upstream over TLS that asks who calls, and remembers who did and what the handshake agreed on.
 struct Asking {
     upstream: Upstream,
@@ -143,6 +149,11 @@ struct Asking {
 
 impl Asking {
     fn new(authority: &Authority) -> Self {
+        Self::speaking(authority, &[])
+    }
+
+    /// The same, which speaks these protocols (ALPN).
+    fn speaking(authority: &Authority, protocols: &[&[u8]]) -> Self {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let pem = made.cert.pem();
         let mut roots = RootCertStore::empty();
@@ -160,7 +171,9 @@ impl Asking {
                 vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()],
                 PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
             );
-        let (config, seen) = (Arc::new(config.unwrap()), Arc::<Mutex<Vec<_>>>::default());
+        let mut config = config.unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let (config, seen) = (Arc::new(config), Arc::<Mutex<Vec<_>>>::default());
         let noted = Arc::clone(&seen);
         let upstream = Upstream::on_sockets(move |mut socket| {
             let mut server = ServerConnection::new(Arc::clone(&config)).unwrap();
@@ -170,8 +183,12 @@ impl Asking {
             let shown = digest_of(&server.peer_certificates().unwrap()[0]);
             let group = server.negotiated_key_exchange_group().unwrap().name();
             noted.lock().unwrap().push((shown, group));
+            let is_http2 = server.alpn_protocol() == Some(b"h2");
             let stream = StreamOwned::new(server, socket.try_clone().unwrap());
             let mut peer = Peer::through(socket, stream);
+            if is_http2 {
+                return serve_frames(peer, answer);
+            }
             if peer.request().is_some() {
                 // Every request has a handshake of its own.
                 let closing = ok(r#"{"grade":7}"#).replacen("\r\n", "\r\nconnection: close\r\n", 1);
@@ -277,4 +294,43 @@ fn handshakes_on_both_sides_are_post_quantum() {
     assert_eq!(caller.answer().status(), 200);
     assert_eq!(group, NamedGroup::X25519MLKEM768);
     assert_eq!(seen.lock().unwrap()[0].1, NamedGroup::X25519MLKEM768);
+}
+
+#[test]
+fn an_upstream_over_http2_is_shown_our_certificate_too() {
+    let authority = Authority::new();
+    let asking = Asking::speaking(&authority, BOTH);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("roots.pem"), &asking.pem).unwrap();
+    let ours = authority.identity("us");
+    write(path, &ours);
+    let auth = format!(
+        "upstream-auth = {{ client-cert = \"{0}/us.pem\", client-key = \"{0}/us.key\" }}",
+        path.display()
+    );
+    let more = [
+        asking.flow("shown", path, &auth),
+        asking.flow("nameless", path, ""),
+    ];
+    let seen = Arc::clone(&asking.seen);
+    let house = Plans {
+        more: more.concat(),
+        ..Plans::default()
+    }
+    .open(asking.upstream);
+    for _ in 0..2 {
+        let got = house.ask(pull("/shown/users"));
+        assert_eq!((got.status(), got.text()), (200, r#"{"grade":7}"#));
+    }
+    assert_eq!(house.upstream.connections(), 1, "kept");
+    // Not by the connection that another flow has.
+    assert_eq!(house.ask(pull("/nameless/users")).status(), 502);
+    let shown = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|it| it.0.clone())
+        .collect::<Vec<_>>();
+    assert_eq!(shown, [ours.digest]);
 }

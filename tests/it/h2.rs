@@ -186,6 +186,8 @@ fn both_flows_go_over_one_connection() {
                 "via"
             ]
         );
+        let again = &answer.headers()["strict-transport-security"];
+        assert_eq!(again, "max-age=31536000");
         let pulled = text(answer).await;
         let post = request("POST", "/push/users", PUSH_TOKEN)
             .header("content-type", "application/json")

@@ -543,20 +543,27 @@ fn what_an_upstream_has_not_begun_with_is_sent_once_more_whatever_it_is() {
     }
 }
 
+/// The same, and what follows.
+type Broken = fn(u32) -> (Vec<u8>, Then);
+
 #[test]
 fn what_may_have_been_begun_with_is_sent_once_more_only_if_that_is_harmless() {
     let post = request("POST", "/secure/users", r#"{"grade":7}"#);
-    let broken: [fn(u32) -> Vec<u8>; 3] = [
-        |at| reset(at, INTERNAL_ERROR),
-        |at| goaway(at, NO_ERROR),
-        |_| Vec::new(),
+    let broken: [Broken; 4] = [
+        |at| (reset(at, INTERNAL_ERROR), Then::GoOn),
+        |at| {
+            let both = [goaway(at, NO_ERROR), reset(at, CANCEL)].concat();
+            (both, Then::GoOn)
+        },
+        // It may have been begun with, whatever else is said of the connection.
+        |at| (goaway(at, NO_ERROR), Then::Close),
+        |_| (Vec::new(), Then::Close),
     ];
     for (kind, broken) in broken.into_iter().enumerate() {
         for (asked, status, times) in [(get(), 200, 2), (post.clone(), 502, 1)] {
-            let (upstream, pem, count) = frames(move |at, number| match number {
-                0 if kind == 1 => [broken(at), reset(at, CANCEL)].concat(),
+            let (upstream, pem, count) = frames_then(move |at, number| match number {
                 0 => broken(at),
-                _ => whole(at, r#"{"id":"r-1","grade":7}"#),
+                _ => (whole(at, r#"{"id":"r-1","grade":7}"#), Then::GoOn),
             });
             let house = house(upstream, &pem, "", "");
             assert_eq!(house.ask(&asked).status(), status, "{kind}");

@@ -392,9 +392,19 @@ fn odd_heads() -> Vec<Fields> {
     }
     // In one form it is the same host.
     heads.pop();
+    heads.extend(connects());
     heads.push(with_field("x", &"a".repeat(20_000)));
     heads.push([pulling(), vec![("x".to_owned(), "y".to_owned()); 80]].concat());
     heads
+}
+
+/// CONNECT as it is to be written (RFC 9113 section 8.5), and as RFC 8441 has it.
+fn connects() -> [Fields; 2] {
+    let mut plain = with(":method", &["CONNECT"]);
+    let mut extended = plain.clone();
+    plain.retain(|(name, _)| ![":scheme", ":path"].contains(&&**name));
+    extended.insert(1, (":protocol".to_owned(), "websocket".to_owned()));
+    [plain, extended]
 }
 
 #[test]
@@ -421,6 +431,7 @@ fn heads_that_a_library_would_not_write_are_refused() {
         "{} of {count}: {faults:#?}",
         faults.len()
     );
+    assert_eq!(vendor.seen().len(), 0, "some of it went on");
     let good = [
         pulling(),
         with(":authority", &["SCHOOL.example"]),
