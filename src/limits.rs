@@ -47,8 +47,6 @@ pub const ANSWER_LINES_MAX: usize = 100;
 /// Exchanges at once on one connection of HTTP/2 to an upstream; beyond it another one is opened.
 /// The least that a server should allow (RFC 9113 section 6.5.2).
 pub const UPSTREAM_STREAMS_MAX: usize = 100;
-/// Informational answers before the answer itself.
-pub const ANSWERS_INFORMATIONAL_MAX: usize = 8;
 /// The trailers of a body, in bytes: they are dropped.
 pub const TRAILER_BYTES_MAX: usize = 4 << 10;
 /// Lines of the trailers of a body.
@@ -203,6 +201,7 @@ pub enum Bound {
     UpstreamIdle,
     UpstreamIdleFloor,
     UpstreamIdleMemory,
+    UpstreamInformational,
     UpstreamStaleRest,
     UpstreamStaleWindow,
     UpstreamToken,
@@ -309,6 +308,9 @@ const ROWS: &[Row] = &[
      "an upstream that closes idle connections sooner than this gets a new one each time"),
     (Bound::UpstreamIdleMemory, "upstream-idle-memory", Unit::Time, 60_000, 1_000, 86_400_000,
      "how long it is remembered how soon an upstream closed; at most twice as long"),
+    (Bound::UpstreamInformational, "upstream-informational", Unit::Count, 8, 0, 100,
+     "answers of 1xx before an answer itself over HTTP/1.1; over HTTP/2 `h2-control-frames` bounds \
+      them"),
     (Bound::UpstreamStaleRest, "upstream-stale-rest", Unit::Time, 60_000, 0, 3_600_000,
      "no connection to an upstream is used twice for so long after two broke under a request"),
     (Bound::UpstreamStaleWindow, "upstream-stale-window", Unit::Time, 10_000, 0, 3_600_000,

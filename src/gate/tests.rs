@@ -489,10 +489,7 @@ mod slow {
     use std::net::Ipv6Addr;
 
     use crate::guard::Expected;
-    use crate::limits::{
-        ANSWER_LINES_MAX, ANSWERS_INFORMATIONAL_MAX, Bound, Limits, TRAILER_BYTES_MAX,
-        TRAILER_LINES_MAX,
-    };
+    use crate::limits::{ANSWER_LINES_MAX, Bound, Limits, TRAILER_BYTES_MAX, TRAILER_LINES_MAX};
 
     /// What may be seen, and where what follows it is broken.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -632,6 +629,7 @@ mod slow {
 
     fn answer(bytes: &[u8], expected: Expected, limits: &Limits) -> Message {
         let most = limits.size(Bound::UpstreamHead);
+        let most_before = limits.size(Bound::UpstreamInformational);
         let mut begin = 0;
         for before in 0.. {
             let left = most.saturating_sub(begin);
@@ -643,7 +641,7 @@ mod slow {
             let bad = Message::Not(begin, Some(Where::Head));
             begin += end;
             match (status, body) {
-                (100 | 102..200, Body::Unsaid) if before < ANSWERS_INFORMATIONAL_MAX => {}
+                (100 | 102..200, Body::Unsaid) if before < most_before => {}
                 (100 | 102..200, _) => return bad,
                 (_, Body::Chunked) if old => return bad,
                 (304, _) | (204, Body::Unsaid | Body::Length(0)) => return Message::Whole(begin),

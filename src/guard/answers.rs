@@ -4,7 +4,7 @@ use super::body::Body;
 use super::framing::Framing;
 use super::lines::{First, FirstLine, Lines, Sizes, Step};
 use super::{Fault, Look, Reader};
-use crate::limits::{ANSWER_LINES_MAX, ANSWERS_INFORMATIONAL_MAX, Bound, Limits};
+use crate::limits::{ANSWER_LINES_MAX, Bound, Limits};
 use crate::refusal::Refusal;
 
 /// The one fault there is.
@@ -24,6 +24,7 @@ pub enum Expected {
 pub struct Answers {
     state: State,
     head_bytes_max: usize,
+    informational_max: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +46,8 @@ struct Head {
     framing: Framing,
     /// Bytes of the informational answers before it.
     before: usize,
-    informational: usize,
+    /// How many more of them there may be.
+    informational_left: usize,
 }
 
 /// The first line of an answer.
@@ -77,13 +79,14 @@ impl Answers {
         Self {
             state: State::Idle,
             head_bytes_max: limits.size(Bound::UpstreamHead),
+            informational_max: limits.size(Bound::UpstreamInformational),
         }
     }
 
     /// A request is on its way. An answer that has come already is none to it.
     pub fn expect(&mut self, expected: Expected) {
         self.state = match self.state {
-            State::Idle => State::Head(Head::new(expected)),
+            State::Idle => State::Head(Head::new(expected, self.informational_max)),
             // The next request began before the last answer was over: nobody can tell them apart.
             State::Body(_) | State::Head(_) => State::Over(Fault::Head(BROKEN)),
             State::Over(fault) => State::Over(fault),
@@ -128,14 +131,14 @@ impl Reader for Answers {
 }
 
 impl Head {
-    fn new(expected: Expected) -> Self {
+    fn new(expected: Expected, informational_left: usize) -> Self {
         Self {
             expected,
             first: FirstLine::default(),
             lines: None,
             framing: Framing::default(),
             before: 0,
-            informational: 0,
+            informational_left,
         }
     }
 
@@ -183,14 +186,12 @@ impl Head {
     /// What follows a head of so many bytes (RFC 9112 section 6.3); `None` if that is not clear.
     fn next(&mut self, bytes: usize, status: Status) -> Option<Next> {
         if status.is_informational() {
-            let next = Self {
-                before: self.before.saturating_add(bytes),
-                informational: self.informational.saturating_add(1),
-                ..Self::new(self.expected)
-            };
             let good = self.framing == Framing::Unsaid;
-            let good = good && next.informational <= ANSWERS_INFORMATIONAL_MAX;
-            *self = next;
+            let left = self.informational_left.checked_sub(1)?;
+            *self = Self {
+                before: self.before.saturating_add(bytes),
+                ..Self::new(self.expected, left)
+            };
             return good.then_some(Next::Another);
         }
         let body = match (status.code, self.framing) {

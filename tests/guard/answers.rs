@@ -242,6 +242,11 @@ fn informational_answers_are_counted() {
         (fed_nine.fault, fed_nine.shown.len()),
         (Some(BROKEN), shown)
     );
+    let mut none = Limits::default();
+    none.set(Bound::UpstreamInformational, 0).unwrap();
+    let mut answers = Answers::new(&none);
+    answers.expect(Expected::Body);
+    assert_eq!(answers.look(hint.as_bytes()).fault, Some(BROKEN));
     refused("HTTP/1.1 100 x\r\ncontent-length: 0\r\n\r\n".to_owned() + &ok(FIVE));
     refused("HTTP/1.1 102 x\r\ntransfer-encoding: chunked\r\n\r\n".to_owned() + &ok(FIVE));
 }

@@ -89,6 +89,26 @@ fn the_bound_of_an_answers_head_holds_as_it_is_set() {
     bed.search();
 }
 
+#[test]
+fn as_many_informational_answers_are_passed_over_as_is_set() {
+    let bed = Bed::with(
+        &format!("{DEADLINES}upstream-informational = 2\n"),
+        Vendor::answering(move |seen: &Seen| {
+            let more = usize::from(seen.number() != Some(FIRST));
+            let hints = "HTTP/1.1 103 x\r\n\r\n".repeat(2 + more);
+            let body = format!(r#"{{"users":[{{"grade":{FIRST}}}]}}"#);
+            vec![Step::Send((hints + &ok(&body)).into_bytes())]
+        }),
+    );
+    let pull = next().replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    for (number, status) in [(FIRST, 200), (FIRST + 1, 502)] {
+        let pull = pull.replace("MMMMM", &number.to_string());
+        let outcome = exchange(bed.house.address, pull.as_bytes());
+        assert_eq!(outcome.answers[0].status, status);
+        bed.search();
+    }
+}
+
 /// The value of one setting (RFC 9113 section 6.5.1).
 fn setting(payload: &[u8], id: u8) -> Option<u32> {
     let mut all = payload.chunks(6);
@@ -108,6 +128,8 @@ fn what_is_set_for_http2_is_announced_and_held_to() {
     let of = |id| setting(&settings, id);
     assert_eq!((kind, of(3), of(4)), (SETTINGS, Some(2), Some(70_000)));
     assert_eq!((of(5), of(6)), (Some(20_000), Some(2_000)));
+    // The table of HPACK has 4 KiB unless something else is said (RFC 9113 section 6.5.2).
+    assert_eq!(of(1), None);
     let mut window = 65_535;
     while window < 200_000 {
         let (kind, _, stream, more) = connection.next().unwrap();
