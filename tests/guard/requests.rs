@@ -1,6 +1,6 @@
 //! Requests: every odd form of a line, a length, a chunk and a host, made from the grammar.
 
-use sluis::guard::{Fault, Requests};
+use sluis::guard::{Fault, Reader as _, Requests};
 use sluis::limits::{Bound, Limits};
 use sluis::refusal::Refusal;
 
@@ -586,4 +586,55 @@ fn a_message_that_is_cut_shows_no_head_and_no_end() {
             );
         }
     }
+}
+
+/// What a connection is let go by: as many requests as are whole, at every byte of them.
+#[test]
+fn requests_are_whole_from_their_last_byte_to_the_next_head() {
+    let parts = [
+        (NEXT, true),
+        (
+            "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n",
+            true,
+        ),
+        ("{...}", false),
+        (
+            "POST /b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+            true,
+        ),
+        ("1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", false),
+        (
+            "PUT /c HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
+            true,
+        ),
+        (NEXT, true),
+    ];
+    let mut reader = Requests::new(&Limits::default());
+    let (mut heads, mut held) = (0, Vec::new());
+    assert_eq!(reader.whole(), Some(0));
+    for (number, (text, is_head)) in parts.iter().enumerate() {
+        let has_body = parts.get(number + 1).is_some_and(|(_, is_head)| !is_head);
+        for (at, byte) in text.bytes().enumerate() {
+            held.push(byte);
+            let look = reader.look(&held);
+            assert_eq!(look.fault, None);
+            held.drain(..look.shown);
+            let is_last = at + 1 == text.len();
+            heads += u64::from(*is_head && is_last);
+            let is_whole = match *is_head {
+                true => !(is_last && has_body),
+                false => is_last,
+            };
+            assert_eq!(
+                reader.whole(),
+                is_whole.then_some(heads),
+                "{text:?} at {at}"
+            );
+        }
+    }
+    assert_eq!(
+        reader.look(b"x\0").fault,
+        Some(Fault::Head(Refusal::HeadInvalid))
+    );
+    assert_eq!(reader.whole(), None);
 }
