@@ -567,6 +567,7 @@ async fn day(seed: u64) -> Day {
         std::future::pending::<()>().await;
     };
     let (ends, ended) = tokio::select! {
+        biased;
         over = life => over,
         () = stopping => unreachable!("it waits for ever"),
     };
@@ -923,6 +924,7 @@ fn after_a_flood(still: usize, closes: bool) -> (Duration, usize) {
         let mut sent = 0;
         let mut lasting = pin!(lasting);
         let lasted = tokio::select! {
+            biased;
             lasted = &mut lasting => lasted,
             all = &mut sending => {
                 sent = all;
