@@ -76,7 +76,7 @@ impl Caller {
 
     /// Sends a request, or some of it.
     pub(crate) fn begin(&mut self, request: &str) {
-        self.0.write_all(request.as_bytes()).unwrap();
+        self.wire.write_all(request.as_bytes()).unwrap();
     }
 
     /// Sends a request and gives its whole answer; what came of it if the connection ends first.
