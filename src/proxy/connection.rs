@@ -235,6 +235,8 @@ where
         Some(None) => return Ok(Some(connection.into_parts())),
         None => {}
     }
+    // What it has sent meanwhile is read on, so that it gets to read the last answer.
+    pace.is_drained.store(true, Ordering::Relaxed);
     Pin::new(&mut connection).graceful_shutdown();
     connection.await.map(|()| None)
 }

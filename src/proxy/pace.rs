@@ -60,7 +60,7 @@ pub(super) struct Pace {
     pub(super) refused: OnceLock<Refusal>,
     /// Why the stream itself ended the connection.
     pub(super) fault: OnceLock<ConnectionFault>,
-    /// Set once it was told over HTTP/2 that it ends with what is under way.
+    /// Set once it ends with what is under way, over HTTP/2 also told so.
     pub(super) is_drained: AtomicBool,
     /// Set once it was silent for too long.
     pub(super) is_given_up: AtomicBool,
